@@ -1,0 +1,9 @@
+"""Fairness-aware linear regression with L1, L2 and mixed losses for scikit-learn."""
+
+from __future__ import annotations
+
+from skfairloss._regressor import PixelLossRegressor
+
+__version__ = "0.1.0"
+
+__all__ = ["PixelLossRegressor", "__version__"]

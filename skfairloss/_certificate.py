@@ -1,0 +1,184 @@
+r"""The certificate: one function that knows no solver.
+
+For z_i any number (in the box of subgradients at λ = 1), u_i = v_i z_i / c and ĝ any vector, weak
+duality (Boyd & Vandenberghe, sections 5.1.6 and 5.5.1) bounds the excess of a point (w, b) by
+
+    P(w, b) - P* ≤  Σ_i v_i [ℓ(r_i / c) + ℓ*(z_i) - z_i r_i / c]                 (rows)
+                  + Σ_j [pen(w_j) + pen*(ĝ_j) - ĝ_j w_j]                         (penalty)
+                  + (Xᵀu - ĝ)ᵀ(w* - w) + (1ᵀu)(b* - b)                           (what is left)
+
+Every bracket is a Fenchel-Young gap: it is ≥ 0 and is summed term by term, so nothing cancels. The
+rest would vanish for exact duals. It is charged: with d its coordinates in the orthonormal basis A,
+it equals Σ v_i (A d)_i (f*_i - f_i) for predictions f, and is at most
+
+    max|A d| · 2B,          B = c · min(F / (2λ min(τ, 1-τ)), √(F / (1-λ))) a bound on Σ v|r|,
+    ‖d‖ · 2c √(F / (1-λ))   for λ < 1,
+
+F being the attained objective: no better point has a larger loss. A ridge adds its share likewise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from skfairloss._basis import EPS
+from skfairloss._problem import Certificate, Problem
+
+Array = NDArray[np.float64]
+
+# A charge below this share of the objective is not worth another pass over X.
+_NEGLIGIBLE = 1e-10
+# Objectives below this share of the loss of the best constant are measured against the latter.
+_NATURAL = 1e-6
+
+
+def certify(
+    problem: Problem, coef: Array, intercept: Array, dual: Array | None, tol: float = 1e-8
+) -> Certificate:
+    """Bound how far a point is from optimal, whoever computed it.
+
+    Parameters
+    ----------
+    problem : the regression.
+    coef, intercept : (p, m) and (m,), the point.
+    dual : (n, m), z in units of ℓ'; None (no duals known) certifies nothing.
+    tol : the gap allowed, relative to max(objective, 1e-6 · loss of the best constant).
+    """
+    residual = problem.residual(coef, intercept)
+    loss = problem.loss_values(residual)
+    objective = loss + problem.penalty(coef)
+    infeasibility = np.zeros_like(objective)
+    if dual is None:
+        gap = np.full_like(objective, np.inf)
+        return Certificate(objective, gap, infeasibility, np.zeros(len(gap), dtype=bool))
+    dual = _into_domain(problem, dual)
+    gap, defect = _gap(problem, coef, residual, dual, objective)
+    if (gap > _NEGLIGIBLE * objective).any():
+        # Project the duals onto Xᵀu = penalty, 1ᵀu = 0 (A is orthonormal), and measure again.
+        dual = _into_domain(problem, dual - problem.scale * _predict(problem, defect))
+        again, _ = _gap(problem, coef, residual, dual, objective)
+        gap = np.fmin(gap, again)
+    gap = np.where(np.isfinite(gap), gap, np.inf)
+    certified = gap <= tol * objective
+    for k in np.flatnonzero(~certified):
+        allowed = tol * max(objective[k], _NATURAL * _constant_loss(problem, k))
+        certified[k] = gap[k] <= allowed or gap[k] <= allowed + _rounding_floor(
+            problem, coef[:, k], intercept[k], residual[:, k], k
+        )
+    return Certificate(objective, gap, infeasibility, certified)
+
+
+def _into_domain(problem: Problem, dual: Array) -> Array:
+    """Duals at which ℓ* is finite."""
+    if problem.loss.curvature > 0:
+        return dual
+    return np.clip(dual, problem.loss.lower, problem.loss.upper)
+
+
+def _gap(
+    problem: Problem, coef: Array, residual: Array, dual: Array, objective: Array
+) -> tuple[Array, Array]:
+    """The three sums of the module's bound, and the coordinates d of what is left."""
+    loss, scale = problem.loss, problem.scale
+    z = residual / scale
+    young = loss.value(z) + loss.conjugate(dual) - dual * z
+    rows = problem.weights @ np.maximum(young, 0.0)
+    u = problem.weights[:, None] * dual / scale
+    total = u.sum(axis=0) if problem.fit_intercept else np.zeros(len(scale))
+    basis = problem.basis
+    gradient = problem.design.adjoint(u) - np.multiply.outer(basis.center, total)
+    # ĝ = a subgradient of the penalty at w, the rest charged in the row space ...
+    subgradient = problem.l2 * coef + problem.l1 * _signs(problem, coef, gradient)
+    defect = basis.pull_back(gradient - subgradient, np.zeros(len(scale)))
+    defect[basis.n_directions :] = total
+    gap = np.full_like(rows, np.inf)
+    if problem.l1 == 0 or basis.n_directions == len(coef):
+        gap = rows + _charge(problem, defect, objective)
+    # ... or ĝ = Xᵀu, and only the intercept is charged.
+    if problem.l1 > 0 or problem.l2 > 0:
+        lone = np.zeros_like(defect)
+        lone[basis.n_directions :] = total
+        young_penalty = _penalty_gap(problem, coef, gradient, objective)
+        gap = np.fmin(gap, rows + young_penalty + _charge(problem, lone, objective))
+    return gap, defect
+
+
+def _signs(problem: Problem, coef: Array, gradient: Array) -> Array:
+    """The subgradient of ‖w‖₁ closest to the dual one."""
+    if problem.l1 == 0:
+        return np.zeros_like(coef)
+    inside = np.clip(gradient / problem.l1, -1.0, 1.0)
+    return np.where(coef != 0, np.sign(coef), inside)
+
+
+def _penalty_gap(problem: Problem, coef: Array, gradient: Array, objective: Array) -> Array:
+    """Σ_j pen(w_j) + pen*(g_j) - g_j w_j, and for a pure L1 penalty a charge for |g_j| > l1."""
+    l1, l2 = problem.l1, problem.l2
+    inside = np.clip(gradient, -l1, l1)
+    excess = gradient - inside
+    kink = (l1 * np.abs(coef) - inside * coef).clip(min=0).sum(axis=0)
+    if l2 > 0:
+        # (l2/2) w² + excess²/(2 l2) - excess·w as a square
+        return kink + ((l2 * coef - excess) ** 2).sum(axis=0) / (2 * l2)
+    # Every better point has |w*_j| ≤ F / l1.
+    return kink + (np.abs(excess) * (np.abs(coef) + objective / l1)).sum(axis=0)
+
+
+def _charge(problem: Problem, defect: Array, objective: Array) -> Array:
+    """Upper bound on dᵀ(θ* - θ), by cheap norms first, by a pass over X where they are too coarse.
+
+    The basis makes dᵀΔθ = Σ v (A d) Δf + ridge (T d)ᵀΔw.
+    """
+    loss, scale, basis = problem.loss, problem.scale, problem.basis
+    size = np.linalg.norm(defect, axis=0)
+    mean = np.full_like(size, np.inf)  # bounds Σ v |Δf|
+    root = np.full_like(size, np.inf)  # bounds √(Σ v Δf²)
+    if loss.curvature > 0:
+        root = 2 * scale * np.sqrt(2 * objective / loss.curvature)
+        mean = root
+    if loss.loss_mix > 0:
+        mean = np.fmin(mean, 2 * scale * objective / min(loss.upper, -loss.lower))
+    root = np.fmin(root, mean / np.sqrt(problem.weights.min()))
+    norm = 2 * np.sqrt(2 * objective / problem.l2) if problem.ridge > 0 else np.zeros_like(size)
+    bound = np.where(size == 0, 0.0, size * np.hypot(root, np.sqrt(problem.ridge) * norm))
+    if (bound > _NEGLIGIBLE * objective).any():
+        largest = np.abs(_predict(problem, defect)).max(axis=0)
+        move = np.linalg.norm(basis.transform @ defect[: basis.n_directions], axis=0)
+        bound = np.fmin(bound, largest * mean + problem.ridge * move * norm)
+    return bound
+
+
+def _predict(problem: Problem, theta: Array) -> Array:
+    """A θ, shape (n, m)."""
+    coef, intercept = problem.basis.to_model(theta)
+    return problem.design.predict(coef, intercept)
+
+
+def _constant_loss(problem: Problem, k: int) -> float:
+    """Loss of the best constant prediction: the natural size of an objective."""
+    y = problem.y[:, k]
+    low, high = float(y.min()), float(y.max())
+
+    def loss(constant: float) -> float:
+        return float(problem.weights @ problem.loss.value((y - constant) / problem.scale[k]))
+
+    if low == high:
+        return 0.0
+    best = minimize_scalar(loss, bounds=(low, high), method="bounded")
+    return float(min(best.fun, loss(float(problem.weights @ y))))
+
+
+def _rounding_floor(
+    problem: Problem, coef: Array, intercept: float, residual: Array, k: int
+) -> float:
+    """What rounding alone can do to the loss: ℓ at residuals off by 8 ε (|y| + |x|ᵀ|w| + |b|)."""
+    size = np.abs(problem.y[:, k]) + problem.design.absolute().predict(
+        np.abs(coef), abs(float(intercept))
+    )
+    error = 8 * EPS * size / problem.scale[k]
+    z = np.abs(residual) / problem.scale[k]
+    loss = problem.loss
+    slope = max(loss.upper, -loss.lower) + loss.curvature * z
+    return float(problem.weights @ (slope * error + 0.5 * loss.curvature * error * error))

@@ -1,0 +1,41 @@
+"""Range checks of the estimator's parameters: what each must be, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+Check = tuple[Callable[[Any], bool], str]
+
+
+def is_real(value: Any) -> bool:
+    """A finite real number; booleans are not numbers here."""
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and _finite(value)
+
+
+def is_integer(value: Any) -> bool:
+    """An integer; booleans are not numbers here."""
+    return isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+
+
+def is_interval(value: Any) -> bool:
+    """A pair (low, high) with low < high."""
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        return False
+    numbers = all(isinstance(end, Real) and not np.isnan(float(end)) for end in value)
+    return numbers and bool(value[0] < value[1])
+
+
+def check_parameters(owner: str, parameters: Mapping[str, Any], checks: Mapping[str, Check]) -> None:
+    """Raise ValueError naming the first parameter that is out of range, and what was got."""
+    for name, (holds, meaning) in checks.items():
+        value = parameters[name]
+        if not holds(value):
+            raise ValueError(f"{name} of {owner} must be {meaning}, got {value!r}")
+
+
+def _finite(value: Real) -> bool:
+    return bool(np.isfinite(float(value)))

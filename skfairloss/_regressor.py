@@ -1,0 +1,453 @@
+"""`PixelLossRegressor`: from scikit-learn's conventions to a `Problem`, and back."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skfairloss._certificate import certify
+from skfairloss._design import make_design
+from skfairloss._groups import Groups, check_index, encode_groups, group_means
+from skfairloss._parameters import Check, check_parameters, is_integer, is_interval, is_real
+from skfairloss._problem import Certificate, Problem, Solution
+from skfairloss._scale import residual_scale
+from skfairloss._solvers import solve
+from skfairloss.losses import MixedLoss
+
+Array = NDArray[np.float64]
+
+_CHECKS: dict[str, Check] = {
+    "loss_mix": (lambda v: is_real(v) and 0 <= v <= 1, "a number in [0, 1]"),
+    "quantile": (lambda v: is_real(v) and 0 < v < 1, "a number in (0, 1)"),
+    "scale": (
+        lambda v: v == "mad" if isinstance(v, str) else is_real(v) and v > 0,
+        "a number > 0 or 'mad'",
+    ),
+    "alpha": (lambda v: is_real(v) and v >= 0, "a number >= 0"),
+    "l1_ratio": (lambda v: is_real(v) and 0 <= v <= 1, "a number in [0, 1]"),
+    "fit_intercept": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "fairness": (lambda v: v is None, "None"),
+    "clip": (lambda v: v is None or is_interval(v), "None or a pair (low, high) with low < high"),
+    "tol": (lambda v: is_real(v) and v > 0, "a number > 0"),
+    "max_iter": (lambda v: is_integer(v) and v >= 1, "an integer >= 1"),
+    "warm_start": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "n_jobs": (lambda v: v is None or (is_integer(v) and v != 0), "None or an integer other than 0"),
+}
+
+
+class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+    r"""Linear regression with an L1, an L2 or a mixed loss, minimised exactly and certified.
+
+    With row weights :math:`v_i` (``sample_weight``, normalised to sum 1), residuals
+    :math:`r_{ik} = y_{ik} - x_i^\top w_k - b_k`, λ = ``loss_mix``, τ = ``quantile``,
+    c = ``scale`` and ρ = ``l1_ratio`` it minimises
+
+    .. math::
+
+        \sum_k \Big[ \sum_i v_i \, \ell(r_{ik} / c)
+        + \alpha \big( \rho \|w_k\|_1 + \tfrac{1 - \rho}{2} \|w_k\|_2^2 \big) \Big],
+        \qquad
+        \ell(z) = \lambda \big( |z| + (2\tau - 1) z \big) + (1 - \lambda) z^2 .
+
+    The intercept is not penalised. Each fit carries a bound on its distance from the optimum
+    (`dual_gap_`), computed independently of the solver.
+
+    Parameters
+    ----------
+    loss_mix : float, default=0.5
+        λ in [0, 1]: 0 is the squared loss (L2), 1 the absolute loss (L1).
+
+    quantile : float, default=0.5
+        τ in (0, 1), the quantile that the absolute part aims at. No effect for ``loss_mix=0``.
+
+    scale : float or "mad", default=1.0
+        Residual scale c > 0, in units of y: residuals are divided by it before |z| and z² are
+        mixed. ``"mad"`` takes, for each output, the weighted median absolute deviation of y
+        from its median (where that is 0, the mean absolute deviation, then 1), which makes
+        the mix independent of the units of y.
+
+    alpha : float, default=0.0
+        Weight of the penalty, >= 0. In terms of other estimators: ``Ridge`` has
+        α c² Σs / 2 (s the sample weights) for ``loss_mix=0, l1_ratio=0``; ``Lasso`` and
+        ``ElasticNet`` α c² / 2 for ``loss_mix=0``; ``QuantileRegressor`` α c / 2 for
+        ``loss_mix=1, l1_ratio=1``.
+
+    l1_ratio : float, default=0.0
+        Share ρ in [0, 1] of the L1 norm in the penalty, as in ``ElasticNet``.
+
+    fit_intercept : bool, default=True
+        Whether to fit b.
+
+    fairness : None, default=None
+        No fairness terms are available yet.
+
+    clip : tuple of two floats, default=None
+        Interval (low, high) that predictions are clipped to. Training is not affected, nor are
+        `objective_` and `group_losses_`.
+
+    tol : float, default=1e-8
+        Duality gap at which a fit counts as optimal, relative to the objective.
+
+    max_iter : int, default=200
+        Iterations allowed for each output. No effect where the solution has a closed form
+        (``loss_mix=0`` without an L1 penalty).
+
+    warm_start : bool, default=False
+        Whether to start from the coefficients of the previous fit. The optimum reached is the
+        same; no effect where the solution has a closed form.
+
+    n_jobs : int, default=None
+        Number of outputs to fit at a time, in threads; ``None`` is 1, -1 all processors.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Coefficients w; two-dimensional where y is.
+
+    intercept_ : float or ndarray of shape (n_outputs,)
+        Intercepts b; 0.0 without intercept.
+
+    objective_ : float or ndarray of shape (n_outputs,)
+        Attained objective, without a unit.
+
+    dual_gap_ : float or ndarray of shape (n_outputs,)
+        Upper bound on `objective_` minus the smallest possible objective.
+
+    infeasibility_ : float or ndarray of shape (n_outputs,)
+        Largest relative violation of a constraint; 0 without fairness terms.
+
+    scale_ : float or ndarray of shape (n_outputs,)
+        Residual scale c used, in units of y.
+
+    n_iter_ : int
+        Iterations of the solver, the most of any output.
+
+    n_features_in_ : int
+        Number of features seen in fit.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features; only where X has string column names.
+
+    groups_ : ndarray of shape (n_groups,) or (n_groups, n_columns)
+        The groups, a row for each; only where fit got ``sensitive_features``.
+
+    group_losses_ : ndarray of shape (n_groups,)
+        Mean loss of each group over its rows and the outputs, before ``clip``, without a unit;
+        only with ``sensitive_features``.
+
+    group_weights_ : ndarray of shape (n_groups,)
+        Weights under which the fit is the plain fit of the group losses: the groups' shares of
+        the sample weight. Only with ``sensitive_features``.
+
+    See Also
+    --------
+    skfairloss.metrics.group_metric_frame : Accuracy by group of any model's predictions.
+    sklearn.linear_model.QuantileRegressor : The same optimum for ``loss_mix=1``.
+    sklearn.linear_model.ElasticNet : The same optimum for ``loss_mix=0``.
+
+    Notes
+    -----
+    Where the optimum is not unique, the fit is the limit of the mix as ``loss_mix`` tends to 1,
+    and among several models with these predictions and this penalty the one of smallest norm. It
+    does not depend on the order of the rows, and a weight of k gives the fit of k copies.
+
+    Rows of weight zero do not enter the fit. Sparse X is not densified.
+
+    References
+    ----------
+    R. Koenker and G. Bassett, "Regression quantiles", Econometrica 46 (1978), 33-50.
+
+    Examples
+    --------
+    A constant prediction for 30 dark pixels (0.3) and 70 bright ones (0.9):
+
+    >>> import numpy as np
+    >>> from skfairloss import PixelLossRegressor
+    >>> X, y = np.zeros((100, 1)), np.repeat([0.3, 0.9], [30, 70])
+    >>> group = np.repeat(["dark", "bright"], [30, 70])
+    >>> for loss_mix in (0, 0.25, 1):
+    ...     model = PixelLossRegressor(loss_mix).fit(X, y, sensitive_features=group)
+    ...     print(loss_mix, round(model.intercept_, 4), model.dual_gap_ < 1e-12)
+    0 0.72 True
+    0.25 0.7867 True
+    1 0.9 True
+    >>> dict(zip(model.groups_.tolist(), model.group_losses_.round(6).tolist()))
+    {'bright': 0.0, 'dark': 0.6}
+    """
+
+    __metadata_request__fit = {"sensitive_features": True}
+
+    def __init__(
+        self,
+        loss_mix: float = 0.5,
+        *,
+        quantile: float = 0.5,
+        scale: float | str = 1.0,
+        alpha: float = 0.0,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        fairness: None = None,
+        clip: tuple[float, float] | None = None,
+        tol: float = 1e-8,
+        max_iter: int = 200,
+        warm_start: bool = False,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.loss_mix = loss_mix
+        self.quantile = quantile
+        self.scale = scale
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.fairness = fairness
+        self.clip = clip
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.n_jobs = n_jobs
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tags of scikit-learn: sparse X is accepted."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        sensitive_features: Any = None,
+    ) -> Self:
+        """Fit the model. A fit that fails or is interrupted leaves the estimator as it was.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features; finite numbers.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets; finite numbers.
+
+        sample_weight : array-like of shape (n_samples,) or float, default=None
+            Weights >= 0 of the rows, not all 0; ``None`` weighs all rows the same. Only their
+            ratios matter.
+
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
+            Columns whose combinations of values are the groups: a list, an array, a Series or
+            DataFrame of pandas or polars, or a dict of 1-D arrays. Rows are matched by position;
+            where several arguments are pandas objects, their indices must be equal.
+
+        Returns
+        -------
+        self : PixelLossRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter is out of range, or an argument is not what is described above.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            If the duality gap stays above ``tol``, or a tie could not be resolved.
+        """
+        before = vars(self).copy()
+        try:
+            return self._fit(X, y, sample_weight, sensitive_features)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> Self:
+        """Fit in a dozen steps; may leave the estimator half-fitted where it raises."""
+        check_parameters(type(self).__name__, self.get_params(deep=False), _CHECKS)
+        groups = self._read_groups(X, y, sample_weight, sensitive_features)
+        start = self._start() if self.warm_start else None
+        self._forget()
+        X, y = self._validate(X, y)
+        weights = _check_weights(sample_weight, len(y))
+        kept = weights > 0
+        if not kept.all():
+            X, y, weights = X[kept], y[kept], weights[kept]
+            groups = groups.subset(kept) if groups is not None else None
+        targets = y.reshape(len(y), -1)
+        problem = self._problem(X, targets, weights)
+        if start is not None and start[0].shape != (X.shape[1], targets.shape[1]):
+            start = None
+        solution = solve(
+            problem, tol=self.tol, max_iter=self.max_iter, start=start, n_jobs=self.n_jobs
+        )
+        certificate = certify(
+            problem, solution.coef, solution.intercept, solution.dual, tol=self.tol
+        )
+        self._warn_unless_certified(solution, certificate)
+        self._unpack(problem, solution, certificate, single=y.ndim == 1)
+        if groups is not None:
+            self._unpack_groups(problem, solution, groups)
+        return self
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Predict, clipped to ``clip`` where that is set.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions, in units of y.
+        """
+        check_is_fitted(self)
+        X = validate_data(
+            self, X, reset=False, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32]
+        )
+        prediction = make_design(X).predict(self.coef_.T, self.intercept_)
+        return prediction if self.clip is None else np.clip(prediction, *self.clip)
+
+    def _read_groups(self, X: Any, y: Any, sample_weight: Any, features: Any) -> Groups | None:
+        """Groups of the rows, before validation strips the indices of pandas objects."""
+        if features is None:
+            return None
+        check_index(features, X=X, y=y, sample_weight=sample_weight)
+        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
+        return encode_groups(features, n_samples)
+
+    def _start(self) -> tuple[Array, Array] | None:
+        """Coefficients (p, m) and intercepts (m,) of the previous fit."""
+        if not hasattr(self, "coef_"):
+            return None
+        coef = np.atleast_2d(self.coef_).T
+        return coef, np.broadcast_to(self.intercept_, coef.shape[1]).copy()
+
+    def _forget(self) -> None:
+        """Remove the previous fit: what this one does not set must not survive."""
+        for name in [name for name in vars(self) if name.endswith("_") and name[0] != "_"]:
+            delattr(self, name)
+
+    def _validate(self, X: Any, y: Any) -> tuple[Any, Array]:
+        """X as a float array or CSR/CSC matrix and y as a float64 array of one or two dimensions."""
+        for name, value in (("X", X), ("y", y)):
+            shape = getattr(value, "shape", ())
+            if len(shape) > 2:
+                raise ValueError(
+                    f"{name} has shape {tuple(shape)}, expected one row a sample: pass "
+                    f"{name}.reshape(len({name}), -1)"
+                )
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            dtype=[np.float64, np.float32],
+            y_numeric=True,
+            multi_output=True,
+        )
+        return X, np.asarray(y, dtype=np.float64)
+
+    def _problem(self, X: Any, targets: Array, weights: Array) -> Problem:
+        """The optimisation problem of validated data."""
+        return Problem(
+            design=make_design(X),
+            y=targets,
+            weights=weights,
+            scale=residual_scale(self.scale, targets, weights),
+            loss=MixedLoss(float(self.loss_mix), float(self.quantile)),
+            l1=float(self.alpha * self.l1_ratio),
+            l2=float(self.alpha * (1.0 - self.l1_ratio)),
+            fit_intercept=bool(self.fit_intercept),
+        )
+
+    def _warn_unless_certified(self, solution: Solution, certificate: Certificate) -> None:
+        """State the gap reached, and the remedy, where a fit is not certified."""
+        open_outputs = np.flatnonzero(~certificate.certified)
+        if len(open_outputs):
+            worst = open_outputs[np.argmax(certificate.gap[open_outputs])]
+            where = "" if len(certificate.gap) == 1 else (
+                f" for {len(open_outputs)} of {len(certificate.gap)} outputs; output {worst}"
+            )
+            remedy = (
+                "raise max_iter"
+                if solution.n_iter[worst] >= self.max_iter
+                else "rounding limits what can be reached: raise tol, or bring the columns of X "
+                "and the weights to comparable sizes"
+            )
+            warnings.warn(
+                f"{type(self).__name__} did not reach tol={self.tol}{where}: the objective "
+                f"{certificate.objective[worst]:.6g} is at most {certificate.gap[worst]:.3g} above "
+                f"the optimum. Remedy: {remedy}",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        elif not solution.tie_resolved.all():
+            warnings.warn(
+                f"{type(self).__name__} found an optimum that is not unique, and did not resolve "
+                "the tie: other coefficients have the same objective. Remedy: a small alpha, or "
+                "loss_mix slightly below 1",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    def _unpack(
+        self, problem: Problem, solution: Solution, certificate: Certificate, single: bool
+    ) -> None:
+        """Set the fitted attributes; those of one output are scalars where y is one-dimensional."""
+
+        def per_output(values: Array) -> Any:
+            return float(values[0]) if single else values
+
+        self.coef_ = solution.coef[:, 0].copy() if single else np.ascontiguousarray(solution.coef.T)
+        self.intercept_ = per_output(solution.intercept) if self.fit_intercept else 0.0
+        self.objective_ = per_output(certificate.objective)
+        self.dual_gap_ = per_output(certificate.gap)
+        self.infeasibility_ = per_output(certificate.infeasibility)
+        self.scale_ = per_output(problem.scale)
+        self.n_iter_ = int(solution.n_iter.max())
+
+    def _unpack_groups(self, problem: Problem, solution: Solution, groups: Groups) -> None:
+        """Set what is reported about the groups."""
+        residual = problem.residual(solution.coef, solution.intercept)
+        losses = problem.loss.value(residual / problem.scale).mean(axis=1)
+        self.groups_ = groups.names
+        self.group_losses_ = group_means(groups, losses, problem.weights)
+        self.group_weights_ = np.bincount(groups.codes, weights=problem.weights)
+
+
+def _check_weights(sample_weight: Any, n_samples: int) -> Array:
+    """Row weights that sum to 1."""
+    if sample_weight is None:
+        return np.full(n_samples, 1.0 / n_samples)
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must hold numbers: {error}") from error
+    if weights.ndim == 0:
+        weights = np.full(n_samples, float(weights))
+    if weights.ndim != 1:
+        raise ValueError(
+            f"sample_weight must be 1D array or scalar, got {weights.ndim}D array: expected shape "
+            f"({n_samples},), got {weights.shape}"
+        )
+    if len(weights) != n_samples:
+        raise ValueError(f"sample_weight.shape == {weights.shape}, expected ({n_samples},)!")
+    if not np.isfinite(weights).all():
+        row = int(np.flatnonzero(~np.isfinite(weights))[0])
+        raise ValueError(f"sample_weight must be finite, got {weights[row]} in row {row}")
+    if (weights < 0).any():
+        row = int(np.flatnonzero(weights < 0)[0])
+        raise ValueError(f"sample_weight must be >= 0, got {weights[row]} in row {row}")
+    if not weights.any():
+        raise ValueError("sample_weight must not be zero for every row")
+    weights = weights / weights.max()
+    return weights / weights.sum()

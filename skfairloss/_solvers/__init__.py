@@ -1,0 +1,115 @@
+r"""Solvers: functions from a `Problem` to a `Solution`. `solve` is the table of who solves what.
+
+| problem                                | route                                                  |
+|----------------------------------------|--------------------------------------------------------|
+| λ = 0, no L1 penalty                   | `least_squares`: closed form, all outputs at once      |
+| kinks, few rows                        | `kinked`: interior point and crossover on every row    |
+| λ > 0, many more rows than features    | `sign_fixing`: the same on the rows near zero residual |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from skfairloss._basis import EPS
+from skfairloss._problem import Problem, Solution
+from skfairloss._solvers.formulation import data_dual
+from skfairloss._solvers.kinked import solve_all_rows
+from skfairloss._solvers.least_squares import least_squares, ridge_fit
+from skfairloss._solvers.ties import resolve_ties
+
+Array = NDArray[np.float64]
+
+__all__ = ["solve"]
+
+_EXACT = 32 * EPS  # relative rounding error of a residual
+
+
+def solve(
+    problem: Problem,
+    *,
+    tol: float = 1e-8,
+    max_iter: int = 200,
+    start: tuple[Array, Array] | None = None,
+    n_jobs: int | None = None,
+    on_iteration: Callable[[int, float], bool] | None = None,
+) -> Solution:
+    """Minimise a problem.
+
+    Parameters
+    ----------
+    problem : what to minimise.
+    tol : relative gap aimed at; `skfairloss._certificate.certify` says what was reached.
+    max_iter : iterations allowed per output.
+    start : coefficients (p, m) and intercept (m,) to start from.
+    n_jobs : outputs solved at a time, in threads.
+    on_iteration : called with the iteration and the gap; True stops.
+    """
+    if problem.loss.loss_mix == 0 and problem.l1 == 0:
+        return least_squares(problem)
+    first = ridge_fit(problem) if start is None else start
+    problem.coordinates  # noqa: B018 - computed once, before the outputs share it
+    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
+        delayed(_solve_output)(problem, k, first, tol, max_iter, on_iteration)
+        for k in range(problem.n_outputs)
+    )
+    coef, intercept, dual, n_iter, resolved = zip(*parts, strict=True)
+    return Solution(
+        np.column_stack(coef),
+        np.array(intercept),
+        np.column_stack(dual),
+        np.array(n_iter, dtype=np.intp),
+        np.array(resolved),
+    )
+
+
+def _solve_output(
+    problem: Problem,
+    k: int,
+    start: tuple[Array, Array],
+    tol: float,
+    max_iter: int,
+    on_iteration: Callable[[int, float], bool] | None,
+) -> tuple[Array, float, Array, int, bool]:
+    """Coefficients, intercept, z, iterations and whether ties were settled, for output k."""
+    first = _better_start(problem, k, start[0][:, k], float(start[1][k]))
+    if _fits_exactly(problem, k, *first):
+        return *first, np.zeros(len(problem.y)), 1, True
+    model, n_iter = solve_all_rows(
+        problem, k, first, tol=tol, max_iter=max_iter, on_iteration=on_iteration
+    )
+    model, resolved = resolve_ties(problem, k, model)
+    n = len(model.residual)
+    dual = data_dual(problem, k, model.dual[:n], model.residual)
+    return model.coef, model.intercept, dual, n_iter, resolved
+
+
+def _better_start(
+    problem: Problem, k: int, coef: Array, intercept: float
+) -> tuple[Array, float]:
+    """The given model, or the mean of y where that has the lower objective."""
+    y, weights = problem.y[:, k], problem.weights
+    mean = float(weights @ y) if problem.fit_intercept else 0.0
+
+    def loss(residual: Array) -> float:
+        return float(weights @ problem.loss.value(residual / problem.scale[k]))
+
+    residual = y - problem.design.predict(coef, intercept)
+    given = loss(residual) + float(problem.penalty(coef[:, None])[0])
+    return (coef, intercept) if given <= loss(y - mean) else (np.zeros_like(coef), mean)
+
+
+def _fits_exactly(problem: Problem, k: int, coef: Array, intercept: float) -> bool:
+    """Whether a model without penalty leaves residuals of the size of rounding errors only."""
+    if problem.penalty(coef[:, None])[0] > 0:
+        return False
+    y = problem.y[:, k]
+    residual = np.abs(y - problem.design.predict(coef, intercept))
+    if residual.max() > 1e-9 * np.abs(y).max():  # spares the pass below
+        return False
+    size = problem.design.absolute().predict(np.abs(coef), abs(intercept)) + np.abs(y)
+    return bool((residual <= _EXACT * size).all())

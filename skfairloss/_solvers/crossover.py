@@ -1,0 +1,64 @@
+r"""From an interior point to the exact optimum: guess the rows at their kink, then solve equations.
+
+At an optimum every row is either at its kink (r_i = 0, dual anywhere in its interval) or on one
+side of it (dual at that end). Given the rows Z at their kink, the rest is linear algebra:
+
+    minimise ½ δᵀHδ - gᵀδ - Σ_{i not in Z} a_i A_i δ   subject to   A_Z δ = r_Z,
+
+solved in the null space of A_Z (Nocedal & Wright, section 16.2). Directions in which nothing is
+determined (ties) keep their position. The duals of Z then move as little as possible, relative to
+their distance from the ends, so that they balance: an analytic centre stays inside.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skfairloss._solvers.piecewise import PiecewiseQuadratic
+
+Array = NDArray[np.float64]
+
+_RANK = 1e-10  # relative size below which a singular value of rows of an orthonormal design is 0
+_FLAT = 1e-13  # relative size below which a curvature is 0
+
+
+def polish(
+    pq: PiecewiseQuadratic, delta: Array, a: Array, active: NDArray[np.bool_]
+) -> tuple[Array, Array]:
+    """The exact optimum for the given active rows: new (δ, a)."""
+    index = np.flatnonzero(active)
+    middle = 0.5 * (pq.upper + pq.lower)
+    fixed = np.where(a > middle, pq.upper, pq.lower)
+    dual = np.where(active, a, fixed)
+    rows = pq.rows.take(index)
+    residual = (pq.residual - pq.rows.dot(delta))[index]
+    step, null = particular_and_null(rows, residual)
+    if null.shape[1]:
+        push = pq.linear - pq.hessian @ (delta + step) + pq.rows.adjoint(dual)
+        step = step + null @ _minimise(null.T @ pq.hessian @ null, null.T @ push)
+    delta = delta + step
+    if len(index):
+        defect = pq.hessian @ delta - pq.linear - pq.rows.adjoint(dual)
+        room = np.minimum(pq.upper - dual, dual - pq.lower)[index].clip(min=0)
+        weighted = room[:, None] * rows
+        dual[index] += room * np.linalg.lstsq(weighted.T, defect, rcond=None)[0]
+    return delta, dual
+
+
+def particular_and_null(rows: Array, residual: Array) -> tuple[Array, Array]:
+    """Least-norm solution of ``rows @ step = residual`` and a basis of the null space of rows."""
+    k = rows.shape[1]
+    if not rows.any():
+        return np.zeros(k), np.eye(k)
+    u, s, vt = np.linalg.svd(rows, full_matrices=len(rows) < k)
+    rank = int((s > _RANK * s[0]).sum())
+    step = vt[:rank].T @ ((u[:, :rank].T @ residual) / s[:rank])
+    return step, vt[rank:].T
+
+
+def _minimise(hessian: Array, push: Array) -> Array:
+    """Minimiser of a convex quadratic; 0 in the directions it does not see."""
+    values, vectors = np.linalg.eigh(hessian)
+    seen = values > _FLAT * max(float(values[-1]), 1e-300)
+    return vectors[:, seen] @ ((vectors[:, seen].T @ push) / values[seen])

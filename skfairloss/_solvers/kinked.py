@@ -1,0 +1,75 @@
+r"""One output with kinks (λ > 0, or an L1 penalty): interior point on every row, then refinement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skfairloss._design import Rows
+from skfairloss._problem import Problem
+from skfairloss._solvers.crossover import polish
+from skfairloss._solvers.formulation import Model, formulate
+from skfairloss._solvers.interior_point import interior_point
+from skfairloss._solvers.piecewise import PiecewiseSolution
+
+Array = NDArray[np.float64]
+
+_INNER_TOL = 0.01  # the solver aims lower than the certificate asks
+_FLOOR = 1e-6  # objectives below this share of the residual scale are not told from 0
+_REFINEMENTS = 2
+
+
+def solve_all_rows(
+    problem: Problem,
+    k: int,
+    start: tuple[Array, float],
+    *,
+    tol: float,
+    max_iter: int,
+    on_iteration: Callable[[int, float], bool] | None = None,
+) -> tuple[Model, int]:
+    """Output k from a starting model; also the iterations spent."""
+    coef, intercept = start
+    residual = problem.y[:, k] - problem.design.predict(coef, intercept)
+    rows = problem.design.rows(problem.coordinates) if problem.loss.loss_mix > 0 else None
+    pq = formulate(problem, k, coef, intercept, residual, rows)
+    found = interior_point(
+        pq,
+        tol=_INNER_TOL * tol,
+        floor=_FLOOR * pq.unit,
+        max_iter=max_iter,
+        on_iteration=on_iteration,
+    )
+    return _refined(problem, k, coef, intercept, rows, found), found.n_iter
+
+
+def _refined(
+    problem: Problem,
+    k: int,
+    coef: Array,
+    intercept: float,
+    rows: Rows | None,
+    found: PiecewiseSolution,
+) -> Model:
+    """The model of a solution, corrected for what rounding lost on the way to coefficients.
+
+    The active rows stay as they are; only equations are solved again, for the true residuals.
+    """
+    delta, dual = found.delta, found.dual
+    for attempt in range(_REFINEMENTS + 1):
+        step, shift = problem.coordinates.to_model(delta)
+        coef, intercept = coef + step, intercept + float(shift)
+        residual = problem.y[:, k] - problem.design.predict(coef, intercept)
+        if attempt == _REFINEMENTS or not found.polished:
+            break
+        pq = formulate(problem, k, coef, intercept, residual, rows)
+        here = pq.gap(np.zeros_like(delta), dual)
+        delta, better = polish(pq, np.zeros_like(delta), dual, found.active)
+        if not pq.gap(delta, better) < 0.5 * here:
+            break
+        dual = better
+    if rows is None:  # no kinks in the data: their part of the dual is 0
+        dual = np.concatenate([np.zeros(len(residual)), dual])
+    return Model(coef, intercept, residual, dual)

@@ -1,0 +1,90 @@
+r"""The one form that every kinked fit is brought to, in basis coordinates, relative to a start:
+
+    minimise over δ   ½ δᵀHδ - gᵀδ + Σ_i φ_i(r_i - A_i δ),
+    φ_i(r) = upper_i r for r ≥ 0, lower_i r for r < 0,      lower_i ≤ 0 ≤ upper_i.
+
+Rows of the data with an absolute loss, coefficients under an L1 penalty and one-sided constraints
+are all rows of this kind; squared losses and ridge penalties are H and g. The dual of row i is
+a_i in [lower_i, upper_i]; stationarity reads Hδ - g = Aᵀa.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skfairloss._design import Rows
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PiecewiseQuadratic:
+    """The problem above; ``rows`` holds A, ``residual`` is r, ``linear`` is g.
+
+    ``constant`` makes the sum the objective of the fit, so that gaps can be told relative to it.
+    ``unit`` is the size that residuals of a trivial fit have: nothing smaller than a share of it
+    is taken for the scale of the problem.
+    """
+
+    rows: Rows
+    residual: Array
+    lower: Array
+    upper: Array
+    hessian: Array
+    linear: Array
+    constant: float = 0.0
+    unit: float = 0.0
+
+    @property
+    def width(self) -> Array:
+        """Length of each dual interval, shape (n_rows,)."""
+        return self.upper - self.lower
+
+    @property
+    def residual_scale(self) -> float:
+        """Mean of |r| at the start under the dual widths: the size that residuals have."""
+        width = self.width
+        mean = float(width @ np.abs(self.residual) / width.sum())
+        return max(mean, 1e-6 * self.unit)
+
+    def shifted(self, delta: Array) -> PiecewiseQuadratic:
+        """The same problem relative to δ."""
+        return replace(
+            self,
+            residual=self.residual - self.rows.dot(delta),
+            linear=self.linear - self.hessian @ delta,
+            constant=self.constant + float(0.5 * delta @ self.hessian @ delta - self.linear @ delta),
+        )
+
+    def kink_values(self, residual: Array) -> Array:
+        """φ_i(r_i)."""
+        return np.where(residual > 0, self.upper, self.lower) * residual
+
+    def objective(self, delta: Array) -> float:
+        """The sum at δ, constant included."""
+        smooth = 0.5 * delta @ (self.hessian @ delta) - self.linear @ delta
+        kinks = self.kink_values(self.residual - self.rows.dot(delta)).sum()
+        return float(self.constant + smooth + kinks)
+
+    def gap(self, delta: Array, a: Array) -> float:
+        """Duality gap of (δ, a), with what violates stationarity charged at the residual scale."""
+        residual = self.residual - self.rows.dot(delta)
+        a = np.clip(a, self.lower, self.upper)
+        slack = np.maximum(self.kink_values(residual) - a * residual, 0.0).sum()
+        defect = self.hessian @ delta - self.linear - self.rows.adjoint(a)
+        return float(slack + np.linalg.norm(defect) * self.residual_scale)
+
+
+@dataclass(frozen=True)
+class PiecewiseSolution:
+    """δ, the duals of the rows, which rows were held at r = 0, the gap and the iterations spent."""
+
+    delta: Array
+    dual: Array
+    active: NDArray[np.bool_]
+    gap: float
+    n_iter: int
+    polished: bool

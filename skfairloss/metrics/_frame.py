@@ -1,0 +1,188 @@
+"""fairlearn's MetricFrame with metrics of regression."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from fairlearn.metrics import MetricFrame
+from numpy.typing import ArrayLike, NDArray
+
+from .._groups import check_index, encode_groups, split_columns
+from ._inputs import check_targets, check_weights
+from ._row_metrics import DEFAULT_METRICS, Metric, RowMetric
+
+
+def group_metric_frame(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sensitive_features: Any,
+    control_features: Any = None,
+    sample_weight: ArrayLike | None = None,
+    metrics: Metric | Mapping[str, Metric] | None = None,
+    n_boot: int | None = None,
+    ci_quantiles: Sequence[float] | None = None,
+    random_state: int | np.random.RandomState | np.random.Generator | None = None,
+) -> MetricFrame:
+    """Evaluate predictions overall and by group, as a fairlearn MetricFrame.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,) or (n_samples, ...)
+        True values: one number, a row of outputs or an image for each sample.
+
+    y_pred : array-like of the shape of y_true
+        Predictions.
+
+    sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
+        What defines the groups: the distinct combinations of the columns.
+
+    control_features : like sensitive_features, default=None
+        Groups are compared within each combination of these columns, not across them.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows, >= 0. Rows of weight zero are left out, also from the count.
+
+    metrics : callable or dict of callables, default=None
+        Functions ``metric(y_true, y_pred)``, called with the rows of a group as float64 arrays of
+        shape (n_rows,), or (n_rows, n_outputs) where y_true has more dimensions. Those that have
+        an argument ``sample_weight`` are given the weights, others see all rows alike. ``None``
+        takes the default columns, see Notes.
+
+    n_boot : int, default=None
+        Number of bootstrap samples for confidence intervals; needs ``ci_quantiles``. Rows are
+        drawn with replacement from all rows together.
+
+    ci_quantiles : sequence of floats, default=None
+        Quantiles in (0, 1) of the bootstrap distribution; needs ``n_boot``.
+
+    random_state : int, RandomState, Generator or None, default=None
+        Draws the bootstrap samples.
+
+    Returns
+    -------
+    frame : fairlearn.metrics.MetricFrame
+        With ``overall``, ``by_group``, ``difference()``, ``ratio()`` and so on. Columns of
+        sensitive_features without a name, or called ``y_true`` or ``y_pred``, are numbered
+        ``sensitive_feature_0``, ...
+
+    Raises
+    ------
+    TypeError
+        If ``metrics`` is neither a callable nor a dict of callables.
+
+    ValueError
+        If shapes or lengths do not match, values are missing or not finite, the index of a
+        pandas sensitive_features differs from that of another pandas argument, or there are more
+        groups than half the rows.
+
+    Notes
+    -----
+    The default columns, with row weights s_i, residuals r_ik = y_true - y_pred of sample i and
+    output k, m outputs and a(v) = Σ_i s_i (Σ_k v_ik / m) / Σ_i s_i the mean over the rows of a
+    group and the outputs:
+
+    - count: number of rows, unweighted;
+    - mae: a(|r|), mse: a(r²), rmse: √a(r²), the root of the mse also for several outputs;
+    - mean_residual: a(r), positive where predictions are too low on average;
+    - mean_prediction: a(y_pred);
+    - r2: 1 - a(r²) / a((y_true - ȳ)²), ȳ_k the mean of output k over the group; NaN where
+      y_true is constant. The denominator differs from group to group: a low r2 may be due to
+      a small spread of y_true rather than to large errors.
+
+    Examples
+    --------
+    >>> from skfairloss.metrics import group_metric_frame
+    >>> frame = group_metric_frame(
+    ...     [0.3, 0.3, 0.9, 0.9, 0.9, 0.9],
+    ...     [0.7, 0.7, 0.7, 0.7, 0.7, 0.7],
+    ...     sensitive_features=["dark", "dark", "bright", "bright", "bright", "bright"],
+    ... )
+    >>> frame.by_group[["count", "mae", "mean_residual"]].round(2)
+                         count  mae  mean_residual
+    sensitive_feature_0
+    bright                 4.0  0.2            0.2
+    dark                   2.0  0.4           -0.4
+    >>> round(float(frame.difference()["mae"]), 2)
+    0.2
+    """
+    true, pred = check_targets(y_true, y_pred)
+    others = {"y_true": y_true, "y_pred": y_pred, "sample_weight": sample_weight}
+    check_index(sensitive_features, control_features=control_features, **others)
+    features = {"sensitive_features": _features(sensitive_features, "sensitive_feature", len(true))}
+    if control_features is not None:
+        features["control_features"] = _features(control_features, "control_feature", len(true))
+    weights = check_weights(sample_weight, len(true))
+    row_weights = None if sample_weight is None else weights
+
+    def on_rows(metric: Metric) -> RowMetric:
+        return RowMetric(metric, true, pred, row_weights)
+
+    if metrics is None:
+        metrics = DEFAULT_METRICS
+    _check_metrics(metrics)
+    kept = np.flatnonzero(weights)
+    with warnings.catch_warnings():
+        # NaN in every bootstrap sample, say the r2 of a one-row group, gives a NaN interval
+        warnings.filterwarnings("ignore", "All-NaN slice encountered", RuntimeWarning)
+        return MetricFrame(
+            metrics=(
+                {name: on_rows(metric) for name, metric in metrics.items()}
+                if isinstance(metrics, Mapping)
+                else on_rows(metrics)
+            ),
+            y_true=kept,
+            y_pred=kept,
+            **{name: frame.iloc[kept] for name, frame in features.items()},
+            n_boot=n_boot,
+            ci_quantiles=_check_quantiles(ci_quantiles),
+            random_state=_legacy_seed(random_state),
+        )
+
+
+def _features(raw: Any, default_name: str, n_samples: int) -> pd.DataFrame:
+    """Features as a DataFrame with distinct names, after the checks of encode_groups."""
+    argument = f"{default_name}s"
+    encode_groups(raw, n_samples, argument)
+    columns: dict[str, NDArray[Any]] = {}
+    for j, (label, values) in enumerate(split_columns(raw, argument)):
+        # MetricFrame has columns y_true and y_pred of its own
+        own = label is None or label in ("y_true", "y_pred")
+        name = f"{default_name}_{j}" if own else str(label)
+        if name in columns:
+            raise ValueError(f"{argument} has two columns with the name {name!r}")
+        columns[name] = values
+    return pd.DataFrame(columns)
+
+
+def _check_metrics(metrics: Any) -> None:
+    """Raise TypeError unless metrics is a callable or a dict of callables."""
+    functions = metrics if isinstance(metrics, Mapping) else {"metrics": metrics}
+    if not functions:
+        raise ValueError("metrics must hold at least one metric, got an empty dict")
+    for name, function in functions.items():
+        if not callable(function):
+            raise TypeError(
+                f"metrics must be a callable or a dict of callables, got {function!r} as {name!r}"
+            )
+
+
+def _check_quantiles(ci_quantiles: Sequence[float] | None) -> list[float] | None:
+    """Quantiles as Python floats, the only kind fairlearn takes."""
+    if ci_quantiles is None:
+        return None
+    quantiles = [float(q) for q in np.ravel(ci_quantiles)]
+    if not all(0 < q < 1 for q in quantiles):
+        raise ValueError(f"ci_quantiles must lie between 0 and 1, got {ci_quantiles!r}")
+    return quantiles
+
+
+def _legacy_seed(random_state: Any) -> Any:
+    """Draw an integer seed from a Generator, which fairlearn does not take."""
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31 - 1))
+    return random_state

@@ -1,0 +1,62 @@
+"""Checks of y_true, y_pred and sample_weight that all metrics share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def check_targets(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
+    """Finite float64 arrays of one shape, (n, ...), with at least one value.
+
+    Scalars become arrays of shape (1,). A column (n, 1) beside a vector (n,) becomes a vector.
+    """
+    true, pred = _as_float("y_true", y_true), _as_float("y_pred", y_pred)
+    if true.shape != pred.shape and {true.shape, pred.shape} == {(true.size,), (true.size, 1)}:
+        true, pred = true.ravel(), pred.ravel()
+    if true.shape != pred.shape:
+        raise ValueError(
+            f"y_true and y_pred must have the same shape, got {true.shape} and {pred.shape}"
+        )
+    if true.size == 0:
+        raise ValueError(f"y_true and y_pred are empty: shape {true.shape}")
+    return np.atleast_1d(true), np.atleast_1d(pred)
+
+
+def check_weights(sample_weight: Any, n_samples: int) -> Array:
+    """Weights (n_samples,), >= 0 and not all zero; ones for None."""
+    if sample_weight is None:
+        return np.ones(n_samples)
+    weights = np.atleast_1d(_as_float("sample_weight", sample_weight))
+    if weights.shape != (n_samples,):
+        raise ValueError(
+            f"sample_weight must have shape ({n_samples},), one weight a row, got {weights.shape}"
+        )
+    if weights.min() < 0:
+        raise ValueError(f"sample_weight must be >= 0, got a smallest weight of {weights.min()}")
+    if weights.max() == 0:
+        raise ValueError("sample_weight must not be zero in all rows")
+    return weights
+
+
+def _as_float(name: str, values: Any) -> Array:
+    """Real, finite numbers as float64."""
+    try:
+        raw = np.asarray(values)
+        if raw.dtype.kind not in "biufO":
+            raise TypeError(f"dtype {raw.dtype}")
+        array = raw.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold real numbers, got {error}") from error
+    finite = np.isfinite(array)
+    if not finite.all():
+        first = np.argwhere(~finite)[0].tolist()
+        raise ValueError(
+            f"{name} must be finite, got {np.count_nonzero(~finite)} NaN or infinite values, the "
+            f"first at position {first}"
+        )
+    return array

@@ -1,0 +1,426 @@
+"""Scorers that compare groups, for model selection with scikit-learn."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from fairlearn.metrics import make_derived_metric
+from numpy.typing import ArrayLike
+from sklearn import get_config
+from sklearn.utils.metadata_routing import MetadataRequest
+
+from .._groups import check_index, encode_groups
+from ._inputs import check_targets, check_weights
+from ._row_metrics import (
+    DEFAULT_METRICS,
+    Metric,
+    RowMetric,
+    absolute_mean_residual,
+    accepts_sample_weight,
+    metric_name,
+)
+
+LOSSES: dict[str, Metric] = {
+    "mae": DEFAULT_METRICS["mae"],
+    "mse": DEFAULT_METRICS["mse"],
+    "rmse": DEFAULT_METRICS["rmse"],
+    "mean_residual": absolute_mean_residual,
+}
+AGGREGATES = ("difference", "ratio", "group_max", "group_min")
+METHODS = ("between_groups", "to_overall")
+
+
+def make_group_scorer(
+    metric: str | Metric = "mae",
+    aggregate: str = "difference",
+    *,
+    sensitive_features: str | Sequence[str] | None = None,
+    groups: Sequence[Any] | None = None,
+    greater_is_better: bool | None = None,
+    method: str = "between_groups",
+) -> GroupScorer:
+    """Make a scorer that compares a metric between groups, for GridSearchCV and its like.
+
+    The score is the aggregate that fairlearn's MetricFrame calls by the same name, with the
+    sign that makes greater scores better:
+
+    - difference: negated, 0 is parity;
+    - ratio: as it is, 1 is parity;
+    - group_max, group_min: negated for losses, and for callables with
+      ``greater_is_better=False``.
+
+    The groups of the rows scored come from metadata routing or from columns of X. With routing
+    (``sklearn.set_config(enable_metadata_routing=True)``) the scorer already requests
+    ``sensitive_features``, which are then passed to ``GridSearchCV.fit``. With column names the
+    scorer reads the X it is given, with or without routing.
+
+    Parameters
+    ----------
+    metric : {"mae", "mse", "rmse", "mean_residual"} or callable, default="mae"
+        What is computed for each group, with weights and over all outputs as in
+        group_metric_frame. "mean_residual" takes the absolute value of each group's mean
+        residual, so that groups with means of -0.1 and 0.1 do not differ. A callable
+        ``metric(y_true, y_pred)`` is given the rows of a group as float64 arrays, of shape
+        (n_rows,) or (n_rows, n_outputs), and the weights if it has an argument
+        ``sample_weight``.
+
+    aggregate : {"difference", "ratio", "group_max", "group_min"}, default="difference"
+        How the groups' values become one number.
+
+    sensitive_features : str or sequence of str, default=None
+        Name or names of the columns of X, a pandas or polars DataFrame, that define the groups;
+        ``None`` takes them from metadata routing. The scorer sees X as it was given to the
+        search, before any step of a pipeline.
+
+    groups : sequence, default=None
+        Groups that must all be among the rows scored, a tuple for each group of several columns.
+        Groups that are not listed count as well. ``None`` demands at least two groups.
+
+    greater_is_better : bool, default=None
+        For a callable metric: whether greater values of the metric are better. Must be given
+        with a callable, and left out with a named metric.
+
+    method : {"between_groups", "to_overall"}, default="between_groups"
+        Whether difference and ratio compare groups with one another or with all rows.
+
+    Returns
+    -------
+    scorer : GroupScorer
+        Callable ``scorer(estimator, X, y, *, sensitive_features=None, sample_weight=None)``.
+
+    Raises
+    ------
+    RuntimeError
+        If metadata routing is off and no column is given.
+
+    TypeError, ValueError
+        If an argument is not of the kind above, or "mean_residual" is combined with "ratio".
+
+    Notes
+    -----
+    A fold with fewer than two groups is an error, not a difference of 0. GridSearchCV turns
+    errors of scorers into NaN and a warning unless it is told ``error_score="raise"``. If groups
+    are missing from folds, stratify the folds by group.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from skfairloss.metrics import make_group_scorer
+    >>> X = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0], "bright": [0, 0, 1, 1]})
+    >>> y = [0.0, 2.0, 2.0, 4.0]
+    >>> scorer = make_group_scorer("mae", "group_max", sensitive_features="bright")
+    >>> scorer
+    make_group_scorer('mae', 'group_max', sensitive_features='bright')
+    >>> model = LinearRegression().fit(X[["x"]].to_numpy(), y)
+    >>> class OnX:
+    ...     def predict(self, X):
+    ...         return model.predict(X[["x"]].to_numpy())
+    >>> round(scorer(OnX(), X, y), 6)
+    -0.4
+    """
+    _check_metric(metric, aggregate, greater_is_better)
+    _check_aggregate(aggregate, method)
+    columns = _check_columns(sensitive_features)
+    if columns is None and not get_config()["enable_metadata_routing"]:
+        raise RuntimeError(
+            "a group scorer needs the groups of the rows it scores: either call "
+            "sklearn.set_config(enable_metadata_routing=True) first and pass sensitive_features "
+            "to fit of the search, or name a column of X here, "
+            "make_group_scorer(..., sensitive_features='column')"
+        )
+    if groups is not None:
+        if isinstance(groups, str):
+            raise TypeError(f"groups must be a sequence of group names, got {groups!r}")
+        groups = list(groups)
+        if len(groups) < 2:
+            raise ValueError(f"groups must list at least two groups, got {groups!r}")
+    return GroupScorer(metric, aggregate, columns, groups, greater_is_better, method)
+
+
+class GroupScorer:
+    """Scorer that compares groups; made by make_group_scorer, which checks the arguments.
+
+    Parameters
+    ----------
+    metric : str or callable
+        As in make_group_scorer.
+
+    aggregate : str
+        As in make_group_scorer.
+
+    columns : list of str or None
+        Columns of X that define the groups.
+
+    groups : list or None
+        Groups that must be present.
+
+    greater_is_better : bool or None
+        Whether greater values of a callable metric are better.
+
+    method : str
+        As in make_group_scorer.
+    """
+
+    def __init__(
+        self,
+        metric: str | Metric,
+        aggregate: str,
+        columns: list[str] | None,
+        groups: list[Any] | None,
+        greater_is_better: bool | None,
+        method: str,
+    ) -> None:
+        self.metric = metric
+        self.aggregate = aggregate
+        self.columns = columns
+        self.groups = groups
+        self.greater_is_better = greater_is_better
+        self.method = method
+        self.__name__ = f"{metric if isinstance(metric, str) else metric_name(metric)}_{aggregate}"
+        self._requests: dict[str, Any] = {"sensitive_features": columns is None}
+        if self._accept_sample_weight():
+            self._requests["sample_weight"] = None
+
+    def __call__(
+        self,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """Score predictions of an estimator.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted estimator with a method ``predict``.
+
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            What the estimator predicts from; a DataFrame if the groups are columns of X.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True values.
+
+        sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays, default=None
+            What defines the groups, unless columns of X do.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, >= 0. Rows of weight zero are left out.
+
+        Returns
+        -------
+        score : float
+            Greater is better.
+
+        Raises
+        ------
+        ValueError
+            If the groups are not given, given twice, or too few; or the score is no number.
+        """
+        features = self._features(X, sensitive_features)
+        check_index(features, X=X, y=y, sample_weight=sample_weight)
+        if sample_weight is not None and not self._accept_sample_weight():
+            raise ValueError(f"sample_weight is given, but {self} has a metric without weights")
+        true, pred = check_targets(y, estimator.predict(X))
+        weights = check_weights(sample_weight, len(true))
+        encoded = encode_groups(features, len(true))
+        kept = np.flatnonzero(weights)
+        codes = encoded.codes[kept]
+        self._check_groups([encoded.labels[code] for code in np.unique(codes)])
+        derived = make_derived_metric(
+            metric=RowMetric(
+                self._function, true, pred, None if sample_weight is None else weights
+            ),
+            transform=self.aggregate,
+            sample_param_names=[],
+        )
+        options = {"method": self.method} if self.aggregate in ("difference", "ratio") else {}
+        value = float(derived(kept, kept, sensitive_features=codes, **options))
+        self._check_value(value)
+        return self._sign * value
+
+    def set_score_request(self, **requests: bool | str | None) -> Self:
+        """Add to the metadata that the scorer requests; what is not named stays as it was.
+
+        Scikit-learn's own scorers forget earlier requests here; this one keeps requesting
+        ``sensitive_features``.
+
+        Parameters
+        ----------
+        **requests : bool, str or None
+            ``sensitive_features`` or ``sample_weight``, with True (request), False (ignore), None
+            (error if passed) or another name under which the metadata is passed.
+
+        Returns
+        -------
+        self : GroupScorer
+            The scorer itself, changed.
+
+        Raises
+        ------
+        RuntimeError
+            If metadata routing is off.
+
+        TypeError
+            If the scorer does not take the metadata.
+        """
+        if not get_config()["enable_metadata_routing"]:
+            raise RuntimeError(
+                "set_score_request needs metadata routing: call "
+                "sklearn.set_config(enable_metadata_routing=True) first"
+            )
+        possible = set(self._requests)
+        if self.columns is not None:
+            possible.remove("sensitive_features")
+        unknown = sorted(set(requests) - possible)
+        if unknown:
+            raise TypeError(f"{self} takes no {', '.join(unknown)}, only {sorted(possible)}")
+        self._requests = self._requests | requests
+        return self
+
+    def get_metadata_routing(self) -> MetadataRequest:
+        """Return the metadata that the scorer requests.
+
+        Returns
+        -------
+        request : sklearn.utils.metadata_routing.MetadataRequest
+            Requests of the method ``score``.
+        """
+        request = MetadataRequest(owner=repr(self))
+        for param, alias in self._requests.items():
+            request.score.add_request(param=param, alias=alias)
+        return request
+
+    def __repr__(self) -> str:
+        metric = repr(self.metric) if isinstance(self.metric, str) else metric_name(self.metric)
+        columns = self.columns[0] if self.columns and len(self.columns) == 1 else self.columns
+        options = {
+            "sensitive_features": columns,
+            "groups": self.groups,
+            "greater_is_better": self.greater_is_better,
+            "method": None if self.method == METHODS[0] else self.method,
+        }
+        shown = "".join(
+            f", {name}={value!r}" for name, value in options.items() if value is not None
+        )
+        return f"make_group_scorer({metric}, {self.aggregate!r}{shown})"
+
+    def __sklearn_clone__(self) -> GroupScorer:
+        return copy.deepcopy(self)
+
+    def _accept_sample_weight(self) -> bool:
+        """Whether the metric takes weights; scikit-learn asks scorers by this name."""
+        return accepts_sample_weight(self._function)
+
+    @property
+    def _function(self) -> Metric:
+        """The metric as a function."""
+        return LOSSES[self.metric] if isinstance(self.metric, str) else self.metric
+
+    @property
+    def _sign(self) -> int:
+        """What makes greater scores better."""
+        if self.aggregate == "difference":
+            return -1
+        if self.aggregate == "ratio":
+            return 1
+        return 1 if self.greater_is_better else -1
+
+    def _features(self, X: Any, sensitive_features: Any) -> Any:
+        """Sensitive features of the rows: as passed, or columns of X."""
+        if self.columns is None:
+            if sensitive_features is None:
+                raise ValueError(
+                    f"{self} was called without sensitive_features: pass sensitive_features=..., "
+                    "or let make_group_scorer(..., sensitive_features='column') read them from X"
+                )
+            return sensitive_features
+        if sensitive_features is not None:
+            raise ValueError(
+                f"{self} reads the groups from X, but sensitive_features is passed as well"
+            )
+        if not hasattr(X, "columns"):
+            raise ValueError(
+                f"{self} reads the groups from columns of X: X must be a pandas or polars "
+                f"DataFrame, got {type(X).__name__}"
+            )
+        missing = [name for name in self.columns if name not in X.columns]
+        if missing:
+            raise ValueError(f"X has no columns {missing}, it has {list(X.columns)}")
+        return X[self.columns]
+
+    def _check_groups(self, present: list[Any]) -> None:
+        """Raise ValueError if groups are missing from the rows scored."""
+        advice = "stratify the folds by group, or use fewer folds"
+        absent = [group for group in self.groups or [] if group not in present]
+        if absent:
+            raise ValueError(
+                f"groups {absent} are not among the groups scored, {present}: {advice}"
+            )
+        if len(present) < 2:
+            raise ValueError(
+                f"sensitive_features has the group {present[0]!r} only in the rows scored, a "
+                f"comparison needs two: {advice}"
+            )
+
+    def _check_value(self, value: float) -> None:
+        """Raise ValueError for a value that must not be compared."""
+        if self.aggregate == "ratio" and not 0 <= value <= 1:
+            raise ValueError(
+                f"the ratio is {value}: it is defined for values >= 0 that are not all zero; "
+                "use aggregate='difference'"
+            )
+        if not np.isfinite(value):
+            raise ValueError(f"the {self.aggregate} of the groups' values is {value}")
+
+
+def _check_metric(metric: Any, aggregate: str, greater_is_better: Any) -> None:
+    """Raise unless metric and direction fit together."""
+    if callable(metric):
+        if not isinstance(greater_is_better, bool):
+            raise ValueError(
+                "greater_is_better must be True or False with a callable metric, got "
+                f"{greater_is_better!r}"
+            )
+        return
+    if not isinstance(metric, str) or metric not in LOSSES:
+        raise ValueError(f"metric must be one of {list(LOSSES)} or a callable, got {metric!r}")
+    if greater_is_better is not None:
+        raise ValueError(
+            f"greater_is_better={greater_is_better!r} is for callable metrics, {metric!r} is a loss"
+        )
+    if metric == "mean_residual" and aggregate == "ratio":
+        raise ValueError(
+            "aggregate='ratio' is not defined for metric='mean_residual', which is zero at best: "
+            "use aggregate='difference' or 'group_max'"
+        )
+
+
+def _check_aggregate(aggregate: Any, method: Any) -> None:
+    """Raise ValueError unless aggregate and method are known and go together."""
+    if aggregate not in AGGREGATES:
+        raise ValueError(f"aggregate must be one of {list(AGGREGATES)}, got {aggregate!r}")
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {list(METHODS)}, got {method!r}")
+    if method != METHODS[0] and aggregate not in ("difference", "ratio"):
+        raise ValueError(f"method={method!r} has no effect with aggregate={aggregate!r}")
+
+
+def _check_columns(sensitive_features: Any) -> list[str] | None:
+    """Column names as a list."""
+    if sensitive_features is None:
+        return None
+    names = [sensitive_features] if isinstance(sensitive_features, str) else sensitive_features
+    is_sequence = isinstance(names, (list, tuple)) and len(names) > 0
+    if not is_sequence or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            "sensitive_features must be a column name or a list of column names of X, got "
+            f"{type(sensitive_features).__name__}; groups of the rows themselves are passed to fit"
+        )
+    return list(names)

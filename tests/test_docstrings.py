@@ -1,0 +1,87 @@
+"""What the docstrings say about parameters, defaults and attributes is what the code does."""
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpydoc.docscrape import ClassDoc, FunctionDoc
+
+import skfairloss
+
+INTERNAL = {"skfairloss.losses"}  # the solvers' mathematics, not part of the public API
+NAMES = [module.name for module in pkgutil.walk_packages(skfairloss.__path__, "skfairloss.")]
+PUBLIC_MODULES = [
+    "skfairloss",
+    *(name for name in NAMES if "._" not in name and name not in INTERNAL),
+]
+
+
+def public_objects():
+    """Every class and function that some public module names in its ``__all__``."""
+    for name in PUBLIC_MODULES:
+        module = importlib.import_module(name)
+        yield from (value for key in module.__all__ if callable(value := getattr(module, key)))
+
+
+def public_methods(cls):
+    return [f for key, f in vars(cls).items() if key[0] != "_" and inspect.isfunction(f)]
+
+
+OBJECTS = sorted(set(public_objects()), key=lambda value: value.__qualname__)
+CLASSES = [value for value in OBJECTS if inspect.isclass(value)]
+METHODS = [method for cls in CLASSES for method in public_methods(cls)]
+ESTIMATORS = [cls for cls in CLASSES if hasattr(cls, "fit")]
+
+
+def parse(value):
+    return (ClassDoc if inspect.isclass(value) else FunctionDoc)(value)
+
+
+def documented_parameters(doc):
+    """Name -> documented type, with ``X, y : array`` taken apart."""
+    sections = [*doc["Parameters"], *doc["Other Parameters"]]
+    return {name: entry.type for entry in sections for name in entry.name.split(", ")}
+
+
+def signature_parameters(value):
+    """Name -> default; an exception class takes its message and documents nothing."""
+    if inspect.isclass(value) and issubclass(value, Exception) and "__init__" not in vars(value):
+        return {}
+    parameters = inspect.signature(value).parameters.items()
+    return {name: parameter.default for name, parameter in parameters if name != "self"}
+
+
+def documented_default(type_):
+    """Return the value after ``default=``, or the signature's mark for "no default"."""
+    found = re.search(r"default=(.+)$", type_)
+    return ast.literal_eval(found[1]) if found else inspect.Parameter.empty
+
+
+@pytest.mark.parametrize("value", OBJECTS + METHODS, ids=lambda value: value.__qualname__)
+def test_the_docstring_lists_the_parameters_and_defaults_of_the_signature(value):
+    documented = documented_parameters(parse(value))
+    signature = signature_parameters(value)
+    assert list(documented) == list(signature)
+    assert {name: documented_default(type_) for name, type_ in documented.items()} == signature
+
+
+@pytest.mark.parametrize("value", OBJECTS, ids=lambda value: value.__qualname__)
+def test_everything_public_shows_an_example(value):
+    assert any(">>>" in line for line in parse(value)["Examples"])
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda cls: cls.__qualname__)
+def test_an_estimator_documents_exactly_its_fitted_attributes(estimator):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(3.0, 2.0, size=(40, 2)), columns=["a", "b"])
+    y = X["a"] - 2 * X["b"] + rng.normal(size=40)
+    fitted = estimator().fit(X, y, sensitive_features=np.repeat(["u", "v"], 20))
+    documented = [entry.name for entry in parse(estimator)["Attributes"]]
+    assert all(name.endswith("_") for name in documented)
+    public = [name for name in vars(fitted) if name.endswith("_") and name[0] != "_"]
+    assert sorted(documented) == sorted(public)

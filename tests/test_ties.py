@@ -1,0 +1,160 @@
+"""Where the optimum is not unique: loss_mix = 1 is the limit of the mix, then the smallest norm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from skfairloss import PixelLossRegressor
+from tests import oracles
+from tests.problems import TWINS, RegressionProblem, twin
+
+CASES = ("integer y", "repeated rows", "exact fit", "even median", "two groups", "few rows")
+
+
+def tied_problem(case: str, seed: int = 0, **settings) -> RegressionProblem:
+    """Small problem with loss_mix = 1 whose optimum is, in most cases, not unique."""
+    rng = np.random.default_rng([3, seed])
+    n, p = {"few rows": (3, 4), "even median": (6, 1)}.get(case, (12, 2))
+    X = rng.integers(-2, 3, size=(n, p)).astype(float)
+    y = rng.integers(0, 4, size=n).astype(float)
+    weight = None
+    if case == "repeated rows":
+        X[6:], weight = X[:6], np.tile([1.0, 2.0], 6)
+    if case == "exact fit":
+        y = X @ np.array([2.0, -1.0]) + 1.0
+    if case == "even median":
+        X, y = np.zeros((n, p)), np.array([0.0, 1.0, 2.0, 4.0, 5.0, 6.0])
+    if case == "two groups":
+        X, y = np.zeros((n, p)), np.repeat([0.3, 0.9], n // 2)
+    return RegressionProblem(X, y, weight, **{"loss_mix": 1.0, **settings})
+
+
+def fit(problem: RegressionProblem, **settings) -> PixelLossRegressor:
+    model = PixelLossRegressor(**problem.params, **settings)
+    return model.fit(problem.X, problem.y, problem.sample_weight)
+
+
+def check_same(model, coef, intercept, spread=1.0, atol=1e-6) -> None:
+    np.testing.assert_allclose(model.coef_, coef, rtol=0, atol=atol * spread)
+    assert model.intercept_ == pytest.approx(intercept, rel=0, abs=atol * spread)
+
+
+@pytest.mark.parametrize("kind", TWINS)
+@pytest.mark.parametrize("n", [2, 10, 400])
+def test_two_equal_groups_are_met_halfway(n, kind):
+    X, y = np.zeros((n, 1)), np.repeat([0.3, 0.9], n // 2)
+    problem, coef, constant = twin(RegressionProblem(X, y, loss_mix=1.0), kind, np.zeros(1), 0.6)
+    check_same(fit(problem), coef, constant, spread=problem.scale, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("weight", "expected"),
+    [
+        ([1, 1, 2], 0.65),  # medians [0.6, 1], mean inside
+        ([1, 3, 4], 0.725),
+        ([5, 1, 6], 0.6),  # mean 0.55 below the medians
+        ([2, 1, 3], 0.6),  # mean at the end of the medians
+        ([1, 1, 1], 0.6),  # one median
+    ],
+)
+def test_the_median_nearest_to_the_weighted_mean_is_taken(weight, expected):
+    X, y = np.zeros((3, 1)), np.array([0.0, 0.6, 1.0])
+    model = fit(RegressionProblem(X, y, np.array(weight, float), loss_mix=1.0))
+    assert model.intercept_ == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("penalty", [(0.0, 0.0), (0.05, 1.0), (0.05, 0.5), (0.25, 1.0)])
+@pytest.mark.parametrize("quantile", [0.5, 0.25])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("case", CASES)
+def test_the_tie_rule_of_the_independent_programmes_is_kept(case, fit_intercept, quantile, penalty):
+    alpha, l1_ratio = penalty
+    for seed in range(2):
+        problem = tied_problem(
+            case,
+            seed,
+            quantile=quantile,
+            alpha=alpha,
+            l1_ratio=l1_ratio,
+            fit_intercept=fit_intercept,
+            scale=2.0,
+        )
+        best, model = oracles.solve_tie_rule(problem), fit(problem)
+        assert model.objective_ == pytest.approx(best.objective, rel=1e-7, abs=1e-9)
+        check_same(model, best.coef, best.intercept, atol=2e-4)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ties_are_resolved_the_same_for_permuted_rows(case):
+    problem = tied_problem(case)
+    order = np.random.default_rng(4).permutation(problem.y.size)
+    weight = None if problem.sample_weight is None else problem.sample_weight[order]
+    model = fit(problem)
+    permuted = replace(problem, X=problem.X[order], y=problem.y[order], sample_weight=weight)
+    check_same(fit(permuted), model.coef_, model.intercept_)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_ties_are_resolved_the_same_for_weights_and_copies(case):
+    problem = tied_problem(case)
+    copies = np.random.default_rng(5).integers(1, 4, size=problem.y.size)
+    rows = np.repeat(np.arange(problem.y.size), copies)
+    weighted = fit(replace(problem, sample_weight=copies.astype(float)))
+    copied = replace(problem, X=problem.X[rows], y=problem.y[rows], sample_weight=None)
+    check_same(fit(copied), weighted.coef_, weighted.intercept_)
+
+
+@pytest.mark.parametrize("kind", TWINS)
+@pytest.mark.parametrize("case", CASES)
+def test_ties_are_resolved_the_same_for_the_twins(case, kind):
+    problem = tied_problem(case)
+    model = fit(problem)
+    other, coef, intercept = twin(problem, kind, model.coef_, model.intercept_)
+    check_same(fit(other), coef, intercept, spread=other.scale)
+
+
+@pytest.mark.parametrize("penalty", [(0.0, 0.0), (0.05, 1.0), (0.05, 0.0)])
+@pytest.mark.parametrize("case", CASES)
+def test_loss_mix_1_is_the_limit_of_the_mix(case, penalty):
+    problem = tied_problem(case, 1, alpha=penalty[0], l1_ratio=penalty[1], scale=2.0)
+    model = fit(problem)
+    # A gap of 1e-12 leaves some sqrt(1e-12 / 1e-5) of play in the predictions.
+    near = fit(replace(problem, loss_mix=1 - 1e-5), tol=1e-12)
+    check_same(near, model.coef_, model.intercept_, atol=2e-3)
+
+
+@pytest.mark.parametrize("penalty", [(0.0, 0.0), (0.02, 0.0), (0.02, 0.5), (0.02, 1.0)])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("copies", [2, 3])
+def test_duplicate_columns_share_their_coefficient_equally(loss_mix, penalty, copies):
+    rng = np.random.default_rng(6)
+    X = rng.normal(size=(40, 2))
+    y = X @ np.array([3.0, -1.0]) + 2.0 + 0.3 * rng.standard_t(3, size=40)
+    wide = np.hstack([X, *[X[:, :1]] * (copies - 1)])
+    problem = RegressionProblem(wide, y, loss_mix=loss_mix, alpha=penalty[0], l1_ratio=penalty[1])
+    coef = fit(problem, tol=1e-12).coef_
+    np.testing.assert_allclose(coef[2:], coef[0], rtol=1e-6)
+    assert abs(coef[0]) * copies > 2.0
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_a_constant_column_beside_the_intercept_gets_no_coefficient(loss_mix):
+    rng = np.random.default_rng(7)
+    X = np.column_stack([rng.normal(size=30), np.full(30, 4.0)])
+    y = 2.0 * X[:, 0] + 7.0 + rng.standard_t(3, size=30)
+    model = fit(RegressionProblem(X, y, loss_mix=loss_mix))
+    assert model.coef_[1] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_more_columns_than_rows_give_the_interpolation_of_smallest_norm(fit_intercept):
+    rng = np.random.default_rng(8)
+    X, y = rng.normal(size=(4, 9)), rng.normal(size=4)
+    centre, mean = (X.mean(axis=0), y.mean()) if fit_intercept else (0.0, 0.0)
+    expected = np.linalg.pinv(X - centre) @ (y - mean)
+    for loss_mix in (0.0, 0.5, 1.0):
+        model = fit(RegressionProblem(X, y, loss_mix=loss_mix, fit_intercept=fit_intercept))
+        np.testing.assert_allclose(model.coef_, expected, atol=1e-7)
