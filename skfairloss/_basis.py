@@ -12,7 +12,7 @@ all with the same predictions: rank deficiency and p > n need no other treatment
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +33,14 @@ class Basis:
     center : (p,), the weighted column means x̄; zeros without an intercept.
     transform : (p, k), T.
     gram : (k, k), AᵀVA; the intercept's coordinate is orthogonal to it, with norm 1.
+    norms : (p,), the sizes of the augmented columns.
     fit_intercept : whether θ ends with b₀.
     """
 
     center: Array
     transform: Array
     gram: Array
+    norms: Array
     fit_intercept: bool
 
     @property
@@ -98,7 +100,7 @@ def orthonormal_from_factor(
         q, upper = row_space(r, pivot, scale)
         transform = q @ solve_triangular(upper, np.eye(k), trans="T", check_finite=False)
     gram = np.eye(k) - ridge * (transform.T @ transform)
-    return Basis(center, transform, gram, fit_intercept)
+    return Basis(center, transform, gram, scale, fit_intercept)
 
 
 def row_space(r: Array, pivot: Index, scale: Array) -> tuple[Array, Array]:
@@ -116,8 +118,28 @@ def row_space(r: Array, pivot: Index, scale: Array) -> tuple[Array, Array]:
     return q, upper
 
 
-def diagonal_basis(
-    moments: Array, scale: Array, center: Array, fit_intercept: bool
-) -> Basis:
-    """T = diag(1/scale), with the centred second moments of X as the Gram matrix."""
-    return Basis(center, np.diag(1.0 / scale), moments / np.outer(scale, scale), fit_intercept)
+def diagonal_basis(moments: Array, norms: Array, center: Array, fit_intercept: bool) -> Basis:
+    """T = diag(1/norms), with the scaled second moments of X as the Gram matrix."""
+    gram = moments / np.outer(norms, norms)
+    return Basis(center, np.diag(1.0 / norms), gram, norms, fit_intercept)
+
+
+def completed(basis: Basis) -> Basis:
+    """The basis with directions appended that span what its range leaves out."""
+    p, k = basis.transform.shape
+    order = np.argsort(-np.abs(basis.transform).max(axis=1, initial=0.0), kind="stable")
+    q_sorted, _ = qr(basis.transform[order], check_finite=False)
+    complement = np.empty((p, p - k))
+    complement[order] = q_sorted[:, k:]
+    gram = np.zeros((p, p))
+    gram[:k, :k] = basis.gram
+    return replace(basis, transform=np.hstack([basis.transform, complement]), gram=gram)
+
+
+def embedded(basis: Basis, columns: Index, center: Array) -> Basis:
+    """A basis of some columns as one of all: the coefficients of the others stay 0."""
+    transform = np.zeros((len(center), basis.n_directions))
+    transform[columns] = basis.transform
+    norms = np.zeros(len(center))
+    norms[columns] = basis.norms
+    return replace(basis, center=center, transform=transform, norms=norms)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,15 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.linalg import lapack, qr
 
-from skfairloss._basis import EPS, Basis, diagonal_basis, orthonormal_from_factor, row_space
+from skfairloss._basis import (
+    EPS,
+    Basis,
+    completed,
+    diagonal_basis,
+    embedded,
+    orthonormal_from_factor,
+    row_space,
+)
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -117,7 +126,7 @@ class IdentityRows(Rows):
         self.n_rows, self.n_columns = n_rows, n_columns
 
     def dot(self, theta: Array) -> Array:
-        return theta[: self.n_rows]
+        return theta[: self.n_rows].copy()
 
     def adjoint(self, a: Array) -> Array:
         return np.concatenate([a, np.zeros(self.n_columns - self.n_rows)])
@@ -335,21 +344,43 @@ def orthonormal_basis(
     k = len(upper)
     r, small_pivot = _truncate(np.vstack([upper.T, np.sqrt(ridge) * np.eye(k)]), n)
     small = orthonormal_from_factor(r, small_pivot, np.ones(k), np.zeros(k), ridge, fit_intercept)
-    return Basis(center, q @ small.transform, small.gram, fit_intercept)
+    return replace(small, center=center, transform=q @ small.transform, norms=scale)
 
 
-def scaled_basis(design: Design, weights: Array, fit_intercept: bool, ridge: float) -> Basis:
-    """The diagonal basis: each column centred and scaled to the norm of its augmented self."""
+def coefficient_basis(
+    design: Design, weights: Array, fit_intercept: bool, ridge: float, columns: Index
+) -> Basis:
+    """A basis that reaches every coefficient of the named columns, for an L1 penalty.
+
+    Diagonal where the columns are well conditioned, so that a coefficient is a coordinate; else
+    orthonormal, completed by the null space.
+    """
+    n, p = design.shape
+    center = design.adjoint(weights) if fit_intercept else np.zeros(p)
+    moments = design.moments(weights, center)[np.ix_(columns, columns)]
+    center_here = center[columns]
+    safe = _factor_gram(moments.copy(), center_here, ridge) is not None
+    if safe or len(columns) > n:
+        norms = np.sqrt(np.diag(moments) + ridge)
+        norms[norms == 0.0] = 1.0
+        basis = diagonal_basis(moments, norms, center_here, fit_intercept)
+    else:
+        r, norms = _triangle(design, weights, center, ridge, columns)
+        r, pivot = _truncate(r, n)
+        basis = completed(
+            orthonormal_from_factor(r, pivot, norms, center_here, ridge, fit_intercept)
+        )
+    return embedded(basis, columns, center)
+
+
+def column_spread(design: Design, weights: Array, fit_intercept: bool) -> Array:
+    """Weighted norm of each centred column, (p,)."""
     p = design.shape[1]
     center = design.adjoint(weights) if fit_intercept else np.zeros(p)
-    moments = design.moments(weights, center)
-    squares = np.diag(moments).copy()
-    noise = (_SAFE_SPREAD * EPS) * center**2  # a constant column
-    squares[squares <= noise] = 0.0
-    moments[:, squares == 0.0] = 0.0
-    moments[squares == 0.0] = 0.0
-    scale = np.sqrt(squares + ridge)
-    return diagonal_basis(moments, np.where(scale > 0, scale, 1.0), center, fit_intercept)
+    squares = np.zeros(p)
+    for rows, block in design.blocks():
+        squares += weights[rows] @ (block - center) ** 2
+    return np.sqrt(squares)
 
 
 def _factor_gram(gram: Array, center: Array, ridge: float) -> tuple[Array, Index, Array] | None:
@@ -367,23 +398,24 @@ def _factor_gram(gram: Array, center: Array, ridge: float) -> tuple[Array, Index
 
 
 def _triangle(
-    design: Design, weights: Array, center: Array, ridge: float
+    design: Design, weights: Array, center: Array, ridge: float, columns: Index | None = None
 ) -> tuple[Array, Array]:
     """R of the weighted, centred, augmented columns at norm 1, by QR of a block of rows at a time."""
-    p = design.shape[1]
+    columns = np.arange(design.shape[1]) if columns is None else columns
+    p, center = len(columns), center[columns]
     sums, spread, largest = np.zeros(p), np.zeros(p), np.zeros(p)
     for rows, block in design.blocks():
-        centred = block - center
+        centred = block[:, columns] - center
         sums += weights[rows] @ (centred * centred)
         np.maximum(spread, np.abs(centred).max(axis=0), out=spread)
-        np.maximum(largest, np.abs(block).max(axis=0), out=largest)
+        np.maximum(largest, np.abs(block[:, columns]).max(axis=0), out=largest)
     constant = spread <= 8 * EPS * largest  # centring leaves rounding errors of this size
     sums[constant] = 0.0
     scale = np.sqrt(sums + ridge)
     scale[scale == 0.0] = 1.0
     r = np.diag(np.sqrt(ridge) / scale) if ridge > 0 else np.empty((0, p))
     for rows, block in design.blocks():
-        scaled = (block - center) * (np.sqrt(weights[rows])[:, None] / scale)
+        scaled = (block[:, columns] - center) * (np.sqrt(weights[rows])[:, None] / scale)
         scaled[:, constant] = 0.0
         r = qr(np.vstack([r, scaled]), mode="r", check_finite=False)[0][:p]
     return r, scale

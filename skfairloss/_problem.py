@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skfairloss._basis import Basis
-from skfairloss._design import Design, orthonormal_basis, scaled_basis
+from skfairloss._design import Design, orthonormal_basis
 from skfairloss.losses import MixedLoss
 
 Array = NDArray[np.float64]
@@ -59,13 +59,6 @@ class Problem:
         """Orthonormal coordinates of the weighted, ridge-augmented design."""
         return orthonormal_basis(self.design, self.weights, self.fit_intercept, self.ridge)
 
-    @cached_property
-    def coordinates(self) -> Basis:
-        """The coordinates to solve kinked problems in: one per coefficient under an L1 penalty."""
-        if self.l1 == 0:
-            return self.basis
-        return scaled_basis(self.design, self.weights, self.fit_intercept, self.ridge)
-
     def residual(self, coef: Array, intercept: Array) -> Array:
         """r = y - X w - b, shape (n, m)."""
         return self.y - self.design.predict(coef, intercept)
@@ -77,6 +70,10 @@ class Problem:
     def loss_values(self, residual: Array) -> Array:
         """Σ_i v_i ℓ(r_ik / c_k) for each output, shape (m,)."""
         return self.weights @ self.loss.value(residual / self.scale)
+
+    def objective(self, coef: Array, intercept: Array) -> Array:
+        """Loss plus penalty of each output, shape (m,)."""
+        return self.loss_values(self.residual(coef, intercept)) + self.penalty(coef)
 
 
 @dataclass(frozen=True)

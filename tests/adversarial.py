@@ -218,6 +218,8 @@ def _judge(problem: RegressionProblem, model: Any, k: int, declared: bool) -> tu
         return "not finite", f"objective {reported:.3g}, gap {gap:.3g}"
     best = oracles.solve(problem)
     natural = 1e-6 * oracles.constant_loss(problem)
+    # Coefficients that explode raise the model's own floor without end; only the oracle's can say
+    # what rounding excuses.
     floor = oracles.rounding_floor(problem, best.coef, best.intercept)
     own = oracles.rounding_floor(problem, coef, intercept)
     reached = oracles.objective(problem, coef, intercept)

@@ -137,6 +137,11 @@ def _programme(problem: RegressionProblem, std: Standardised) -> tuple[Any, ...]
     return quadratic, linear, A, sp.vstack([parts, *sides], format="csc")
 
 
+def _objective_unit(problem: RegressionProblem, std: Standardised) -> float:
+    """Loss without the features; in units of it the solvers' absolute tolerances are relative."""
+    return float(problem.weights @ loss(problem, problem.y - std.y_centre)) or 1.0
+
+
 def _unpack(problem: RegressionProblem, std: Standardised, x: np.ndarray) -> tuple[Any, float]:
     """Coefficients and intercept from the variables of the programme."""
     p = std.X.shape[1]
@@ -210,8 +215,7 @@ def _clarabel_once(problem: RegressionProblem) -> tuple[np.ndarray, float, np.nd
     """Clarabel on the standardised programme, with the tightest tolerance that it reaches."""
     std = Standardised.of(problem)
     quadratic, linear, A, G = _programme(problem, std)
-    # An objective near one makes Clarabel's absolute tolerances relative ones.
-    unit = max(constant_loss(problem), 1e-300)
+    unit = _objective_unit(problem, std)
     settings = clarabel.DefaultSettings()
     settings.verbose, settings.max_threads = False, 1
     n = std.y.size
@@ -254,7 +258,7 @@ def solve_highs(problem: RegressionProblem) -> OracleSolution:
         raise ValueError("a quadratic term is no linear programme")
     std = Standardised.of(problem)
     _, linear, A, G = _programme(problem, std)
-    unit = max(constant_loss(problem), 1e-300)
+    unit = _objective_unit(problem, std)
     tight = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
     result = scipy.optimize.linprog(
         linear / unit, G, np.zeros(G.shape[0]), A, std.y, (None, None), "highs-ds", options=tight

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from skfairloss._basis import EPS
 from skfairloss._problem import Problem, Solution
-from skfairloss._solvers.formulation import data_dual
+from skfairloss._solvers.formulation import Output, penalty_basis
 from skfairloss._solvers.kinked import solve_all_rows
 from skfairloss._solvers.least_squares import least_squares, ridge_fit
 from skfairloss._solvers.ties import resolve_ties
@@ -51,10 +51,10 @@ def solve(
     """
     if problem.loss.loss_mix == 0 and problem.l1 == 0:
         return least_squares(problem)
-    first = ridge_fit(problem) if start is None else start
-    problem.coordinates  # noqa: B018 - computed once, before the outputs share it
+    first = _better_start(problem, *(ridge_fit(problem) if start is None else start))
+    basis = penalty_basis(problem, problem.objective(*first))
     parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_solve_output)(problem, k, first, tol, max_iter, on_iteration)
+        delayed(_solve_output)(Output(problem, k, basis), first, tol, max_iter, on_iteration)
         for k in range(problem.n_outputs)
     )
     coef, intercept, dual, n_iter, resolved = zip(*parts, strict=True)
@@ -68,48 +68,37 @@ def solve(
 
 
 def _solve_output(
-    problem: Problem,
-    k: int,
+    output: Output,
     start: tuple[Array, Array],
     tol: float,
     max_iter: int,
     on_iteration: Callable[[int, float], bool] | None,
 ) -> tuple[Array, float, Array, int, bool]:
-    """Coefficients, intercept, z, iterations and whether ties were settled, for output k."""
-    first = _better_start(problem, k, start[0][:, k], float(start[1][k]))
-    if _fits_exactly(problem, k, *first):
-        return *first, np.zeros(len(problem.y)), 1, True
+    """Coefficients, intercept, z, iterations and whether ties were settled."""
+    first = start[0][:, output.k], float(start[1][output.k])
+    if _fits_exactly(output, *first):
+        return *first, np.zeros(len(output.y)), 1, True
     model, n_iter = solve_all_rows(
-        problem, k, first, tol=tol, max_iter=max_iter, on_iteration=on_iteration
+        output, first, tol=tol, max_iter=max_iter, on_iteration=on_iteration
     )
-    model, resolved = resolve_ties(problem, k, model)
-    n = len(model.residual)
-    dual = data_dual(problem, k, model.dual[:n], model.residual)
-    return model.coef, model.intercept, dual, n_iter, resolved
+    model, resolved = resolve_ties(output, model)
+    return model.coef, model.intercept, output.data_dual(model), n_iter, resolved
 
 
-def _better_start(
-    problem: Problem, k: int, coef: Array, intercept: float
-) -> tuple[Array, float]:
-    """The given model, or the mean of y where that has the lower objective."""
-    y, weights = problem.y[:, k], problem.weights
-    mean = float(weights @ y) if problem.fit_intercept else 0.0
-
-    def loss(residual: Array) -> float:
-        return float(weights @ problem.loss.value(residual / problem.scale[k]))
-
-    residual = y - problem.design.predict(coef, intercept)
-    given = loss(residual) + float(problem.penalty(coef[:, None])[0])
-    return (coef, intercept) if given <= loss(y - mean) else (np.zeros_like(coef), mean)
+def _better_start(problem: Problem, coef: Array, intercept: Array) -> tuple[Array, Array]:
+    """The given models, or the mean of y for outputs where that has the lower objective."""
+    mean = problem.weights @ problem.y if problem.fit_intercept else np.zeros_like(intercept)
+    worse = problem.objective(coef, intercept) > problem.objective(np.zeros_like(coef), mean)
+    return np.where(worse, 0.0, coef), np.where(worse, mean, intercept)
 
 
-def _fits_exactly(problem: Problem, k: int, coef: Array, intercept: float) -> bool:
+def _fits_exactly(output: Output, coef: Array, intercept: float) -> bool:
     """Whether a model without penalty leaves residuals of the size of rounding errors only."""
-    if problem.penalty(coef[:, None])[0] > 0:
+    if output.problem.penalty(coef[:, None])[0] > 0:
         return False
-    y = problem.y[:, k]
-    residual = np.abs(y - problem.design.predict(coef, intercept))
+    y = output.y
+    residual = np.abs(y - output.predict(coef, intercept))
     if residual.max() > 1e-9 * np.abs(y).max():  # spares the pass below
         return False
-    size = problem.design.absolute().predict(np.abs(coef), abs(intercept)) + np.abs(y)
+    size = output.problem.design.absolute().predict(np.abs(coef), abs(intercept)) + np.abs(y)
     return bool((residual <= _EXACT * size).all())

@@ -9,12 +9,20 @@ squared loss and the ridge make H = 2(1-λ)/c AᵀVA + c·l2 TᵀT.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skfairloss._basis import Basis
-from skfairloss._design import IdentityRows, Rows, StackedRows
+from skfairloss._design import (
+    DenseRows,
+    IdentityRows,
+    Rows,
+    StackedRows,
+    coefficient_basis,
+    column_spread,
+)
 from skfairloss._problem import Problem
 from skfairloss._solvers.piecewise import PiecewiseQuadratic
 
@@ -26,7 +34,7 @@ Index = NDArray[np.intp]
 class Model:
     """One output's coefficients (p,), intercept, residual (n,) and the duals a of all its rows.
 
-    ``dual`` holds the n rows of the data, then, with an L1 penalty, the p rows of the penalty.
+    ``dual`` holds the n rows of the data, then the rows of the L1 penalty.
     """
 
     coef: Array
@@ -35,72 +43,131 @@ class Model:
     dual: Array
 
 
-def hessian(problem: Problem, k: int, basis: Basis) -> Array:
-    """H of output k in the coordinates of a basis."""
-    c, d = problem.scale[k], basis.n_directions
-    out = problem.loss.curvature / c * basis.full_gram()
-    if problem.l2 > 0:
-        out[:d, :d] += c * problem.l2 * (basis.transform.T @ basis.transform)
-    return out
+@dataclass(frozen=True)
+class Output:
+    """Output k of a problem, to be solved in the coordinates of a basis."""
+
+    problem: Problem
+    k: int
+    basis: Basis
+
+    @property
+    def c(self) -> float:
+        """The residual scale."""
+        return float(self.problem.scale[self.k])
+
+    @property
+    def y(self) -> Array:
+        """The targets, (n,)."""
+        return self.problem.y[:, self.k]
+
+    @property
+    def has_kinks(self) -> bool:
+        """Whether the rows of the data have a kink."""
+        return self.problem.loss.loss_mix > 0
+
+    @property
+    def penalised(self) -> Index:
+        """Columns with a row of the L1 penalty."""
+        here = self.basis.norms > 0 if self.problem.l1 > 0 else np.zeros(0, dtype=bool)
+        return np.flatnonzero(here)
+
+    @cached_property
+    def interval(self) -> tuple[Array, Array]:
+        """Ends of the dual intervals of the data's rows, then of the penalty's."""
+        loss, weights = self.problem.loss, self.problem.weights
+        width = self.c * self.problem.l1 / self.basis.norms[self.penalised]
+        return (
+            np.concatenate([loss.lower * weights, -width]),
+            np.concatenate([loss.upper * weights, width]),
+        )
+
+    @cached_property
+    def hessian(self) -> Array:
+        """H."""
+        d, transform = self.basis.n_directions, self.basis.transform
+        out = self.problem.loss.curvature / self.c * self.basis.full_gram()
+        if self.problem.l2 > 0:
+            out[:d, :d] += self.c * self.problem.l2 * (transform.T @ transform)
+        return out
+
+    def smooth_gradient(self, coef: Array, residual: Array) -> Array:
+        """g: minus the gradient of squared loss and ridge at a model."""
+        problem, basis = self.problem, self.basis
+        out = np.zeros(basis.n_coordinates)
+        if problem.loss.curvature > 0:
+            weighted = problem.weights * residual
+            pull = basis.pull_back(problem.design.adjoint(weighted), float(weighted.sum()))
+            out += problem.loss.curvature / self.c * pull
+        if problem.l2 > 0:
+            out[: basis.n_directions] -= self.c * problem.l2 * (basis.transform.T @ coef)
+        return out
+
+    @cached_property
+    def penalty_rows(self) -> Rows:
+        """Rows s_j w_j of the L1 penalty."""
+        basis, columns = self.basis, self.penalised
+        rows = np.zeros((len(columns), basis.n_coordinates))
+        rows[:, : basis.n_directions] = basis.norms[columns, None] * basis.transform[columns]
+        if (rows[:, : len(columns)] == np.eye(len(columns))).all():
+            return IdentityRows(len(columns), basis.n_coordinates)
+        return DenseRows(rows)
+
+    def predict(self, coef: Array, intercept: float) -> Array:
+        """Predictions of a model, (n,)."""
+        return self.problem.design.predict(coef, intercept)
+
+    def data_dual(self, model: Model) -> Array:
+        """z = ℓ'(r/c) from the kinked part's duals and the squared part."""
+        z = self.problem.loss.curvature * model.residual / self.c
+        return z + model.dual[: len(z)] / self.problem.weights
 
 
-def smooth_gradient(
-    problem: Problem, k: int, basis: Basis, coef: Array, residual: Array
-) -> Array:
-    """g: minus the gradient of squared loss and ridge at a model."""
-    c, d = problem.scale[k], basis.n_directions
-    out = np.zeros(basis.n_coordinates)
-    if problem.loss.curvature > 0:
-        weighted = problem.weights * residual
-        pull = basis.pull_back(problem.design.adjoint(weighted), weighted.sum())
-        out += problem.loss.curvature / c * pull
-    if problem.l2 > 0:
-        out[:d] -= c * problem.l2 * (basis.transform.T @ coef)
-    return out
+def penalty_basis(problem: Problem, objective: Array) -> Basis:
+    """The basis to solve in; without an L1 penalty the orthonormal one.
 
-
-def penalty_interval(problem: Problem, k: int) -> tuple[Array, Array]:
-    """Norms s_j of the coordinates, and widths: the penalty's row j is the residual 0 - s_j w_j."""
-    norms = 1.0 / np.diag(problem.coordinates.transform)
-    return norms, problem.scale[k] * problem.l1 / norms
+    Columns whose coefficient is 0 for certain are left out: with s_j the norm of column j,
+    |x_jᵀu| ≤ s_j √(Σ v z²) / c, and z = ℓ'(r/c) is bounded through the attained objectives (m,). Where
+    that is below l1 the penalty wins (safe screening, El Ghaoui, Viallon & Rabbani 2012).
+    """
+    if problem.l1 == 0:
+        return problem.basis
+    loss = problem.loss
+    pull = max(loss.upper, -loss.lower) + np.sqrt(2 * loss.curvature * objective)
+    spread = column_spread(problem.design, problem.weights, problem.fit_intercept)
+    columns = np.flatnonzero(spread * float((pull / problem.scale).max()) >= problem.l1)
+    return coefficient_basis(
+        problem.design, problem.weights, problem.fit_intercept, problem.ridge, columns
+    )
 
 
 def formulate(
-    problem: Problem, k: int, coef: Array, intercept: float, residual: Array, rows: Rows | None
+    output: Output, coef: Array, intercept: float, residual: Array, rows: Rows | None
 ) -> PiecewiseQuadratic:
-    """The kinked problem of output k relative to a model; ``rows`` are all rows of the data."""
-    loss, c, basis = problem.loss, problem.scale[k], problem.coordinates
-    blocks: list[Rows] = []
-    parts: list[tuple[Array, Array, Array]] = []
-    if rows is not None:
-        blocks.append(rows)
-        parts.append((residual, loss.lower * problem.weights, loss.upper * problem.weights))
+    """The kinked problem relative to a model; ``rows`` are all rows of the data, if kinked."""
+    problem, norms = output.problem, output.basis.norms
+    lower, upper = output.interval
+    r, blocks = residual, [rows] if rows is not None else []
+    if rows is None:
+        lower, upper, r = lower[len(residual) :], upper[len(residual) :], r[:0]
     if problem.l1 > 0:
-        norms, width = penalty_interval(problem, k)
-        blocks.append(IdentityRows(basis.n_directions, basis.n_coordinates))
-        parts.append((-norms * coef, -width, width))
-    r, lower, upper = (np.concatenate(part) for part in zip(*parts, strict=True))
-    squares = 0.5 * loss.curvature / c * float(problem.weights @ (residual * residual))
+        blocks.append(output.penalty_rows)
+        r = np.concatenate([r, -(norms * coef)[output.penalised]])
+    squares = 0.5 * problem.loss.curvature / output.c * float(problem.weights @ residual**2)
     return PiecewiseQuadratic(
         rows=StackedRows(*blocks) if len(blocks) > 1 else blocks[0],
         residual=r,
         lower=lower,
         upper=upper,
-        hessian=hessian(problem, k, basis),
-        linear=smooth_gradient(problem, k, basis, coef, residual),
-        unit=_spread(problem, k),
-        constant=squares + 0.5 * c * problem.l2 * float(coef @ coef),
+        hessian=output.hessian,
+        linear=output.smooth_gradient(coef, residual),
+        constant=squares + 0.5 * output.c * problem.l2 * float(coef @ coef),
+        unit=_spread(output),
     )
 
 
-def _spread(problem: Problem, k: int) -> float:
+def _spread(output: Output) -> float:
     """Weighted mean of |y - mean y|, or of |y| without an intercept."""
-    y = problem.y[:, k]
-    center = problem.weights @ y if problem.fit_intercept else 0.0
-    return float(problem.weights @ np.abs(y - center))
-
-
-def data_dual(problem: Problem, k: int, a: Array | None, residual: Array) -> Array:
-    """z = ℓ'(r/c) from the kinked part's duals (None: no kinked rows) and the squared part."""
-    z = problem.loss.curvature * residual / problem.scale[k]
-    return z if a is None else z + a / problem.weights
+    y, weights = output.y, output.problem.weights
+    center = weights @ y if output.problem.fit_intercept else 0.0
+    return float(weights @ np.abs(y - center))

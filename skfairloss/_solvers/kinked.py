@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skfairloss._design import Rows
-from skfairloss._problem import Problem
 from skfairloss._solvers.crossover import polish
-from skfairloss._solvers.formulation import Model, formulate
+from skfairloss._solvers.formulation import Model, Output, formulate
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.piecewise import PiecewiseSolution
 
@@ -22,19 +21,18 @@ _REFINEMENTS = 2
 
 
 def solve_all_rows(
-    problem: Problem,
-    k: int,
+    output: Output,
     start: tuple[Array, float],
     *,
     tol: float,
     max_iter: int,
     on_iteration: Callable[[int, float], bool] | None = None,
 ) -> tuple[Model, int]:
-    """Output k from a starting model; also the iterations spent."""
+    """An output from a starting model; also the iterations spent."""
     coef, intercept = start
-    residual = problem.y[:, k] - problem.design.predict(coef, intercept)
-    rows = problem.design.rows(problem.coordinates) if problem.loss.loss_mix > 0 else None
-    pq = formulate(problem, k, coef, intercept, residual, rows)
+    residual = output.y - output.predict(coef, intercept)
+    rows = output.problem.design.rows(output.basis) if output.has_kinks else None
+    pq = formulate(output, coef, intercept, residual, rows)
     found = interior_point(
         pq,
         tol=_INNER_TOL * tol,
@@ -42,12 +40,11 @@ def solve_all_rows(
         max_iter=max_iter,
         on_iteration=on_iteration,
     )
-    return _refined(problem, k, coef, intercept, rows, found), found.n_iter
+    return _refined(output, coef, intercept, rows, found), found.n_iter
 
 
 def _refined(
-    problem: Problem,
-    k: int,
+    output: Output,
     coef: Array,
     intercept: float,
     rows: Rows | None,
@@ -59,12 +56,12 @@ def _refined(
     """
     delta, dual = found.delta, found.dual
     for attempt in range(_REFINEMENTS + 1):
-        step, shift = problem.coordinates.to_model(delta)
+        step, shift = output.basis.to_model(delta)
         coef, intercept = coef + step, intercept + float(shift)
-        residual = problem.y[:, k] - problem.design.predict(coef, intercept)
+        residual = output.y - output.predict(coef, intercept)
         if attempt == _REFINEMENTS or not found.polished:
             break
-        pq = formulate(problem, k, coef, intercept, residual, rows)
+        pq = formulate(output, coef, intercept, residual, rows)
         here = pq.gap(np.zeros_like(delta), dual)
         delta, better = polish(pq, np.zeros_like(delta), dual, found.active)
         if not pq.gap(delta, better) < 0.5 * here:

@@ -20,45 +20,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skfairloss._design import DenseRows
-from skfairloss._problem import Problem
 from skfairloss._solvers.crossover import particular_and_null
-from skfairloss._solvers.formulation import Model, penalty_interval
+from skfairloss._solvers.formulation import Model, Output
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.piecewise import PiecewiseQuadratic
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
 
 _INSIDE = 1e-7  # a dual this far inside its interval, relative to the width, holds its row at 0
 _FEW = 20  # rows per coordinate that usually show full rank
 
 
-def resolve_ties(problem: Problem, k: int, model: Model) -> tuple[Model, bool]:
+def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
     """Move to the optimum that the tie rule names; False where it was not reached."""
-    free = _free_directions(problem, k, model)
+    free = _free_directions(output, model)
     if not free.shape[1]:
         return model, True
     reached = True
-    if problem.loss.curvature == 0.0:
-        model, reached = _least_squares_on_face(problem, k, model, free)
-        free = _null(free.T @ problem.coordinates.full_gram() @ free, free)
-    if free.shape[1] and problem.l1 > 0:
-        model, again = _least_norm_on_face(problem, k, model, free)
+    if output.problem.loss.curvature == 0.0:
+        model, reached = _least_squares_on_face(output, model, free)
+        free = _null(free.T @ output.basis.full_gram() @ free, free)
+    if free.shape[1] and output.problem.l1 > 0:
+        model, again = _least_norm_on_face(output, model, free)
         reached = reached and again
     return model, reached
 
 
-def _free_directions(problem: Problem, k: int, model: Model) -> Array:
+def _free_directions(output: Output, model: Model) -> Array:
     """Directions in coordinates θ along which the optimum may not be unique."""
-    basis, n = problem.coordinates, len(model.residual)
+    problem, basis, n = output.problem, output.basis, len(model.residual)
     if problem.loss.curvature > 0:
         if problem.l1 == 0:
             return np.empty((basis.n_coordinates, 0))
         free = _null(basis.full_gram(), np.eye(basis.n_coordinates))
     else:
-        free = _not_moving(problem, np.flatnonzero(_inside(problem, k, model)[:n]))
+        free = _not_moving(output, np.flatnonzero(_inside(output, model)[:n]))
     if problem.l1 > 0 and free.shape[1]:
-        held = _inside(problem, k, model)[n:]
-        free = _null(free[: basis.n_directions][held], free)
+        held = np.flatnonzero(_inside(output, model)[n:])
+        free = _null(output.penalty_rows.take(held) @ free, free)
     if problem.l2 > 0 and free.shape[1]:
         free = _null(basis.transform @ free[: basis.n_directions], free)
     return free
@@ -69,87 +69,66 @@ def _null(rows: Array, directions: Array) -> Array:
     return directions @ particular_and_null(rows, np.zeros(len(rows)))[1]
 
 
-def _not_moving(problem: Problem, held: NDArray[np.intp]) -> Array:
+def _not_moving(output: Output, held: Index) -> Array:
     """Directions that do not change the residuals of the held rows; a few are tried before all."""
-    basis = problem.coordinates
-    free = np.eye(basis.n_coordinates)
-    for index in (held[: _FEW * len(free)], held):
-        rows = problem.design.rows(basis, index).take(np.arange(len(index)))
-        null = _null(rows, free)
+    every = np.eye(output.basis.n_coordinates)
+    null = every
+    for index in (held[: _FEW * len(every)], held):
+        rows = output.problem.design.rows(output.basis, index).take(np.arange(len(index)))
+        null = _null(rows, every)
         if not null.shape[1]:
             break
     return null
 
 
-def _interval(problem: Problem, k: int) -> tuple[Array, Array]:
-    """Ends of the dual intervals of the data's rows, then of the penalty's."""
-    loss = problem.loss
-    lower, upper = loss.lower * problem.weights, loss.upper * problem.weights
-    if problem.l1 > 0:
-        _, width = penalty_interval(problem, k)
-        lower, upper = np.concatenate([lower, -width]), np.concatenate([upper, width])
-    return lower, upper
-
-
-def _inside(problem: Problem, k: int, model: Model) -> NDArray[np.bool_]:
-    lower, upper = _interval(problem, k)
+def _inside(output: Output, model: Model) -> NDArray[np.bool_]:
+    """Rows whose dual is strictly inside its interval."""
+    lower, upper = output.interval
     room = np.minimum(upper - model.dual, model.dual - lower)
     return room > _INSIDE * (upper - lower)
 
 
-def _least_squares_on_face(
-    problem: Problem, k: int, model: Model, free: Array
-) -> tuple[Model, bool]:
+def _least_squares_on_face(output: Output, model: Model, free: Array) -> tuple[Model, bool]:
     """Step 1: minimise Σ v r² + c² (l1 ‖w‖₁ + (l2/2) ‖w‖²) over the face."""
-    basis, c = problem.coordinates, problem.scale[k]
-    coef, intercept = basis.to_model(free)
+    problem, c = output.problem, output.c
+    coef, intercept = output.basis.to_model(free)
     moves = problem.design.predict(coef, intercept)
     weighted = problem.weights[:, None] * moves
     hessian = 2.0 * moves.T @ weighted + c**2 * problem.l2 * coef.T @ coef
     linear = 2.0 * weighted.T @ model.residual - c**2 * problem.l2 * coef.T @ model.coef
     if problem.l1 > 0:
-        # the dual of the row 0 - w_j has the opposite sign of w_j
-        signs = -np.sign(model.dual[-len(coef) :])
-        linear -= c**2 * problem.l1 * coef.T @ signs
-    return _move(problem, k, model, free, hessian, linear, moves)
+        # the dual of the row 0 - s_j w_j has the opposite sign of w_j
+        signs = -np.sign(model.dual[len(model.residual) :])
+        linear -= c**2 * problem.l1 * coef[output.penalised].T @ signs
+    return _move(output, model, free, hessian, linear, moves)
 
 
-def _least_norm_on_face(problem: Problem, k: int, model: Model, free: Array) -> tuple[Model, bool]:
+def _least_norm_on_face(output: Output, model: Model, free: Array) -> tuple[Model, bool]:
     """Step 2: minimise ‖w‖² along directions that change no prediction."""
-    coef, _ = problem.coordinates.to_model(free)
-    hessian, linear = coef.T @ coef, -coef.T @ model.coef
-    return _move(problem, k, model, free, hessian, linear, np.zeros((0, free.shape[1])))
+    coef, _ = output.basis.to_model(free)
+    no_moves = np.zeros((len(model.residual), free.shape[1]))
+    return _move(output, model, free, coef.T @ coef, -coef.T @ model.coef, no_moves)
 
 
 def _move(
-    problem: Problem,
-    k: int,
-    model: Model,
-    free: Array,
-    hessian: Array,
-    linear: Array,
-    moves: Array,
+    output: Output, model: Model, free: Array, hessian: Array, linear: Array, moves: Array
 ) -> tuple[Model, bool]:
     """Minimise a quadratic along the free directions, each row staying on its side."""
-    basis, n = problem.coordinates, len(model.residual)
-    data = len(moves)
-    changes, residual = moves, model.residual[:data]
-    if problem.l1 > 0:
-        norms, _ = penalty_interval(problem, k)
-        changes = np.vstack([changes, free[: basis.n_directions]])
-        residual = np.concatenate([residual, -norms * model.coef])
-    lower, upper = _interval(problem, k)
+    changes, residual = moves, model.residual
+    if output.problem.l1 > 0:
+        norms, columns = output.basis.norms, output.penalised
+        changes = np.vstack([changes, output.penalty_rows.dot(free)])
+        residual = np.concatenate([residual, -(norms * model.coef)[columns]])
+    lower, upper = output.interval
     side = np.where(model.dual > 0.5 * (lower + upper), 1.0, -1.0)
-    held = _inside(problem, k, model)
-    here = np.r_[:data, n : len(side)]
-    side, held = side[here], held[here]
+    loose = ~_inside(output, model) & changes.any(axis=1)
     step, reached = _one_sided_minimum(
-        hessian, linear, (side[:, None] * changes)[~held], np.abs(residual)[~held]
+        hessian, linear, side[loose, None] * changes[loose], np.abs(residual[loose])
     )
-    coef, intercept = basis.to_model(free @ step)
-    new_coef, new_intercept = model.coef + coef, model.intercept + float(intercept)
-    new_residual = problem.y[:, k] - problem.design.predict(new_coef, new_intercept)
-    return replace(model, coef=new_coef, intercept=new_intercept, residual=new_residual), reached
+    coef, intercept = output.basis.to_model(free @ step)
+    coef, shift = model.coef + coef, model.intercept + float(intercept)
+    residual = output.y - output.predict(coef, shift)
+    return replace(model, coef=coef, intercept=shift, residual=residual), reached
 
 
 def _one_sided_minimum(
@@ -167,9 +146,8 @@ def _one_sided_minimum(
         return free_step, True
     width = 10.0 * float(np.linalg.norm(linear))
     for _ in range(4):
-        lower = np.full(len(rows), -width)
         pq = PiecewiseQuadratic(
-            DenseRows(rows), room, lower, np.zeros(len(rows)), hessian, linear
+            DenseRows(rows), room, np.full(len(rows), -width), np.zeros(len(rows)), hessian, linear
         )
         gain = 0.5 * abs(float(linear @ free_step))
         found = interior_point(pq, tol=1e-10, floor=gain, max_iter=100)

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._groups import check_index, encode_groups, split_columns
 from ._inputs import check_targets, check_weights
-from ._row_metrics import DEFAULT_METRICS, Metric, RowMetric
+from ._row_metrics import DEFAULT_METRICS, Metric, RowMetric, split_rows
 
 
 def group_metric_frame(
@@ -55,7 +55,8 @@ def group_metric_frame(
 
     n_boot : int, default=None
         Number of bootstrap samples for confidence intervals; needs ``ci_quantiles``. Rows are
-        drawn with replacement from all rows together.
+        drawn with replacement from all rows together; the time grows with ``n_boot`` times the
+        number of rows.
 
     ci_quantiles : sequence of floats, default=None
         Quantiles in (0, 1) of the bootstrap distribution; needs ``n_boot``.
@@ -113,19 +114,24 @@ def group_metric_frame(
     true, pred = check_targets(y_true, y_pred)
     others = {"y_true": y_true, "y_pred": y_pred, "sample_weight": sample_weight}
     check_index(sensitive_features, control_features=control_features, **others)
-    features = {"sensitive_features": _features(sensitive_features, "sensitive_feature", len(true))}
+    codes, features = _features(sensitive_features, "sensitive_feature", len(true))
+    controls = None
     if control_features is not None:
-        features["control_features"] = _features(control_features, "control_feature", len(true))
+        levels, controls = _features(control_features, "control_feature", len(true))
+        codes = codes * (levels.max() + 1) + levels
     weights = check_weights(sample_weight, len(true))
-    row_weights = None if sample_weight is None else weights
+    kept = np.flatnonzero(weights)
+    # the bootstrap draws rows; otherwise one set of rows a group is enough
+    rows = split_rows(codes, kept) if n_boot is None else None
+    first = kept if rows is None else np.array([members[0] for members in rows])
+    sets = kept if rows is None else np.arange(len(rows))
 
     def on_rows(metric: Metric) -> RowMetric:
-        return RowMetric(metric, true, pred, row_weights)
+        return RowMetric(metric, true, pred, None if sample_weight is None else weights, rows)
 
     if metrics is None:
         metrics = DEFAULT_METRICS
     _check_metrics(metrics)
-    kept = np.flatnonzero(weights)
     with warnings.catch_warnings():
         # NaN in every bootstrap sample, say the r2 of a one-row group, gives a NaN interval
         warnings.filterwarnings("ignore", "All-NaN slice encountered", RuntimeWarning)
@@ -135,19 +141,20 @@ def group_metric_frame(
                 if isinstance(metrics, Mapping)
                 else on_rows(metrics)
             ),
-            y_true=kept,
-            y_pred=kept,
-            **{name: frame.iloc[kept] for name, frame in features.items()},
+            y_true=sets,
+            y_pred=sets,
+            sensitive_features=features.iloc[first],
+            control_features=None if controls is None else controls.iloc[first],
             n_boot=n_boot,
             ci_quantiles=_check_quantiles(ci_quantiles),
             random_state=_legacy_seed(random_state),
         )
 
 
-def _features(raw: Any, default_name: str, n_samples: int) -> pd.DataFrame:
-    """Features as a DataFrame with distinct names, after the checks of encode_groups."""
+def _features(raw: Any, default_name: str, n_samples: int) -> tuple[NDArray[np.intp], pd.DataFrame]:
+    """Codes of the groups, and the features as a DataFrame with distinct names."""
     argument = f"{default_name}s"
-    encode_groups(raw, n_samples, argument)
+    codes = encode_groups(raw, n_samples, argument).codes
     columns: dict[str, NDArray[Any]] = {}
     for j, (label, values) in enumerate(split_columns(raw, argument)):
         # MetricFrame has columns y_true and y_pred of its own
@@ -156,7 +163,7 @@ def _features(raw: Any, default_name: str, n_samples: int) -> pd.DataFrame:
         if name in columns:
             raise ValueError(f"{argument} has two columns with the name {name!r}")
         columns[name] = values
-    return pd.DataFrame(columns)
+    return codes, pd.DataFrame(columns)
 
 
 def _check_metrics(metrics: Any) -> None:

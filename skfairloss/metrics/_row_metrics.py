@@ -1,9 +1,10 @@
-"""Metrics of numbered rows, and the functions they are made of.
+"""Metrics of numbered sets of rows, and the functions they are made of.
 
-fairlearn's MetricFrame keeps y in a table and hands each metric the part of its group. With
-several outputs that breaks down (a single row is squeezed, aggregates and bootstrap fail), and
-weights must be repeated for each metric. Here MetricFrame is given row numbers in place of y, and
-a ``RowMetric`` looks the rows up.
+fairlearn's MetricFrame keeps y in a table, row by row, and hands each metric the part of its
+group. With several outputs that breaks down (a single row is squeezed, aggregates and bootstrap
+fail), weights must be repeated for each metric, and the time is linear in the rows with a large
+factor. Here MetricFrame is given numbers of sets of rows in place of y, and a ``RowMetric`` looks
+the rows up.
 """
 
 from __future__ import annotations
@@ -20,28 +21,47 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error
 from ._inputs import Array
 
 Metric = Callable[..., Any]
+Rows = NDArray[np.intp]
 
 
 class RowMetric:
-    """A metric ``metric(y_true, y_pred[, sample_weight])`` as a function of row numbers.
+    """A metric ``metric(y_true, y_pred[, sample_weight])`` as a function of numbered sets of rows.
 
-    ``weights`` is None without weights; it is handed on to metrics that take ``sample_weight``.
-    Samples with several dimensions (images) are flattened to rows.
+    ``rows`` lists the rows of each set; for None each row is a set of its own. ``weights`` is
+    None without weights; it is handed on to metrics that take ``sample_weight``. Samples with
+    several dimensions (images) are flattened to rows.
     """
 
-    def __init__(self, metric: Metric, y_true: Array, y_pred: Array, weights: Array | None) -> None:
+    def __init__(
+        self,
+        metric: Metric,
+        y_true: Array,
+        y_pred: Array,
+        weights: Array | None,
+        rows: list[Rows] | None,
+    ) -> None:
         self.metric = metric
         self.y_true = _flat(y_true)
         self.y_pred = _flat(y_pred)
         self.weights = weights if accepts_sample_weight(metric) else None
+        self.rows = rows
         self.__name__ = metric_name(metric)
 
-    def __call__(self, rows: NDArray[np.intp], _: NDArray[np.intp]) -> Any:
-        """Evaluate the metric on some rows; fairlearn passes them in place of y, twice."""
+    def __call__(self, sets: Rows, _: Rows) -> Any:
+        """Evaluate the metric on some sets; fairlearn passes them in place of y, twice."""
+        rows = sets
+        if self.rows is not None:
+            rows = np.sort(np.concatenate([self.rows[number] for number in sets]))
         parts = (self.y_true[rows], self.y_pred[rows])
         if self.weights is None:
             return self.metric(*parts)
         return self.metric(*parts, sample_weight=self.weights[rows])
+
+
+def split_rows(codes: NDArray[np.integer], kept: Rows) -> list[Rows]:
+    """Those of the rows ``kept`` that have each code, in the order of the codes."""
+    _, sizes = np.unique(codes[kept], return_counts=True)
+    return np.split(kept[np.argsort(codes[kept], kind="stable")], np.cumsum(sizes)[:-1])
 
 
 def accepts_sample_weight(metric: Metric) -> bool:

@@ -21,6 +21,7 @@ from ._row_metrics import (
     absolute_mean_residual,
     accepts_sample_weight,
     metric_name,
+    split_rows,
 )
 
 LOSSES: dict[str, Metric] = {
@@ -230,18 +231,17 @@ class GroupScorer:
         true, pred = check_targets(y, estimator.predict(X))
         weights = check_weights(sample_weight, len(true))
         encoded = encode_groups(features, len(true))
-        kept = np.flatnonzero(weights)
-        codes = encoded.codes[kept]
-        self._check_groups([encoded.labels[code] for code in np.unique(codes)])
+        rows = split_rows(encoded.codes, np.flatnonzero(weights))
+        self._check_groups([encoded.labels[encoded.codes[members[0]]] for members in rows])
+        row_weights = None if sample_weight is None else weights
         derived = make_derived_metric(
-            metric=RowMetric(
-                self._function, true, pred, None if sample_weight is None else weights
-            ),
+            metric=RowMetric(self._function, true, pred, row_weights, rows),
             transform=self.aggregate,
             sample_param_names=[],
         )
+        sets = np.arange(len(rows))
         options = {"method": self.method} if self.aggregate in ("difference", "ratio") else {}
-        value = float(derived(kept, kept, sensitive_features=codes, **options))
+        value = float(derived(sets, sets, sensitive_features=sets, **options))
         self._check_value(value)
         return self._sign * value
 
