@@ -104,15 +104,19 @@ def orthonormal_from_factor(
 
 
 def row_space(r: Array, pivot: Index, scale: Array) -> tuple[Array, Array]:
-    """Q (p, k) and upper triangular U with (r Pᵀ diag(scale))ᵀ = Q U.
+    """Q (p, k) and upper triangular U with (r Pᵀ diag(scale))ᵀ = Q U."""
+    c = np.empty(r.shape[::-1])
+    c[pivot] = r.T
+    return row_sorted_qr(c * scale[:, None])
+
+
+def row_sorted_qr(c: Array, full: bool = False) -> tuple[Array, Array]:
+    """Q R of a tall matrix whose rows may differ wildly in size.
 
     Householder QR is accurate row by row once rows are sorted by size (Cox & Higham 1998).
     """
-    c = np.empty(r.shape[::-1])
-    c[pivot] = r.T
-    c *= scale[:, None]
     order = np.argsort(-np.abs(c).max(axis=1, initial=0.0), kind="stable")
-    q_sorted, upper = qr(c[order], mode="economic", check_finite=False)
+    q_sorted, upper = qr(c[order], mode="full" if full else "economic", check_finite=False)
     q = np.empty_like(q_sorted)
     q[order] = q_sorted
     return q, upper
@@ -124,16 +128,20 @@ def diagonal_basis(moments: Array, norms: Array, center: Array, fit_intercept: b
     return Basis(center, np.diag(1.0 / norms), gram, norms, fit_intercept)
 
 
-def completed(basis: Basis) -> Basis:
-    """The basis with directions appended that span what its range leaves out."""
-    p, k = basis.transform.shape
-    order = np.argsort(-np.abs(basis.transform).max(axis=1, initial=0.0), kind="stable")
-    q_sorted, _ = qr(basis.transform[order], check_finite=False)
-    complement = np.empty((p, p - k))
-    complement[order] = q_sorted[:, k:]
-    gram = np.zeros((p, p))
-    gram[:k, :k] = basis.gram
-    return replace(basis, transform=np.hstack([basis.transform, complement]), gram=gram)
+def complete_basis(
+    r: Array, pivot: Index, norms: Array, center: Array, ridge: float, fit_intercept: bool
+) -> Basis:
+    """Directions as in `orthonormal_from_factor`, then a basis of what predictions do not see.
+
+    Both are taken in the scaled columns, so that T reaches every coefficient at its own size.
+    """
+    unit = orthonormal_from_factor(r, pivot, np.ones_like(norms), center, 0.0, fit_intercept)
+    k = unit.n_directions
+    unseen = row_sorted_qr(unit.transform, full=True)[0][:, k:]
+    transform = np.hstack([unit.transform, unseen]) / norms[:, None]
+    gram = np.zeros((len(norms), len(norms)))
+    gram[:k, :k] = np.eye(k) - ridge * (transform[:, :k].T @ transform[:, :k])
+    return Basis(center, transform, gram, norms, fit_intercept)
 
 
 def embedded(basis: Basis, columns: Index, center: Array) -> Basis:

@@ -22,7 +22,7 @@ from scipy.linalg import lapack, qr
 from skfairloss._basis import (
     EPS,
     Basis,
-    completed,
+    complete_basis,
     diagonal_basis,
     embedded,
     orthonormal_from_factor,
@@ -348,29 +348,34 @@ def orthonormal_basis(
 
 
 def coefficient_basis(
-    design: Design, weights: Array, fit_intercept: bool, ridge: float, columns: Index
+    design: Design,
+    weights: Array,
+    fit_intercept: bool,
+    ridge: float,
+    columns: Index,
+    diagonal: bool | None = None,
 ) -> Basis:
     """A basis that reaches every coefficient of the named columns, for an L1 penalty.
 
-    Diagonal where the columns are well conditioned, so that a coefficient is a coordinate; else
-    orthonormal, completed by the null space.
+    Diagonal, so that a coefficient is a coordinate, or orthonormal and completed by what
+    predictions do not see; None takes the diagonal one for well-conditioned columns and p > n.
     """
     n, p = design.shape
     center = design.adjoint(weights) if fit_intercept else np.zeros(p)
-    moments = design.moments(weights, center)[np.ix_(columns, columns)]
-    center_here = center[columns]
-    safe = _factor_gram(moments.copy(), center_here, ridge) is not None
-    if safe or len(columns) > n:
-        norms = np.sqrt(np.diag(moments) + ridge)
-        norms[norms == 0.0] = 1.0
-        basis = diagonal_basis(moments, norms, center_here, fit_intercept)
-    else:
-        r, norms = _triangle(design, weights, center, ridge, columns)
-        r, pivot = _truncate(r, n)
-        basis = completed(
-            orthonormal_from_factor(r, pivot, norms, center_here, ridge, fit_intercept)
-        )
-    return embedded(basis, columns, center)
+    here = center[columns]
+    if not len(columns):
+        none = diagonal_basis(np.empty((0, 0)), np.empty(0), np.empty(0), fit_intercept)
+        return embedded(none, columns, center)
+    if diagonal is not False:
+        moments = design.moments(weights, center)[np.ix_(columns, columns)]
+        safe = _factor_gram(moments.copy(), here, ridge) is not None
+        if diagonal or safe or len(columns) > n:
+            norms = np.sqrt(np.diag(moments).clip(min=0.0) + ridge)
+            norms[norms == 0.0] = 1.0
+            return embedded(diagonal_basis(moments, norms, here, fit_intercept), columns, center)
+    r, norms = _triangle(design, weights, center, ridge, columns)
+    r, pivot = _truncate(r, n)
+    return embedded(complete_basis(r, pivot, norms, here, ridge, fit_intercept), columns, center)
 
 
 def column_spread(design: Design, weights: Array, fit_intercept: bool) -> Array:
@@ -386,7 +391,7 @@ def column_spread(design: Design, weights: Array, fit_intercept: bool) -> Array:
 def _factor_gram(gram: Array, center: Array, ridge: float) -> tuple[Array, Index, Array] | None:
     """Pivoted Cholesky factor of the scaled Gram matrix; None where its rank is in doubt."""
     p = len(gram)
-    spread = np.sqrt(np.diag(gram))
+    spread = np.sqrt(np.diag(gram).clip(min=0.0))
     if not (spread > _SAFE_SPREAD * np.abs(center)).all() or not spread.all():
         return None
     gram[np.diag_indices(p)] += ridge
@@ -403,19 +408,25 @@ def _triangle(
     """R of the weighted, centred, augmented columns at norm 1, by QR of a block of rows at a time."""
     columns = np.arange(design.shape[1]) if columns is None else columns
     p, center = len(columns), center[columns]
-    sums, spread, largest = np.zeros(p), np.zeros(p), np.zeros(p)
+    sums, shift, spread, largest = np.zeros((4, p))
     for rows, block in design.blocks():
         centred = block[:, columns] - center
         sums += weights[rows] @ (centred * centred)
+        shift += weights[rows] @ centred
         np.maximum(spread, np.abs(centred).max(axis=0), out=spread)
         np.maximum(largest, np.abs(block[:, columns]).max(axis=0), out=largest)
+    if not center.any():
+        shift[:] = 0.0  # no intercept: nothing is centred
+    # center is rounded; what it misses would look like one more direction.
+    sums = np.maximum(sums - shift * shift, 0.0)
     constant = spread <= 8 * EPS * largest  # centring leaves rounding errors of this size
     sums[constant] = 0.0
     scale = np.sqrt(sums + ridge)
     scale[scale == 0.0] = 1.0
     r = np.diag(np.sqrt(ridge) / scale) if ridge > 0 else np.empty((0, p))
     for rows, block in design.blocks():
-        scaled = (block[:, columns] - center) * (np.sqrt(weights[rows])[:, None] / scale)
+        centred = (block[:, columns] - center) - shift
+        scaled = centred * (np.sqrt(weights[rows])[:, None] / scale)
         scaled[:, constant] = 0.0
         r = qr(np.vstack([r, scaled]), mode="r", check_finite=False)[0][:p]
     return r, scale

@@ -15,9 +15,9 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from skfairloss._basis import EPS
+from skfairloss._basis import EPS, Basis
 from skfairloss._problem import Problem, Solution
-from skfairloss._solvers.formulation import Output, penalty_basis
+from skfairloss._solvers.formulation import Model, Output, solution_bases
 from skfairloss._solvers.kinked import solve_all_rows
 from skfairloss._solvers.least_squares import least_squares, ridge_fit
 from skfairloss._solvers.ties import resolve_ties
@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 __all__ = ["solve"]
 
-_EXACT = 32 * EPS  # relative rounding error of a residual
+_EXACT = 8 * EPS  # relative rounding error of a residual
 
 
 def solve(
@@ -52,9 +52,10 @@ def solve(
     if problem.loss.loss_mix == 0 and problem.l1 == 0:
         return least_squares(problem)
     first = _better_start(problem, *(ridge_fit(problem) if start is None else start))
-    basis = penalty_basis(problem, problem.objective(*first))
+    bases = solution_bases(problem, problem.objective(*first))
+    bases[0]()  # computed once, before the outputs share it
     parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_solve_output)(Output(problem, k, basis), first, tol, max_iter, on_iteration)
+        delayed(_solve_output)(problem, k, bases, first, tol, max_iter, on_iteration)
         for k in range(problem.n_outputs)
     )
     coef, intercept, dual, n_iter, resolved = zip(*parts, strict=True)
@@ -68,21 +69,35 @@ def solve(
 
 
 def _solve_output(
-    output: Output,
+    problem: Problem,
+    k: int,
+    bases: list[Callable[[], Basis]],
     start: tuple[Array, Array],
     tol: float,
     max_iter: int,
     on_iteration: Callable[[int, float], bool] | None,
 ) -> tuple[Array, float, Array, int, bool]:
-    """Coefficients, intercept, z, iterations and whether ties were settled."""
-    first = start[0][:, output.k], float(start[1][output.k])
-    if _fits_exactly(output, *first):
-        return *first, np.zeros(len(output.y)), 1, True
-    model, n_iter = solve_all_rows(
-        output, first, tol=tol, max_iter=max_iter, on_iteration=on_iteration
-    )
+    """Coefficients, intercept, z, iterations and whether ties were settled.
+
+    A basis in which rounding keeps the gap open gives way to the next; the best result counts.
+    """
+    first = start[0][:, k], float(start[1][k])
+    if _fits_exactly(problem, k, *first):
+        return *first, np.zeros(len(problem.y)), 1, True
+    found: list[tuple[Output, Model]] = []
+    spent = 0
+    for basis in bases:
+        output = Output(problem, k, basis())
+        model, n_iter = solve_all_rows(
+            output, first, tol=tol, max_iter=max_iter - spent, on_iteration=on_iteration
+        )
+        found.append((output, model))
+        spent += n_iter
+        if model.gap <= tol or spent >= max_iter:
+            break
+    output, model = min(found, key=lambda pair: pair[1].gap)
     model, resolved = resolve_ties(output, model)
-    return model.coef, model.intercept, output.data_dual(model), n_iter, resolved
+    return model.coef, model.intercept, output.data_dual(model), spent, resolved
 
 
 def _better_start(problem: Problem, coef: Array, intercept: Array) -> tuple[Array, Array]:
@@ -92,13 +107,13 @@ def _better_start(problem: Problem, coef: Array, intercept: Array) -> tuple[Arra
     return np.where(worse, 0.0, coef), np.where(worse, mean, intercept)
 
 
-def _fits_exactly(output: Output, coef: Array, intercept: float) -> bool:
+def _fits_exactly(problem: Problem, k: int, coef: Array, intercept: float) -> bool:
     """Whether a model without penalty leaves residuals of the size of rounding errors only."""
-    if output.problem.penalty(coef[:, None])[0] > 0:
+    if problem.penalty(coef[:, None])[0] > 0:
         return False
-    y = output.y
-    residual = np.abs(y - output.predict(coef, intercept))
+    y = problem.y[:, k]
+    residual = np.abs(y - problem.design.predict(coef, intercept))
     if residual.max() > 1e-9 * np.abs(y).max():  # spares the pass below
         return False
-    size = output.problem.design.absolute().predict(np.abs(coef), abs(intercept)) + np.abs(y)
+    size = problem.design.absolute().predict(np.abs(coef), abs(intercept)) + np.abs(y)
     return bool((residual <= _EXACT * size).all())

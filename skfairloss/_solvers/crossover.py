@@ -49,7 +49,7 @@ def polish(
 def particular_and_null(rows: Array, residual: Array) -> tuple[Array, Array]:
     """Least-norm solution of ``rows @ step = residual`` and a basis of the null space of rows."""
     k = rows.shape[1]
-    if not rows.any():
+    if not rows.any() or not k:
         return np.zeros(k), np.eye(k)
     u, s, vt = np.linalg.svd(rows, full_matrices=len(rows) < k)
     rank = int((s > _RANK * s[0]).sum())

@@ -8,6 +8,7 @@ squared loss and the ridge make H = 2(1-λ)/c AᵀVA + c·l2 TᵀT.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,13 +35,15 @@ Index = NDArray[np.intp]
 class Model:
     """One output's coefficients (p,), intercept, residual (n,) and the duals a of all its rows.
 
-    ``dual`` holds the n rows of the data, then the rows of the L1 penalty.
+    ``dual`` holds the n rows of the data, then the rows of the L1 penalty; ``gap`` is the solver's
+    own, relative to the objective it aims at.
     """
 
     coef: Array
     intercept: float
     residual: Array
     dual: Array
+    gap: float
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,10 @@ class Output:
             np.concatenate([loss.upper * weights, width]),
         )
 
-    @cached_property
-    def hessian(self) -> Array:
-        """H."""
+    def hessian(self, gram: Array) -> Array:
+        """H, given AᵀVA as the rows at hand have it: a rounded A must not contradict it."""
         d, transform = self.basis.n_directions, self.basis.transform
-        out = self.problem.loss.curvature / self.c * self.basis.full_gram()
+        out = self.problem.loss.curvature / self.c * gram
         if self.problem.l2 > 0:
             out[:d, :d] += self.c * self.problem.l2 * (transform.T @ transform)
         return out
@@ -123,22 +125,31 @@ class Output:
         return z + model.dual[: len(z)] / self.problem.weights
 
 
-def penalty_basis(problem: Problem, objective: Array) -> Basis:
-    """The basis to solve in; without an L1 penalty the orthonormal one.
+def solution_bases(problem: Problem, objective: Array) -> list[Callable[[], Basis]]:
+    """The bases to solve in, best first; without an L1 penalty the orthonormal one only.
 
     Columns whose coefficient is 0 for certain are left out: with s_j the norm of column j,
     |x_jᵀu| ≤ s_j √(Σ v z²) / c, and z = ℓ'(r/c) is bounded through the attained objectives (m,). Where
     that is below l1 the penalty wins (safe screening, El Ghaoui, Viallon & Rabbani 2012).
     """
     if problem.l1 == 0:
-        return problem.basis
+        return [lambda: problem.basis]
     loss = problem.loss
     pull = max(loss.upper, -loss.lower) + np.sqrt(2 * loss.curvature * objective)
     spread = column_spread(problem.design, problem.weights, problem.fit_intercept)
     columns = np.flatnonzero(spread * float((pull / problem.scale).max()) >= problem.l1)
-    return coefficient_basis(
-        problem.design, problem.weights, problem.fit_intercept, problem.ridge, columns
-    )
+
+    def basis(diagonal: bool | None) -> Callable[[], Basis]:
+        return lambda: coefficient_basis(
+            problem.design,
+            problem.weights,
+            problem.fit_intercept,
+            problem.ridge,
+            columns,
+            diagonal,
+        )
+
+    return [basis(None), basis(False), basis(True)]
 
 
 def formulate(
@@ -147,19 +158,21 @@ def formulate(
     """The kinked problem relative to a model; ``rows`` are all rows of the data, if kinked."""
     problem, norms = output.problem, output.basis.norms
     lower, upper = output.interval
-    r, blocks = residual, [rows] if rows is not None else []
+    r: Array = residual
+    blocks: list[Rows] = [rows] if rows is not None else []
     if rows is None:
         lower, upper, r = lower[len(residual) :], upper[len(residual) :], r[:0]
     if problem.l1 > 0:
         blocks.append(output.penalty_rows)
         r = np.concatenate([r, -(norms * coef)[output.penalised]])
+    gram = output.basis.full_gram() if rows is None else rows.gram(problem.weights)
     squares = 0.5 * problem.loss.curvature / output.c * float(problem.weights @ residual**2)
     return PiecewiseQuadratic(
         rows=StackedRows(*blocks) if len(blocks) > 1 else blocks[0],
         residual=r,
         lower=lower,
         upper=upper,
-        hessian=output.hessian,
+        hessian=output.hessian(gram),
         linear=output.smooth_gradient(coef, residual),
         constant=squares + 0.5 * output.c * problem.l2 * float(coef @ coef),
         unit=_spread(output),

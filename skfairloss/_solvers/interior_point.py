@@ -70,6 +70,8 @@ def interior_point(
     crossover : whether to end at an exact optimum.
     on_iteration : called with the iteration and the gap; True stops.
     """
+    if not pq.rows.n_rows or not pq.rows.n_columns:
+        return _trivial(pq)
     point = _centred_start(pq)
     best = _evaluate(pq, point, 0)
     start_size = float(pq.width @ (point.u + point.v))
@@ -95,6 +97,15 @@ def interior_point(
         if complementarity <= 1e-17 * start_size:  # below rounding: nothing more to gain
             break
     return replace(best, n_iter=iteration)
+
+
+def _trivial(pq: PiecewiseQuadratic) -> PiecewiseSolution:
+    """Nothing to move, or a quadratic alone: one system of equations."""
+    start = np.zeros(pq.rows.n_columns)
+    dual = np.where(pq.residual > 0, pq.upper, np.where(pq.residual < 0, pq.lower, 0.0))
+    active = pq.residual == 0
+    delta = polish(pq, start, dual, active)[0] if len(start) else start
+    return PiecewiseSolution(delta, dual, active, 0.0, 1, True)
 
 
 def _centred_start(pq: PiecewiseQuadratic) -> _Point:

@@ -30,6 +30,8 @@ def solve_all_rows(
 ) -> tuple[Model, int]:
     """An output from a starting model; also the iterations spent."""
     coef, intercept = start
+    if output.problem.l1 > 0:
+        coef = np.where(output.basis.norms > 0, coef, 0.0)  # columns screened out
     residual = output.y - output.predict(coef, intercept)
     rows = output.problem.design.rows(output.basis) if output.has_kinks else None
     pq = formulate(output, coef, intercept, residual, rows)
@@ -54,19 +56,21 @@ def _refined(
 
     The active rows stay as they are; only equations are solved again, for the true residuals.
     """
-    delta, dual = found.delta, found.dual
+    step, dual = found.delta, found.dual
+    rest = np.zeros_like(step)
     for attempt in range(_REFINEMENTS + 1):
-        step, shift = output.basis.to_model(delta)
-        coef, intercept = coef + step, intercept + float(shift)
+        change, shift = output.basis.to_model(step)
+        coef, intercept = coef + change, intercept + float(shift)
         residual = output.y - output.predict(coef, intercept)
+        pq = formulate(output, coef, intercept, residual, rows)
+        gap = pq.gap(rest, dual)
         if attempt == _REFINEMENTS or not found.polished:
             break
-        pq = formulate(output, coef, intercept, residual, rows)
-        here = pq.gap(np.zeros_like(delta), dual)
-        delta, better = polish(pq, np.zeros_like(delta), dual, found.active)
-        if not pq.gap(delta, better) < 0.5 * here:
+        step, better = polish(pq, rest, dual, found.active)
+        if not pq.gap(step, better) < 0.5 * gap:
             break
         dual = better
+    relative = gap / max(pq.objective(rest), _FLOOR * pq.unit)
     if rows is None:  # no kinks in the data: their part of the dual is 0
         dual = np.concatenate([np.zeros(len(residual)), dual])
-    return Model(coef, intercept, residual, dual)
+    return Model(coef, intercept, residual, dual, relative)

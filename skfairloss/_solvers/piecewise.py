@@ -47,7 +47,7 @@ class PiecewiseQuadratic:
     def residual_scale(self) -> float:
         """Mean of |r| at the start under the dual widths: the size that residuals have."""
         width = self.width
-        mean = float(width @ np.abs(self.residual) / width.sum())
+        mean = float(width @ np.abs(self.residual) / max(width.sum(), 1e-300))
         return max(mean, 1e-6 * self.unit)
 
     def shifted(self, delta: Array) -> PiecewiseQuadratic:
