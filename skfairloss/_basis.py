@@ -23,6 +23,9 @@ Index = NDArray[np.intp]
 
 EPS = float(np.finfo(np.float64).eps)
 
+_COMPARABLE = 1e4  # ratio of column sizes up to which norms are computed in the columns themselves
+_NOISE = 1e-13  # entries of an orthonormal null space below this are rounding errors of 0
+
 
 @dataclass(frozen=True)
 class Basis:
@@ -86,40 +89,92 @@ class Basis:
 def orthonormal_from_factor(
     r: Array, pivot: Index, scale: Array, center: Array, ridge: float, fit_intercept: bool
 ) -> Basis:
-    """Basis from [√V (X - 1 x̄ᵀ); √ridge I] diag(1/scale)[:, pivot] = Q r, r of full row rank.
-
-    T = (r Pᵀ diag(scale))⁺: the inverse when r is square, else the pseudo-inverse, by a second
-    orthogonal factorisation (complete orthogonal decomposition, Golub & Van Loan, section 5.4.7).
-    """
+    """Basis from [√V (X - 1 x̄ᵀ); √ridge I] diag(1/scale)[:, pivot] = Q r, r of full row rank."""
     k, p = r.shape
-    transform = np.zeros((p, k))
     if k == p:
+        transform = np.zeros((p, k))
         transform[pivot] = solve_triangular(r, np.eye(p), check_finite=False)
         transform /= scale[:, None]
-    elif k:
-        q, upper = row_space(r, pivot, scale)
-        transform = q @ solve_triangular(upper, np.eye(k), trans="T", check_finite=False)
+    elif _comparable(scale):
+        transform = _pseudo_inverse(r, pivot, scale)
+    else:
+        transform = _pseudo_inverse(r, pivot, np.ones(p)) / scale[:, None]
+        transform = _least_norm(transform, r, pivot, scale)
     gram = np.eye(k) - ridge * (transform.T @ transform)
     return Basis(center, transform, gram, scale, fit_intercept)
 
 
-def row_space(r: Array, pivot: Index, scale: Array) -> tuple[Array, Array]:
-    """Q (p, k) and upper triangular U with (r Pᵀ diag(scale))ᵀ = Q U."""
+def _comparable(scale: Array) -> bool:
+    """Whether rounding errors of the largest column leave the smallest one its digits."""
+    return bool(scale.max(initial=1.0) <= _COMPARABLE * scale.min(initial=1.0))
+
+
+def _pseudo_inverse(r: Array, pivot: Index, scale: Array) -> Array:
+    """(r Pᵀ diag(scale))⁺ by complete orthogonal decomposition (Golub & Van Loan, section 5.4.7)."""
+    q, upper, order = row_space(r, pivot, scale)
+    inverse = np.empty((len(r), len(r)))
+    inverse[:, order] = solve_triangular(upper, np.eye(len(r)), trans="T", check_finite=False)
+    return q @ inverse
+
+
+def _least_norm(transform: Array, r: Array, pivot: Index, scale: Array) -> Array:
+    """Move each model along what predictions do not see to the smallest norm.
+
+    The null space is that of the scaled columns, so that predictions keep their digits.
+    """
+    c = np.empty(r.shape[::-1])
+    c[pivot] = r.T
+    null = row_sorted_qr(c, full=True)[0][:, len(r) :]
+    null[np.abs(null) < _NOISE] = 0.0
+    q = row_sorted_qr(null / scale[:, None])[0]
+    return transform - q @ (q.T @ transform)
+
+
+def with_ridge(
+    r: Array, pivot: Index, scale: Array, center: Array, ridge: float, fit_intercept: bool
+) -> Basis:
+    """The orthonormal basis augmented by √ridge I, from the factor of the rows alone.
+
+    Where these are rank deficient, the ridge acts in their row space only: what no prediction sees
+    has coefficient 0.
+    """
+    k, p = r.shape
+    if k == p or not _comparable(scale):
+        rows = np.empty((k, p))
+        rows[:, pivot] = r
+        rows *= scale
+        space = np.eye(p)
+    else:
+        space, upper, _ = row_space(r, pivot, scale)
+        rows = upper.T
+    norms = np.sqrt((rows * rows).sum(axis=0) + ridge)
+    norms[norms == 0.0] = 1.0
+    stacked = np.vstack([rows, np.sqrt(ridge) * np.eye(rows.shape[1])]) / norms
+    _, small, order = qr(stacked, mode="economic", pivoting=True, check_finite=False)
+    basis = orthonormal_from_factor(small, order, norms, center, ridge, fit_intercept)
+    transform = space @ basis.transform
+    return replace(basis, transform=transform, norms=np.sqrt(scale**2 + ridge))
+
+
+def row_space(r: Array, pivot: Index, scale: Array) -> tuple[Array, Array, Index]:
+    """Q (p, k), upper triangular U and an order with (r Pᵀ diag(scale))ᵀ[:, order] = Q U."""
     c = np.empty(r.shape[::-1])
     c[pivot] = r.T
     return row_sorted_qr(c * scale[:, None])
 
 
-def row_sorted_qr(c: Array, full: bool = False) -> tuple[Array, Array]:
-    """Q R of a tall matrix whose rows may differ wildly in size.
+def row_sorted_qr(c: Array, full: bool = False) -> tuple[Array, Array, Index]:
+    """Pivoted Q R of a tall matrix whose rows may differ wildly in size.
 
-    Householder QR is accurate row by row once rows are sorted by size (Cox & Higham 1998).
+    Householder QR with column pivoting is accurate row by row once rows are sorted by size (Cox &
+    Higham 1998).
     """
-    order = np.argsort(-np.abs(c).max(axis=1, initial=0.0), kind="stable")
-    q_sorted, upper = qr(c[order], mode="full" if full else "economic", check_finite=False)
+    rows = np.argsort(-np.abs(c).max(axis=1, initial=0.0), kind="stable")
+    mode = "full" if full else "economic"
+    q_sorted, upper, columns = qr(c[rows], mode=mode, pivoting=True, check_finite=False)
     q = np.empty_like(q_sorted)
-    q[order] = q_sorted
-    return q, upper
+    q[rows] = q_sorted
+    return q, upper, columns
 
 
 def diagonal_basis(moments: Array, norms: Array, center: Array, fit_intercept: bool) -> Basis:
@@ -140,8 +195,12 @@ def complete_basis(
     unseen = row_sorted_qr(unit.transform, full=True)[0][:, k:]
     transform = np.hstack([unit.transform, unseen]) / norms[:, None]
     gram = np.zeros((len(norms), len(norms)))
-    gram[:k, :k] = np.eye(k) - ridge * (transform[:, :k].T @ transform[:, :k])
-    return Basis(center, transform, gram, norms, fit_intercept)
+    gram[:k, :k] = np.eye(k)
+    # A direction's size is that of its rows and its ridge together.
+    size = np.sqrt(np.diag(gram) + ridge * (transform * transform).sum(axis=0))
+    size[size == 0.0] = 1.0
+    transform, gram = transform / size, gram / np.outer(size, size)
+    return Basis(center, transform, gram, np.sqrt(norms**2 + ridge), fit_intercept)
 
 
 def embedded(basis: Basis, columns: Index, center: Array) -> Basis:

@@ -95,22 +95,41 @@ def _gap(
     total = u.sum(axis=0) if problem.fit_intercept else np.zeros(len(scale))
     basis = problem.basis
     gradient = problem.design.adjoint(u) - np.multiply.outer(basis.center, total)
-    # ĝ = l2 w + the nearest admissible s, and the rest charged ...
-    inside = np.clip(gradient - problem.l2 * coef, -problem.l1, problem.l1)
-    kink = (problem.l1 * np.abs(coef) - inside * coef).clip(min=0).sum(axis=0)
-    rest = gradient - problem.l2 * coef - inside
-    defect = basis.pull_back(rest, np.zeros(len(scale)))
-    defect[basis.n_directions :] = total
-    unseen = _outside_row_space(problem, rest, coef, objective)
-    gap = rows + kink + unseen + _charge(problem, defect, objective)
+    gap, defect = np.full_like(rows, np.inf), np.zeros((basis.n_coordinates, len(rows)))
+    for slope in _penalty_slopes(problem, coef, gradient, objective):
+        # ĝ = l2 w + slope, and what is left of Xᵀu is charged ...
+        rest = gradient - problem.l2 * coef - slope
+        left = basis.pull_back(rest, np.zeros(len(scale)))
+        left[basis.n_directions :] = total
+        charge = _charge(problem, left, objective)
+        unseen = _outside_row_space(problem, rest, coef, objective)
+        bound = rows + _kink_gap(problem, coef, slope) + unseen + charge
+        defect = np.where(bound < gap, left, defect)
+        gap = np.fmin(gap, bound)
     if problem.l2 > 0:  # ... or ĝ = Xᵀu, and only the intercept is charged.
-        inside = np.clip(gradient, -problem.l1, problem.l1)
-        kink = (problem.l1 * np.abs(coef) - inside * coef).clip(min=0).sum(axis=0)
-        square = ((problem.l2 * coef - (gradient - inside)) ** 2).sum(axis=0) / (2 * problem.l2)
+        slope = np.clip(gradient, -problem.l1, problem.l1)
+        square = ((problem.l2 * coef - (gradient - slope)) ** 2).sum(axis=0) / (2 * problem.l2)
         lone = np.zeros_like(defect)
         lone[basis.n_directions :] = total
-        gap = np.fmin(gap, rows + kink + square + _charge(problem, lone, objective))
+        charge = _charge(problem, lone, objective)
+        gap = np.fmin(gap, rows + _kink_gap(problem, coef, slope) + square + charge)
     return gap, defect
+
+
+def _penalty_slopes(
+    problem: Problem, coef: Array, gradient: Array, objective: Array
+) -> list[Array]:
+    """Admissible slopes of l1 |w|: the closest to Xᵀu, and the subgradient away from 0."""
+    nearest = np.clip(gradient - problem.l2 * coef, -problem.l1, problem.l1)
+    if problem.l1 == 0:
+        return [nearest]
+    away = problem.l1 * np.abs(coef) > _NEGLIGIBLE / len(coef) * objective
+    return [nearest, np.where(away, problem.l1 * np.sign(coef), nearest)]
+
+
+def _kink_gap(problem: Problem, coef: Array, slope: Array) -> Array:
+    """Σ_j l1 |w_j| - slope_j w_j, the Fenchel-Young gap of the L1 penalty."""
+    return (problem.l1 * np.abs(coef) - slope * coef).clip(min=0).sum(axis=0)
 
 
 def _outside_row_space(problem: Problem, rest: Array, coef: Array, objective: Array) -> Array:
@@ -118,7 +137,7 @@ def _outside_row_space(problem: Problem, rest: Array, coef: Array, objective: Ar
     transform = problem.basis.transform
     if problem.l1 == 0 or transform.shape[1] == len(coef):
         return np.zeros_like(objective)
-    q, _ = row_sorted_qr(transform)
+    q = row_sorted_qr(transform)[0]
     unseen = np.abs(rest - q @ (q.T @ rest))
     return (unseen * (np.abs(coef) + objective / problem.l1)).sum(axis=0)
 

@@ -26,7 +26,7 @@ from skfairloss._basis import (
     diagonal_basis,
     embedded,
     orthonormal_from_factor,
-    row_space,
+    with_ridge,
 )
 
 Array = NDArray[np.float64]
@@ -330,21 +330,15 @@ def orthonormal_basis(
     """
     n, p = design.shape
     center = design.adjoint(weights) if fit_intercept else np.zeros(p)
+    factor = None
     if n > _MANY_ROWS * p:
-        factor = _factor_gram(design.moments(weights, center), center, ridge)
-        if factor is not None:
-            return orthonormal_from_factor(*factor, center, ridge, fit_intercept)
-    if p <= n:
-        r, scale = _triangle(design, weights, center, ridge)
-        r, pivot = _truncate(r, n)
-        return orthonormal_from_factor(r, pivot, scale, center, ridge, fit_intercept)
-    r, scale = _triangle(design, weights, center, 0.0)
-    r, pivot = _truncate(r, n)
-    q, upper = row_space(r, pivot, scale)
-    k = len(upper)
-    r, small_pivot = _truncate(np.vstack([upper.T, np.sqrt(ridge) * np.eye(k)]), n)
-    small = orthonormal_from_factor(r, small_pivot, np.ones(k), np.zeros(k), ridge, fit_intercept)
-    return replace(small, center=center, transform=q @ small.transform, norms=scale)
+        factor = _factor_gram(design.moments(weights, center), center)
+    if factor is None:
+        r, scale = _triangle(design, weights, center)
+        factor = (*_truncate(r, n), scale)
+    if ridge == 0:
+        return orthonormal_from_factor(*factor, center, ridge, fit_intercept)
+    return with_ridge(*factor, center, ridge, fit_intercept)
 
 
 def coefficient_basis(
@@ -368,12 +362,12 @@ def coefficient_basis(
         return embedded(none, columns, center)
     if diagonal is not False:
         moments = design.moments(weights, center)[np.ix_(columns, columns)]
-        safe = _factor_gram(moments.copy(), here, ridge) is not None
+        safe = _factor_gram(moments, here) is not None
         if diagonal or safe or len(columns) > n:
             norms = np.sqrt(np.diag(moments).clip(min=0.0) + ridge)
             norms[norms == 0.0] = 1.0
             return embedded(diagonal_basis(moments, norms, here, fit_intercept), columns, center)
-    r, norms = _triangle(design, weights, center, ridge, columns)
+    r, norms = _triangle(design, weights, center, columns)
     r, pivot = _truncate(r, n)
     return embedded(complete_basis(r, pivot, norms, here, ridge, fit_intercept), columns, center)
 
@@ -388,14 +382,12 @@ def column_spread(design: Design, weights: Array, fit_intercept: bool) -> Array:
     return np.sqrt(squares)
 
 
-def _factor_gram(gram: Array, center: Array, ridge: float) -> tuple[Array, Index, Array] | None:
+def _factor_gram(gram: Array, center: Array) -> tuple[Array, Index, Array] | None:
     """Pivoted Cholesky factor of the scaled Gram matrix; None where its rank is in doubt."""
     p = len(gram)
-    spread = np.sqrt(np.diag(gram).clip(min=0.0))
-    if not (spread > _SAFE_SPREAD * np.abs(center)).all() or not spread.all():
+    scale = np.sqrt(np.diag(gram).clip(min=0.0))
+    if not (scale > _SAFE_SPREAD * np.abs(center)).all() or not scale.all():
         return None
-    gram[np.diag_indices(p)] += ridge
-    scale = np.sqrt(np.diag(gram))
     factor, pivot, rank, _ = lapack.dpstrf(gram / np.outer(scale, scale), tol=10 * p * EPS)
     if factor[rank - 1, rank - 1] ** 2 < _SAFE_PIVOT:
         return None
@@ -403,27 +395,30 @@ def _factor_gram(gram: Array, center: Array, ridge: float) -> tuple[Array, Index
 
 
 def _triangle(
-    design: Design, weights: Array, center: Array, ridge: float, columns: Index | None = None
+    design: Design, weights: Array, center: Array, columns: Index | None = None
 ) -> tuple[Array, Array]:
-    """R of the weighted, centred, augmented columns at norm 1, by QR of a block of rows at a time."""
+    """R of the weighted, centred columns at norm 1, by QR of a block of rows at a time."""
     columns = np.arange(design.shape[1]) if columns is None else columns
     p, center = len(columns), center[columns]
-    sums, shift, spread, largest = np.zeros((4, p))
+    sums, shift, largest = np.zeros((3, p))
+    high, low = np.full(p, -np.inf), np.full(p, np.inf)
     for rows, block in design.blocks():
         centred = block[:, columns] - center
         sums += weights[rows] @ (centred * centred)
         shift += weights[rows] @ centred
-        np.maximum(spread, np.abs(centred).max(axis=0), out=spread)
+        np.maximum(high, centred.max(axis=0), out=high)
+        np.minimum(low, centred.min(axis=0), out=low)
         np.maximum(largest, np.abs(block[:, columns]).max(axis=0), out=largest)
-    if not center.any():
-        shift[:] = 0.0  # no intercept: nothing is centred
+    spread = high - low
+    if not center.any():  # no intercept: nothing is centred
+        shift[:], spread = 0.0, largest
     # center is rounded; what it misses would look like one more direction.
     sums = np.maximum(sums - shift * shift, 0.0)
     constant = spread <= 8 * EPS * largest  # centring leaves rounding errors of this size
     sums[constant] = 0.0
-    scale = np.sqrt(sums + ridge)
+    scale = np.sqrt(sums)
     scale[scale == 0.0] = 1.0
-    r = np.diag(np.sqrt(ridge) / scale) if ridge > 0 else np.empty((0, p))
+    r = np.empty((0, p))
     for rows, block in design.blocks():
         centred = (block[:, columns] - center) - shift
         scaled = centred * (np.sqrt(weights[rows])[:, None] / scale)

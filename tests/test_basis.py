@@ -1,0 +1,366 @@
+"""The design's products, and the coordinates in which it is orthonormal or reaches every column."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.sparse._compressed import _cs_matrix
+
+import skfairloss._design as design_module
+from skfairloss import PixelLossRegressor
+from skfairloss._basis import Basis
+from skfairloss._design import (
+    coefficient_basis,
+    column_spread,
+    make_design,
+    orthonormal_basis,
+)
+
+KINDS = ("tall", "long", "wide", "duplicate", "constant", "zero", "scales", "one hot", "near")
+every_design = pytest.mark.parametrize("kind", KINDS)
+every_intercept = pytest.mark.parametrize("fit_intercept", [True, False])
+every_ridge = pytest.mark.parametrize("ridge", [0.0, 0.3])
+STORAGES = {
+    "C": np.ascontiguousarray,
+    "F": np.asfortranarray,
+    "strided": lambda X: np.repeat(X, 2, axis=0)[::2],
+    "csr": sp.csr_array,
+    "csc": sp.csc_matrix,
+}
+
+
+def make(kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """A design, off-centre and of the named trouble, and weights that sum to one."""
+    rng = np.random.default_rng(KINDS.index(kind))
+    n, p = {"wide": (7, 12), "long": (400, 5)}.get(kind, (60, 5))
+    X = rng.normal(size=(n, p)) + rng.normal(size=p)
+    if kind == "duplicate":
+        X[:, 3] = X[:, 1] - 2 * X[:, 0]
+    if kind == "constant":
+        X[:, 2] = 0.1
+    if kind == "zero":
+        X[:, 2] = 0.0
+    if kind == "scales":
+        X *= 10.0 ** np.array([-12, -6, 0, 6, 12])
+    if kind == "one hot":
+        X = np.eye(p)[rng.integers(0, p, size=n)]
+    if kind == "near":
+        X[:, 4] = X[:, 0] + 1e-7 * X[:, 4]
+    weights = 10.0 ** rng.uniform(-1, 1, size=n)
+    return X, weights / weights.sum()
+
+
+def augmented_gram(X: np.ndarray, weights: np.ndarray, basis: Basis, ridge: float) -> np.ndarray:
+    """AᵀVA + ridge TᵀT from the rows of A, which the basis itself does not get to see."""
+    root = np.sqrt(weights)[:, None]
+    A = root * basis.coordinates(X)
+    T = np.zeros((X.shape[1], basis.n_coordinates))
+    T[:, : basis.n_directions] = basis.transform
+    return A.T @ A + ridge * (T.T @ T)
+
+
+def centred(X: np.ndarray, weights: np.ndarray, fit_intercept: bool) -> np.ndarray:
+    return X - weights @ X if fit_intercept else X
+
+
+def expected_rank(kind: str, fit_intercept: bool) -> int:
+    """Rank of the centred columns."""
+    less = {"duplicate": 1, "zero": 1, "constant": fit_intercept, "one hot": fit_intercept}
+    return 7 - fit_intercept if kind == "wide" else 5 - less.get(kind, 0)
+
+
+@every_ridge
+@every_intercept
+@every_design
+def test_the_basis_is_orthonormal_under_the_weights(kind, fit_intercept, ridge):
+    X, weights = make(kind)
+    basis = orthonormal_basis(make_design(X), weights, fit_intercept, ridge)
+    gram = augmented_gram(X, weights, basis, ridge)
+    atol = 1e-7 if kind == "near" else 1e-11
+    np.testing.assert_allclose(gram, np.eye(len(gram)), atol=atol)
+    rank = expected_rank(kind, fit_intercept)
+    if ridge == 0:
+        assert basis.n_directions == rank
+    assert rank <= basis.n_directions <= min(X.shape[1], len(X))
+    stored = basis.full_gram() + 0.0
+    stored[: basis.n_directions, : basis.n_directions] += ridge * (
+        basis.transform.T @ basis.transform
+    )
+    np.testing.assert_allclose(stored, np.eye(len(gram)), atol=atol)
+
+
+@every_intercept
+@every_design
+def test_any_prediction_of_the_design_is_one_of_the_basis_with_the_smallest_coefficients(
+    kind, fit_intercept
+):
+    X, weights = make(kind)
+    rng = np.random.default_rng(5)
+    size = np.abs(X).max(axis=0)
+    coef = rng.normal(size=X.shape[1]) / np.where(size > 0, size, 1.0)
+    basis = orthonormal_basis(make_design(X), weights, fit_intercept)
+    prediction = X @ coef + 2.0 * fit_intercept
+    theta = basis.coordinates(X).T @ (weights * prediction)
+    found, intercept = basis.to_model(theta)
+    spread = np.abs(prediction).max()
+    np.testing.assert_allclose(X @ found + intercept, prediction, atol=1e-8 * spread)
+    if kind not in ("scales", "near"):
+        Xc = centred(X, weights, fit_intercept)
+        smallest = np.linalg.pinv(Xc, rcond=1e-12) @ (Xc @ coef)
+        np.testing.assert_allclose(found, smallest, atol=1e-10)
+        assert np.linalg.norm(found) <= np.linalg.norm(coef) * (1 + 1e-10)
+
+
+@every_intercept
+@every_design
+def test_pull_back_is_the_adjoint_of_the_coordinates(kind, fit_intercept):
+    X, weights = make(kind)
+    basis = orthonormal_basis(make_design(X), weights, fit_intercept)
+    u = weights[:, None] * np.random.default_rng(6).normal(size=(len(X), 3))
+    expected = basis.coordinates(X).T @ u
+    np.testing.assert_allclose(basis.pull_back(X.T @ u, u.sum(axis=0)), expected, atol=1e-9)
+    one = basis.pull_back(X.T @ u[:, 0], u[:, 0].sum())
+    np.testing.assert_allclose(one, expected[:, 0], atol=1e-9)
+
+
+@every_ridge
+@every_intercept
+@pytest.mark.parametrize("storage", STORAGES)
+@every_design
+def test_every_storage_gives_the_same_space_of_models(kind, storage, fit_intercept, ridge):
+    X, weights = make(kind)
+    plain = orthonormal_basis(make_design(X), weights, fit_intercept, ridge)
+    other = orthonormal_basis(make_design(STORAGES[storage](X)), weights, fit_intercept, ridge)
+    assert other.n_directions == plain.n_directions
+    # Two orthonormal bases may differ by a rotation: T Tᵀ, scaled, does not.
+    size = np.where(plain.norms > 0, plain.norms, 1.0)
+    one, two = (size[:, None] * basis.transform for basis in (plain, other))
+    atol = 1e-6 if kind == "near" else 1e-10
+    np.testing.assert_allclose(
+        two @ two.T, one @ one.T, rtol=0, atol=atol * max(1, np.abs(one @ one.T).max())
+    )
+
+
+@every_intercept
+def test_float32_gives_the_basis_of_the_same_numbers_in_float64(fit_intercept):
+    X, weights = make("long")
+    single = X.astype(np.float32)
+    basis = orthonormal_basis(make_design(single), weights, fit_intercept)
+    double = orthonormal_basis(make_design(single.astype(float)), weights, fit_intercept)
+    np.testing.assert_allclose(basis.transform, double.transform, rtol=1e-12)
+    gram = augmented_gram(single.astype(float), weights, basis, 0.0)
+    np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-12)
+
+
+@every_ridge
+@every_intercept
+@pytest.mark.parametrize("kind", ["long", "many one hot"])
+def test_the_gram_route_and_the_qr_route_span_the_same_models(
+    monkeypatch, kind, fit_intercept, ridge
+):
+    if kind == "long":
+        X, weights = make("long")
+    else:
+        rng = np.random.default_rng(3)
+        X = np.eye(4)[rng.integers(0, 4, size=300)]
+        weights = np.full(300, 1 / 300)
+    calls = []
+    triangle = design_module._triangle
+    monkeypatch.setattr(
+        design_module, "_triangle", lambda *a, **k: calls.append(1) or triangle(*a, **k)
+    )
+    by_gram = orthonormal_basis(make_design(X), weights, fit_intercept, ridge)
+    assert not calls or kind == "many one hot"
+    monkeypatch.setattr(design_module, "_MANY_ROWS", 10**9)
+    calls.clear()
+    by_qr = orthonormal_basis(make_design(X), weights, fit_intercept, ridge)
+    assert calls
+    assert by_gram.n_directions == by_qr.n_directions
+    np.testing.assert_allclose(
+        by_gram.transform @ by_gram.transform.T, by_qr.transform @ by_qr.transform.T, rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize("distance", [1e-6, 1e-8, 1e-9])
+@every_intercept
+def test_nearly_equal_columns_of_many_rows_keep_the_accuracy_of_qr(fit_intercept, distance):
+    rng = np.random.default_rng(8)
+    X = rng.normal(size=(300, 3))
+    X[:, 2] = X[:, 0] + distance * X[:, 2]  # a Gram matrix squares this
+    weights = np.full(300, 1 / 300)
+    basis = orthonormal_basis(make_design(X), weights, fit_intercept)
+    assert basis.n_directions == 3
+    gram = augmented_gram(X, weights, basis, 0.0)
+    np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-14 / distance)
+
+
+@every_intercept
+@pytest.mark.parametrize("offset", [1e3, 1e8])
+def test_a_large_mean_of_the_columns_hides_no_direction(fit_intercept, offset):
+    X, weights = make("long")
+    basis = orthonormal_basis(make_design(X + offset), weights, fit_intercept)
+    gram = augmented_gram(X + offset, weights, basis, 0.0)
+    assert basis.n_directions == 5
+    np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-7)
+
+
+@pytest.mark.parametrize("diagonal", [None, True, False])
+@every_ridge
+@every_intercept
+@every_design
+def test_the_coefficient_basis_reaches_every_named_coefficient_and_no_other(
+    kind, fit_intercept, ridge, diagonal
+):
+    X, weights = make(kind)
+    for columns in (np.arange(X.shape[1]), np.array([0, 2, 4])):
+        basis = coefficient_basis(make_design(X), weights, fit_intercept, ridge, columns, diagonal)
+        assert basis.n_directions == len(columns)
+        scaled = basis.transform[columns] * basis.norms[columns, None]
+        assert np.linalg.cond(scaled) < (1e9 if kind == "near" else 1e4)
+        others = np.setdiff1d(np.arange(X.shape[1]), columns)
+        assert not basis.transform[others].any()
+        A = np.sqrt(weights)[:, None] * basis.coordinates(X)
+        np.testing.assert_allclose(
+            A.T @ A, basis.full_gram(), atol=1e-7 if kind == "near" else 1e-10
+        )
+        if diagonal:
+            np.testing.assert_allclose(scaled, np.eye(len(columns)), atol=1e-15)
+
+
+@every_intercept
+def test_a_coefficient_basis_of_no_column_leaves_the_intercept(fit_intercept):
+    X, weights = make("tall")
+    basis = coefficient_basis(
+        make_design(X), weights, fit_intercept, 0.0, np.array([], dtype=np.intp)
+    )
+    assert basis.n_coordinates == fit_intercept
+    coef, intercept = basis.to_model(np.full(basis.n_coordinates, 3.0))
+    assert not coef.any()
+    assert intercept == 3.0 * fit_intercept
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@every_design
+def test_predictions_and_adjoints_of_every_storage_are_the_matrix_products(kind, storage):
+    X, weights = make(kind)
+    rng = np.random.default_rng(9)
+    design = make_design(STORAGES[storage](X))
+    absolute = design.absolute()
+    coef, u = rng.normal(size=(X.shape[1], 2)), rng.normal(size=(len(X), 2))
+    intercept = np.array([1.0, -2.0])
+    for B, D in ((X, design), (np.abs(X), absolute)):
+        np.testing.assert_allclose(D.predict(coef, intercept), B @ coef + intercept, rtol=1e-10)
+        np.testing.assert_allclose(D.predict(coef[:, 0], 1.0), B @ coef[:, 0] + 1, rtol=1e-10)
+        size = np.abs(X).sum(axis=0)[:, None] + 1e-300
+        np.testing.assert_allclose(D.adjoint(u) / size, B.T @ u / size, atol=1e-13)
+        np.testing.assert_allclose(
+            D.adjoint(u[:, 0]) / size[:, 0], (B.T @ u[:, 0]) / size[:, 0], atol=1e-13
+        )
+    centre = weights @ X
+    moments = (X - centre).T @ (weights[:, None] * (X - centre))
+    size = np.sqrt(np.outer(weights @ X**2, weights @ X**2)) + 1e-300
+    np.testing.assert_allclose(design.moments(weights, centre) / size, moments / size, atol=1e-13)
+    np.testing.assert_array_equal(design.block(slice(2, 6)), X[2:6])
+    np.testing.assert_array_equal(design.block(np.array([3, 0])), X[[3, 0]])
+
+
+def test_products_of_float32_are_taken_in_float64():
+    X = make("tall")[0].astype(np.float32)
+    rng = np.random.default_rng(10)
+    coef, u = rng.normal(size=(5, 2)), rng.normal(size=(60, 2))
+    single, double = make_design(X), make_design(X.astype(float))
+    np.testing.assert_allclose(single.predict(coef, 1.0), double.predict(coef, 1.0), rtol=1e-13)
+    np.testing.assert_allclose(single.adjoint(u), double.adjoint(u), rtol=1e-12)
+    sparse = make_design(sp.csr_array(X))
+    np.testing.assert_allclose(sparse.predict(coef, 1.0), double.predict(coef, 1.0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@every_intercept
+def test_rows_are_the_coordinates_of_the_design(storage, fit_intercept):
+    X, weights = make("tall")
+    rng = np.random.default_rng(11)
+    design = make_design(STORAGES[storage](X))
+    basis = orthonormal_basis(design, weights, fit_intercept)
+    A, index = basis.coordinates(X), np.array([7, 3, 50])
+    for rows, expected in ((design.rows(basis), A), (design.rows(basis, index), A[index])):
+        assert (rows.n_rows, rows.n_columns) == expected.shape
+        theta, a = rng.normal(size=expected.shape[1]), rng.normal(size=len(expected))
+        np.testing.assert_allclose(rows.dot(theta), expected @ theta, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(rows.adjoint(a), expected.T @ a, rtol=1e-10, atol=1e-12)
+        gram = expected.T @ (a[:, None] ** 2 * expected)
+        np.testing.assert_allclose(rows.gram(a**2), gram, rtol=1e-10, atol=1e-11)
+        np.testing.assert_allclose(rows.take(np.array([1, 0])), expected[[1, 0]], atol=1e-13)
+
+
+@every_intercept
+@pytest.mark.parametrize("storage", STORAGES)
+def test_the_block_size_changes_nothing(monkeypatch, storage, fit_intercept):
+    X, weights = make("long")
+    X = np.float32(X) if storage == "F" else X
+    rng = np.random.default_rng(12)
+    u, coef = rng.normal(size=(len(X), 2)), rng.normal(size=(5, 2))
+
+    def results():
+        design = make_design(STORAGES[storage](X))
+        basis = orthonormal_basis(design, weights, fit_intercept, 0.1)
+        completed = coefficient_basis(design, weights, fit_intercept, 0.0, np.arange(5), False)
+        return (
+            sum(1 for _ in design.blocks()),
+            np.vstack([block for _, block in design.blocks()]),
+            design.predict(coef, 1.0),
+            design.absolute().predict(coef, 1.0),
+            design.moments(weights, weights @ X),
+            design.adjoint(u),
+            column_spread(design, weights, fit_intercept),
+            basis.transform @ basis.transform.T,
+            completed.transform @ completed.transform.T,
+            design.rows(basis).dot(basis.coordinates(X).T @ (weights * u[:, 0])),
+        )
+
+    whole = results()
+    monkeypatch.setattr(design_module, "_BLOCK", 1)
+    cut = results()
+    assert whole[0] == 1
+    assert cut[0] > 5
+    for one, other in zip(whole[1:], cut[1:], strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-10, atol=1e-12)
+
+
+@every_intercept
+def test_the_spread_of_a_column_is_its_weighted_standard_deviation(fit_intercept):
+    X, weights = make("scales")
+    mean = np.average(X, axis=0, weights=weights) if fit_intercept else 0.0
+    expected = np.sqrt(np.average((X - mean) ** 2, axis=0, weights=weights))
+    np.testing.assert_allclose(
+        column_spread(make_design(X), weights, fit_intercept), expected, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("penalty", [{}, {"alpha": 1e-3}, {"alpha": 1e-3, "l1_ratio": 0.5}])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_a_fit_of_a_sparse_design_never_makes_a_dense_copy(monkeypatch, loss_mix, penalty):
+    rng = np.random.default_rng(13)
+    n, p = 20_000, 50
+    codes = rng.integers(0, p, size=n)
+    X = sp.csr_array((np.ones(n), (np.arange(n), codes)), shape=(n, p))
+    y = rng.normal(size=p)[codes] + rng.standard_t(3, size=n)
+    made = []
+    toarray = _cs_matrix.toarray
+    monkeypatch.setattr(
+        _cs_matrix,
+        "toarray",
+        lambda self, *a, **k: made.append(np.prod(self.shape)) or toarray(self, *a, **k),
+    )
+    model = PixelLossRegressor(loss_mix, **penalty, tol=1e-6)
+    tracemalloc.start()
+    model.fit(X, y)
+    model.predict(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made, "the largest dense array was not seen"
+    assert max(made) <= n * p / 4
+    assert peak < 8 * n * p  # bytes of a dense copy
