@@ -357,3 +357,17 @@ def test_rounding_of_nearly_collinear_columns_excuses_no_bad_model(loss_mix):
     assert oracles.objective(problem, coef, 0.0) > 100 * optimum
     assert oracles.rounding_floor(problem, coef, 0.0) > optimum
     assert not check(problem, coef, 0.0, derivative_dual(problem, coef, 0.0)).certified[0]
+
+
+@pytest.mark.parametrize("n", [50, 300])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_a_direction_between_nearly_equal_columns_is_not_overlooked(loss_mix, n):
+    rng = np.random.default_rng(4)
+    x, e, noise = rng.normal(size=(3, n))
+    X = np.column_stack([x, x + 1e-8 * e])  # still eight digits apart
+    problem = RegressionProblem(X, x + e + 0.01 * noise, loss_mix=loss_mix)
+    # (0.5, 0.5) is optimal among models that treat the two columns as one.
+    coef = np.array([0.5, 0.5])
+    best = np.array([1 - 1e8, 1e8])
+    assert oracles.objective(problem, best, 0.0) < 0.1 * oracles.objective(problem, coef, 0.0)
+    assert not check(problem, coef, 0.0, derivative_dual(problem, coef, 0.0)).certified[0]

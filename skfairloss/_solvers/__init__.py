@@ -20,6 +20,7 @@ from skfairloss._problem import Problem, Solution
 from skfairloss._solvers.formulation import Model, Output, solution_bases
 from skfairloss._solvers.kinked import solve_all_rows
 from skfairloss._solvers.least_squares import least_squares, ridge_fit
+from skfairloss._solvers.sign_fixing import has_many_rows, solve_by_signs
 from skfairloss._solvers.ties import resolve_ties
 
 Array = NDArray[np.float64]
@@ -88,9 +89,7 @@ def _solve_output(
     spent = 0
     for basis in bases:
         output = Output(problem, k, basis())
-        model, n_iter = solve_all_rows(
-            output, first, tol=tol, max_iter=max_iter - spent, on_iteration=on_iteration
-        )
+        model, n_iter = _solve_in_basis(output, first, tol, max_iter - spent, on_iteration)
         found.append((output, model))
         spent += n_iter
         if model.gap <= tol or spent >= max_iter:
@@ -98,6 +97,28 @@ def _solve_output(
     output, model = min(found, key=lambda pair: pair[1].gap)
     model, resolved = resolve_ties(output, model)
     return model.coef, model.intercept, output.data_dual(model), spent, resolved
+
+
+def _solve_in_basis(
+    output: Output,
+    start: tuple[Array, float],
+    tol: float,
+    max_iter: int,
+    on_iteration: Callable[[int, float], bool] | None,
+) -> tuple[Model, int]:
+    """The route of the table above; every row where fixing signs does not work out."""
+    spent = 0
+    if has_many_rows(output):
+        found, spent = solve_by_signs(
+            output, start, tol=tol, max_iter=max_iter, on_iteration=on_iteration
+        )
+        if found is not None:
+            return found, spent
+    left = max(1, max_iter - spent)
+    model, n_iter = solve_all_rows(
+        output, start, tol=tol, max_iter=left, on_iteration=on_iteration
+    )
+    return model, spent + n_iter
 
 
 def _better_start(problem: Problem, coef: Array, intercept: Array) -> tuple[Array, Array]:

@@ -46,13 +46,18 @@ def polish(
     return delta, dual
 
 
-def particular_and_null(rows: Array, residual: Array) -> tuple[Array, Array]:
-    """Least-norm solution of ``rows @ step = residual`` and a basis of the null space of rows."""
+def particular_and_null(
+    rows: Array, residual: Array, size: float = 0.0
+) -> tuple[Array, Array]:
+    """Least-norm solution of ``rows @ step = residual`` and a basis of the null space of rows.
+
+    ``size`` is what the rows may be as a whole: much smaller ones are rounding errors of 0.
+    """
     k = rows.shape[1]
     if not rows.any() or not k:
         return np.zeros(k), np.eye(k)
     u, s, vt = np.linalg.svd(rows, full_matrices=len(rows) < k)
-    rank = int((s > _RANK * s[0]).sum())
+    rank = int((s > _RANK * max(float(s[0]), size)).sum())
     step = vt[:rank].T @ ((u[:, :rank].T @ residual) / s[:rank])
     return step, vt[rank:].T
 

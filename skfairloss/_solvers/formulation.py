@@ -152,28 +152,57 @@ def solution_bases(problem: Problem, objective: Array) -> list[Callable[[], Basi
     return [basis(None), basis(False), basis(True)]
 
 
+@dataclass(frozen=True)
+class Selection:
+    """The rows of the data that a kinked problem holds.
+
+    Parameters
+    ----------
+    rows : these rows in the coordinates of the basis; None where the data have no kinks.
+    index : their positions; None for all.
+    weights : their weights; None for the problem's own.
+    outside : Aᵀa of the rows left out, whose duals are fixed.
+    """
+
+    rows: Rows | None
+    index: Index | None = None
+    weights: Array | None = None
+    outside: Array | float = 0.0
+
+
 def formulate(
-    output: Output, coef: Array, intercept: float, residual: Array, rows: Rows | None
+    output: Output, coef: Array, intercept: float, residual: Array, selection: Selection
 ) -> PiecewiseQuadratic:
-    """The kinked problem relative to a model; ``rows`` are all rows of the data, if kinked."""
-    problem, norms = output.problem, output.basis.norms
+    """The kinked problem of the selected rows, relative to a model with its residuals (n,)."""
+    problem, n = output.problem, len(residual)
+    loss, weights, rows, index = problem.loss, problem.weights, selection.rows, selection.index
     lower, upper = output.interval
-    r: Array = residual
-    blocks: list[Rows] = [rows] if rows is not None else []
-    if rows is None:
-        lower, upper, r = lower[len(residual) :], upper[len(residual) :], r[:0]
+    penalty = slice(n, None)
+    blocks: list[Rows] = []
+    parts: list[tuple[Array, Array, Array]] = []
+    if rows is not None:
+        here = slice(n) if index is None else index
+        blocks.append(rows)
+        if selection.weights is None:
+            parts.append((residual[here], lower[here], upper[here]))
+        else:
+            share = selection.weights
+            parts.append((residual[here], loss.lower * share, loss.upper * share))
     if problem.l1 > 0:
         blocks.append(output.penalty_rows)
-        r = np.concatenate([r, -(norms * coef)[output.penalised]])
-    gram = output.basis.full_gram() if rows is None else rows.gram(problem.weights)
-    squares = 0.5 * problem.loss.curvature / output.c * float(problem.weights @ residual**2)
+        r = -(output.basis.norms * coef)[output.penalised]
+        parts.append((r, lower[penalty], upper[penalty]))
+    r, low, high = (np.concatenate(part) for part in zip(*parts, strict=True))
+    whole = rows is not None and index is None
+    gram = rows.gram(weights) if rows is not None and whole else output.basis.full_gram()
+    squares = 0.5 * loss.curvature / output.c * float(weights @ residual**2)
     return PiecewiseQuadratic(
         rows=StackedRows(*blocks) if len(blocks) > 1 else blocks[0],
         residual=r,
-        lower=lower,
-        upper=upper,
+        lower=low,
+        upper=high,
         hessian=output.hessian(gram),
-        linear=output.smooth_gradient(coef, residual),
+        linear=output.smooth_gradient(coef, residual) + selection.outside,
         constant=squares + 0.5 * output.c * problem.l2 * float(coef @ coef),
         unit=_spread(output),
     )

@@ -63,7 +63,8 @@ def interior_point(
 
     Parameters
     ----------
-    pq : the problem; every row has a positive width.
+    pq : the problem; every row has a positive width. Its objective, constant included, is >= 0
+        unless fixed signs are wrong: then it may be unbounded, and the search for it ends.
     tol : relative gap at which to stop.
     floor : objective, in the problem's units, below which gaps are absolute.
     max_iter : iterations allowed.
@@ -74,6 +75,7 @@ def interior_point(
         return _trivial(pq)
     point = _centred_start(pq)
     best = _evaluate(pq, point, 0)
+    lowest = abs(pq.objective(point.delta))
     start_size = float(pq.width @ (point.u + point.v))
     for iteration in range(1, max_iter + 1):
         step = _newton_step(pq, point)
@@ -89,7 +91,10 @@ def interior_point(
         if not best.polished or complementarity <= 1e-2 * best.gap:
             plain = _evaluate(pq, point, iteration)
             best = plain if plain.gap < best.gap else best
-        target = tol * max(pq.objective(best.delta), floor)
+        objective = pq.objective(best.delta)
+        if objective < -lowest:
+            break
+        target = tol * max(objective, floor)
         if on_iteration is not None and on_iteration(iteration, best.gap):
             break
         if best.gap <= target and (best.polished or not crossover):

@@ -7,16 +7,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from skfairloss._design import Rows
 from skfairloss._solvers.crossover import polish
-from skfairloss._solvers.formulation import Model, Output, formulate
+from skfairloss._solvers.formulation import Model, Output, Selection, formulate
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.piecewise import PiecewiseSolution
 
 Array = NDArray[np.float64]
 
-_INNER_TOL = 0.01  # the solver aims lower than the certificate asks
-_FLOOR = 1e-6  # objectives below this share of the residual scale are not told from 0
+INNER_TOL = 0.01  # the solver aims lower than the certificate asks
+FLOOR = 1e-6  # objectives below this share of the residual scale are not told from 0
 _REFINEMENTS = 2
 
 
@@ -34,22 +33,22 @@ def solve_all_rows(
         coef = np.where(output.basis.norms > 0, coef, 0.0)  # columns screened out
     residual = output.y - output.predict(coef, intercept)
     rows = output.problem.design.rows(output.basis) if output.has_kinks else None
-    pq = formulate(output, coef, intercept, residual, rows)
+    pq = formulate(output, coef, intercept, residual, Selection(rows))
     found = interior_point(
         pq,
-        tol=_INNER_TOL * tol,
-        floor=_FLOOR * pq.unit,
+        tol=INNER_TOL * tol,
+        floor=FLOOR * pq.unit,
         max_iter=max_iter,
         on_iteration=on_iteration,
     )
-    return _refined(output, coef, intercept, rows, found), found.n_iter
+    return _refined(output, coef, intercept, Selection(rows), found), found.n_iter
 
 
 def _refined(
     output: Output,
     coef: Array,
     intercept: float,
-    rows: Rows | None,
+    selection: Selection,
     found: PiecewiseSolution,
 ) -> Model:
     """The model of a solution, corrected for what rounding lost on the way to coefficients.
@@ -62,7 +61,7 @@ def _refined(
         change, shift = output.basis.to_model(step)
         coef, intercept = coef + change, intercept + float(shift)
         residual = output.y - output.predict(coef, intercept)
-        pq = formulate(output, coef, intercept, residual, rows)
+        pq = formulate(output, coef, intercept, residual, selection)
         gap = pq.gap(rest, dual)
         if attempt == _REFINEMENTS or not found.polished:
             break
@@ -70,7 +69,7 @@ def _refined(
         if not pq.gap(step, better) < 0.5 * gap:
             break
         dual = better
-    relative = gap / max(pq.objective(rest), _FLOOR * pq.unit)
-    if rows is None:  # no kinks in the data: their part of the dual is 0
+    relative = gap / max(pq.objective(rest), FLOOR * pq.unit)
+    if selection.rows is None:  # no kinks in the data: their part of the dual is 0
         dual = np.concatenate([np.zeros(len(residual)), dual])
     return Model(coef, intercept, residual, dual, relative)

@@ -38,9 +38,11 @@ def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
     if not free.shape[1]:
         return model, True
     reached = True
+    unseen = _null(free.T @ output.basis.full_gram() @ free, free)  # by any prediction
     if output.problem.loss.curvature == 0.0:
-        model, reached = _least_squares_on_face(output, model, free)
-        free = _null(free.T @ output.basis.full_gram() @ free, free)
+        if unseen.shape[1] < free.shape[1]:
+            model, reached = _least_squares_on_face(output, model, free)
+        free = unseen
     if free.shape[1] and output.problem.l1 > 0:
         model, again = _least_norm_on_face(output, model, free)
         reached = reached and again
@@ -60,13 +62,16 @@ def _free_directions(output: Output, model: Model) -> Array:
         held = np.flatnonzero(_inside(output, model)[n:])
         free = _null(output.penalty_rows.take(held) @ free, free)
     if problem.l2 > 0 and free.shape[1]:
-        free = _null(basis.transform @ free[: basis.n_directions], free)
+        free = _null(basis.transform @ free[: basis.n_directions], free, size=0.0)
     return free
 
 
-def _null(rows: Array, directions: Array) -> Array:
-    """Combinations of the directions on which the rows (given in those directions) vanish."""
-    return directions @ particular_and_null(rows, np.zeros(len(rows)))[1]
+def _null(rows: Array, directions: Array, size: float = 1.0) -> Array:
+    """Combinations of the directions on which the rows (given in those directions) vanish.
+
+    In coordinates θ all rows are of size 1.
+    """
+    return directions @ particular_and_null(rows, np.zeros(len(rows)), size)[1]
 
 
 def _not_moving(output: Output, held: Index) -> Array:
@@ -146,10 +151,16 @@ def _one_sided_minimum(
         return free_step, True
     width = 10.0 * float(np.linalg.norm(linear))
     for _ in range(4):
-        pq = PiecewiseQuadratic(
-            DenseRows(rows), room, np.full(len(rows), -width), np.zeros(len(rows)), hessian, linear
-        )
         gain = 0.5 * abs(float(linear @ free_step))
+        pq = PiecewiseQuadratic(
+            rows=DenseRows(rows),
+            residual=room,
+            lower=np.full(len(rows), -width),
+            upper=np.zeros(len(rows)),
+            hessian=hessian,
+            linear=linear,
+            constant=gain,
+        )
         found = interior_point(pq, tol=1e-10, floor=gain, max_iter=100)
         violation = float((rows @ found.delta - room).max())
         if found.polished and violation <= slack + 1e-12 * float(np.linalg.norm(found.delta)):
