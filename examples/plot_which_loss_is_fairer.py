@@ -20,14 +20,14 @@ pixels alone, "dark image" and "bright image". Errors are in grey values: 0 is b
 # -----------------------------
 #
 # A share p < 1/2 of the images has brightness 0.3, the others 0.9, and no feature tells them apart.
-# The constant that minimises the mean of λ|r| + (1-λ)r², λ being ``loss_mix``, is
+# The constant that minimises the mean of ``λ|r| + (1-λ)r²``, λ being ``loss_mix``, is
 #
 # .. code-block:: none
 #
 #     x* = min(0.9, 0.9 - 0.6 p + λ (1 - 2p) / (2 (1 - λ)))
 #
 # :class:`~skfairloss.PixelLossRegressor` has to find the same number. Its ``scale`` stays at 1,
-# because the formula mixes |r| and r² in grey values.
+# because the formula mixes ``|r|`` and ``r²`` in grey values.
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -15,11 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
 
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
+from skfairloss._typing import Array, Index
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -110,7 +108,10 @@ def _comparable(scale: Array) -> bool:
 
 
 def _pseudo_inverse(r: Array, pivot: Index, scale: Array) -> Array:
-    """(r Pᵀ diag(scale))⁺ by complete orthogonal decomposition (Golub & Van Loan, section 5.4.7)."""
+    """(r Pᵀ diag(scale))⁺, by complete orthogonal decomposition.
+
+    Golub & Van Loan, Matrix Computations, section 5.4.7.
+    """
     q, upper, order = row_space(r, pivot, scale)
     inverse = np.empty((len(r), len(r)))
     inverse[:, order] = solve_triangular(upper, np.eye(len(r)), trans="T", check_finite=False)

@@ -20,13 +20,11 @@ F being the attained objective: no better point has a larger loss. A ridge adds 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from skfairloss._basis import EPS, row_sorted_qr
 from skfairloss._problem import Certificate, Problem
-
-Array = NDArray[np.float64]
+from skfairloss._typing import Array
 
 # A charge below this share of the objective is not worth another pass over X.
 _NEGLIGIBLE = 1e-10
@@ -62,7 +60,7 @@ def certify(
         gap = np.fmin(gap, again)
     gap = np.where(np.isfinite(gap), gap, np.inf)
     certified = gap <= tol * objective
-    for k in np.flatnonzero(~certified):
+    for k in map(int, np.flatnonzero(~certified)):
         natural = _constant_loss(problem, k)
         allowed = tol * max(objective[k], _NATURAL * natural)
         if gap[k] > allowed:

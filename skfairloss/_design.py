@@ -4,14 +4,14 @@ r"""The design matrix: the only code that touches X.
 read in blocks of rows, and nothing of its size is ever copied. `Rows` are rows of X in the
 coordinates of a `Basis`, which `orthonormal_basis` computes.
 
-Conventions: n rows, p features, m outputs; ``coef`` is (p, m); ``weights`` are positive and sum to 1.
+Conventions: n rows, p features, m outputs; ``coef`` is (p, m); ``weights`` are positive and sum
+to 1.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,7 @@ from skfairloss._basis import (
     orthonormal_from_factor,
     with_ridge,
 )
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
+from skfairloss._typing import Array, Index
 
 _BLOCK = 2**17  # numbers in a block of rows: about 1 MiB, so that a block stays in cache
 

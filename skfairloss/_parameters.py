@@ -29,7 +29,9 @@ def is_interval(value: Any) -> bool:
     return numbers and bool(value[0] < value[1])
 
 
-def check_parameters(owner: str, parameters: Mapping[str, Any], checks: Mapping[str, Check]) -> None:
+def check_parameters(
+    owner: str, parameters: Mapping[str, Any], checks: Mapping[str, Check]
+) -> None:
     """Raise ValueError naming the first parameter that is out of range, and what was got."""
     for name, (holds, meaning) in checks.items():
         value = parameters[name]

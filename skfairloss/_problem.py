@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skfairloss._basis import Basis
 from skfairloss._design import Design, orthonormal_basis
+from skfairloss._typing import Array, Index, Mask
 from skfairloss.losses import MixedLoss
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class Certificate:
     objective: Array
     gap: Array
     infeasibility: Array
-    certified: NDArray[np.bool_]
+    certified: Mask
 
 
 @dataclass(frozen=True)
@@ -111,5 +109,5 @@ class Solution:
     coef: Array
     intercept: Array
     dual: Array
-    n_iter: NDArray[np.intp]
-    tie_resolved: NDArray[np.bool_]
+    n_iter: Index
+    tie_resolved: Mask

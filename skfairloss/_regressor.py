@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
@@ -19,9 +19,8 @@ from skfairloss._parameters import Check, check_parameters, is_integer, is_inter
 from skfairloss._problem import Certificate, Problem, Solution
 from skfairloss._scale import residual_scale
 from skfairloss._solvers import solve
+from skfairloss._typing import Array
 from skfairloss.losses import MixedLoss
-
-Array = NDArray[np.float64]
 
 _CHECKS: dict[str, Check] = {
     "loss_mix": (lambda v: is_real(v) and 0 <= v <= 1, "a number in [0, 1]"),
@@ -38,7 +37,7 @@ _CHECKS: dict[str, Check] = {
     "tol": (lambda v: is_real(v) and v > 0, "a number > 0"),
     "max_iter": (lambda v: is_integer(v) and v >= 1, "an integer >= 1"),
     "warm_start": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "n_jobs": (lambda v: v is None or (is_integer(v) and v != 0), "None or an integer other than 0"),
+    "n_jobs": (lambda v: v is None or (is_integer(v) and v != 0), "None or an integer but not 0"),
 }
 
 
@@ -182,7 +181,7 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     {'bright': 0.0, 'dark': 0.6}
     """
 
-    __metadata_request__fit = {"sensitive_features": True}
+    __metadata_request__fit: ClassVar[dict[str, bool]] = {"sensitive_features": True}
 
     def __init__(
         self,
@@ -240,7 +239,7 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             Weights >= 0 of the rows, not all 0; ``None`` weighs all rows the same. Only their
             ratios matter.
 
-        sensitive_features : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
             Columns whose combinations of values are the groups: a list, an array, a Series or
             DataFrame of pandas or polars, or a dict of 1-D arrays. Rows are matched by position;
             where several arguments are pandas objects, their indices must be equal.
@@ -260,12 +259,12 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         sklearn.exceptions.ConvergenceWarning
             If the duality gap stays above ``tol``, or a tie could not be resolved.
         """
-        before = vars(self).copy()
+        before = self.__dict__.copy()
         try:
             return self._fit(X, y, sample_weight, sensitive_features)
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> Self:
@@ -333,11 +332,11 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     def _forget(self) -> None:
         """Remove the previous fit: what this one does not set must not survive."""
-        for name in [name for name in vars(self) if name.endswith("_") and name[0] != "_"]:
+        for name in [name for name in self.__dict__ if name.endswith("_") and name[0] != "_"]:
             delattr(self, name)
 
     def _validate(self, X: Any, y: Any) -> tuple[Any, Array]:
-        """X as a float array or CSR/CSC matrix and y as a float64 array of one or two dimensions."""
+        """X as a float array or CSR/CSC matrix, y as a float64 array of one or two dimensions."""
         for name, value in (("X", X), ("y", y)):
             shape = getattr(value, "shape", ())
             if len(shape) > 2:
@@ -374,9 +373,10 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         open_outputs = np.flatnonzero(~certificate.certified)
         if len(open_outputs):
             worst = open_outputs[np.argmax(certificate.gap[open_outputs])]
-            where = "" if len(certificate.gap) == 1 else (
-                f" for {len(open_outputs)} of {len(certificate.gap)} outputs; output {worst}"
-            )
+            n_outputs = len(certificate.gap)
+            where = ""
+            if n_outputs > 1:
+                where = f" for {len(open_outputs)} of {n_outputs} outputs; in output {worst}"
             remedy = (
                 "raise max_iter"
                 if solution.n_iter[worst] >= self.max_iter

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from skfairloss._typing import Array
 
 
 def residual_scale(scale: float | str, y: Array, weights: Array) -> Array:

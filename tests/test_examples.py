@@ -101,6 +101,15 @@ def test_the_closing_words_of_the_example_follow_from_its_numbers(example):
     assert "- MAE of the worse-off group: L1 0.6000, L2 0.4200: L2\n" in words
 
 
+def test_the_readme_shows_what_its_code_prints(capsys):
+    text = (ROOT / "README.md").read_text("utf-8")
+    code, shown = (
+        re.search(rf"^```{kind}\n(.*?)^```$", text, re.M | re.S)[1] for kind in ("python", "text")
+    )
+    exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
+    assert capsys.readouterr().out == shown
+
+
 def test_the_benchmark_prints_a_row_for_each_fit_and_writes_the_same_as_json(tmp_path):
     options = "--rows 300 --features 3 --repeats 1 --loss-mix 0 1 --threads 1 --json speed.json"
     text = run("tests/benchmarks/fit_speed.py", *options.split(), cwd=tmp_path)

@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
 
 from skfairloss._basis import EPS, Basis
 from skfairloss._problem import Problem, Solution
@@ -22,8 +21,7 @@ from skfairloss._solvers.kinked import solve_all_rows
 from skfairloss._solvers.least_squares import least_squares, ridge_fit
 from skfairloss._solvers.sign_fixing import has_many_rows, solve_by_signs
 from skfairloss._solvers.ties import resolve_ties
-
-Array = NDArray[np.float64]
+from skfairloss._typing import Array
 
 __all__ = ["solve"]
 
@@ -115,9 +113,7 @@ def _solve_in_basis(
         if found is not None:
             return found, spent
     left = max(1, max_iter - spent)
-    model, n_iter = solve_all_rows(
-        output, start, tol=tol, max_iter=left, on_iteration=on_iteration
-    )
+    model, n_iter = solve_all_rows(output, start, tol=tol, max_iter=left, on_iteration=on_iteration)
     return model, spent + n_iter
 
 

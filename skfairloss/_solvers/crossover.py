@@ -13,19 +13,15 @@ their distance from the ends, so that they balance: an analytic centre stays ins
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skfairloss._solvers.piecewise import PiecewiseQuadratic
-
-Array = NDArray[np.float64]
+from skfairloss._typing import Array, Mask
 
 _RANK = 1e-10  # relative size below which a singular value of rows of an orthonormal design is 0
 _FLAT = 1e-13  # relative size below which a curvature is 0
 
 
-def polish(
-    pq: PiecewiseQuadratic, delta: Array, a: Array, active: NDArray[np.bool_]
-) -> tuple[Array, Array]:
+def polish(pq: PiecewiseQuadratic, delta: Array, a: Array, active: Mask) -> tuple[Array, Array]:
     """The exact optimum for the given active rows: new (δ, a)."""
     index = np.flatnonzero(active)
     middle = 0.5 * (pq.upper + pq.lower)
@@ -46,9 +42,7 @@ def polish(
     return delta, dual
 
 
-def particular_and_null(
-    rows: Array, residual: Array, size: float = 0.0
-) -> tuple[Array, Array]:
+def particular_and_null(rows: Array, residual: Array, size: float = 0.0) -> tuple[Array, Array]:
     """Least-norm solution of ``rows @ step = residual`` and a basis of the null space of rows.
 
     ``size`` is what the rows may be as a whole: much smaller ones are rounding errors of 0.

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skfairloss._basis import Basis
 from skfairloss._design import (
@@ -26,9 +25,7 @@ from skfairloss._design import (
 )
 from skfairloss._problem import Problem
 from skfairloss._solvers.piecewise import PiecewiseQuadratic
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
+from skfairloss._typing import Array, Index
 
 
 @dataclass(frozen=True)
@@ -129,8 +126,8 @@ def solution_bases(problem: Problem, objective: Array) -> list[Callable[[], Basi
     """The bases to solve in, best first; without an L1 penalty the orthonormal one only.
 
     Columns whose coefficient is 0 for certain are left out: with s_j the norm of column j,
-    |x_jᵀu| ≤ s_j √(Σ v z²) / c, and z = ℓ'(r/c) is bounded through the attained objectives (m,). Where
-    that is below l1 the penalty wins (safe screening, El Ghaoui, Viallon & Rabbani 2012).
+    |x_jᵀu| ≤ s_j √(Σ v z²) / c, and z = ℓ'(r/c) is bounded through the attained objectives (m,).
+    Where that is below l1 the penalty wins (safe screening, El Ghaoui, Viallon & Rabbani 2012).
     """
     if problem.l1 == 0:
         return [lambda: problem.basis]
@@ -171,9 +168,9 @@ class Selection:
 
 
 def formulate(
-    output: Output, coef: Array, intercept: float, residual: Array, selection: Selection
+    output: Output, coef: Array, residual: Array, selection: Selection
 ) -> PiecewiseQuadratic:
-    """The kinked problem of the selected rows, relative to a model with its residuals (n,)."""
+    """The kinked problem of the selected rows, relative to a model and its residuals (n,)."""
     problem, n = output.problem, len(residual)
     loss, weights, rows, index = problem.loss, problem.weights, selection.rows, selection.index
     lower, upper = output.interval

@@ -19,13 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from skfairloss._solvers.crossover import polish
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
-
-Array = NDArray[np.float64]
+from skfairloss._typing import Array
 
 _TRY_POLISH = 1e-3  # gap, relative to the kinked terms, below which crossover is tried
 _LONG_STEP = 0.9995
@@ -127,9 +125,7 @@ def _centred_start(pq: PiecewiseQuadratic) -> _Point:
 def _dual(pq: PiecewiseQuadratic, point: _Point) -> Array:
     """a, from whichever end of the interval is closer: no digits are lost near either."""
     low = point.to_lower <= point.to_upper
-    return np.where(
-        low, pq.lower + pq.width * point.to_lower, pq.upper - pq.width * point.to_upper
-    )
+    return np.where(low, pq.lower + pq.width * point.to_lower, pq.upper - pq.width * point.to_upper)
 
 
 def _newton_step(pq: PiecewiseQuadratic, point: _Point) -> _Point | None:

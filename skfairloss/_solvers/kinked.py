@@ -1,18 +1,16 @@
-r"""One output with kinks (λ > 0, or an L1 penalty): interior point on every row, then refinement."""
+r"""One output with kinks (λ > 0, or an L1 penalty): interior point on all rows, then refinement."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skfairloss._solvers.crossover import polish
 from skfairloss._solvers.formulation import Model, Output, Selection, formulate
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.piecewise import PiecewiseSolution
-
-Array = NDArray[np.float64]
+from skfairloss._typing import Array
 
 INNER_TOL = 0.01  # the solver aims lower than the certificate asks
 FLOOR = 1e-6  # objectives below this share of the residual scale are not told from 0
@@ -33,7 +31,7 @@ def solve_all_rows(
         coef = np.where(output.basis.norms > 0, coef, 0.0)  # columns screened out
     residual = output.y - output.predict(coef, intercept)
     rows = output.problem.design.rows(output.basis) if output.has_kinks else None
-    pq = formulate(output, coef, intercept, residual, Selection(rows))
+    pq = formulate(output, coef, residual, Selection(rows))
     found = interior_point(
         pq,
         tol=INNER_TOL * tol,
@@ -61,7 +59,7 @@ def _refined(
         change, shift = output.basis.to_model(step)
         coef, intercept = coef + change, intercept + float(shift)
         residual = output.y - output.predict(coef, intercept)
-        pq = formulate(output, coef, intercept, residual, selection)
+        pq = formulate(output, coef, residual, selection)
         gap = pq.gap(rest, dual)
         if attempt == _REFINEMENTS or not found.polished:
             break

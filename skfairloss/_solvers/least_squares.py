@@ -9,12 +9,10 @@ basis loses.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from skfairloss._problem import Problem, Solution
-
-Array = NDArray[np.float64]
+from skfairloss._typing import Array
 
 _REFINEMENTS = 5
 
@@ -53,11 +51,13 @@ def ridge_fit(problem: Problem) -> tuple[Array, Array]:
 def _factors(problem: Problem) -> dict[float, tuple[Array, bool]]:
     """Cholesky factors of G + (l2 c²/2) TᵀT, one for each scale c among the outputs."""
     basis = problem.basis
-    factors = {}
-    for c in np.unique(problem.scale):
-        matrix = basis.gram + 0.5 * c**2 * problem.l2 * (basis.transform.T @ basis.transform)
-        factors[float(c)] = cho_factor(matrix, check_finite=False) if len(matrix) else (matrix, True)
-    return factors
+    if not basis.n_directions:
+        return {}
+    square = basis.transform.T @ basis.transform
+    return {
+        float(c): cho_factor(basis.gram + 0.5 * c**2 * problem.l2 * square, check_finite=False)
+        for c in np.unique(problem.scale)
+    }
 
 
 def _solve(problem: Problem, factors: dict[float, tuple[Array, bool]], target: Array) -> Array:
@@ -66,6 +66,5 @@ def _solve(problem: Problem, factors: dict[float, tuple[Array, bool]], target: A
     theta = target.copy()
     for c, factor in factors.items():
         columns = problem.scale == c
-        if k:
-            theta[:k, columns] = cho_solve(factor, target[:k, columns], check_finite=False)
+        theta[:k, columns] = cho_solve(factor, target[:k, columns], check_finite=False)
     return theta

@@ -1,4 +1,4 @@
-r"""The one form that every kinked fit is brought to, in basis coordinates, relative to a start:
+r"""The one form that every kinked fit is brought to, in basis coordinates, relative to a start.
 
     minimise over δ   ½ δᵀHδ - gᵀδ + Σ_i φ_i(r_i - A_i δ),
     φ_i(r) = upper_i r for r ≥ 0, lower_i r for r < 0,      lower_i ≤ 0 ≤ upper_i.
@@ -13,11 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skfairloss._design import Rows
-
-Array = NDArray[np.float64]
+from skfairloss._typing import Array, Mask
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class PiecewiseQuadratic:
             self,
             residual=self.residual - self.rows.dot(delta),
             linear=self.linear - self.hessian @ delta,
-            constant=self.constant + float(0.5 * delta @ self.hessian @ delta - self.linear @ delta),
+            constant=self.constant + self._smooth(delta),
         )
 
     def kink_values(self, residual: Array) -> Array:
@@ -65,9 +63,11 @@ class PiecewiseQuadratic:
 
     def objective(self, delta: Array) -> float:
         """The sum at δ, constant included."""
-        smooth = 0.5 * delta @ (self.hessian @ delta) - self.linear @ delta
         kinks = self.kink_values(self.residual - self.rows.dot(delta)).sum()
-        return float(self.constant + smooth + kinks)
+        return self.constant + self._smooth(delta) + float(kinks)
+
+    def _smooth(self, delta: Array) -> float:
+        return float(0.5 * delta @ (self.hessian @ delta) - self.linear @ delta)
 
     def gap(self, delta: Array, a: Array) -> float:
         """Duality gap of (δ, a), with what violates stationarity charged at the residual scale."""
@@ -84,7 +84,7 @@ class PiecewiseSolution:
 
     delta: Array
     dual: Array
-    active: NDArray[np.bool_]
+    active: Mask
     gap: float
     n_iter: int
     polished: bool

@@ -21,15 +21,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skfairloss._solvers.formulation import Model, Output, Selection, formulate
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import FLOOR, INNER_TOL
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
+from skfairloss._typing import Array, Index
 
 _PILOT_TOL = 1e-3
 _SPLITS = 6  # times that the rows are split anew before the route is given up
@@ -116,10 +113,8 @@ def _subsample(output: Output, state: _State) -> _State:
         index = np.sort(rng.choice(len(weights), size, p=weights))
     rows = output.problem.design.rows(output.basis, index)
     selection = Selection(rows, index, np.full(size, 1.0 / size))
-    pq = formulate(output, state.coef, state.intercept, state.residual, selection)
-    found = interior_point(
-        pq, tol=_PILOT_TOL, floor=FLOOR * pq.unit, max_iter=50, crossover=False
-    )
+    pq = formulate(output, state.coef, state.residual, selection)
+    found = interior_point(pq, tol=_PILOT_TOL, floor=FLOOR * pq.unit, max_iter=50, crossover=False)
     return state.moved(output, found.delta, found.n_iter)
 
 
@@ -218,7 +213,7 @@ def _band_problem(output: Output, state: _State, band: _Band) -> PiecewiseQuadra
     outside = basis.pull_back(design.adjoint(band.fixed), float(band.fixed.sum()))
     rows = design.rows(basis, band.index)
     selection = Selection(rows, band.index, None, outside)
-    pq = formulate(output, state.coef, state.intercept, state.residual, selection)
+    pq = formulate(output, state.coef, state.residual, selection)
     # fixed rows contribute a r, which the linear term continues
     return replace(pq, constant=pq.constant + float(band.fixed @ state.residual))
 

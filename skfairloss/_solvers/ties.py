@@ -17,16 +17,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skfairloss._design import DenseRows
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.formulation import Model, Output
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.piecewise import PiecewiseQuadratic
-
-Array = NDArray[np.float64]
-Index = NDArray[np.intp]
+from skfairloss._typing import Array, Index, Mask
 
 _INSIDE = 1e-7  # a dual this far inside its interval, relative to the width, holds its row at 0
 _FEW = 20  # rows per coordinate that usually show full rank
@@ -86,7 +83,7 @@ def _not_moving(output: Output, held: Index) -> Array:
     return null
 
 
-def _inside(output: Output, model: Model) -> NDArray[np.bool_]:
+def _inside(output: Output, model: Model) -> Mask:
     """Rows whose dual is strictly inside its interval."""
     lower, upper = output.interval
     room = np.minimum(upper - model.dual, model.dual - lower)
