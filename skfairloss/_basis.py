@@ -84,84 +84,93 @@ class Basis:
         return out
 
 
-def orthonormal_from_factor(
-    r: Array, pivot: Index, scale: Array, center: Array, ridge: float, fit_intercept: bool
-) -> Basis:
-    """Basis from [√V (X - 1 x̄ᵀ); √ridge I] diag(1/scale)[:, pivot] = Q r, r of full row rank."""
-    k, p = r.shape
+@dataclass(frozen=True)
+class Factor:
+    """√V (X - 1 x̄ᵀ) diag(1/scale)[:, pivot] = Q r, Q orthonormal, r (k, p) of full row rank."""
+
+    r: Array
+    pivot: Index
+    scale: Array
+
+    @property
+    def unpivoted(self) -> Array:
+        """r with its columns in the order of X, (k, p)."""
+        out = np.empty_like(self.r)
+        out[:, self.pivot] = self.r
+        return out
+
+
+def orthonormal(factor: Factor, center: Array, fit_intercept: bool, ridge: float = 0.0) -> Basis:
+    """T = (r Pᵀ diag(scale))⁺, for a factor that holds the ridge's rows as well."""
+    k, p = factor.r.shape
     if k == p:
         transform = np.zeros((p, k))
-        transform[pivot] = solve_triangular(r, np.eye(p), check_finite=False)
-        transform /= scale[:, None]
-    elif _comparable(scale):
-        transform = _pseudo_inverse(r, pivot, scale)
+        transform[factor.pivot] = solve_triangular(factor.r, np.eye(p), check_finite=False)
+        transform /= factor.scale[:, None]
+    elif _comparable(factor.scale):
+        transform = _pseudo_inverse(factor.unpivoted * factor.scale)
     else:
-        transform = _pseudo_inverse(r, pivot, np.ones(p)) / scale[:, None]
-        transform = _least_norm(transform, r, pivot, scale)
+        transform = _pseudo_inverse(factor.unpivoted) / factor.scale[:, None]
+        transform = _least_norm(transform, factor)
     gram = np.eye(k) - ridge * (transform.T @ transform)
-    return Basis(center, transform, gram, scale, fit_intercept)
+    return Basis(center, transform, gram, factor.scale, fit_intercept)
 
 
-def _comparable(scale: Array) -> bool:
-    """Whether rounding errors of the largest column leave the smallest one its digits."""
-    return bool(scale.max(initial=1.0) <= _COMPARABLE * scale.min(initial=1.0))
-
-
-def _pseudo_inverse(r: Array, pivot: Index, scale: Array) -> Array:
-    """(r Pᵀ diag(scale))⁺, by complete orthogonal decomposition.
-
-    Golub & Van Loan, Matrix Computations, section 5.4.7.
-    """
-    q, upper, order = row_space(r, pivot, scale)
-    inverse = np.empty((len(r), len(r)))
-    inverse[:, order] = solve_triangular(upper, np.eye(len(r)), trans="T", check_finite=False)
-    return q @ inverse
-
-
-def _least_norm(transform: Array, r: Array, pivot: Index, scale: Array) -> Array:
-    """Move each model along what predictions do not see to the smallest norm.
-
-    The null space is that of the scaled columns, so that predictions keep their digits.
-    """
-    c = np.empty(r.shape[::-1])
-    c[pivot] = r.T
-    null = row_sorted_qr(c, full=True)[0][:, len(r) :]
-    null[np.abs(null) < _NOISE] = 0.0
-    q = row_sorted_qr(null / scale[:, None])[0]
-    return transform - q @ (q.T @ transform)
-
-
-def with_ridge(
-    r: Array, pivot: Index, scale: Array, center: Array, ridge: float, fit_intercept: bool
+def orthonormal_with_ridge(
+    factor: Factor, center: Array, fit_intercept: bool, ridge: float
 ) -> Basis:
     """The orthonormal basis augmented by √ridge I, from the factor of the rows alone.
 
     Where these are rank deficient, the ridge acts in their row space only: what no prediction sees
     has coefficient 0.
     """
-    k, p = r.shape
-    if k == p or not _comparable(scale):
-        rows = np.empty((k, p))
-        rows[:, pivot] = r
-        rows *= scale
-        space = np.eye(p)
-    else:
-        space, upper, _ = row_space(r, pivot, scale)
+    rows = factor.unpivoted * factor.scale
+    space = np.eye(rows.shape[1])
+    if len(rows) < rows.shape[1] and _comparable(factor.scale):
+        space, upper, _ = row_sorted_qr(rows.T)
         rows = upper.T
     norms = np.sqrt((rows * rows).sum(axis=0) + ridge)
-    norms[norms == 0.0] = 1.0
     stacked = np.vstack([rows, np.sqrt(ridge) * np.eye(rows.shape[1])]) / norms
     _, small, order = qr(stacked, mode="economic", pivoting=True, check_finite=False)
-    basis = orthonormal_from_factor(small, order, norms, center, ridge, fit_intercept)
-    transform = space @ basis.transform
-    return replace(basis, transform=transform, norms=np.sqrt(scale**2 + ridge))
+    basis = orthonormal(Factor(small, order, norms), center, fit_intercept, ridge)
+    norms = np.sqrt(factor.scale**2 + ridge)
+    return replace(basis, transform=space @ basis.transform, norms=norms)
 
 
-def row_space(r: Array, pivot: Index, scale: Array) -> tuple[Array, Array, Index]:
-    """Q (p, k), upper triangular U and an order with (r Pᵀ diag(scale))ᵀ[:, order] = Q U."""
-    c = np.empty(r.shape[::-1])
-    c[pivot] = r.T
-    return row_sorted_qr(c * scale[:, None])
+def diagonal_basis(moments: Array, center: Array, fit_intercept: bool, ridge: float) -> Basis:
+    """T = diag(1/norms), with the scaled second moments of X as the Gram matrix."""
+    norms = np.sqrt(np.diag(moments).clip(min=0.0) + ridge)
+    norms[norms == 0.0] = 1.0
+    gram = moments / np.outer(norms, norms)
+    return Basis(center, np.diag(1.0 / norms), gram, norms, fit_intercept)
+
+
+def completed(factor: Factor, center: Array, fit_intercept: bool, ridge: float) -> Basis:
+    """Directions as in `orthonormal`, then a basis of what predictions do not see.
+
+    Both are taken in the scaled columns, so that T reaches every coefficient at its own size.
+    """
+    unit = replace(factor, scale=np.ones_like(factor.scale))
+    seen = orthonormal(unit, center, fit_intercept).transform
+    p, k = seen.shape
+    unseen = row_sorted_qr(seen, full=True)[0][:, k:]
+    transform = np.hstack([seen, unseen]) / factor.scale[:, None]
+    gram = np.zeros((p, p))
+    gram[:k, :k] = np.eye(k)
+    # A direction's size is that of its rows and its ridge together.
+    size = np.sqrt(np.diag(gram) + ridge * (transform * transform).sum(axis=0))
+    size[size == 0.0] = 1.0
+    norms = np.sqrt(factor.scale**2 + ridge)
+    return Basis(center, transform / size, gram / np.outer(size, size), norms, fit_intercept)
+
+
+def embedded(basis: Basis, columns: Index, center: Array) -> Basis:
+    """A basis of some columns as one of all: the coefficients of the others stay 0."""
+    transform = np.zeros((len(center), basis.n_directions))
+    transform[columns] = basis.transform
+    norms = np.zeros(len(center))
+    norms[columns] = basis.norms
+    return replace(basis, center=center, transform=transform, norms=norms)
 
 
 def row_sorted_qr(c: Array, full: bool = False) -> tuple[Array, Array, Index]:
@@ -178,36 +187,29 @@ def row_sorted_qr(c: Array, full: bool = False) -> tuple[Array, Array, Index]:
     return q, upper, columns
 
 
-def diagonal_basis(moments: Array, norms: Array, center: Array, fit_intercept: bool) -> Basis:
-    """T = diag(1/norms), with the scaled second moments of X as the Gram matrix."""
-    gram = moments / np.outer(norms, norms)
-    return Basis(center, np.diag(1.0 / norms), gram, norms, fit_intercept)
+def _comparable(scale: Array) -> bool:
+    """Whether rounding errors of the largest column leave the smallest one its digits."""
+    return bool(scale.max(initial=1.0) <= _COMPARABLE * scale.min(initial=1.0))
 
 
-def complete_basis(
-    r: Array, pivot: Index, norms: Array, center: Array, ridge: float, fit_intercept: bool
-) -> Basis:
-    """Directions as in `orthonormal_from_factor`, then a basis of what predictions do not see.
+def _pseudo_inverse(rows: Array) -> Array:
+    """Pseudo-inverse of a wide matrix of full row rank, by complete orthogonal decomposition.
 
-    Both are taken in the scaled columns, so that T reaches every coefficient at its own size.
+    Golub & Van Loan, Matrix Computations, section 5.4.7.
     """
-    unit = orthonormal_from_factor(r, pivot, np.ones_like(norms), center, 0.0, fit_intercept)
-    k = unit.n_directions
-    unseen = row_sorted_qr(unit.transform, full=True)[0][:, k:]
-    transform = np.hstack([unit.transform, unseen]) / norms[:, None]
-    gram = np.zeros((len(norms), len(norms)))
-    gram[:k, :k] = np.eye(k)
-    # A direction's size is that of its rows and its ridge together.
-    size = np.sqrt(np.diag(gram) + ridge * (transform * transform).sum(axis=0))
-    size[size == 0.0] = 1.0
-    transform, gram = transform / size, gram / np.outer(size, size)
-    return Basis(center, transform, gram, np.sqrt(norms**2 + ridge), fit_intercept)
+    k = len(rows)
+    q, upper, order = row_sorted_qr(rows.T)
+    inverse = np.empty((k, k))
+    inverse[:, order] = solve_triangular(upper, np.eye(k), trans="T", check_finite=False)
+    return q @ inverse
 
 
-def embedded(basis: Basis, columns: Index, center: Array) -> Basis:
-    """A basis of some columns as one of all: the coefficients of the others stay 0."""
-    transform = np.zeros((len(center), basis.n_directions))
-    transform[columns] = basis.transform
-    norms = np.zeros(len(center))
-    norms[columns] = basis.norms
-    return replace(basis, center=center, transform=transform, norms=norms)
+def _least_norm(transform: Array, factor: Factor) -> Array:
+    """Move each model along what predictions do not see to the smallest norm.
+
+    The null space is that of the scaled columns, so that predictions keep their digits.
+    """
+    null = row_sorted_qr(factor.unpivoted.T, full=True)[0][:, len(factor.r) :]
+    null[np.abs(null) < _NOISE] = 0.0
+    q = row_sorted_qr(null / factor.scale[:, None])[0]
+    return transform - q @ (q.T @ transform)

@@ -13,7 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from skfairloss._basis import Basis
-from skfairloss._design import Design, orthonormal_basis
+from skfairloss._design import Design
+from skfairloss._factor import orthonormal_basis
 from skfairloss._typing import Array, Index, Mask
 from skfairloss.losses import MixedLoss
 

@@ -15,15 +15,9 @@ from functools import cached_property
 import numpy as np
 
 from skfairloss._basis import Basis
-from skfairloss._design import (
-    DenseRows,
-    IdentityRows,
-    Rows,
-    StackedRows,
-    coefficient_basis,
-    column_spread,
-)
+from skfairloss._factor import coefficient_basis, column_spread
 from skfairloss._problem import Problem
+from skfairloss._rows import DenseRows, IdentityRows, Rows, StackedRows
 from skfairloss._solvers.piecewise import PiecewiseQuadratic
 from skfairloss._typing import Array, Index
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skfairloss._design import Rows
+from skfairloss._rows import Rows
 from skfairloss._typing import Array, Mask
 
 

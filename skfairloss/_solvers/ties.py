@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from skfairloss._design import DenseRows
+from skfairloss._rows import DenseRows
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.formulation import Model, Output
 from skfairloss._solvers.interior_point import interior_point

@@ -1,0 +1,135 @@
+"""From a weighted design to a `Basis`: Gram matrix and Cholesky where safe, QR where not."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import lapack, qr
+
+from skfairloss._basis import (
+    EPS,
+    Basis,
+    Factor,
+    completed,
+    diagonal_basis,
+    embedded,
+    orthonormal,
+    orthonormal_with_ridge,
+)
+from skfairloss._design import Design
+from skfairloss._typing import Array, Index
+
+# Gram matrices square the condition number: below this pivot (of columns scaled to norm 1) a QR of
+# the rows decides, unless the pivots that are left are plain zeros.
+_SAFE_PIVOT = 1e-8
+# A column whose spread is smaller, relative to its mean, may be constant up to rounding.
+_SAFE_SPREAD = 1e-6
+_MANY_ROWS = 20  # rows per column from which the Gram matrix is tried first
+
+
+def orthonormal_basis(
+    design: Design, weights: Array, fit_intercept: bool, ridge: float = 0.0
+) -> Basis:
+    """The orthonormal basis of the weighted design, augmented by √ridge I.
+
+    From the Gram matrix where that is safe, else from a QR of the rows.
+    """
+    n, p = design.shape
+    center = _center(design, weights, fit_intercept)
+    factor = None
+    if n > _MANY_ROWS * p:
+        factor = _factor_gram(design.moments(weights, center), center)
+    if factor is None:
+        factor = _factor_rows(design, weights, center, np.arange(p))
+    if ridge == 0:
+        return orthonormal(factor, center, fit_intercept)
+    return orthonormal_with_ridge(factor, center, fit_intercept, ridge)
+
+
+def coefficient_basis(
+    design: Design,
+    weights: Array,
+    fit_intercept: bool,
+    ridge: float,
+    columns: Index,
+    diagonal: bool | None = None,
+) -> Basis:
+    """A basis that reaches every coefficient of the named columns, for an L1 penalty.
+
+    Diagonal, so that a coefficient is a coordinate, or orthonormal and completed by what
+    predictions do not see; None takes the diagonal one for well-conditioned columns and p > n.
+    """
+    center = _center(design, weights, fit_intercept)
+    here = center[columns]
+    if diagonal is not False or not len(columns):
+        moments = design.moments(weights, center)[np.ix_(columns, columns)]
+        many = len(columns) == 0 or len(columns) > design.shape[0]
+        if diagonal or many or _factor_gram(moments, here) is not None:
+            basis = diagonal_basis(moments, here, fit_intercept, ridge)
+            return embedded(basis, columns, center)
+    factor = _factor_rows(design, weights, center, columns)
+    return embedded(completed(factor, here, fit_intercept, ridge), columns, center)
+
+
+def column_spread(design: Design, weights: Array, fit_intercept: bool) -> Array:
+    """Weighted norm of each centred column, (p,)."""
+    center = _center(design, weights, fit_intercept)
+    squares = np.zeros(len(center))
+    for rows, block in design.blocks():
+        squares += weights[rows] @ (block - center) ** 2
+    return np.sqrt(squares)
+
+
+def _center(design: Design, weights: Array, fit_intercept: bool) -> Array:
+    """Weighted column means; zeros without an intercept."""
+    return design.adjoint(weights) if fit_intercept else np.zeros(design.shape[1])
+
+
+def _factor_gram(gram: Array, center: Array) -> Factor | None:
+    """Pivoted Cholesky factor of the scaled Gram matrix; None where its rank is in doubt."""
+    p = len(gram)
+    scale = np.sqrt(np.diag(gram).clip(min=0.0))
+    if not (scale > _SAFE_SPREAD * np.abs(center)).all() or not scale.all():
+        return None
+    factor, pivot, rank, _ = lapack.dpstrf(gram / np.outer(scale, scale), tol=10 * p * EPS)
+    if factor[rank - 1, rank - 1] ** 2 < _SAFE_PIVOT:
+        return None
+    return Factor(np.triu(factor)[:rank], pivot.astype(np.intp) - 1, scale)
+
+
+def _factor_rows(design: Design, weights: Array, center: Array, columns: Index) -> Factor:
+    """QR of the weighted, centred, scaled columns, a block of rows at a time, cut at its rank."""
+    n, p = design.shape[0], len(columns)
+    center = center[columns]
+    shift, scale = _spread(design, weights, center, columns)
+    live = scale > 0
+    scale[~live] = 1.0
+    r = np.empty((0, p))
+    for rows, block in design.blocks():
+        centred = (block[:, columns] - center) - shift
+        scaled = centred * (np.sqrt(weights[rows])[:, None] / scale)
+        scaled[:, ~live] = 0.0
+        r = qr(np.vstack([r, scaled]), mode="r", check_finite=False)[0][:p]
+    _, upper, pivot = qr(r, mode="economic", pivoting=True, check_finite=False)
+    size = np.abs(np.diag(upper))
+    rank = int((size > max(n, p) * EPS * max(float(size[0]), 1e-300)).sum())
+    return Factor(upper[:rank], pivot.astype(np.intp), scale)
+
+
+def _spread(design: Design, weights: Array, center: Array, columns: Index) -> tuple[Array, Array]:
+    """Mean left after centring, and norm of each centred column: 0 for a constant one.
+
+    The center is rounded; what it misses would look like one more direction.
+    """
+    sums, shift, largest = np.zeros((3, len(columns)))
+    high, low = np.full(len(columns), -np.inf), np.full(len(columns), np.inf)
+    for rows, block in design.blocks():
+        centred = block[:, columns] - center
+        sums += weights[rows] @ (centred * centred)
+        shift += weights[rows] @ centred
+        np.maximum(high, centred.max(axis=0), out=high)
+        np.minimum(low, centred.min(axis=0), out=low)
+        np.maximum(largest, np.abs(block[:, columns]).max(axis=0), out=largest)
+    if not center.any():  # no intercept: nothing is centred
+        return np.zeros_like(shift), np.sqrt(sums)
+    constant = high - low <= 8 * EPS * largest
+    return shift, np.where(constant, 0.0, np.sqrt(np.maximum(sums - shift * shift, 0.0)))

@@ -1,0 +1,142 @@
+"""Rows of a design in the coordinates of a `Basis`: all that an interior-point iteration needs.
+
+A stands for the rows as a matrix, θ for coordinates.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from skfairloss._basis import Basis
+from skfairloss._typing import Array, Index
+
+
+class Rows(ABC):
+    """Rows of a design in basis coordinates: what an interior-point iteration needs of them."""
+
+    n_rows: int
+    n_columns: int
+
+    @abstractmethod
+    def dot(self, theta: Array) -> Array:
+        """A θ, shape (n_rows,)."""
+
+    @abstractmethod
+    def adjoint(self, a: Array) -> Array:
+        """Aᵀ a, shape (n_columns,)."""
+
+    @abstractmethod
+    def gram(self, d: Array) -> Array:
+        """Aᵀ diag(d) A, shape (n_columns, n_columns)."""
+
+    @abstractmethod
+    def take(self, index: Index) -> Array:
+        """The named rows as an array, shape (len(index), n_columns)."""
+
+
+class DenseRows(Rows):
+    """Rows held as an array."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self.n_rows, self.n_columns = array.shape
+        self._work: Array | None = None
+
+    def dot(self, theta: Array) -> Array:
+        return self.array @ theta
+
+    def adjoint(self, a: Array) -> Array:
+        return a @ self.array
+
+    def gram(self, d: Array) -> Array:
+        if self._work is None:
+            self._work = np.empty_like(self.array)
+        np.multiply(self.array, np.sqrt(d)[:, None], out=self._work)
+        return self._work.T @ self._work
+
+    def take(self, index: Index) -> Array:
+        return self.array[index]
+
+
+class SparseRows(Rows):
+    """Sparse rows of X behind a basis: [(X - 1 x̄ᵀ) T, 1] without ever forming it."""
+
+    def __init__(self, matrix: Any, basis: Basis) -> None:
+        self.matrix = matrix
+        self.basis = basis
+        self.n_rows = matrix.shape[0]
+        self.n_columns = basis.n_coordinates
+
+    def dot(self, theta: Array) -> Array:
+        coef, intercept = self.basis.to_model(theta)
+        return self.matrix @ coef + intercept
+
+    def adjoint(self, a: Array) -> Array:
+        return self.basis.pull_back(self.matrix.T @ a, a.sum())
+
+    def gram(self, d: Array) -> Array:
+        basis, x = self.basis, self.matrix
+        total, first = d.sum(), x.T @ d
+        second = (x.T @ x.multiply(d[:, None]).tocsr()).toarray()
+        shift = np.outer(first, basis.center)
+        centred = second - shift - shift.T + total * np.outer(basis.center, basis.center)
+        gram = basis.transform.T @ centred @ basis.transform
+        if not basis.fit_intercept:
+            return gram
+        border = basis.transform.T @ (first - total * basis.center)
+        return np.block([[gram, border[:, None]], [border[None, :], np.array([[total]])]])
+
+    def take(self, index: Index) -> Array:
+        return self.basis.coordinates(self.matrix[index].toarray())
+
+
+class IdentityRows(Rows):
+    """The first ``n_rows`` rows of the identity: single coordinates of θ."""
+
+    def __init__(self, n_rows: int, n_columns: int) -> None:
+        self.n_rows, self.n_columns = n_rows, n_columns
+
+    def dot(self, theta: Array) -> Array:
+        return theta[: self.n_rows].copy()
+
+    def adjoint(self, a: Array) -> Array:
+        return np.concatenate([a, np.zeros(self.n_columns - self.n_rows)])
+
+    def gram(self, d: Array) -> Array:
+        return np.diag(self.adjoint(d))
+
+    def take(self, index: Index) -> Array:
+        return np.eye(self.n_columns)[index]
+
+
+class StackedRows(Rows):
+    """Blocks of rows, one under the other."""
+
+    def __init__(self, *blocks: Rows) -> None:
+        self.blocks = blocks
+        self.n_rows = sum(block.n_rows for block in blocks)
+        self.n_columns = blocks[0].n_columns
+        self.ends = np.cumsum([block.n_rows for block in blocks])
+
+    def dot(self, theta: Array) -> Array:
+        return np.concatenate([block.dot(theta) for block in self.blocks])
+
+    def adjoint(self, a: Array) -> Array:
+        parts = np.split(a, self.ends[:-1])
+        return np.sum([b.adjoint(part) for b, part in zip(self.blocks, parts, strict=True)], axis=0)
+
+    def gram(self, d: Array) -> Array:
+        parts = np.split(d, self.ends[:-1])
+        return np.sum([b.gram(part) for b, part in zip(self.blocks, parts, strict=True)], axis=0)
+
+    def take(self, index: Index) -> Array:
+        out = np.empty((len(index), self.n_columns))
+        start = 0
+        for block, end in zip(self.blocks, self.ends, strict=True):
+            here = (index >= start) & (index < end)
+            out[here] = block.take(index[here] - start)
+            start = end
+        return out
