@@ -189,8 +189,7 @@ for columns, (group, positions) in zip((axes[:, :5], axes[:, 6:]), members.items
         line[0].set_ylabel(label, rotation=0, ha="right", va="center")
     for ax, rank in zip(columns[0], RANKS, strict=True):
         ax.set_title(f"rank {rank:.0%}", fontsize="small")
-    above = {"xy": (0.5, 1.35), "xycoords": "axes fraction", "ha": "center"}
-    columns[0, 2].annotate(f"{group}s", fontsize="large", **above)
+    columns[-1, 2].set_xlabel(f"{group}s", fontsize="large", labelpad=8)
 for ax in axes[:, 5]:
     ax.set_axis_off()
 figure.colorbar(axes[0, 0].images[0], ax=axes[:3], label="grey value", aspect=15)

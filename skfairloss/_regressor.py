@@ -19,6 +19,7 @@ from skfairloss._parameters import Check, check_parameters, is_integer, is_inter
 from skfairloss._problem import Certificate, Problem, Solution
 from skfairloss._scale import residual_scale
 from skfairloss._solvers import solve
+from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array
 from skfairloss.losses import MixedLoss
 
@@ -283,12 +284,13 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         problem = self._problem(X, targets, weights)
         if start is not None and start[0].shape != (X.shape[1], targets.shape[1]):
             start = None
-        solution = solve(
-            problem, tol=self.tol, max_iter=self.max_iter, start=start, n_jobs=self.n_jobs
-        )
-        certificate = certify(
-            problem, solution.coef, solution.intercept, solution.dual, tol=self.tol
-        )
+        with one_blas_thread(X.size):
+            solution = solve(
+                problem, tol=self.tol, max_iter=self.max_iter, start=start, n_jobs=self.n_jobs
+            )
+            certificate = certify(
+                problem, solution.coef, solution.intercept, solution.dual, tol=self.tol
+            )
         self._warn_unless_certified(solution, certificate)
         self._unpack(problem, solution, certificate, single=y.ndim == 1)
         if groups is not None:

@@ -246,6 +246,20 @@ def test_duals_that_are_not_orthogonal_to_the_columns_are_charged(loss_mix, wher
     assert not found.certified[0]
 
 
+@pytest.mark.parametrize("intercept", ["optimal", "shifted"])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("penalty", PENALTIES)
+def test_zero_coefficients_are_not_taken_for_optimal(penalty, loss_mix, intercept):
+    problem = draw_problem(10, penalty=penalty, loss_mix=loss_mix)
+    constant, dual = near_optimum(replace(problem, X=np.zeros_like(problem.X)))
+    shift = 0.5 if intercept == "shifted" else 0.0
+    found = check(problem, np.zeros(3), constant.intercept + shift, dual)
+    excess = found.objective[0] - oracles.solve(problem).objective
+    assert excess > 0.1 * found.objective[0]
+    assert found.gap[0] >= excess
+    assert not found.certified[0]
+
+
 def test_missing_duals_certify_nothing():
     problem, coef, intercept, _ = KNOWN["mean"]
     found = check(problem, coef, intercept, None)

@@ -278,9 +278,9 @@ def test_too_few_iterations_are_declared_with_the_gap_and_the_remedy(loss_mix):
 
 def test_a_warning_about_several_outputs_names_the_worst():
     X, y = data(n=200, p=5, outputs=3)
-    with pytest.warns(ConvergenceWarning, match=r"for \d of 3 outputs; output \d") as caught:
+    with pytest.warns(ConvergenceWarning, match=r"for \d of 3 outputs; in output \d") as caught:
         model = PixelLossRegressor(1.0, max_iter=1).fit(X, y)
-    assert f"; output {np.argmax(model.dual_gap_)}:" in str(caught[0].message)
+    assert f"; in output {np.argmax(model.dual_gap_)}:" in str(caught[0].message)
 
 
 def test_a_loose_tolerance_saves_iterations():
@@ -347,6 +347,7 @@ def test_n_jobs_reaches_the_solver(monkeypatch, n_jobs):
     [
         ([0.0, 1.0, 2.0, 3.0, 10.0], None, 1.0),  # median 2, deviations 2 1 0 1 8
         ([0.0, 1.0, 3.0, 10.0], None, 1.5),  # median 2, deviations 2 1 1 8
+        (range(101), None, 25.0),  # median 50, deviations 0 1 1 2 2 ... 50 50
         ([0.0, 1.0, 10.0], [1, 1, 2], 4.5),  # as 0 1 10 10: median 5.5, deviations 5.5 4.5 4.5 4.5
         ([0.0, 0.0, 0.0, 0.0, 7.0], None, 1.4),  # zero: the mean deviation
         ([0.0, 0.0, 7.0], [2, 2, 1], 1.4),

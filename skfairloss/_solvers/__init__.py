@@ -16,7 +16,7 @@ from joblib import Parallel, delayed
 
 from skfairloss._basis import EPS, Basis
 from skfairloss._problem import Problem, Solution
-from skfairloss._solvers.formulation import Model, Output, solution_bases
+from skfairloss._solvers.formulation import Model, Options, Output, solution_bases
 from skfairloss._solvers.kinked import solve_all_rows
 from skfairloss._solvers.least_squares import least_squares, ridge_fit
 from skfairloss._solvers.sign_fixing import has_many_rows, solve_by_signs
@@ -44,18 +44,18 @@ def solve(
     problem : what to minimise.
     tol : relative gap aimed at; `skfairloss._certificate.certify` says what was reached.
     max_iter : iterations allowed per output.
-    start : coefficients (p, m) and intercept (m,) to start from.
+    start : coefficients (p, m) and intercept (m,) that are thought to be close to the optimum.
     n_jobs : outputs solved at a time, in threads.
     on_iteration : called with the iteration and the gap; True stops.
     """
     if problem.loss.loss_mix == 0 and problem.l1 == 0:
         return least_squares(problem)
+    options = Options(tol, max_iter, warm=start is not None, on_iteration=on_iteration)
     first = _better_start(problem, *(ridge_fit(problem) if start is None else start))
     bases = solution_bases(problem, problem.objective(*first))
     bases[0]()  # computed once, before the outputs share it
     parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_solve_output)(problem, k, bases, first, tol, max_iter, on_iteration)
-        for k in range(problem.n_outputs)
+        delayed(_solve_output)(problem, k, bases, first, options) for k in range(problem.n_outputs)
     )
     coef, intercept, dual, n_iter, resolved = zip(*parts, strict=True)
     return Solution(
@@ -72,9 +72,7 @@ def _solve_output(
     k: int,
     bases: list[Callable[[], Basis]],
     start: tuple[Array, Array],
-    tol: float,
-    max_iter: int,
-    on_iteration: Callable[[int, float], bool] | None,
+    options: Options,
 ) -> tuple[Array, float, Array, int, bool]:
     """Coefficients, intercept, z, iterations and whether ties were settled.
 
@@ -87,10 +85,10 @@ def _solve_output(
     spent = 0
     for basis in bases:
         output = Output(problem, k, basis())
-        model, n_iter = _solve_in_basis(output, first, tol, max_iter - spent, on_iteration)
+        model, n_iter = _solve_in_basis(output, first, options.after(spent))
         found.append((output, model))
         spent += n_iter
-        if model.gap <= tol or spent >= max_iter:
+        if model.gap <= options.tol or spent >= options.max_iter:
             break
     output, model = min(found, key=lambda pair: pair[1].gap)
     model, resolved = resolve_ties(output, model)
@@ -98,22 +96,15 @@ def _solve_output(
 
 
 def _solve_in_basis(
-    output: Output,
-    start: tuple[Array, float],
-    tol: float,
-    max_iter: int,
-    on_iteration: Callable[[int, float], bool] | None,
+    output: Output, start: tuple[Array, float], options: Options
 ) -> tuple[Model, int]:
     """The route of the table above; every row where fixing signs does not work out."""
     spent = 0
     if has_many_rows(output):
-        found, spent = solve_by_signs(
-            output, start, tol=tol, max_iter=max_iter, on_iteration=on_iteration
-        )
+        found, spent = solve_by_signs(output, start, options)
         if found is not None:
             return found, spent
-    left = max(1, max_iter - spent)
-    model, n_iter = solve_all_rows(output, start, tol=tol, max_iter=left, on_iteration=on_iteration)
+    model, n_iter = solve_all_rows(output, start, options.after(spent))
     return model, spent + n_iter
 
 

@@ -9,7 +9,7 @@ squared loss and the ridge make H = 2(1-λ)/c AᵀVA + c·l2 TᵀT.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -35,6 +35,28 @@ class Model:
     residual: Array
     dual: Array
     gap: float
+
+
+@dataclass(frozen=True)
+class Options:
+    """How far to go.
+
+    Parameters
+    ----------
+    tol : relative gap aimed at.
+    max_iter : iterations allowed.
+    warm : whether the start is thought to be close to the optimum.
+    on_iteration : called with the iteration and the gap; True stops.
+    """
+
+    tol: float
+    max_iter: int
+    warm: bool = False
+    on_iteration: Callable[[int, float], bool] | None = None
+
+    def after(self, spent: int) -> Options:
+        """What is left once some iterations are spent; one is always left."""
+        return replace(self, max_iter=max(1, self.max_iter - spent))
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,12 @@ from scipy.linalg import lapack
 
 from skfairloss._solvers.crossover import polish
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
+from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array
 
 _TRY_POLISH = 1e-3  # gap, relative to the kinked terms, below which crossover is tried
 _LONG_STEP = 0.9995
+_LARGE = 400  # columns from which several BLAS threads are a gain
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,21 @@ def interior_point(
     """
     if not pq.rows.n_rows or not pq.rows.n_columns:
         return _trivial(pq)
+    if pq.rows.n_columns > _LARGE:
+        return _iterate(pq, tol, floor, max_iter, crossover, on_iteration)
+    with one_blas_thread():
+        return _iterate(pq, tol, floor, max_iter, crossover, on_iteration)
+
+
+def _iterate(
+    pq: PiecewiseQuadratic,
+    tol: float,
+    floor: float,
+    max_iter: int,
+    crossover: bool,
+    on_iteration: Callable[[int, float], bool] | None,
+) -> PiecewiseSolution:
+    """The iterations of `interior_point`."""
     point = _centred_start(pq)
     best = _evaluate(pq, point, 0)
     lowest = abs(pq.objective(point.delta))

@@ -2,28 +2,22 @@ r"""One output with kinks (λ > 0, or an L1 penalty): interior point on all rows
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from skfairloss._solvers.crossover import polish
-from skfairloss._solvers.formulation import Model, Output, Selection, formulate
+from skfairloss._solvers.formulation import Model, Options, Output, Selection, formulate
 from skfairloss._solvers.interior_point import interior_point
-from skfairloss._solvers.piecewise import PiecewiseSolution
+from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
 from skfairloss._typing import Array
 
 INNER_TOL = 0.01  # the solver aims lower than the certificate asks
 FLOOR = 1e-6  # objectives below this share of the residual scale are not told from 0
 _REFINEMENTS = 2
+_AT_KINK = 1e-9  # residuals of a warm start this small, relative to the scale, are 0
 
 
 def solve_all_rows(
-    output: Output,
-    start: tuple[Array, float],
-    *,
-    tol: float,
-    max_iter: int,
-    on_iteration: Callable[[int, float], bool] | None = None,
+    output: Output, start: tuple[Array, float], options: Options
 ) -> tuple[Model, int]:
     """An output from a starting model; also the iterations spent."""
     coef, intercept = start
@@ -32,14 +26,30 @@ def solve_all_rows(
     residual = output.y - output.predict(coef, intercept)
     rows = output.problem.design.rows(output.basis) if output.has_kinks else None
     pq = formulate(output, coef, residual, Selection(rows))
-    found = interior_point(
-        pq,
-        tol=INNER_TOL * tol,
-        floor=FLOOR * pq.unit,
-        max_iter=max_iter,
-        on_iteration=on_iteration,
-    )
+    found = _at_start(pq, INNER_TOL * options.tol) if options.warm else None
+    if found is None:
+        found = interior_point(
+            pq,
+            tol=INNER_TOL * options.tol,
+            floor=FLOOR * pq.unit,
+            max_iter=options.max_iter,
+            on_iteration=options.on_iteration,
+        )
     return _refined(output, coef, intercept, Selection(rows), found), found.n_iter
+
+
+def _at_start(pq: PiecewiseQuadratic, tol: float) -> PiecewiseSolution | None:
+    """The optimum with the kinks of the start, if that is what it is: one crossover tells."""
+    residual = pq.residual
+    active = np.abs(residual) <= _AT_KINK * pq.residual_scale
+    middle = 0.5 * (pq.upper + pq.lower)
+    dual = np.where(active, middle, np.where(residual > 0, pq.upper, pq.lower))
+    delta, dual = polish(pq, np.zeros(pq.rows.n_columns), dual, active)
+    dual = np.clip(dual, pq.lower, pq.upper)
+    gap = pq.gap(delta, dual)
+    if not gap <= tol * max(pq.objective(delta), FLOOR * pq.unit):
+        return None
+    return PiecewiseSolution(delta, dual, active, gap, 1, True)
 
 
 def _refined(

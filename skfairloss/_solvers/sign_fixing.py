@@ -17,12 +17,11 @@ subsample) the rows are split anew at the latest model, with a band four times a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skfairloss._solvers.formulation import Model, Output, Selection, formulate
+from skfairloss._solvers.formulation import Model, Options, Output, Selection, formulate
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import FLOOR, INNER_TOL
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
@@ -72,31 +71,24 @@ class _Band:
 
 
 def solve_by_signs(
-    output: Output,
-    start: tuple[Array, float],
-    *,
-    tol: float,
-    max_iter: int,
-    on_iteration: Callable[[int, float], bool] | None = None,
-    pilot: bool = True,
+    output: Output, start: tuple[Array, float], options: Options
 ) -> tuple[Model | None, int]:
     """An output from a starting model, and the iterations spent; None where the route fails.
 
-    ``pilot=False`` trusts the start (a warm one) and goes straight to the split.
+    A warm start takes the place of steps 1 and 2.
     """
     coef, intercept = start
     if output.problem.l1 > 0:
         coef = np.where(output.basis.norms > 0, coef, 0.0)  # columns screened out
     state = _State(coef, intercept, output.y - output.predict(coef, intercept), 0)
-    if pilot:
+    if not options.warm:
         state = _newton(output, _subsample(output, state))
     n, d = len(output.y), output.basis.n_coordinates
     size = int(max(20 * d, 3 * (d * n) ** 0.5))
     for _ in range(_SPLITS):
-        if size >= _WHOLE * n or state.n_iter >= max_iter:
+        if size >= _WHOLE * n or state.n_iter >= options.max_iter:
             break
-        band = _split(output, state, size)
-        model, state = _solve_band(output, state, band, tol, max_iter, on_iteration)
+        model, state = _solve_band(output, state, _split(output, state, size), options)
         if model is not None:
             return model, state.n_iter
         size *= 4
@@ -172,23 +164,18 @@ def _split(output: Output, state: _State, size: int) -> _Band:
 
 
 def _solve_band(
-    output: Output,
-    state: _State,
-    band: _Band,
-    tol: float,
-    max_iter: int,
-    on_iteration: Callable[[int, float], bool] | None,
+    output: Output, state: _State, band: _Band, options: Options
 ) -> tuple[Model | None, _State]:
     """Steps 4 and 5; no model, but a better state, where too many signs were wrong."""
-    latest, dual = state, np.zeros(0)
+    latest = state
     for _ in range(_ROUNDS):
         pq = _band_problem(output, state, band)
         found = interior_point(
             pq,
-            tol=INNER_TOL * tol,
+            tol=INNER_TOL * options.tol,
             floor=FLOOR * pq.unit,
-            max_iter=max(1, max_iter - latest.n_iter),
-            on_iteration=on_iteration,
+            max_iter=options.after(latest.n_iter).max_iter,
+            on_iteration=options.on_iteration,
         )
         spent = latest.n_iter + found.n_iter
         latest = replace(state.moved(output, found.delta), n_iter=spent)
@@ -198,7 +185,7 @@ def _solve_band(
             relative = found.gap / max(pq.objective(found.delta), FLOOR * pq.unit)
             model = Model(latest.coef, latest.intercept, latest.residual, dual, relative)
             return model, latest
-        if len(wrong) > _MANY * len(band.index) or spent >= max_iter:
+        if len(wrong) > _MANY * len(band.index) or spent >= options.max_iter:
             break
         fixed = band.fixed.copy()
         fixed[wrong] = 0.0

@@ -1,0 +1,57 @@
+"""One BLAS thread for small arrays: handing them to several costs more than it gains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+
+class _Guard:
+    """Counts who is inside: the first sets the limit, the last restores what was there.
+
+    The limit holds for the whole process; without the count, fits in several threads could leave
+    it behind.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._controller: ThreadpoolController | None = None
+        self._limit: Any = None
+
+    def enter(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                if self._controller is None:  # looks through all loaded libraries: once
+                    self._controller = ThreadpoolController()
+                self._limit = self._controller.limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._limit.restore_original_limits()
+
+
+_GUARD = _Guard()
+
+
+_SMALL = 4_000_000  # numbers in X (32 MB) up to which passes over it are faster on one thread
+
+
+@contextmanager
+def one_blas_thread(size: int = 0) -> Iterator[None]:
+    """Run the block with one BLAS thread, unless the ``size`` of its arrays is worth more."""
+    if size > _SMALL:
+        yield
+        return
+    _GUARD.enter()
+    try:
+        yield
+    finally:
+        _GUARD.leave()
