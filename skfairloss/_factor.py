@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack, qr
+from scipy.linalg import lapack, qr, solve_triangular
 
 from skfairloss._basis import (
     EPS,
@@ -23,6 +23,8 @@ from skfairloss._typing import Array, Index
 _SAFE_PIVOT = 1e-8
 # A column whose spread is smaller, relative to its mean, may be constant up to rounding.
 _SAFE_SPREAD = 1e-6
+_NULL = 1e-13  # size of a null direction's predictions, with columns of norm 1
+_FEW_NULL = 16  # null directions that are worth checking one by one
 _MANY_ROWS = 20  # rows per column from which the Gram matrix is tried first
 
 
@@ -38,7 +40,7 @@ def orthonormal_basis(
     factor = None
     if n > _MANY_ROWS * p:
         factor = _factor_gram(design.moments(weights, center), center)
-    if factor is None:
+    if factor is None or not _truncated_rightly(design, weights, center, factor):
         factor = _factor_rows(design, weights, center, np.arange(p))
     if ridge == 0:
         return orthonormal(factor, center, fit_intercept)
@@ -62,6 +64,8 @@ def coefficient_basis(
     here = center[columns]
     if diagonal is not False or not len(columns):
         moments = design.moments(weights, center)[np.ix_(columns, columns)]
+        live = _spread(design, weights, here, columns)[1] > 0
+        moments = np.where(np.logical_and.outer(live, live), moments, 0.0)
         many = len(columns) == 0 or len(columns) > design.shape[0]
         if diagonal or many or _factor_gram(moments, here) is not None:
             basis = diagonal_basis(moments, here, fit_intercept, ridge)
@@ -71,12 +75,9 @@ def coefficient_basis(
 
 
 def column_spread(design: Design, weights: Array, fit_intercept: bool) -> Array:
-    """Weighted norm of each centred column, (p,)."""
+    """Weighted norm of each centred column, (p,); 0 for a constant one."""
     center = _center(design, weights, fit_intercept)
-    squares = np.zeros(len(center))
-    for rows, block in design.blocks():
-        squares += weights[rows] @ (block - center) ** 2
-    return np.sqrt(squares)
+    return _spread(design, weights, center, np.arange(len(center)))[1]
 
 
 def _center(design: Design, weights: Array, fit_intercept: bool) -> Array:
@@ -94,6 +95,26 @@ def _factor_gram(gram: Array, center: Array) -> Factor | None:
     if factor[rank - 1, rank - 1] ** 2 < _SAFE_PIVOT:
         return None
     return Factor(np.triu(factor)[:rank], pivot.astype(np.intp) - 1, scale)
+
+
+def _truncated_rightly(design: Design, weights: Array, center: Array, factor: Factor) -> bool:
+    """Whether what a Gram matrix takes for null directions changes no prediction.
+
+    It cannot tell directions below √ε from none; a product with X can.
+    """
+    k, p = factor.r.shape
+    if k == p:
+        return True
+    if p - k > _FEW_NULL:
+        return False
+    kept, dropped = factor.pivot[:k], factor.pivot[k:]
+    null = np.zeros((p, p - k))
+    null[kept] = -solve_triangular(factor.r[:, :k], factor.r[:, k:], check_finite=False)
+    null[dropped] = np.eye(p - k)
+    coef = null / factor.scale[:, None]
+    moved = design.predict(coef, -center @ coef)
+    size = np.sqrt(weights @ (moved * moved)) / np.abs(null).sum(axis=0)
+    return bool((size <= _NULL).all())
 
 
 def _factor_rows(design: Design, weights: Array, center: Array, columns: Index) -> Factor:

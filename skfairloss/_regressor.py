@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
@@ -271,11 +272,15 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> Self:
         """Fit in a dozen steps; may leave the estimator half-fitted where it raises."""
         check_parameters(type(self).__name__, self.get_params(deep=False), _CHECKS)
-        groups = self._read_groups(X, y, sample_weight, sensitive_features)
         start = self._start() if self.warm_start else None
         self._forget()
+        if sensitive_features is not None:
+            check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
         X, y = self._validate(X, y)
         weights = _check_weights(sample_weight, len(y))
+        groups = None
+        if sensitive_features is not None:
+            groups = encode_groups(sensitive_features, len(y))
         kept = weights > 0
         if not kept.all():
             X, y, weights = X[kept], y[kept], weights[kept]
@@ -317,14 +322,6 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         prediction = make_design(X).predict(self.coef_.T, self.intercept_)
         return prediction if self.clip is None else np.clip(prediction, *self.clip)
 
-    def _read_groups(self, X: Any, y: Any, sample_weight: Any, features: Any) -> Groups | None:
-        """Groups of the rows, before validation strips the indices of pandas objects."""
-        if features is None:
-            return None
-        check_index(features, X=X, y=y, sample_weight=sample_weight)
-        n_samples = X.shape[0] if hasattr(X, "shape") else len(X)
-        return encode_groups(features, n_samples)
-
     def _start(self) -> tuple[Array, Array] | None:
         """Coefficients (p, m) and intercepts (m,) of the previous fit."""
         if not hasattr(self, "coef_"):
@@ -340,12 +337,7 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _validate(self, X: Any, y: Any) -> tuple[Any, Array]:
         """X as a float array or CSR/CSC matrix, y as a float64 array of one or two dimensions."""
         for name, value in (("X", X), ("y", y)):
-            shape = getattr(value, "shape", ())
-            if len(shape) > 2:
-                raise ValueError(
-                    f"{name} has shape {tuple(shape)}, expected one row a sample: pass "
-                    f"{name}.reshape(len({name}), -1)"
-                )
+            _check_dimensions(name, value)
         X, y = validate_data(
             self,
             X,
@@ -426,11 +418,32 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         self.group_weights_ = np.bincount(groups.codes, weights=problem.weights)
 
 
+def _check_dimensions(name: str, value: Any) -> None:
+    """Refuse shapes that scikit-learn's checks would not refuse by name."""
+    try:
+        shape = tuple(getattr(value, "shape", None) or np.shape(value))
+    except ValueError:  # rows of different length
+        return
+    if len(shape) > 2:
+        raise ValueError(
+            f"{name} has shape {shape}, expected one row a sample: pass "
+            f"np.reshape({name}, ({shape[0]}, -1))"
+        )
+    if len(shape) == 2 and shape[1] == 0:
+        raise ValueError(
+            f"{name} has no columns: 0 feature(s) (shape={shape}) while a minimum of 1 is required."
+        )
+    if name == "y" and issparse(value):
+        raise TypeError("y must be a dense array, got a sparse one: pass y.toarray()")
+
+
 def _check_weights(sample_weight: Any, n_samples: int) -> Array:
     """Row weights that sum to 1."""
     if sample_weight is None:
         return np.full(n_samples, 1.0 / n_samples)
     try:
+        if np.iscomplexobj(sample_weight):
+            raise TypeError("complex values")
         weights = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"sample_weight must hold numbers: {error}") from error

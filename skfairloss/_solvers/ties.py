@@ -26,6 +26,8 @@ from skfairloss._solvers.piecewise import PiecewiseQuadratic
 from skfairloss._typing import Array, Index, Mask
 
 _INSIDE = 1e-7  # a dual this far inside its interval, relative to the width, holds its row at 0
+_SLACK = 1e-12  # a violation this small, relative to the largest residual, is rounding
+_CUTS = 50  # rounds of adding violated rows
 _FEW = 20  # rows per coordinate that usually show full rank
 
 
@@ -92,45 +94,76 @@ def _inside(output: Output, model: Model) -> Mask:
 
 def _least_squares_on_face(output: Output, model: Model, free: Array) -> tuple[Model, bool]:
     """Step 1: minimise Σ v r² + c² (l1 ‖w‖₁ + (l2/2) ‖w‖²) over the face."""
-    problem, c = output.problem, output.c
-    coef, intercept = output.basis.to_model(free)
-    moves = problem.design.predict(coef, intercept)
-    weighted = problem.weights[:, None] * moves
-    hessian = 2.0 * moves.T @ weighted + c**2 * problem.l2 * coef.T @ coef
-    linear = 2.0 * weighted.T @ model.residual - c**2 * problem.l2 * coef.T @ model.coef
+    problem, basis, c = output.problem, output.basis, output.c
+    coef = basis.transform @ free[: basis.n_directions]
+    hessian = 2.0 * free.T @ basis.full_gram() @ free + c**2 * problem.l2 * coef.T @ coef
+    weighted = problem.weights * model.residual
+    pull = basis.pull_back(problem.design.adjoint(weighted), float(weighted.sum()))
+    linear = 2.0 * free.T @ pull - c**2 * problem.l2 * coef.T @ model.coef
     if problem.l1 > 0:
         # the dual of the row 0 - s_j w_j has the opposite sign of w_j
         signs = -np.sign(model.dual[len(model.residual) :])
         linear -= c**2 * problem.l1 * coef[output.penalised].T @ signs
-    return _move(output, model, free, hessian, linear, moves)
+    return _move(output, model, free, hessian, linear)
 
 
 def _least_norm_on_face(output: Output, model: Model, free: Array) -> tuple[Model, bool]:
     """Step 2: minimise ‖w‖² along directions that change no prediction."""
-    coef, _ = output.basis.to_model(free)
-    no_moves = np.zeros((len(model.residual), free.shape[1]))
-    return _move(output, model, free, coef.T @ coef, -coef.T @ model.coef, no_moves)
+    coef = output.basis.transform @ free[: output.basis.n_directions]
+    return _move(output, model, free, coef.T @ coef, -coef.T @ model.coef)
 
 
 def _move(
-    output: Output, model: Model, free: Array, hessian: Array, linear: Array, moves: Array
+    output: Output, model: Model, free: Array, hessian: Array, linear: Array
 ) -> tuple[Model, bool]:
-    """Minimise a quadratic along the free directions, each row staying on its side."""
-    changes, residual = moves, model.residual
-    if output.problem.l1 > 0:
-        norms, columns = output.basis.norms, output.penalised
-        changes = np.vstack([changes, output.penalty_rows.dot(free)])
-        residual = np.concatenate([residual, -(norms * model.coef)[columns]])
+    """Minimise a quadratic along the free directions, each row staying on its side.
+
+    Only the rows that the minimum so far violates are taken into account, until none is left: a
+    cutting-plane method, which needs a few rows at a time.
+    """
     lower, upper = output.interval
     side = np.where(model.dual > 0.5 * (lower + upper), 1.0, -1.0)
-    loose = ~_inside(output, model) & changes.any(axis=1)
-    step, reached = _one_sided_minimum(
-        hessian, linear, side[loose, None] * changes[loose], np.abs(residual[loose])
-    )
-    coef, intercept = output.basis.to_model(free @ step)
-    coef, shift = model.coef + coef, model.intercept + float(intercept)
-    residual = output.y - output.predict(coef, shift)
-    return replace(model, coef=coef, intercept=shift, residual=residual), reached
+    room = side * _all_residuals(output, model.coef, model.residual)
+    loose = ~_inside(output, model)
+    index = np.zeros(0, dtype=np.intp)
+    rows = np.zeros((0, free.shape[1]))
+    for _ in range(_CUTS):
+        limits = np.maximum(room[index], 0.0)
+        step, reached = _one_sided_minimum(hessian, linear, side[index, None] * rows, limits)
+        coef, intercept = output.basis.to_model(free @ step)
+        coef, shift = model.coef + coef, model.intercept + float(intercept)
+        residual = output.y - output.predict(coef, shift)
+        slack = side * _all_residuals(output, coef, residual)
+        size = float(np.abs(room).max())
+        wrong = np.flatnonzero(loose & (slack < np.minimum(room, 0.0) - _SLACK * size))
+        wrong = np.setdiff1d(wrong, index)
+        if not reached:
+            break
+        if not len(wrong):
+            return replace(model, coef=coef, intercept=shift, residual=residual), True
+        worst = wrong[np.argsort(slack[wrong], kind="stable")[: 10 * free.shape[1] + 50]]
+        index = np.concatenate([index, worst])
+        rows = np.vstack([rows, _rows(output, worst) @ free])
+    return model, False
+
+
+def _all_residuals(output: Output, coef: Array, residual: Array) -> Array:
+    """Residuals of the data's rows, then of the penalty's."""
+    if output.problem.l1 == 0:
+        return residual
+    return np.concatenate([residual, -(output.basis.norms * coef)[output.penalised]])
+
+
+def _rows(output: Output, index: Index) -> Array:
+    """Rows of the data, then of the penalty, by their position among both."""
+    n = len(output.y)
+    data = index[index < n]
+    rows = np.empty((len(index), output.basis.n_coordinates))
+    taken = output.problem.design.rows(output.basis, data).take(np.arange(len(data)))
+    rows[index < n] = taken
+    if output.problem.l1 > 0:
+        rows[index >= n] = output.penalty_rows.take(index[index >= n] - n)
+    return rows
 
 
 def _one_sided_minimum(
@@ -139,16 +172,13 @@ def _one_sided_minimum(
     """argmin ½ sᵀHs - gᵀs subject to rows @ s <= room, where room >= 0 makes s = 0 feasible."""
     free_step = np.linalg.lstsq(hessian, linear, rcond=1e-12)[0]
     size = np.linalg.norm(rows, axis=1)
-    # The minimum is no farther from the free one, in the norm of H, than s = 0 is.
-    reach = 2 * np.linalg.norm(free_step) * np.sqrt(np.linalg.cond(hessian))
-    matter = (size > 0) & (room <= size * reach)
-    rows, room = rows[matter] / size[matter, None], room[matter] / size[matter]
-    slack = 1e-12 * float(room.max(initial=0.0)) + 1e-15 * float(np.linalg.norm(free_step))
-    if not len(rows) or (rows @ free_step <= room + slack).all():
+    rows, room = rows[size > 0] / size[size > 0, None], room[size > 0] / size[size > 0]
+    slack = _SLACK * float(room.max(initial=0.0)) + 1e-15 * float(np.linalg.norm(free_step))
+    if (rows @ free_step <= room + slack).all():
         return free_step, True
     width = 10.0 * float(np.linalg.norm(linear))
+    gain = 0.5 * abs(float(linear @ free_step))
     for _ in range(4):
-        gain = 0.5 * abs(float(linear @ free_step))
         pq = PiecewiseQuadratic(
             rows=DenseRows(rows),
             residual=room,
@@ -160,7 +190,7 @@ def _one_sided_minimum(
         )
         found = interior_point(pq, tol=1e-10, floor=gain, max_iter=100)
         violation = float((rows @ found.delta - room).max())
-        if found.polished and violation <= slack + 1e-12 * float(np.linalg.norm(found.delta)):
+        if found.polished and violation <= slack + _SLACK * float(np.linalg.norm(found.delta)):
             return found.delta, found.gap <= 1e-8 * gain
         width *= 100.0
     return np.zeros_like(linear), False
