@@ -422,7 +422,7 @@ def _check_dimensions(name: str, value: Any) -> None:
     """Refuse shapes that scikit-learn's checks would not refuse by name."""
     try:
         shape = tuple(getattr(value, "shape", None) or np.shape(value))
-    except ValueError:  # rows of different length
+    except (TypeError, ValueError):  # rows of different length, or no array at all
         return
     if len(shape) > 2:
         raise ValueError(
