@@ -442,10 +442,9 @@ def _check_weights(sample_weight: Any, n_samples: int) -> Array:
     if sample_weight is None:
         return np.full(n_samples, 1.0 / n_samples)
     try:
-        weights = np.asarray(sample_weight)
-        if weights.dtype.kind == "c":
+        if np.asarray(sample_weight).dtype.kind == "c":
             raise TypeError("complex values")
-        weights = weights.astype(np.float64)
+        weights = np.asarray(sample_weight, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"sample_weight must hold numbers: {error}") from error
     if weights.ndim == 0:

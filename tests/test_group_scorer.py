@@ -26,7 +26,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_html_repr
 
-from skfairloss.metrics import GroupScorer, group_metric_frame, make_group_scorer
+from skfairloss.metrics import group_metric_frame, make_group_scorer
+from skfairloss.metrics._scorer import GroupScorer
 
 GRID = {"alpha": [0.1, 100.0]}
 

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from ._frame import group_metric_frame
 from ._pixel_loss import pixel_loss
-from ._scorer import GroupScorer, make_group_scorer
+from ._scorer import make_group_scorer
 
-__all__ = ["GroupScorer", "group_metric_frame", "make_group_scorer", "pixel_loss"]
+__all__ = ["group_metric_frame", "make_group_scorer", "pixel_loss"]
