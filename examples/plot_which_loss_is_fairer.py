@@ -194,7 +194,8 @@ for ax in axes[:, 5]:
     ax.set_axis_off()
 figure.colorbar(axes[0, 0].images[0], ax=axes[:3], label="grey value", aspect=15)
 figure.colorbar(axes[4, 0].images[0], ax=axes[3:], label="|error|", aspect=10, extend="max")
-save(figure, "which_loss_is_fairer.png")  # sphinx_gallery_thumbnail_number = 2
+# sphinx_gallery_thumbnail_number = 2
+save(figure, "which_loss_is_fairer.png")
 
 # %%
 # Both losses miss the same edges. The next lines say in how many images, and in which of them, the

@@ -198,6 +198,8 @@ def _pseudo_inverse(rows: Array) -> Array:
     Golub & Van Loan, Matrix Computations, section 5.4.7.
     """
     k = len(rows)
+    if k == 0:
+        return np.zeros(rows.shape[::-1])
     q, upper, order = row_sorted_qr(rows.T)
     inverse = np.empty((k, k))
     inverse[:, order] = solve_triangular(upper, np.eye(k), trans="T", check_finite=False)

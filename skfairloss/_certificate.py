@@ -19,11 +19,13 @@ F being the attained objective: no better point has a larger loss. A ridge adds 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from skfairloss._basis import EPS, row_sorted_qr
-from skfairloss._problem import Certificate, Problem
+from skfairloss._problem import Certificate, Multipliers, Problem
 from skfairloss._typing import Array
 
 # A charge below this share of the objective is not worth another pass over X.
@@ -33,7 +35,12 @@ _NATURAL = 1e-6
 
 
 def certify(
-    problem: Problem, coef: Array, intercept: Array, dual: Array | None, tol: float = 1e-8
+    problem: Problem,
+    coef: Array,
+    intercept: Array,
+    dual: Array | None,
+    tol: float = 1e-8,
+    multipliers: Multipliers | None = None,
 ) -> Certificate:
     """Bound how far a point is from optimal, whoever computed it.
 
@@ -42,36 +49,113 @@ def certify(
     problem : the regression.
     coef, intercept : (p, m) and (m,), the point.
     dual : (n, m), z in units of ℓ'; None (no duals known) certifies nothing.
-    tol : the gap allowed, relative to max(objective, 1e-6 · loss of the best constant).
+    tol : the gap allowed, relative to max(objective, 1e-6 · loss of the best constant), and the
+        violation of a constraint allowed, relative to its bound.
+    multipliers : of the constraints, where the problem has any; they re-weight the rows.
+
+    Returns
+    -------
+    certificate : an entry for each output, a single one where group losses couple the outputs.
+    """
+    if problem.constrained:
+        return _certify_constrained(problem, coef, intercept, dual, tol, multipliers)
+    residual = problem.residual(coef, intercept)
+    objective = problem.loss_values(residual) + problem.penalty(coef)
+    infeasibility = np.zeros_like(objective)
+    gap = _gap(problem, coef, residual, dual, objective, 0.0)
+    certified = gap <= tol * objective
+    for k in map(int, np.flatnonzero(~certified)):
+        certified[k] = gap[k] <= _allowed(problem, coef, intercept, residual, k, objective[k], tol)
+    return Certificate(objective, gap, infeasibility, certified)
+
+
+def _certify_constrained(
+    problem: Problem,
+    coef: Array,
+    intercept: Array,
+    dual: Array | None,
+    tol: float,
+    multipliers: Multipliers | None,
+) -> Certificate:
+    """The same for group losses and linear rows.
+
+    With W = base + multipliers the Lagrangian is the fit with row weights v_i W_g / V_g, so that
+
+        P - P* ≤ [the bound above for that fit]
+                 + Σ_g worst_g (max L̄ - L̄_g) + Σ |multiplier · slack|.
+
+    A better point has, under these weights, a loss of at most P + Σ multiplier · bound.
     """
     residual = problem.residual(coef, intercept)
-    loss = problem.loss_values(residual)
-    objective = loss + problem.penalty(coef)
-    infeasibility = np.zeros_like(objective)
+    penalty = float(problem.penalty(coef).sum())
+    held = problem.group_terms(residual)
+    objective = held.objective + penalty
+    infeasibility = max(held.violation, problem.linear_violation(coef))
+    if multipliers is None:
+        nothing = np.zeros(1, dtype=bool)
+        infinite = np.array([np.inf])
+        return Certificate(np.array([objective]), infinite, np.array([infeasibility]), nothing)
+    weights = held.row_weights(problem, multipliers)
+    fit = replace(problem, weights=weights, criterion=None, linear=())
+    bounded = objective + held.price(multipliers)
+    pull, slack = problem.linear_slack(coef, multipliers)
+    total = np.full(problem.n_outputs, bounded)
+    gaps = _gap(fit, coef, residual, dual, total, pull)
+    gap = float(gaps.sum()) + held.slack(multipliers) + slack
+    allowed = tol * objective
+    if gap > allowed:
+        parts = np.full(problem.n_outputs, objective / problem.n_outputs)
+        allowed = sum(
+            _allowed(problem, coef, intercept, residual, k, parts[k], tol)
+            for k in range(problem.n_outputs)
+        )
+    certified = gap <= allowed and infeasibility <= tol
+    return Certificate(
+        np.array([objective]), np.array([gap]), np.array([infeasibility]), np.array([certified])
+    )
+
+
+def _allowed(
+    problem: Problem,
+    coef: Array,
+    intercept: Array,
+    residual: Array,
+    k: int,
+    objective: float,
+    tol: float,
+) -> float:
+    """The gap that counts as optimal for output k.
+
+    Rounding is excused as far as y itself, or the size of the task, makes it inevitable: a model so
+    large that rounding swallows its objective must not excuse itself.
+    """
+    natural = _constant_loss(problem, k)
+    y_only = np.zeros_like(coef[:, k])
+    inevitable = _rounding_floor(problem, y_only, 0.0, residual[:, k], k)
+    floor = _rounding_floor(problem, coef[:, k], intercept[k], residual[:, k], k)
+    rounding = min(floor, max(4 * inevitable, _NATURAL * natural))
+    return tol * max(objective, _NATURAL * natural) + rounding
+
+
+def _gap(
+    problem: Problem,
+    coef: Array,
+    residual: Array,
+    dual: Array | None,
+    objective: Array,
+    pull: Array | float,
+) -> Array:
+    """The module's bound for each output; ``pull`` is what linear rows add to Xᵀu."""
     if dual is None:
-        gap = np.full_like(objective, np.inf)
-        return Certificate(objective, gap, infeasibility, np.zeros(len(gap), dtype=bool))
+        return np.full_like(objective, np.inf)
     dual = _into_domain(problem, dual)
-    gap, defect = _gap(problem, coef, residual, dual, objective)
+    gap, defect = _bound(problem, coef, residual, dual, objective, pull)
     if (gap > _NEGLIGIBLE * objective).any():
         # Project the duals onto Xᵀu = penalty, 1ᵀu = 0 (A is orthonormal), and measure again.
         dual = _into_domain(problem, dual - problem.scale * _predict(problem, defect))
-        again, _ = _gap(problem, coef, residual, dual, objective)
+        again, _ = _bound(problem, coef, residual, dual, objective, pull)
         gap = np.fmin(gap, again)
-    gap = np.where(np.isfinite(gap), gap, np.inf)
-    certified = gap <= tol * objective
-    for k in map(int, np.flatnonzero(~certified)):
-        natural = _constant_loss(problem, k)
-        allowed = tol * max(objective[k], _NATURAL * natural)
-        if gap[k] > allowed:
-            # Rounding is excused as far as y itself, or the size of the task, makes it inevitable:
-            # a model so large that rounding swallows its objective must not excuse itself.
-            y_only = np.zeros_like(coef[:, k])
-            inevitable = _rounding_floor(problem, y_only, 0.0, residual[:, k], k)
-            floor = _rounding_floor(problem, coef[:, k], intercept[k], residual[:, k], k)
-            allowed += min(floor, max(4 * inevitable, _NATURAL * natural))
-        certified[k] = gap[k] <= allowed
-    return Certificate(objective, gap, infeasibility, certified)
+    return np.where(np.isfinite(gap), gap, np.inf)
 
 
 def _into_domain(problem: Problem, dual: Array) -> Array:
@@ -81,8 +165,13 @@ def _into_domain(problem: Problem, dual: Array) -> Array:
     return np.clip(dual, problem.loss.lower, problem.loss.upper)
 
 
-def _gap(
-    problem: Problem, coef: Array, residual: Array, dual: Array, objective: Array
+def _bound(
+    problem: Problem,
+    coef: Array,
+    residual: Array,
+    dual: Array,
+    objective: Array,
+    pull: Array | float,
 ) -> tuple[Array, Array]:
     """The three sums of the module's bound, and the coordinates d of what is left."""
     loss, scale = problem.loss, problem.scale
@@ -92,7 +181,7 @@ def _gap(
     u = problem.weights[:, None] * dual / scale
     total = u.sum(axis=0) if problem.fit_intercept else np.zeros(len(scale))
     basis = problem.basis
-    gradient = problem.design.adjoint(u) - np.multiply.outer(basis.center, total)
+    gradient = problem.design.adjoint(u) - np.multiply.outer(basis.center, total) + pull
     gap, defect = np.full_like(rows, np.inf), np.zeros((basis.n_coordinates, len(rows)))
     for slope in _penalty_slopes(problem, coef, gradient, objective):
         # ĝ = l2 w + slope, and what is left of Xᵀu is charged ...

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skfairloss._basis import Basis
-from skfairloss._rows import DenseRows, Rows, SparseRows
+from skfairloss._rows import DenseRows, Rows, SparseRows, membership
 from skfairloss._typing import Array, Index
 
 _BLOCK = 2**17  # numbers in a block of rows: about 1 MiB, so that a block stays in cache
@@ -43,6 +43,13 @@ class Design(ABC):
     @abstractmethod
     def moments(self, weights: Array, center: Array) -> Array:
         """The weighted second moments of the columns around ``center``, shape (p, p)."""
+
+    def sums_by_group(self, weights: Array, codes: Index, n_groups: int) -> Array:
+        """Weighted sums of the rows of each group, shape (n_groups, p)."""
+        out = np.zeros((n_groups, self.shape[1]))
+        for rows, block in self.blocks():
+            out += membership(weights[rows], codes[rows], n_groups) @ block
+        return out
 
     @abstractmethod
     def block(self, rows: slice | Index) -> Array:

@@ -58,7 +58,8 @@ def encode_groups(
     ----------
     sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
         One value, or one row of values, for each sample. Series and DataFrame may be those of
-        pandas or polars.
+        pandas or polars. The fields of a structured array are columns; what a masked array masks
+        is missing.
 
     n_samples : int, default=None
         Number of rows there must be; ``None`` accepts any.
@@ -119,7 +120,9 @@ def split_columns(sensitive_features: Any, name: str) -> list[tuple[Any, NDArray
                 f"{name} must be a list, array, Series, DataFrame or dict with a value for each "
                 f"row, got {sensitive_features!r} of type {type(sensitive_features).__name__}"
             )
-        if values.ndim == 2:
+        if values.dtype.names:
+            pairs = [(field, values[field]) for field in values.dtype.names]
+        elif values.ndim == 2:
             pairs = [(None, column) for column in values.T]
         else:
             # polars calls a Series without a name ""
@@ -188,13 +191,18 @@ def _as_array(values: Any, name: str) -> NDArray[Any]:
     """As an array, without the conversion to strings NumPy makes of mixed lists."""
     if hasattr(values, "to_numpy"):
         return np.asarray(values.to_numpy())
+    if isinstance(values, np.ma.MaskedArray):
+        unmasked = np.array(values.data, dtype=object)
+        unmasked[np.ma.getmaskarray(values)] = None
+        return unmasked
     try:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} must have rows of one length: {error}") from error
     if array.dtype.kind in "US" and not isinstance(values, np.ndarray):
         raw = np.asarray(values, dtype=object)
-        if any(not issubclass(kind, (str, bytes)) for kind in set(map(type, raw.ravel()))):
+        own = bytes if array.dtype.kind == "S" else str
+        if not all(issubclass(kind, own) for kind in set(map(type, raw.ravel()))):
             return raw
     return array
 
@@ -242,9 +250,11 @@ def _missing(column: NDArray[Any], name: str) -> NDArray[np.bool_]:
 
 
 def _is_missing(value: Any) -> bool:
-    """Whether one object is a missing value."""
+    """Whether one object is a missing value, or a tuple (of a MultiIndex) that holds one."""
     if value is None:
         return True
+    if isinstance(value, tuple):
+        return any(map(_is_missing, value))
     try:
         return bool(value != value)  # noqa: PLR0124  (true of NaN and NaT alone)
     except TypeError:  # pandas.NA has no truth value

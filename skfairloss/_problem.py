@@ -7,16 +7,19 @@ Without terms that couple the outputs (the columns of y) the sum separates into 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from skfairloss._basis import Basis
+from skfairloss._constraints import GroupCriterion, LinearRows
 from skfairloss._design import Design
 from skfairloss._factor import orthonormal_basis
 from skfairloss._typing import Array, Index, Mask
 from skfairloss.losses import MixedLoss
+
+ZERO_BOUND = 1e-9  # a bound of 0 on a group's loss, as a share of the loss of the mean of y
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Problem:
     loss : the loss ℓ.
     l1, l2 : weights of the penalties ‖w‖₁ and ‖w‖² / 2.
     fit_intercept : whether b is free, else 0.
+    criterion : group losses in the objective and under bounds; None without.
+    linear : rows in the coefficients with bounds.
     """
 
     design: Design
@@ -42,6 +47,13 @@ class Problem:
     l1: float = 0.0
     l2: float = 0.0
     fit_intercept: bool = True
+    criterion: GroupCriterion | None = None
+    linear: tuple[LinearRows, ...] = ()
+
+    @property
+    def constrained(self) -> bool:
+        """Whether there are group losses or linear rows: then outputs are solved at once."""
+        return self.criterion is not None or bool(self.linear)
 
     @property
     def n_outputs(self) -> int:
@@ -58,6 +70,10 @@ class Problem:
         """Orthonormal coordinates of the weighted, ridge-augmented design."""
         return orthonormal_basis(self.design, self.weights, self.fit_intercept, self.ridge)
 
+    def outputs(self, which: slice) -> Problem:
+        """The problem of some of the outputs."""
+        return replace(self, y=self.y[:, which], scale=self.scale[which])
+
     def residual(self, coef: Array, intercept: Array) -> Array:
         """r = y - X w - b, shape (n, m)."""
         return self.y - self.design.predict(coef, intercept)
@@ -70,9 +86,108 @@ class Problem:
         """Σ_i v_i ℓ(r_ik / c_k) for each output, shape (m,)."""
         return self.weights @ self.loss.value(residual / self.scale)
 
+    def group_terms(self, residual: Array) -> GroupTerms:
+        """Group losses at residuals (n, m); one group without bound where there is no criterion."""
+        criterion = self.criterion or one_group(self)
+        values = self.loss.value(residual / self.scale).sum(axis=1) * self.weights
+        sums = np.bincount(criterion.codes, values, len(criterion.shares))
+        return GroupTerms(criterion, sums / criterion.shares, self.n_outputs, self.natural_loss)
+
+    @cached_property
+    def natural_loss(self) -> float:
+        """Mean over the outputs of the loss of the weighted means of y."""
+        return float(self.loss_values(self.y - self.weights @ self.y).mean())
+
+    @cached_property
+    def spread(self) -> Array:
+        """Weighted mean of |y - mean y| of each output, (m,); 1 for a constant one."""
+        out = self.weights @ np.abs(self.y - self.weights @ self.y)
+        return np.where(out > 0, out, 1.0)
+
+    def linear_violation(self, coef: Array) -> float:
+        """Largest violation of a linear row, relative to the spread of y."""
+        worst = 0.0
+        for term in self.linear:
+            excess = np.abs(term.target - term.rows @ coef) - term.tolerance
+            worst = max(worst, float((excess / self.spread).max()))
+        return worst
+
+    def linear_slack(self, coef: Array, multipliers: Multipliers) -> tuple[Array, float]:
+        """Σ rowsᵀ multiplier, (p, m), and Σ |multiplier · slack| of the linear rows."""
+        pull, slack = np.zeros_like(coef), 0.0
+        for term, held in zip(self.linear, multipliers.linear, strict=True):
+            rest = term.target - term.rows @ coef
+            slack += float(np.abs(held * (rest - np.sign(held) * term.tolerance)).sum())
+            pull += term.rows.T @ held
+        return pull, slack
+
     def objective(self, coef: Array, intercept: Array) -> Array:
         """Loss plus penalty of each output, shape (m,)."""
         return self.loss_values(self.residual(coef, intercept)) + self.penalty(coef)
+
+
+def one_group(problem: Problem) -> GroupCriterion:
+    """All rows as one group without constraint."""
+    codes = np.zeros(len(problem.y), dtype=np.intp)
+    return GroupCriterion(codes, np.ones(1), 0.0, np.full(1, np.inf))
+
+
+@dataclass(frozen=True)
+class GroupTerms:
+    """What group losses contribute to an objective and its certificate.
+
+    Parameters
+    ----------
+    criterion : what is asked.
+    losses : (G,), m L̄_g: group losses summed over the outputs.
+    n_outputs : m.
+    natural : the size of a mean loss, which a bound of 0 is measured by.
+    """
+
+    criterion: GroupCriterion
+    losses: Array
+    n_outputs: int
+    natural: float
+
+    @property
+    def bounds(self) -> Array:
+        """Bounds on ``losses``; a small positive number for 0, so that there is an inside."""
+        smallest = ZERO_BOUND * max(self.natural, 1e-300)
+        return self.n_outputs * np.maximum(self.criterion.bounds, smallest)
+
+    @property
+    def objective(self) -> float:
+        """m [(1 - γ) L̄ + γ max_g L̄_g]."""
+        gamma = self.criterion.worst_weight
+        mean = float(self.criterion.shares @ self.losses)
+        return (1.0 - gamma) * mean + gamma * float(self.losses.max())
+
+    @property
+    def violation(self) -> float:
+        """Largest relative violation of a bound."""
+        return max(0.0, float((self.losses / self.bounds).max()) - 1.0)
+
+    def row_weights(self, problem: Problem, multipliers: Multipliers) -> Array:
+        """Weights of the plain fit that the multipliers amount to, (n,)."""
+        return self.criterion.row_weights(self.group_weights(multipliers), problem.weights)
+
+    def group_weights(self, multipliers: Multipliers) -> Array:
+        """(1 - γ) V_g + multipliers, (G,)."""
+        base = (1.0 - self.criterion.worst_weight) * self.criterion.shares
+        return base + multipliers.worst + multipliers.bound
+
+    def price(self, multipliers: Multipliers) -> float:
+        """Σ multiplier · bound."""
+        at = self.criterion.bounded
+        return float(multipliers.bound[at] @ self.bounds[at])
+
+    def slack(self, multipliers: Multipliers) -> float:
+        """Σ |multiplier · slack|, and what the worst-group multipliers lack of γ."""
+        at = self.criterion.bounded
+        worst = float(self.losses.max())
+        out = float(multipliers.worst @ (worst - self.losses))
+        out += float(multipliers.bound[at] @ np.abs(self.bounds[at] - self.losses[at]))
+        return out + abs(self.criterion.worst_weight - float(multipliers.worst.sum())) * worst
 
 
 @dataclass(frozen=True)
@@ -94,6 +209,22 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class Multipliers:
+    """Of the constraints of a problem.
+
+    Parameters
+    ----------
+    worst : (G,), of L̄_g <= max_g L̄_g, summing to the worst-group weight.
+    bound : (G,), of the bounds.
+    linear : for each `LinearRows` (q, m), positive where the row is held from above.
+    """
+
+    worst: Array
+    bound: Array
+    linear: tuple[Array, ...]
+
+
+@dataclass(frozen=True)
 class Solution:
     """What a solver returns.
 
@@ -105,6 +236,8 @@ class Solution:
     n_iter : (m,), iterations spent on each output.
     tie_resolved : (m,) of bool, False where the optimum is not unique and the one that the tie
         rule names was not reached.
+    stopped : (m,) of bool, True where ``on_iteration`` ended the work.
+    multipliers : of the constraints; None without any.
     """
 
     coef: Array
@@ -112,3 +245,5 @@ class Solution:
     dual: Array
     n_iter: Index
     tie_resolved: Mask
+    stopped: Mask
+    multipliers: Multipliers | None = None

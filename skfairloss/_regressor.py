@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skfairloss._attributes import Attributes
 from skfairloss._certificate import certify
+from skfairloss._compat import CallbackSupportMixin, has_callbacks, with_callbacks
 from skfairloss._design import make_design
-from skfairloss._groups import Groups, check_index, encode_groups, group_means
+from skfairloss._groups import Groups, check_index, encode_groups
 from skfairloss._parameters import Check, check_parameters, is_integer, is_interval, is_real
 from skfairloss._problem import Certificate, Problem, Solution
 from skfairloss._scale import residual_scale
-from skfairloss._solvers import solve
+from skfairloss._solvers import Equalized, solve, solve_equalized
 from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array
+from skfairloss._validation import check_dimensions, check_weights
+from skfairloss.callbacks import FitTasks
+from skfairloss.exceptions import UnmetFairnessWarning
+from skfairloss.fairness import read_terms, translate
 from skfairloss.losses import MixedLoss
 
 _CHECKS: dict[str, Check] = {
@@ -34,7 +40,6 @@ _CHECKS: dict[str, Check] = {
     "alpha": (lambda v: is_real(v) and v >= 0, "a number >= 0"),
     "l1_ratio": (lambda v: is_real(v) and 0 <= v <= 1, "a number in [0, 1]"),
     "fit_intercept": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "fairness": (lambda v: v is None, "None"),
     "clip": (lambda v: v is None or is_interval(v), "None or a pair (low, high) with low < high"),
     "tol": (lambda v: is_real(v) and v > 0, "a number > 0"),
     "max_iter": (lambda v: is_integer(v) and v >= 1, "an integer >= 1"),
@@ -43,7 +48,7 @@ _CHECKS: dict[str, Check] = {
 }
 
 
-class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
+class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     r"""Linear regression with an L1, an L2 or a mixed loss, minimised exactly and certified.
 
     With row weights :math:`v_i` (``sample_weight``, normalised to sum 1), residuals
@@ -86,8 +91,11 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     fit_intercept : bool, default=True
         Whether to fit b.
 
-    fairness : None, default=None
-        No fairness terms are available yet.
+    fairness : fairness term or list of them, default=None
+        What is asked of the groups, from `skfairloss.fairness`: `WorstGroupLoss`,
+        `BoundedGroupLoss`, `EqualizedLoss`, `PredictionParity`, `ResidualParity`, or a list of
+        terms of different classes (not `EqualizedLoss` with `WorstGroupLoss`). fit then needs
+        ``sensitive_features``.
 
     clip : tuple of two floats, default=None
         Interval (low, high) that predictions are clipped to. Training is not affected, nor are
@@ -102,10 +110,11 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     warm_start : bool, default=False
         Whether to start from the coefficients of the previous fit. The optimum reached is the
-        same; no effect where the solution has a closed form.
+        same; no effect where the solution has a closed form, or under fairness terms.
 
     n_jobs : int, default=None
-        Number of outputs to fit at a time, in threads; ``None`` is 1, -1 all processors.
+        Number of outputs to fit at a time, in threads; ``None`` is 1, -1 all processors. No effect
+        under fairness terms.
 
     Attributes
     ----------
@@ -116,13 +125,15 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         Intercepts b; 0.0 without intercept.
 
     objective_ : float or ndarray of shape (n_outputs,)
-        Attained objective, without a unit.
+        Attained objective, without a unit. A single number under fairness terms, which couple the
+        outputs; so are `dual_gap_` and `infeasibility_`.
 
     dual_gap_ : float or ndarray of shape (n_outputs,)
         Upper bound on `objective_` minus the smallest possible objective.
 
     infeasibility_ : float or ndarray of shape (n_outputs,)
-        Largest relative violation of a constraint; 0 without fairness terms.
+        Largest violation of a fairness term, relative to its bound, or for parities to the mean
+        absolute deviation of y; 0 without fairness terms.
 
     scale_ : float or ndarray of shape (n_outputs,)
         Residual scale c used, in units of y.
@@ -133,7 +144,7 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     n_features_in_ : int
         Number of features seen in fit.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features; only where X has string column names.
 
     groups_ : ndarray of shape (n_groups,) or (n_groups, n_columns)
@@ -144,8 +155,14 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         only with ``sensitive_features``.
 
     group_weights_ : ndarray of shape (n_groups,)
-        Weights under which the fit is the plain fit of the group losses: the groups' shares of
-        the sample weight. Only with ``sensitive_features``.
+        Weights W under which the fit is the plain fit of the group losses, minimising
+        Σ_g W_g · (loss of group g, summed over the outputs) + penalty. Without fairness terms on
+        losses, the groups' shares of the sample weight. Only with ``sensitive_features``.
+
+    multipliers_ : dict of str to ndarray
+        Lagrange multipliers of the fairness terms by the name of their class: (n_groups,) for
+        terms on losses, (n_groups,) or (n_groups, n_outputs) for parities. 0 where a term costs
+        nothing. Only with ``fairness``.
 
     See Also
     --------
@@ -160,6 +177,11 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     does not depend on the order of the rows, and a weight of k gives the fit of k copies.
 
     Rows of weight zero do not enter the fit. Sparse X is not densified.
+
+    With scikit-learn >= 1.9, ``set_callbacks`` takes callbacks such as
+    `sklearn.callback.ProgressBar`, `sklearn.callback.ScoringMonitor` and
+    `skfairloss.callbacks.GroupLossMonitor`. One that stops the fit leaves the model reached so far,
+    and a warning that states its gap.
 
     References
     ----------
@@ -194,7 +216,7 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         alpha: float = 0.0,
         l1_ratio: float = 0.0,
         fit_intercept: bool = True,
-        fairness: None = None,
+        fairness: Any = None,
         clip: tuple[float, float] | None = None,
         tol: float = 1e-8,
         max_iter: int = 200,
@@ -256,10 +278,17 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         ValueError
             If a parameter is out of range, or an argument is not what is described above.
 
+        skfairloss.exceptions.InfeasibleFairnessError
+            If no model meets the fairness terms.
+
         Warns
         -----
         sklearn.exceptions.ConvergenceWarning
-            If the duality gap stays above ``tol``, or a tie could not be resolved.
+            If the duality gap stays above ``tol``, as where a callback stops the fit, or a tie
+            could not be resolved.
+
+        skfairloss.exceptions.UnmetFairnessWarning
+            If an `EqualizedLoss` is not met to its tolerance.
         """
         before = self.__dict__.copy()
         try:
@@ -272,12 +301,18 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _fit(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> Self:
         """Fit in a dozen steps; may leave the estimator half-fitted where it raises."""
         check_parameters(type(self).__name__, self.get_params(deep=False), _CHECKS)
+        terms = read_terms(self.fairness)
+        if terms and sensitive_features is None:
+            raise ValueError(
+                f"fairness={self.fairness!r} needs the groups: pass sensitive_features to fit"
+            )
         start = self._start() if self.warm_start else None
         self._forget()
         if sensitive_features is not None:
             check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
+        given = X, y, sample_weight
         X, y = self._validate(X, y)
-        weights = _check_weights(sample_weight, len(y))
+        weights = check_weights(sample_weight, len(y))
         groups = None
         if sensitive_features is not None:
             groups = encode_groups(sensitive_features, len(y))
@@ -286,20 +321,25 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             X, y, weights = X[kept], y[kept], weights[kept]
             groups = groups.subset(kept) if groups is not None else None
         targets = y.reshape(len(y), -1)
-        problem = self._problem(X, targets, weights)
+        problem, spread = self._problem(X, targets, weights, terms, groups)
         if start is not None and start[0].shape != (X.shape[1], targets.shape[1]):
             start = None
+        attributes = Attributes(problem, groups, single=y.ndim == 1)
         with one_blas_thread(X.size):
-            solution = solve(
-                problem, tol=self.tol, max_iter=self.max_iter, start=start, n_jobs=self.n_jobs
-            )
+            problem, solution = self._solve(problem, spread, start, attributes, given)
             certificate = certify(
-                problem, solution.coef, solution.intercept, solution.dual, tol=self.tol
+                problem,
+                solution.coef,
+                solution.intercept,
+                solution.dual,
+                self.tol,
+                solution.multipliers,
             )
         self._warn_unless_certified(solution, certificate)
-        self._unpack(problem, solution, certificate, single=y.ndim == 1)
-        if groups is not None:
-            self._unpack_groups(problem, solution, groups)
+        self.__dict__.update(attributes.model(solution.coef, solution.intercept))
+        self.__dict__.update(attributes.certificate(certificate))
+        self.__dict__.update(attributes.constraints(problem, solution, terms))
+        self.n_iter_ = int(solution.n_iter.max())
         return self
 
     def predict(self, X: ArrayLike) -> Array:
@@ -337,7 +377,7 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
     def _validate(self, X: Any, y: Any) -> tuple[Any, Array]:
         """X as a float array or CSR/CSC matrix, y as a float64 array of one or two dimensions."""
         for name, value in (("X", X), ("y", y)):
-            _check_dimensions(name, value)
+            check_dimensions(name, value)
         X, y = validate_data(
             self,
             X,
@@ -349,9 +389,16 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
         )
         return X, np.asarray(y, dtype=np.float64)
 
-    def _problem(self, X: Any, targets: Array, weights: Array) -> Problem:
-        """The optimisation problem of validated data."""
-        return Problem(
+    def _problem(
+        self,
+        X: Any,
+        targets: Array,
+        weights: Array,
+        terms: tuple[BaseEstimator, ...],
+        groups: Groups | None,
+    ) -> tuple[Problem, float | None]:
+        """The optimisation problem of validated data, and the spread of an `EqualizedLoss`."""
+        problem = Problem(
             design=make_design(X),
             y=targets,
             weights=weights,
@@ -360,6 +407,72 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             l1=float(self.alpha * self.l1_ratio),
             l2=float(self.alpha * (1.0 - self.l1_ratio)),
             fit_intercept=bool(self.fit_intercept),
+        )
+        if not terms or groups is None:
+            return problem, None
+        asked = translate(terms, groups, problem.design, targets, weights)
+        return replace(problem, criterion=asked.criterion, linear=asked.linear), asked.spread
+
+    def _remedy(self, solution: Solution, output: int) -> str:
+        """What to do about a gap."""
+        if solution.stopped[output]:
+            return "a callback stopped the fit: let it go on"
+        if solution.n_iter[output] >= self.max_iter:
+            return "raise max_iter"
+        return (
+            "rounding limits what can be reached: raise tol, or bring the columns of X and the "
+            "weights to comparable sizes"
+        )
+
+    @with_callbacks
+    def _solve(
+        self,
+        problem: Problem,
+        spread: float | None,
+        start: tuple[Array, Array] | None,
+        attributes: Attributes,
+        given: tuple[Any, Any, Any],
+    ) -> tuple[Problem, Solution]:
+        """Solve, and tell callbacks, if any, as it goes; also the problem that was solved."""
+        tasks = None
+        if has_callbacks(self):
+            n_tasks = 1 if problem.constrained else problem.n_outputs
+            tasks = FitTasks(self, n_tasks, _shown(*given), attributes.model)
+        on_iteration = None if tasks is None else tasks.on_iteration
+        if spread is not None:
+            found = solve_equalized(
+                problem, spread, tol=self.tol, max_iter=self.max_iter, on_iteration=on_iteration
+            )
+            self._warn_unless_equal(found, spread)
+            problem, solution = found.problem, found.solution
+        else:
+            solution = solve(
+                problem,
+                tol=self.tol,
+                max_iter=self.max_iter,
+                start=start,
+                n_jobs=self.n_jobs,
+                on_iteration=on_iteration,
+            )
+        if tasks is not None:
+            tasks.end(solution.coef, solution.intercept)
+        return problem, solution
+
+    def _warn_unless_equal(self, found: Equalized, tolerance: float) -> None:
+        """State the spread of the group losses that is left, and why, where it is too large."""
+        if found.spread <= tolerance or found.solution.stopped.any():
+            return
+        why = "the smallest spread on the path of falling largest losses"
+        if found.lowest:
+            why = (
+                "the largest of the losses cannot be lowered further, and the rest could only be "
+                "closed by making a group worse"
+            )
+        warnings.warn(
+            f"EqualizedLoss left a spread of {found.spread:.6g} between the group losses, "
+            f"tolerance={tolerance:.6g}: {why}",
+            UnmetFairnessWarning,
+            stacklevel=6,
         )
 
     def _warn_unless_certified(self, solution: Solution, certificate: Certificate) -> None:
@@ -371,12 +484,7 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
             where = ""
             if n_outputs > 1:
                 where = f" for {len(open_outputs)} of {n_outputs} outputs; in output {worst}"
-            remedy = (
-                "raise max_iter"
-                if solution.n_iter[worst] >= self.max_iter
-                else "rounding limits what can be reached: raise tol, or bring the columns of X "
-                "and the weights to comparable sizes"
-            )
+            remedy = self._remedy(solution, worst)
             warnings.warn(
                 f"{type(self).__name__} did not reach tol={self.tol}{where}: the objective "
                 f"{certificate.objective[worst]:.6g} is at most {certificate.gap[worst]:.3g} above "
@@ -393,76 +501,11 @@ class PixelLossRegressor(MultiOutputMixin, RegressorMixin, BaseEstimator):
                 stacklevel=4,
             )
 
-    def _unpack(
-        self, problem: Problem, solution: Solution, certificate: Certificate, single: bool
-    ) -> None:
-        """Set the fitted attributes; those of one output are scalars where y is one-dimensional."""
 
-        def per_output(values: Array) -> Any:
-            return float(values[0]) if single else values
+def _shown(X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
+    """What callbacks score a fit by: the data as given, and weights where each row has one.
 
-        self.coef_ = solution.coef[:, 0].copy() if single else np.ascontiguousarray(solution.coef.T)
-        self.intercept_ = per_output(solution.intercept) if self.fit_intercept else 0.0
-        self.objective_ = per_output(certificate.objective)
-        self.dual_gap_ = per_output(certificate.gap)
-        self.infeasibility_ = per_output(certificate.infeasibility)
-        self.scale_ = per_output(problem.scale)
-        self.n_iter_ = int(solution.n_iter.max())
-
-    def _unpack_groups(self, problem: Problem, solution: Solution, groups: Groups) -> None:
-        """Set what is reported about the groups."""
-        residual = problem.residual(solution.coef, solution.intercept)
-        losses = problem.loss.value(residual / problem.scale).mean(axis=1)
-        self.groups_ = groups.names
-        self.group_losses_ = group_means(groups, losses, problem.weights)
-        self.group_weights_ = np.bincount(groups.codes, weights=problem.weights)
-
-
-def _check_dimensions(name: str, value: Any) -> None:
-    """Refuse shapes that scikit-learn's checks would not refuse by name."""
-    try:
-        shape = tuple(getattr(value, "shape", None) or np.shape(value))
-    except (TypeError, ValueError):  # rows of different length, or no array at all
-        return
-    if len(shape) > 2:
-        raise ValueError(
-            f"{name} has shape {shape}, expected one row a sample: pass "
-            f"np.reshape({name}, ({shape[0]}, -1))"
-        )
-    if len(shape) == 2 and shape[1] == 0:
-        raise ValueError(
-            f"{name} has no columns: 0 feature(s) (shape={shape}) while a minimum of 1 is required."
-        )
-    if name == "y" and issparse(value):
-        raise TypeError("y must be a dense array, got a sparse one: pass y.toarray()")
-
-
-def _check_weights(sample_weight: Any, n_samples: int) -> Array:
-    """Row weights that sum to 1."""
-    if sample_weight is None:
-        return np.full(n_samples, 1.0 / n_samples)
-    try:
-        if np.asarray(sample_weight).dtype.kind == "c":
-            raise TypeError("complex values")
-        weights = np.asarray(sample_weight, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"sample_weight must hold numbers: {error}") from error
-    if weights.ndim == 0:
-        weights = np.full(n_samples, float(weights))
-    if weights.ndim != 1:
-        raise ValueError(
-            f"sample_weight must be 1D array or scalar, got {weights.ndim}D array: expected shape "
-            f"({n_samples},), got {weights.shape}"
-        )
-    if len(weights) != n_samples:
-        raise ValueError(f"sample_weight.shape == {weights.shape}, expected ({n_samples},)!")
-    if not np.isfinite(weights).all():
-        row = int(np.flatnonzero(~np.isfinite(weights))[0])
-        raise ValueError(f"sample_weight must be finite, got {weights[row]} in row {row}")
-    if (weights < 0).any():
-        row = int(np.flatnonzero(weights < 0)[0])
-        raise ValueError(f"sample_weight must be >= 0, got {weights[row]} in row {row}")
-    if not weights.any():
-        raise ValueError("sample_weight must not be zero for every row")
-    weights = weights / weights.max()
-    return weights / weights.sum()
+    Groups are not among the metadata: scorers without such a parameter would fail.
+    """
+    metadata = {"sample_weight": sample_weight} if np.ndim(sample_weight) else {}
+    return {"X": X, "y": y, "metadata": metadata}

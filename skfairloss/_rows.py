@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from skfairloss._basis import Basis
 from skfairloss._typing import Array, Index
@@ -29,12 +30,21 @@ class Rows(ABC):
         """Aᵀ a, shape (n_columns,)."""
 
     @abstractmethod
+    def adjoint_by_group(self, a: Array, codes: Index, n_groups: int) -> Array:
+        """Σ of a_i A_i over the rows i of each group, shape (n_groups, n_columns)."""
+
+    @abstractmethod
     def gram(self, d: Array) -> Array:
         """Aᵀ diag(d) A, shape (n_columns, n_columns)."""
 
     @abstractmethod
     def take(self, index: Index) -> Array:
         """The named rows as an array, shape (len(index), n_columns)."""
+
+
+def membership(a: Array, codes: Index, n_groups: int) -> Any:
+    """The sparse matrix (n_groups, n_rows) with a_i in the row of i's group."""
+    return sp.csr_array((a, (codes, np.arange(len(a)))), shape=(n_groups, len(a)))
 
 
 class DenseRows(Rows):
@@ -49,7 +59,10 @@ class DenseRows(Rows):
         return self.array @ theta
 
     def adjoint(self, a: Array) -> Array:
-        return a @ self.array
+        return self.array.T @ a
+
+    def adjoint_by_group(self, a: Array, codes: Index, n_groups: int) -> Array:
+        return membership(a, codes, n_groups) @ self.array
 
     def gram(self, d: Array) -> Array:
         if self._work is None:
@@ -75,7 +88,11 @@ class SparseRows(Rows):
         return self.matrix @ coef + intercept
 
     def adjoint(self, a: Array) -> Array:
-        return self.basis.pull_back(self.matrix.T @ a, a.sum())
+        return self.basis.pull_back(self.matrix.T @ a, a.sum(axis=0))
+
+    def adjoint_by_group(self, a: Array, codes: Index, n_groups: int) -> Array:
+        sums = (membership(a, codes, n_groups) @ self.matrix).toarray()
+        return self.basis.pull_back(sums.T, np.bincount(codes, a, n_groups)).T
 
     def gram(self, d: Array) -> Array:
         basis, x = self.basis, self.matrix
@@ -103,7 +120,12 @@ class IdentityRows(Rows):
         return theta[: self.n_rows].copy()
 
     def adjoint(self, a: Array) -> Array:
-        return np.concatenate([a, np.zeros(self.n_columns - self.n_rows)])
+        return np.concatenate([a, np.zeros((self.n_columns - self.n_rows, *a.shape[1:]))])
+
+    def adjoint_by_group(self, a: Array, codes: Index, n_groups: int) -> Array:
+        out = np.zeros((n_groups, self.n_columns))
+        out[codes, np.arange(self.n_rows)] = a
+        return out
 
     def gram(self, d: Array) -> Array:
         return np.diag(self.adjoint(d))
@@ -127,6 +149,12 @@ class StackedRows(Rows):
     def adjoint(self, a: Array) -> Array:
         parts = np.split(a, self.ends[:-1])
         return np.sum([b.adjoint(part) for b, part in zip(self.blocks, parts, strict=True)], axis=0)
+
+    def adjoint_by_group(self, a: Array, codes: Index, n_groups: int) -> Array:
+        parts = zip(
+            self.blocks, np.split(a, self.ends[:-1]), np.split(codes, self.ends[:-1]), strict=True
+        )
+        return np.sum([b.adjoint_by_group(part, c, n_groups) for b, part, c in parts], axis=0)
 
     def gram(self, d: Array) -> Array:
         parts = np.split(d, self.ends[:-1])

@@ -12,6 +12,7 @@ import pytest
 from numpydoc.docscrape import ClassDoc, FunctionDoc
 
 import skfairloss
+from skfairloss.fairness import WorstGroupLoss
 
 INTERNAL = {"skfairloss.losses"}  # the solvers' mathematics, not part of the public API
 NAMES = [module.name for module in pkgutil.walk_packages(skfairloss.__path__, "skfairloss.")]
@@ -80,8 +81,11 @@ def test_an_estimator_documents_exactly_its_fitted_attributes(estimator):
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(3.0, 2.0, size=(40, 2)), columns=["a", "b"])
     y = X["a"] - 2 * X["b"] + rng.normal(size=40)
-    fitted = estimator().fit(X, y, sensitive_features=np.repeat(["u", "v"], 20))
+    groups = np.repeat(["u", "v"], 20)
+    public = set()
+    for fairness in (None, WorstGroupLoss(0.5)):
+        fitted = estimator(fairness=fairness).fit(X, y, sensitive_features=groups)
+        public |= {name for name in vars(fitted) if name.endswith("_") and name[0] != "_"}
     documented = [entry.name for entry in parse(estimator)["Attributes"]]
     assert all(name.endswith("_") for name in documented)
-    public = [name for name in vars(fitted) if name.endswith("_") and name[0] != "_"]
     assert sorted(documented) == sorted(public)

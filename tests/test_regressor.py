@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
 
+import skfairloss._attributes as attributes_module
 import skfairloss._regressor as regressor_module
 from skfairloss import PixelLossRegressor
 from tests.problems import random_problem
@@ -521,7 +522,8 @@ def test_an_interrupted_fit_leaves_the_estimator_as_it_was(monkeypatch, where, e
     def interrupt(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(regressor_module, where, interrupt)
+    module = attributes_module if where == "group_means" else regressor_module
+    monkeypatch.setattr(module, where, interrupt)
     X, y = data(1, n=30, p=5)
     with pytest.raises(error):
         model.fit(X, y, np.ones(30), np.tile([0, 1, 2], 10))

@@ -5,6 +5,8 @@ r"""Solvers: functions from a `Problem` to a `Solution`. `solve` is the table of
 | λ = 0, no L1 penalty                   | `least_squares`: closed form, all outputs at once      |
 | kinks, few rows                        | `kinked`: interior point and crossover on every row    |
 | λ > 0, many more rows than features    | `sign_fixing`: the same on the rows near zero residual |
+| group losses or linear rows            | `constrained`: interior point on all outputs at once   |
+| equalised losses                       | `equalized`: a path of bounded problems                |
 """
 
 from __future__ import annotations
@@ -16,14 +18,24 @@ from joblib import Parallel, delayed
 
 from skfairloss._basis import EPS, Basis
 from skfairloss._problem import Problem, Solution
-from skfairloss._solvers.formulation import Model, Options, Output, solution_bases
+from skfairloss._solvers import equalized
+from skfairloss._solvers.constrained import solve_constrained
+from skfairloss._solvers.equalized import Equalized
+from skfairloss._solvers.formulation import (
+    Iteration,
+    Model,
+    Options,
+    Output,
+    Progress,
+    solution_bases,
+)
 from skfairloss._solvers.kinked import solve_all_rows
 from skfairloss._solvers.least_squares import least_squares, ridge_fit
 from skfairloss._solvers.sign_fixing import has_many_rows, solve_by_signs
 from skfairloss._solvers.ties import resolve_ties
 from skfairloss._typing import Array
 
-__all__ = ["solve"]
+__all__ = ["Equalized", "Iteration", "solve", "solve_equalized"]
 
 _EXACT = 8 * EPS  # relative rounding error of a residual
 
@@ -35,7 +47,7 @@ def solve(
     max_iter: int = 200,
     start: tuple[Array, Array] | None = None,
     n_jobs: int | None = None,
-    on_iteration: Callable[[int, float], bool] | None = None,
+    on_iteration: Callable[[Iteration], bool] | None = None,
 ) -> Solution:
     """Minimise a problem.
 
@@ -46,25 +58,80 @@ def solve(
     max_iter : iterations allowed per output.
     start : coefficients (p, m) and intercept (m,) that are thought to be close to the optimum.
     n_jobs : outputs solved at a time, in threads.
-    on_iteration : called with the iteration and the gap; True stops.
+    on_iteration : called, never twice at a time, after each iteration on an output, where True
+        stops the work on this output, and with its final model. A closed form has no iterations.
     """
+    if problem.constrained:
+        progress = _progress(problem, on_iteration)
+        return solve_constrained(problem, tol=tol, max_iter=max_iter, progress=progress)
     if problem.loss.loss_mix == 0 and problem.l1 == 0:
         return least_squares(problem)
-    options = Options(tol, max_iter, warm=start is not None, on_iteration=on_iteration)
     first = _better_start(problem, *(ridge_fit(problem) if start is None else start))
+    progress = None
+    if on_iteration is not None:
+        progress = Progress(first[0].copy(), first[1].copy(), on_iteration)
+    options = Options(tol, max_iter, start is not None, progress)
     bases = solution_bases(problem, problem.objective(*first))
     bases[0]()  # computed once, before the outputs share it
-    parts = Parallel(n_jobs=n_jobs, prefer="threads")(
-        delayed(_solve_output)(problem, k, bases, first, options) for k in range(problem.n_outputs)
+    parts = Parallel(n_jobs=n_jobs, require="sharedmem")(
+        delayed(_solve_and_report)(problem, k, bases, first, options)
+        for k in range(problem.n_outputs)
     )
-    coef, intercept, dual, n_iter, resolved = zip(*parts, strict=True)
+    coef, intercept, dual, n_iter, resolved, stopped = zip(*parts, strict=True)
     return Solution(
         np.column_stack(coef),
         np.array(intercept),
         np.column_stack(dual),
         np.array(n_iter, dtype=np.intp),
         np.array(resolved),
+        np.array(stopped),
     )
+
+
+def solve_equalized(
+    problem: Problem,
+    tolerance: float,
+    *,
+    tol: float = 1e-8,
+    max_iter: int = 200,
+    on_iteration: Callable[[Iteration], bool] | None = None,
+) -> Equalized:
+    """The point with the largest level of the losses whose spread is within a tolerance.
+
+    Parameters
+    ----------
+    problem : with a criterion.
+    tolerance : largest spread of the group losses.
+    tol, max_iter, on_iteration : as for `solve`; iterations are counted for each point tried.
+    """
+    progress = _progress(problem, on_iteration)
+    return equalized.solve_equalized(
+        problem, tolerance, tol=tol, max_iter=max_iter, progress=progress
+    )
+
+
+def _progress(
+    problem: Problem, on_iteration: Callable[[Iteration], bool] | None
+) -> Progress | None:
+    """Who is told of models of all outputs at once."""
+    if on_iteration is None:
+        return None
+    nothing = np.zeros((problem.design.shape[1], problem.n_outputs))
+    return Progress(nothing, np.zeros(problem.n_outputs), on_iteration)
+
+
+def _solve_and_report(
+    problem: Problem,
+    k: int,
+    bases: list[Callable[[], Basis]],
+    start: tuple[Array, Array],
+    options: Options,
+) -> tuple[Array, float, Array, int, bool, bool]:
+    """`_solve_output`, and its final model to whom it concerns."""
+    part = _solve_output(problem, k, bases, start, options)
+    if options.progress is not None:
+        options.progress.report(k, part[0], part[1], finished=True)
+    return part
 
 
 def _solve_output(
@@ -73,14 +140,14 @@ def _solve_output(
     bases: list[Callable[[], Basis]],
     start: tuple[Array, Array],
     options: Options,
-) -> tuple[Array, float, Array, int, bool]:
-    """Coefficients, intercept, z, iterations and whether ties were settled.
+) -> tuple[Array, float, Array, int, bool, bool]:
+    """Coefficients, intercept, z, iterations, whether ties were settled, whether it was stopped.
 
     A basis in which rounding keeps the gap open gives way to the next; the best result counts.
     """
     first = start[0][:, k], float(start[1][k])
     if _fits_exactly(problem, k, *first):
-        return *first, np.zeros(len(problem.y)), 1, True
+        return *first, np.zeros(len(problem.y)), 1, True, False
     found: list[tuple[Output, Model]] = []
     spent = 0
     for basis in bases:
@@ -88,11 +155,12 @@ def _solve_output(
         model, n_iter = _solve_in_basis(output, first, options.after(spent))
         found.append((output, model))
         spent += n_iter
-        if model.gap <= options.tol or spent >= options.max_iter:
+        if model.stopped or model.gap <= options.tol or spent >= options.max_iter:
             break
     output, model = min(found, key=lambda pair: pair[1].gap)
     model, resolved = resolve_ties(output, model)
-    return model.coef, model.intercept, output.data_dual(model), spent, resolved
+    stopped = found[-1][1].stopped
+    return model.coef, model.intercept, output.data_dual(model), spent, resolved, stopped
 
 
 def _solve_in_basis(

@@ -9,8 +9,9 @@ squared loss and the ridge make H = 2(1-λ)/c AᵀVA + c·l2 TᵀT.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from skfairloss._basis import Basis
 from skfairloss._factor import coefficient_basis, column_spread
 from skfairloss._problem import Problem
 from skfairloss._rows import DenseRows, IdentityRows, Rows, StackedRows
-from skfairloss._solvers.piecewise import PiecewiseQuadratic
+from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
 from skfairloss._typing import Array, Index
 
 
@@ -27,7 +28,7 @@ class Model:
     """One output's coefficients (p,), intercept, residual (n,) and the duals a of all its rows.
 
     ``dual`` holds the n rows of the data, then the rows of the L1 penalty; ``gap`` is the solver's
-    own, relative to the objective it aims at.
+    own, relative to the objective it aims at; ``stopped`` tells that it was not to go on.
     """
 
     coef: Array
@@ -35,6 +36,46 @@ class Model:
     residual: Array
     dual: Array
     gap: float
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """Where the fit stands after an iteration on one output.
+
+    Parameters
+    ----------
+    output : the output; None where all outputs move together.
+    finished : whether this is its final model, rather than an iteration.
+    coef, intercept : the latest models of all outputs, (p, m) and (m,). The solver goes on writing
+        to these arrays: copy what is to be kept.
+    """
+
+    output: int | None
+    finished: bool
+    coef: Array
+    intercept: Array
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The latest models of all outputs, (p, m) and (m,), and who is told: one call at a time."""
+
+    coef: Array
+    intercept: Array
+    on_iteration: Callable[[Iteration], bool]
+    lock: Lock = field(default_factory=Lock)
+
+    def report(self, k: int, coef: Array, intercept: float, finished: bool = False) -> bool:
+        """Tell of a model of output k; whether to stop."""
+        with self.lock:
+            self.coef[:, k], self.intercept[k] = coef, intercept
+            return bool(self.on_iteration(Iteration(k, finished, self.coef, self.intercept)))
+
+    def report_all(self, coef: Array, intercept: Array, finished: bool = False) -> bool:
+        """Tell of a model of all outputs; whether to stop."""
+        with self.lock:
+            return bool(self.on_iteration(Iteration(None, finished, coef, intercept)))
 
 
 @dataclass(frozen=True)
@@ -46,17 +87,31 @@ class Options:
     tol : relative gap aimed at.
     max_iter : iterations allowed.
     warm : whether the start is thought to be close to the optimum.
-    on_iteration : called with the iteration and the gap; True stops.
+    progress : who is told of every iteration and can stop; None for nobody.
     """
 
     tol: float
     max_iter: int
     warm: bool = False
-    on_iteration: Callable[[int, float], bool] | None = None
+    progress: Progress | None = None
 
     def after(self, spent: int) -> Options:
         """What is left once some iterations are spent; one is always left."""
         return replace(self, max_iter=max(1, self.max_iter - spent))
+
+    def watch(
+        self, output: Output, coef: Array, intercept: float
+    ) -> Callable[[PiecewiseSolution], bool] | None:
+        """What `interior_point` is to call where δ is relative to the given model."""
+        progress = self.progress
+        if progress is None:
+            return None
+
+        def on_iteration(found: PiecewiseSolution) -> bool:
+            change, shift = output.basis.to_model(found.delta)
+            return progress.report(output.k, coef + change, intercept + float(shift))
+
+        return on_iteration
 
 
 @dataclass(frozen=True)

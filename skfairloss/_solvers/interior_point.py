@@ -57,7 +57,7 @@ def interior_point(
     floor: float,
     max_iter: int,
     crossover: bool = True,
-    on_iteration: Callable[[int, float], bool] | None = None,
+    on_iteration: Callable[[PiecewiseSolution], bool] | None = None,
 ) -> PiecewiseSolution:
     """Solve a kinked problem to a duality gap of ``tol`` · max(objective, ``floor``).
 
@@ -69,7 +69,7 @@ def interior_point(
     floor : objective, in the problem's units, below which gaps are absolute.
     max_iter : iterations allowed.
     crossover : whether to end at an exact optimum.
-    on_iteration : called with the iteration and the gap; True stops.
+    on_iteration : called after each iteration with the best so far; True stops.
     """
     if not pq.rows.n_rows or not pq.rows.n_columns:
         return _trivial(pq)
@@ -85,13 +85,14 @@ def _iterate(
     floor: float,
     max_iter: int,
     crossover: bool,
-    on_iteration: Callable[[int, float], bool] | None,
+    on_iteration: Callable[[PiecewiseSolution], bool] | None,
 ) -> PiecewiseSolution:
     """The iterations of `interior_point`."""
     point = _centred_start(pq)
     best = _evaluate(pq, point, 0)
     lowest = abs(pq.objective(point.delta))
     start_size = float(pq.width @ (point.u + point.v))
+    stopped = False
     for iteration in range(1, max_iter + 1):
         step = _newton_step(pq, point)
         if step is None:
@@ -110,13 +111,14 @@ def _iterate(
         if objective < -lowest:
             break
         target = tol * max(objective, floor)
-        if on_iteration is not None and on_iteration(iteration, best.gap):
+        stopped = on_iteration is not None and on_iteration(best)
+        if stopped:
             break
         if best.gap <= target and (best.polished or not crossover):
             break
         if complementarity <= 1e-17 * start_size:  # below rounding: nothing more to gain
             break
-    return replace(best, n_iter=iteration)
+    return replace(best, n_iter=iteration, stopped=stopped)
 
 
 def _trivial(pq: PiecewiseQuadratic) -> PiecewiseSolution:

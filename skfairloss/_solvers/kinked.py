@@ -33,7 +33,7 @@ def solve_all_rows(
             tol=INNER_TOL * options.tol,
             floor=FLOOR * pq.unit,
             max_iter=options.max_iter,
-            on_iteration=options.on_iteration,
+            on_iteration=options.watch(output, coef, intercept),
         )
     return _refined(output, coef, intercept, Selection(rows), found), found.n_iter
 
@@ -80,4 +80,4 @@ def _refined(
     relative = gap / max(pq.objective(rest), FLOOR * pq.unit)
     if selection.rows is None:  # no kinks in the data: their part of the dual is 0
         dual = np.concatenate([np.zeros(len(residual)), dual])
-    return Model(coef, intercept, residual, dual, relative)
+    return Model(coef, intercept, residual, dual, relative, found.stopped)

@@ -21,8 +21,8 @@ def least_squares(problem: Problem) -> Solution:
     """The minimiser of Σ v (r/c)² + (l2/2) ‖w‖², of smallest norm where there are several."""
     coef, intercept = ridge_fit(problem)
     dual = 2.0 * problem.residual(coef, intercept) / problem.scale
-    ones = np.ones(problem.n_outputs)
-    return Solution(coef, intercept, dual, ones.astype(np.intp), ones.astype(bool))
+    ones = np.ones(problem.n_outputs, dtype=np.intp)
+    return Solution(coef, intercept, dual, ones, ones.astype(bool), np.zeros_like(ones, dtype=bool))
 
 
 def ridge_fit(problem: Problem) -> tuple[Array, Array]:

@@ -80,7 +80,10 @@ class PiecewiseQuadratic:
 
 @dataclass(frozen=True)
 class PiecewiseSolution:
-    """δ, the duals of the rows, which rows were held at r = 0, the gap and the iterations spent."""
+    """δ, the duals of the rows, which rows were held at r = 0, the gap and the iterations spent.
+
+    ``polished`` tells an exact optimum for the rows held, ``stopped`` an end by ``on_iteration``.
+    """
 
     delta: Array
     dual: Array
@@ -88,3 +91,4 @@ class PiecewiseSolution:
     gap: float
     n_iter: int
     polished: bool
+    stopped: bool = False

@@ -175,15 +175,21 @@ def _solve_band(
             tol=INNER_TOL * options.tol,
             floor=FLOOR * pq.unit,
             max_iter=options.after(latest.n_iter).max_iter,
-            on_iteration=options.on_iteration,
+            on_iteration=options.watch(output, state.coef, state.intercept),
         )
         spent = latest.n_iter + found.n_iter
         latest = replace(state.moved(output, found.delta), n_iter=spent)
         wrong = np.flatnonzero(latest.residual * band.fixed < 0)
-        if not len(wrong):
-            dual = _all_duals(band, found)
+        if found.stopped or not len(wrong):
             relative = found.gap / max(pq.objective(found.delta), FLOOR * pq.unit)
-            model = Model(latest.coef, latest.intercept, latest.residual, dual, relative)
+            model = Model(
+                latest.coef,
+                latest.intercept,
+                latest.residual,
+                _all_duals(band, found),
+                np.inf if len(wrong) else relative,
+                found.stopped,
+            )
             return model, latest
         if len(wrong) > _MANY * len(band.index) or spent >= options.max_iter:
             break

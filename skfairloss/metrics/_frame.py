@@ -154,7 +154,9 @@ def group_metric_frame(
 def _features(raw: Any, default_name: str, n_samples: int) -> tuple[NDArray[np.intp], pd.DataFrame]:
     """Codes of the groups, and the features as a DataFrame with distinct names."""
     argument = f"{default_name}s"
-    codes = encode_groups(raw, n_samples, argument).codes
+    groups = encode_groups(raw, n_samples, argument)
+    for names in np.atleast_2d(groups.names.T):
+        _check_order(names.tolist(), argument)
     columns: dict[str, NDArray[Any]] = {}
     for j, (label, values) in enumerate(split_columns(raw, argument)):
         # MetricFrame has columns y_true and y_pred of its own
@@ -163,7 +165,18 @@ def _features(raw: Any, default_name: str, n_samples: int) -> tuple[NDArray[np.i
         if name in columns:
             raise ValueError(f"{argument} has two columns with the name {name!r}")
         columns[name] = values
-    return codes, pd.DataFrame(columns)
+    return groups.codes, pd.DataFrame(columns)
+
+
+def _check_order(names: list[Any], argument: str) -> None:
+    """Raise TypeError for values that MetricFrame could not sort."""
+    try:
+        sorted(names)
+    except TypeError as error:
+        raise TypeError(
+            f"{argument} has values that cannot be sorted in one column: {error}. Give them one "
+            "type, say strings"
+        ) from error
 
 
 def _check_metrics(metrics: Any) -> None:

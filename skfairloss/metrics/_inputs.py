@@ -46,6 +46,8 @@ def check_weights(sample_weight: Any, n_samples: int) -> Array:
 def _as_float(name: str, values: Any) -> Array:
     """Real, finite numbers as float64."""
     try:
+        if isinstance(values, np.ma.MaskedArray):
+            values = np.where(np.ma.getmaskarray(values), np.nan, values.data)
         raw = np.asarray(values)
         if raw.dtype.kind not in "biufO":
             raise TypeError(f"dtype {raw.dtype}")

@@ -106,6 +106,10 @@ def make_group_scorer(
     errors of scorers into NaN and a warning unless it is told ``error_score="raise"``. If groups
     are missing from folds, stratify the folds by group.
 
+    Tools that change columns of X before they score, as
+    ``sklearn.inspection.permutation_importance`` does, change the groups too where these are a
+    column of X: do not read the importance of that column from such a scorer.
+
     Examples
     --------
     >>> import pandas as pd
@@ -222,20 +226,23 @@ class GroupScorer:
         Raises
         ------
         ValueError
-            If the groups are not given, given twice, or too few; or the score is no number.
+            If the groups are not given, given twice, or too few; or the metric of a group or the
+            score is no number.
         """
         features = self._features(X, sensitive_features)
-        check_index(features, X=X, y=y, sample_weight=sample_weight)
+        y_pred = estimator.predict(X)
+        check_index(features, X=X, y=y, y_pred=y_pred, sample_weight=sample_weight)
         if sample_weight is not None and not self._accept_sample_weight():
             raise ValueError(f"sample_weight is given, but {self} has a metric without weights")
-        true, pred = check_targets(y, estimator.predict(X))
+        true, pred = check_targets(y, y_pred)
         weights = check_weights(sample_weight, len(true))
         encoded = encode_groups(features, len(true))
         rows = split_rows(encoded.codes, np.flatnonzero(weights))
-        self._check_groups([encoded.labels[encoded.codes[members[0]]] for members in rows])
+        present = [encoded.labels[encoded.codes[members[0]]] for members in rows]
+        self._check_groups(present)
         row_weights = None if sample_weight is None else weights
         derived = make_derived_metric(
-            metric=RowMetric(self._function, true, pred, row_weights, rows),
+            metric=_finite(RowMetric(self._function, true, pred, row_weights, rows), present),
             transform=self.aggregate,
             sample_param_names=[],
         )
@@ -353,7 +360,10 @@ class GroupScorer:
         missing = [name for name in self.columns if name not in X.columns]
         if missing:
             raise ValueError(f"X has no columns {missing}, it has {list(X.columns)}")
-        return X[self.columns]
+        features = X[self.columns]
+        if features.shape[1] != len(self.columns):
+            raise ValueError(f"X has several columns of one name among {self.columns}: rename them")
+        return features
 
     def _check_groups(self, present: list[Any]) -> None:
         """Raise ValueError if groups are missing from the rows scored."""
@@ -378,6 +388,22 @@ class GroupScorer:
             )
         if not np.isfinite(value):
             raise ValueError(f"the {self.aggregate} of the groups' values is {value}")
+
+
+def _finite(metric: RowMetric, groups: list[Any]) -> Metric:
+    """The metric, but an error where a group's value is no number: aggregates would skip it."""
+
+    def finite(sets: Any, again: Any) -> Any:
+        value = metric(sets, again)
+        if len(sets) == 1 and not np.all(np.isfinite(value)):
+            (number,) = sets
+            raise ValueError(
+                f"{metric.__name__} is {value} for the group {groups[number]!r} in the rows "
+                "scored: take a metric that is defined for it, or stratify the folds by group"
+            )
+        return value
+
+    return finite
 
 
 def _check_metric(metric: Any, aggregate: str, greater_is_better: Any) -> None:

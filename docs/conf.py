@@ -1,0 +1,91 @@
+"""Configuration of Sphinx; development.md has the command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst.states import Inliner
+
+import skfairloss
+
+os.environ["MPLBACKEND"] = "Agg"
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "skfairloss"
+author = "The skfairloss developers"
+version = release = skfairloss.__version__
+
+extensions = [
+    "mathml",
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "auto_examples/*.ipynb", "**/sg_execution_times.rst"]
+default_role = "literal"
+highlight_language = "none"
+suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds nothing that could go stale
+
+# Links to other projects need the network, which a build must not: DOCS_ONLINE=1 turns them on.
+intersphinx_mapping = {}
+if os.environ.get("DOCS_ONLINE") == "1":
+    intersphinx_mapping = {
+        "fairlearn": ("https://fairlearn.org/main/", None),
+        "numpy": ("https://numpy.org/doc/stable/", None),
+        "pandas": ("https://pandas.pydata.org/docs/", None),
+        "python": ("https://docs.python.org/3/", None),
+        "sklearn": ("https://scikit-learn.org/stable/", None),
+    }
+
+myst_heading_anchors = 3
+html_math_renderer = "mathml"
+autodoc_typehints = "none"  # the docstrings say it in words
+numpydoc_show_class_members = False
+# The prompts and the output of examples are not part of what one wants to paste.
+copybutton_exclude = ".linenos, .gp, .go"
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("skfairloss",),
+    "reference_url": {"skfairloss": None},
+    "abort_on_example_error": True,
+    "remove_config_comments": True,
+    "write_computation_times": False,
+    "show_signature": False,
+    "download_all_examples": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"skfairloss {release}"
+html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_sidebars = {"*": []}  # pages at the top have no section to navigate
+html_theme_options = {
+    "header_links_before_dropdown": 4,
+    "navbar_align": "left",
+    "navbar_end": ["theme-switcher"],
+    "icon_links": [],
+    "show_toc_level": 2,
+    "secondary_sidebar_items": ["page-toc"],
+}
+
+
+def keep_bars(_: Inliner, match: Any, __: int) -> tuple[str, list[nodes.Node], str, list]:
+    """Return | as text: in the docstrings |r| is an absolute value, never a substitution."""
+    before, after = match.string[: match.start("start")], match.string[match.end("start") :]
+    return before, [nodes.Text("|")], after, []
+
+
+Inliner.dispatch["|"] = keep_bars

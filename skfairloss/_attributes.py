@@ -1,0 +1,98 @@
+"""The fitted attributes of an estimator, from a problem and its solution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from skfairloss._groups import Groups, group_means
+from skfairloss._problem import Certificate, Problem, Solution
+from skfairloss._typing import Array
+
+
+class Attributes:
+    """The fitted attributes of models of one problem.
+
+    Parameters
+    ----------
+    problem : the problem.
+    groups : the groups of its rows, if known.
+    single : whether y is one-dimensional, so that attributes of an output are scalars.
+    """
+
+    def __init__(self, problem: Problem, groups: Groups | None, single: bool) -> None:
+        self._problem = problem
+        self._groups = groups
+        self._single = single
+        self._losses: Array | None = None
+
+    def model(self, coef: Array, intercept: Array, output: int | None = None) -> dict[str, Any]:
+        """What prediction and reports need of a model, (p, m) and (m,), optimal or not.
+
+        ``output`` names the only one that differs from the model before; None for any.
+        """
+        has_intercept = self._problem.fit_intercept
+        out = {
+            "coef_": coef[:, 0].copy() if self._single else np.array(coef.T, order="C"),
+            "intercept_": self._per_output(intercept) if has_intercept else 0.0,
+            "scale_": self._per_output(self._problem.scale),
+        }
+        if self._groups is not None:
+            losses = self._group_losses(self._groups, coef, intercept, output)
+            out["groups_"] = self._groups.names
+            out["group_losses_"] = losses.mean(axis=1)
+            out["group_weights_"] = np.bincount(self._groups.codes, weights=self._problem.weights)
+        return out
+
+    def constraints(
+        self, problem: Problem, solution: Solution, terms: Sequence[object]
+    ) -> dict[str, Any]:
+        """What the constraints of a problem amount to: group weights, and multipliers by term."""
+        if solution.multipliers is None:
+            return {}
+        found = solution.multipliers
+        held = problem.group_terms(problem.residual(solution.coef, solution.intercept))
+        multipliers: dict[str, Any] = {}
+        linear = iter(found.linear)
+        for term in terms:
+            name = type(term).__name__
+            if name == "WorstGroupLoss":
+                multipliers[name] = found.worst
+            elif name in ("BoundedGroupLoss", "EqualizedLoss"):
+                multipliers[name] = found.bound
+            else:
+                rows = next(linear)
+                multipliers[name] = rows[:, 0] if self._single else rows
+        out: dict[str, Any] = {"multipliers_": multipliers}
+        if problem.criterion is not None:
+            out["group_weights_"] = held.group_weights(found)
+        return out
+
+    def certificate(self, certificate: Certificate) -> dict[str, Any]:
+        """What is proved of a model."""
+        return {
+            "objective_": self._per_output(certificate.objective),
+            "dual_gap_": self._per_output(certificate.gap),
+            "infeasibility_": self._per_output(certificate.infeasibility),
+        }
+
+    def _per_output(self, values: Array) -> Any:
+        together = len(values) < self._problem.n_outputs
+        return float(values[0]) if self._single or together else values.copy()
+
+    def _group_losses(
+        self, groups: Groups, coef: Array, intercept: Array, output: int | None
+    ) -> Array:
+        """Mean loss of each group for each output, (n_groups, m); only what differs is computed."""
+        which = slice(None) if output is None or self._losses is None else slice(output, output + 1)
+        problem = self._problem.outputs(which)
+        values = problem.loss.value(
+            problem.residual(coef[:, which], intercept[which]) / problem.scale
+        )
+        means = [group_means(groups, column, problem.weights) for column in values.T]
+        if self._losses is None:
+            self._losses = np.empty((groups.n_groups, len(intercept)))
+        self._losses[:, which] = np.column_stack(means)
+        return self._losses

@@ -1,0 +1,61 @@
+"""What fairness terms become: frozen records that solvers and the certificate read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skfairloss._typing import Array, Index
+
+LIMIT = 1e-9  # what a worst-group weight of 1 lacks: it stands for the limit
+
+
+@dataclass(frozen=True)
+class GroupCriterion:
+    """Group losses in the objective and under bounds; L̄_g is the mean loss over rows and outputs.
+
+    The objective becomes m [(1 - γ) L̄ + γ max_g L̄_g] + penalty, subject to L̄_g <= bound_g.
+
+    Parameters
+    ----------
+    codes : (n,), the group of each row.
+    shares : (G,), the groups' shares V_g of the weight.
+    worst_weight : γ in [0, 1); 0 without a worst-group term.
+    bounds : (G,), infinite where a group has none.
+    labels : names of the groups, for messages.
+    """
+
+    codes: Index
+    shares: Array
+    worst_weight: float
+    bounds: Array
+    labels: tuple[Any, ...] = ()
+
+    @property
+    def bounded(self) -> Index:
+        """The groups with a bound."""
+        return np.flatnonzero(np.isfinite(self.bounds))
+
+    def row_weights(self, group_weights: Array, weights: Array) -> Array:
+        """v_i W_g(i) / V_g(i): the weights of the plain fit that group weights W amount to."""
+        return weights * (group_weights / self.shares)[self.codes]
+
+
+@dataclass(frozen=True)
+class LinearRows:
+    """|target_jk - rows_j · w_k| <= tolerance for every row j and output k.
+
+    Parameters
+    ----------
+    rows : (q, p).
+    target : (q, m), in units of y.
+    tolerance : in units of y.
+    labels : names of the rows, for messages.
+    """
+
+    rows: Array
+    target: Array
+    tolerance: float
+    labels: tuple[Any, ...] = ()

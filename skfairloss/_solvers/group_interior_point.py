@@ -1,0 +1,350 @@
+r"""Primal-dual interior point for fits whose group losses are constrained.
+
+As `interior_point`, with one more multiplier μ_j and slack s_j for each constraint: the dual
+interval of row i is W_g(i) [lower_i, upper_i] with W = base + μ, so it grows with the multipliers
+of its group. Perturbed optimality conditions:
+
+    u_i (W upper_i - a_i) = width_i σ,   v_i (a_i - W lower_i) = width_i σ,   s_j μ_j = σ',
+    Σ_g W_g ∇F_g^smooth + Hδ - linear = Aᵀa,   slopeᵀμ = γ,   F_g(j) + s_j = bound_j + slope_j t.
+
+Eliminating rows leaves M dδ - B dμ = ..., M block diagonal over the outputs, B the gradients of the
+group losses; a system of J + 1 equations in (μ, t) remains. Mehrotra's predictor and corrector and
+equal primal and dual steps (Nocedal & Wright 2006, algorithm 16.4; section 19.3 for nonlinear
+constraints, which are convex quadratics here, so that Newton's method needs no line search beyond
+positivity in practice; the certificate decides).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from skfairloss._solvers.group_crossover import group_polish
+from skfairloss._solvers.grouped import GroupedQuadratic
+from skfairloss._threads import one_blas_thread
+from skfairloss._typing import Array
+
+_LONG_STEP = 0.995
+_TRY_POLISH = 1e-4  # gap, relative to the objective, below which crossover is tried
+_PATIENCE = 15  # iterations without progress, from which rounding is all that is left
+
+
+@dataclass(frozen=True)
+class GroupedSolution:
+    """δ, the multipliers, the duals a of the rows, gap, objective and the iterations spent.
+
+    ``stopped`` tells an end by ``on_iteration``.
+    """
+
+    delta: Array
+    multipliers: Array
+    dual: Array
+    gap: float
+    objective: float
+    n_iter: int
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class _Point:
+    """An iterate: δ, t, slacks, multipliers, parts u, v of the residuals and their duals' room."""
+
+    delta: Array
+    t: float
+    slack: Array
+    multipliers: Array
+    u: Array
+    v: Array
+    to_upper: Array  # W upper - a, complementary to u
+    to_lower: Array  # a - W lower, complementary to v
+
+
+@dataclass(frozen=True)
+class _Direction:
+    delta: Array
+    t: float
+    slack: Array
+    multipliers: Array
+    u: Array
+    v: Array
+    to_upper: Array
+    to_lower: Array
+
+
+def group_interior_point(
+    gq: GroupedQuadratic,
+    *,
+    tol: float,
+    floor: float,
+    max_iter: int,
+    on_iteration: Callable[[GroupedSolution], bool] | None = None,
+) -> GroupedSolution:
+    """Solve to a gap of ``tol`` · max(objective, ``floor``), or as far as rounding lets it.
+
+    Parameters
+    ----------
+    gq : the problem.
+    tol, floor : relative gap at which to stop, and the objective below which it is absolute.
+    max_iter : iterations allowed.
+    on_iteration : called after each iteration with the best so far; True stops.
+    """
+    with one_blas_thread():
+        point, best, stalled, stopped = _start(gq), _nothing(gq), 0, False
+        for iteration in range(1, max_iter + 1):
+            system = _system(gq, point)
+            if system is None:
+                break
+            here = _solution(point, system, iteration)
+            best, stalled = (here, 0) if here.gap < 0.9 * best.gap else (best, stalled + 1)
+            for found in _crossed(gq, point, here, tol, floor):
+                best = found if found.gap < best.gap else best
+            stopped = on_iteration is not None and on_iteration(best)
+            if stopped or stalled > _PATIENCE or best.gap <= tol * max(abs(best.objective), floor):
+                break
+            moved = _step(gq, point, system)
+            if moved is None:
+                break
+            point = moved
+    return replace(best, n_iter=iteration, stopped=stopped)
+
+
+def _nothing(gq: GroupedQuadratic) -> GroupedSolution:
+    """The start, with an infinite gap."""
+    none = np.zeros(len(gq.bound))
+    return GroupedSolution(np.zeros_like(gq.linear), none, np.zeros_like(gq.residual), np.inf, 0, 1)
+
+
+def _solution(point: _Point, system: _System, iteration: int) -> GroupedSolution:
+    """The iterate as a solution."""
+    return GroupedSolution(
+        point.delta, point.multipliers, system.dual, system.gap, system.objective, iteration
+    )
+
+
+def _crossed(
+    gq: GroupedQuadratic, point: _Point, here: GroupedSolution, tol: float, floor: float
+) -> list[GroupedSolution]:
+    """The exact optimum for the kinks and constraints that look active, if close to one."""
+    size = tol * max(abs(here.objective), floor)
+    if not size < here.gap <= _TRY_POLISH * abs(here.objective):
+        return []
+    scale = max(gq.size, 1e-300)
+    box = gq.group_weights(point.multipliers)[gq.codes, None] * (gq.upper - gq.lower)
+    inside = np.minimum(point.to_upper, point.to_lower) / np.maximum(box, 1e-300)
+    active = inside * scale > np.minimum(point.u, point.v) + np.abs(point.u - point.v)
+    weight = max(float(gq.base[:-1].sum()), gq.worst_weight)
+    level = max(abs(here.objective), 1e-300) / weight
+    binding = point.multipliers / weight > point.slack / level
+    found = group_polish(gq, here.delta, here.multipliers, here.dual, active, binding)
+    if found is None:
+        return []
+    delta, multipliers, dual = found
+    gap = gq.gap(delta, multipliers, dual)
+    if not np.isfinite(gap):
+        return []
+    objective = gq.objective(delta)
+    return [GroupedSolution(delta, multipliers, dual, gap, objective, here.n_iter)]
+
+
+def _start(gq: GroupedQuadratic) -> _Point:
+    """δ = 0, every row centred, γ shared equally, slacks of the size of the losses."""
+    r = gq.residual
+    sloped = gq.slope > 0
+    width = gq.upper - gq.lower
+    multipliers = np.full(len(gq.bound), 0.1 * float(gq.base[:-1].sum()) / max(len(gq.bound), 1))
+    if sloped.any():
+        multipliers[sloped] = gq.worst_weight / float(gq.slope.sum())
+    mu = 0.5 * max(gq.size, 1e-12 * float(np.abs(r).max(initial=0.0)), 1e-300)
+    root = np.hypot(2 * mu, r)
+    larger = 0.5 * (2 * mu + np.abs(r) + root)
+    other = mu * larger / (larger - mu)
+    u, v = np.where(r > 0, larger, other), np.where(r > 0, other, larger)
+    box = gq.group_weights(multipliers)[gq.codes, None] * width
+    losses = gq.smooth_losses(np.zeros_like(gq.linear)) + gq.by_group(gq.upper * u - gq.lower * v)
+    held = np.abs(losses[gq.constrained])
+    size = 0.1 * float(held.mean()) + 1e-300 if len(held) else 0.0
+    t = gq.level(losses) + size if sloped.any() else 0.0
+    room = gq.bound + gq.slope * t - losses[gq.constrained]
+    return _Point(
+        np.zeros_like(gq.linear), t, np.maximum(room, size), multipliers, u, v,
+        box * mu / u, box * mu / v,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _System:
+    """Everything of the Newton system that both directions share."""
+
+    weights: Array
+    dual: Array
+    stationarity: Array
+    sloped: float
+    infeasibility: Array
+    d: Array
+    tilt: Array
+    factors: list[tuple[Array, bool]]
+    pulls: Array  # (m, d, J)
+    solved: Array  # M⁻¹ B, (m, d, J)
+    reduced: Array  # (J, J)
+    gap: float
+    objective: float
+
+
+def _system(gq: GroupedQuadratic, point: _Point) -> _System | None:
+    """The Newton system of an iterate; None where a matrix cannot be factored."""
+    weights = gq.group_weights(point.multipliers)
+    own = weights[gq.codes, None]
+    low = point.to_lower <= point.to_upper
+    dual = np.where(low, own * gq.lower + point.to_lower, own * gq.upper - point.to_upper)
+    ratio_u, ratio_v = point.u / point.to_upper, point.v / point.to_lower
+    d = 1.0 / (ratio_u + ratio_v)
+    tilt = ratio_u * gq.upper + ratio_v * gq.lower
+    losses = gq.smooth_losses(point.delta)
+    losses = losses + gq.by_group(gq.upper * point.u - gq.lower * point.v)
+    slopes = gq.smooth_slopes(point.delta)
+    stationarity = gq.stationarity(point.delta, point.multipliers, dual)
+    infeasibility = losses[gq.constrained] + point.slack - gq.bound - gq.slope * point.t
+    sloped = gq.worst_weight - float(gq.slope @ point.multipliers)
+    try:
+        factors, pulls, solved = _blocks(gq, weights, d, tilt, slopes)
+    except (LinAlgError, ValueError):
+        return None
+    own_spread = gq.upper**2 * ratio_u + gq.lower**2 * ratio_v - d * tilt**2
+    same = gq.constrained[:, None] == gq.constrained
+    reduced = np.einsum("kij,kil->jl", pulls, solved)
+    reduced += same * gq.by_group(own_spread)[gq.constrained]
+    reduced += np.diag(point.slack / point.multipliers)
+    complementarity = float(
+        point.multipliers @ point.slack
+        + (point.u * point.to_upper + point.v * point.to_lower).sum()
+    )
+    objective = float(gq.base @ losses) + gq.worst_weight * point.t
+    objective += gq.own_objective(point.delta)
+    open_ends = float(np.linalg.norm(stationarity)) * gq.size
+    open_ends += float(point.multipliers @ np.abs(infeasibility)) + abs(sloped * point.t)
+    return _System(
+        weights, dual, stationarity, sloped, infeasibility, d, tilt, factors, pulls, solved,
+        reduced, complementarity + open_ends, objective,
+    )  # fmt: skip
+
+
+def _blocks(
+    gq: GroupedQuadratic, weights: Array, d: Array, tilt: Array, slopes: Array
+) -> tuple[list[tuple[Array, bool]], Array, Array]:
+    """For each output: the factor of M, B (minus the gradients of the group losses), and M⁻¹ B."""
+    factors, pulls, solved = [], [], []
+    smooth = np.einsum("g,gij->ij", weights, gq.grams)
+    for k in range(len(gq.curvature)):
+        matrix = gq.hessian[k] + gq.curvature[k] * smooth
+        pull = slopes[:, :, k]
+        if gq.rows.n_rows:
+            matrix = matrix + gq.rows.gram(d[:, k])
+            pull = pull + gq.rows.adjoint_by_group(d[:, k] * tilt[:, k], gq.codes, gq.n_groups)
+        diagonal = np.einsum("ii->i", matrix)
+        diagonal *= 1.0 + 1e-14
+        factor = cho_factor(matrix, check_finite=False)
+        factors.append(factor)
+        pulls.append(pull[gq.constrained].T)
+        solved.append(cho_solve(factor, pulls[-1], check_finite=False))
+    return factors, np.array(pulls), np.array(solved)
+
+
+def _direction(
+    gq: GroupedQuadratic,
+    point: _Point,
+    system: _System,
+    target_u: Array,
+    target_v: Array,
+    target_s: Array,
+) -> _Direction:
+    """Newton direction towards changes of u to_upper, v to_lower and s μ by the targets."""
+    rho = target_v / point.to_lower - target_u / point.to_upper
+    rhs = gq.rows.adjoint(system.d * rho) - system.stationarity
+    first = np.column_stack(
+        [cho_solve(f, rhs[:, k], check_finite=False) for k, f in enumerate(system.factors)]
+    )
+    shift = gq.upper * target_u / point.to_upper - gq.lower * target_v / point.to_lower
+    shift = gq.by_group(shift + system.tilt * system.d * rho)[gq.constrained]
+    equation = target_s / point.multipliers + shift + system.infeasibility
+    equation -= np.einsum("kij,ik->j", system.pulls, first)
+    n = len(equation)
+    if gq.slope.any():
+        bordered = np.zeros((n + 1, n + 1))
+        bordered[:n, :n], bordered[:n, n], bordered[n, :n] = system.reduced, gq.slope, gq.slope
+        unknown = np.linalg.solve(bordered, np.append(equation, system.sloped))
+        multipliers, t = unknown[:n], float(unknown[n])
+    else:
+        multipliers, t = np.linalg.solve(system.reduced, equation), 0.0
+    delta = first + np.einsum("kij,j->ik", system.solved, multipliers)
+    change = np.zeros(gq.n_groups)
+    np.add.at(change, gq.constrained, multipliers)
+    own = change[gq.codes, None]
+    dual = system.d * (rho - gq.rows.dot(delta) + system.tilt * own)
+    to_upper, to_lower = gq.upper * own - dual, dual - gq.lower * own
+    return _Direction(
+        delta,
+        t,
+        (target_s - point.slack * multipliers) / point.multipliers,
+        multipliers,
+        (target_u - point.u * to_upper) / point.to_upper,
+        (target_v - point.v * to_lower) / point.to_lower,
+        to_upper,
+        to_lower,
+    )
+
+
+def _step(gq: GroupedQuadratic, point: _Point, system: _System) -> _Point | None:
+    """One predictor-corrector step; None where the equations cannot be solved."""
+    product_u, product_v = point.u * point.to_upper, point.v * point.to_lower
+    product_s = point.slack * point.multipliers
+    try:
+        affine = _direction(gq, point, system, -product_u, -product_v, -product_s)
+        length = _length(point, affine, 1.0)
+        ahead = _moved(point, affine, length)
+        now = float(product_u.sum() + product_v.sum() + product_s.sum())
+        then = float(
+            (ahead.u * ahead.to_upper + ahead.v * ahead.to_lower).sum()
+            + ahead.slack @ ahead.multipliers
+        )
+        shrink = min(1.0, max(then / now, 0.0)) ** 3
+        # rows share their complementarity by the width of their intervals, constraints equally
+        box = system.weights[gq.codes, None] * (gq.upper - gq.lower)
+        share = shrink * float(product_u.sum() + product_v.sum()) / max(2 * box.sum(), 1e-300)
+        equal = shrink * product_s.sum() / max(len(product_s), 1)
+        corrected = _direction(
+            gq,
+            point,
+            system,
+            share * box - product_u - affine.u * affine.to_upper,
+            share * box - product_v - affine.v * affine.to_lower,
+            equal - product_s - affine.slack * affine.multipliers,
+        )
+    except (LinAlgError, np.linalg.LinAlgError):
+        return None
+    return _moved(point, corrected, _length(point, corrected, _LONG_STEP))
+
+
+def _length(point: _Point, direction: _Direction, share: float) -> float:
+    """Longest step that keeps all that must be positive so."""
+    names = ("slack", "multipliers", "u", "v", "to_upper", "to_lower")
+    slopes = [
+        float((-getattr(direction, name) / getattr(point, name)).max(initial=0.0)) for name in names
+    ]
+    steepest = max(slopes)
+    return min(1.0, share / steepest) if steepest > 0 else 1.0
+
+
+def _moved(point: _Point, direction: _Direction, length: float) -> _Point:
+    return _Point(
+        point.delta + length * direction.delta,
+        point.t + length * direction.t,
+        point.slack + length * direction.slack,
+        point.multipliers + length * direction.multipliers,
+        point.u + length * direction.u,
+        point.v + length * direction.v,
+        point.to_upper + length * direction.to_upper,
+        point.to_lower + length * direction.to_lower,
+    )

@@ -1,0 +1,141 @@
+r"""Group losses as constraints, in basis coordinates, relative to a start.
+
+With F_g the mean loss of group g summed over the outputs,
+
+    F_g(δ) = constant_g + Σ_k [ ½ curvature_k δ_kᵀ H_g δ_k - gradient_gkᵀ δ_k ]
+                        + Σ_k Σ_{i in g} φ_ik(r_ik - A_i δ_k),
+
+the problem is
+
+    minimise over δ, t    Σ_g base_g F_g(δ) + γ t + Σ_k [ ½ δ_kᵀ H δ_k - linear_kᵀ δ_k ]
+    subject to            F_g(j)(δ) <= bound_j + slope_j t          for each constraint j:
+
+slope 1 and bound 0 for the worst group, slope 0 for a bounded one.
+
+Rows that belong to no group (an L1 penalty, a parity of means) are collected in one more group,
+the last, which has weight 1 in the objective and no constraint. For fixed multipliers μ the
+Lagrangian is an ordinary fit with the group weights base + μ: a constraint only re-weights rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skfairloss._rows import Rows
+from skfairloss._typing import Array, Index
+
+
+@dataclass(frozen=True)
+class GroupedQuadratic:
+    """The problem above, for m outputs, G groups (the last without constraint) and J constraints.
+
+    Parameters
+    ----------
+    rows : A, (N, d), the same for every output.
+    residual : (N, m), at the start.
+    lower, upper : (N, m), slopes of φ; a row's dual interval is these times its group's weight.
+    codes : (N,), the group of each row.
+    curvature : (m,); grams : (G, d, d); gradients : (G, d, m); constants : (G,).
+    hessian : (m, d, d); linear : (d, m); constant : what is smooth and belongs to no group.
+    base : (G,), weights of the groups in the objective.
+    constrained : (J,), the group of each constraint.
+    bound, slope : (J,).
+    worst_weight : γ; positive if any slope is.
+    size : the size that residuals of the data have.
+    """
+
+    rows: Rows
+    residual: Array
+    lower: Array
+    upper: Array
+    codes: Index
+    curvature: Array
+    grams: Array
+    gradients: Array
+    constants: Array
+    hessian: Array
+    linear: Array
+    constant: float
+    base: Array
+    constrained: Index
+    bound: Array
+    slope: Array
+    worst_weight: float
+    size: float
+
+    @property
+    def n_groups(self) -> int:
+        """G."""
+        return len(self.base)
+
+    def group_weights(self, multipliers: Array) -> Array:
+        """base + μ, (G,)."""
+        out = self.base.copy()
+        np.add.at(out, self.constrained, multipliers)
+        return out
+
+    def smooth_losses(self, delta: Array) -> Array:
+        """The part of F_g without kinks, (G,)."""
+        moved = np.einsum("gij,jk->gik", self.grams, delta)
+        quadratic = 0.5 * np.einsum("gik,ik,k->g", moved, delta, self.curvature)
+        return self.constants + quadratic - np.einsum("gik,ik->g", self.gradients, delta)
+
+    def smooth_slopes(self, delta: Array) -> Array:
+        """Minus the gradient of the part of F_g without kinks, (G, d, m)."""
+        return self.gradients - self.curvature * np.einsum("gij,jk->gik", self.grams, delta)
+
+    def losses(self, delta: Array) -> Array:
+        """F_g, (G,)."""
+        residual = self.residual - self.rows.dot(delta)
+        kinks = np.where(residual > 0, self.upper, self.lower) * residual
+        return self.smooth_losses(delta) + self.by_group(kinks)
+
+    def by_group(self, values: Array) -> Array:
+        """Sums of (N, m) values over the rows of each group and the outputs, (G,)."""
+        return np.bincount(self.codes, values.sum(axis=1), self.n_groups)
+
+    def own_objective(self, delta: Array) -> float:
+        """The part of the objective that is smooth and belongs to no group."""
+        moved = np.einsum("kij,jk->ik", self.hessian, delta)
+        return float(self.constant + 0.5 * (moved * delta).sum() - (self.linear * delta).sum())
+
+    def level(self, losses: Array) -> float:
+        """The smallest t that the losses F_g allow; 0 where no constraint has a slope."""
+        sloped = self.slope > 0
+        if not sloped.any():
+            return 0.0
+        excess = losses[self.constrained] - self.bound
+        return float((excess[sloped] / self.slope[sloped]).max())
+
+    def objective(self, delta: Array) -> float:
+        """The objective at δ with the smallest t."""
+        losses = self.losses(delta)
+        own = self.own_objective(delta)
+        return float(self.base @ losses) + self.worst_weight * self.level(losses) + own
+
+    def stationarity(self, delta: Array, multipliers: Array, dual: Array) -> Array:
+        """Gradient of the Lagrangian in δ, (d, m), for duals a of the rows (N, m)."""
+        weights = self.group_weights(multipliers)
+        out = np.einsum("kij,jk->ik", self.hessian, delta) - self.linear
+        out -= np.einsum("g,gik->ik", weights, self.smooth_slopes(delta))
+        return out - self.rows.adjoint(dual)
+
+    def gap(self, delta: Array, multipliers: Array, dual: Array) -> float:
+        """Duality gap of a point, with what violates the optimality conditions charged.
+
+        Every violation is charged at the size of the residuals, or of the multiplier.
+        """
+        residual = self.residual - self.rows.dot(delta)
+        own = self.group_weights(multipliers)[self.codes, None]
+        dual = np.clip(dual, own * self.lower, own * self.upper)
+        kinks = np.where(residual > 0, self.upper, self.lower) * residual
+        losses = self.smooth_losses(delta) + self.by_group(kinks)
+        t = self.level(losses)
+        excess = losses[self.constrained] - self.bound - self.slope * t
+        slack = float(np.maximum(own * kinks - dual * residual, 0.0).sum())
+        slack += float((multipliers * np.abs(excess)).sum() + np.maximum(excess, 0.0).sum())
+        rest = float(np.linalg.norm(self.stationarity(delta, multipliers, dual)))
+        missing = abs(self.worst_weight - float(self.slope @ multipliers))
+        return slack + rest * self.size + missing * t
