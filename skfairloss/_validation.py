@@ -12,6 +12,8 @@ from skfairloss._typing import Array
 
 def check_dimensions(name: str, value: Any) -> None:
     """Refuse shapes that scikit-learn's checks would not refuse by name."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be a masked array: drop or fill what is masked")
     try:
         shape = tuple(getattr(value, "shape", None) or np.shape(value))
     except (TypeError, ValueError):  # rows of different length, or no array at all
@@ -33,6 +35,8 @@ def check_weights(sample_weight: Any, n_samples: int) -> Array:
     """Row weights that sum to 1."""
     if sample_weight is None:
         return np.full(n_samples, 1.0 / n_samples)
+    if isinstance(sample_weight, np.ma.MaskedArray):
+        raise TypeError("sample_weight must not be a masked array: drop or fill what is masked")
     try:
         if np.asarray(sample_weight).dtype.kind == "c":
             raise TypeError("complex values")

@@ -335,7 +335,8 @@ def solve_tie_rule(problem: RegressionProblem) -> OracleSolution:
     kept = V[: np.sum(size > 1e-10 * max(size[0], 1.0))] @ w.value
     start, total = float(b.value + middle @ w.value), np.abs(w.value).sum()
     if kept.size < w.size and not problem.l2:  # a ridge leaves one optimum
-        same = [V[: kept.size] @ w == kept, middle @ w + b == start]
+        same = [middle @ w + b == start]
+        same += [V[: kept.size] @ w == kept] if kept.size else []
         same += [cp.norm1(w) <= total + 1e-9] if problem.l1 else []
         least(cp.sum_squares(w), *same)
     coef, intercept = np.array(w.value), float(b.value)

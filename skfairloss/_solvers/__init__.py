@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 from joblib import Parallel, delayed
 
-from skfairloss._basis import EPS, Basis
+from skfairloss._basis import Basis
 from skfairloss._problem import Problem, Solution
 from skfairloss._solvers import equalized
 from skfairloss._solvers.constrained import solve_constrained
@@ -30,14 +30,12 @@ from skfairloss._solvers.formulation import (
     solution_bases,
 )
 from skfairloss._solvers.kinked import solve_all_rows
-from skfairloss._solvers.least_squares import least_squares, ridge_fit
+from skfairloss._solvers.least_squares import fits_exactly, least_squares, ridge_fit
 from skfairloss._solvers.sign_fixing import has_many_rows, solve_by_signs
 from skfairloss._solvers.ties import resolve_ties
 from skfairloss._typing import Array
 
 __all__ = ["Equalized", "Iteration", "solve", "solve_equalized"]
-
-_EXACT = 8 * EPS  # relative rounding error of a residual
 
 
 def solve(
@@ -146,7 +144,7 @@ def _solve_output(
     A basis in which rounding keeps the gap open gives way to the next; the best result counts.
     """
     first = start[0][:, k], float(start[1][k])
-    if _fits_exactly(problem, k, *first):
+    if fits_exactly(problem, k, *first):
         return *first, np.zeros(len(problem.y)), 1, True, False
     found: list[tuple[Output, Model]] = []
     spent = 0
@@ -181,15 +179,3 @@ def _better_start(problem: Problem, coef: Array, intercept: Array) -> tuple[Arra
     mean = problem.weights @ problem.y if problem.fit_intercept else np.zeros_like(intercept)
     worse = problem.objective(coef, intercept) > problem.objective(np.zeros_like(coef), mean)
     return np.where(worse, 0.0, coef), np.where(worse, mean, intercept)
-
-
-def _fits_exactly(problem: Problem, k: int, coef: Array, intercept: float) -> bool:
-    """Whether a model without penalty leaves residuals of the size of rounding errors only."""
-    if problem.penalty(coef[:, None])[0] > 0:
-        return False
-    y = problem.y[:, k]
-    residual = np.abs(y - problem.design.predict(coef, intercept))
-    if residual.max() > 1e-9 * np.abs(y).max():  # spares the pass below
-        return False
-    size = problem.design.absolute().predict(np.abs(coef), abs(intercept)) + np.abs(y)
-    return bool((residual <= _EXACT * size).all())

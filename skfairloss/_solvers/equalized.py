@@ -8,7 +8,6 @@ bounds blow up; t* itself is the worst-group problem.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -19,8 +18,9 @@ from skfairloss._constraints import LIMIT
 from skfairloss._problem import Problem, Solution
 from skfairloss._solvers.constrained import solve_constrained
 from skfairloss._solvers.formulation import Progress
+from skfairloss._solvers.group_formulation import Setting
 
-_LEVELS = 40  # of t, for more than two groups
+_LEVELS = 12  # of t, for more than two groups
 _RESOLUTION = 1e-6  # of t, relative
 _INSIDE = 1e-7  # levels this close to t*, relative, are left to the worst-group problem
 
@@ -71,7 +71,7 @@ def solve_equalized(
     if len(criterion.shares) == 2:
         bracket = None if bottom.spread > tolerance else (low, top.t)
     else:
-        bracket = _first_crossing(excess, low, top.t)
+        bracket = _first_crossing(path, tolerance, low, top.t)
     if bracket is not None and excess(bracket[0]) < 0:
         brentq(excess, *bracket, xtol=_RESOLUTION * bracket[0], rtol=_RESOLUTION, full_output=True)
     within = [point for point in seen if point.spread <= tolerance]
@@ -81,12 +81,11 @@ def solve_equalized(
 
 
 def _first_crossing(
-    excess: Callable[[float], float], low: float, high: float
+    path: _Path, tolerance: float, low: float, high: float
 ) -> tuple[float, float] | None:
     """Levels of t, the lower within the tolerance, the upper above it; None if none is within."""
-    levels = np.linspace(high, low, _LEVELS + 1)
-    for above, below in pairwise(levels):
-        if excess(float(below)) <= 0:
+    for above, below in pairwise(np.linspace(high, low, _LEVELS + 1)):
+        if path.at(float(below), rough=True).spread <= tolerance:
             return float(below), float(above)
     return None
 
@@ -101,18 +100,24 @@ class _Path:
         self._tol = tol
         self._max_iter = max_iter
         self._progress = progress
+        self._setting = Setting(problem)
 
-    def at(self, t: float) -> Equalized:
+    def at(self, t: float, rough: bool = False) -> Equalized:
         """The point at t."""
         criterion = self._problem.criterion
         assert criterion is not None
         bounded = replace(criterion, bounds=np.minimum(criterion.bounds, t))
-        return self.point(replace(self._problem, criterion=bounded))
+        return self.point(replace(self._problem, criterion=bounded), rough)
 
-    def point(self, problem: Problem) -> Equalized:
+    def point(self, problem: Problem, rough: bool = False) -> Equalized:
         """The optimum of a problem, with the losses of the groups."""
         solution = solve_constrained(
-            problem, tol=self._tol, max_iter=self._max_iter, progress=self._progress
+            problem,
+            tol=self._tol,
+            max_iter=self._max_iter,
+            progress=self._progress,
+            setting=self._setting,
+            rough=rough,
         )
         residual = problem.residual(solution.coef, solution.intercept)
         losses = problem.group_terms(residual).losses / problem.n_outputs

@@ -18,7 +18,7 @@ from skfairloss._solvers.grouped import GroupedQuadratic
 from skfairloss._typing import Array, Mask
 
 _NEWTON_STEPS = 4
-_LARGE = 1500  # unknowns from which the dense equations are not worth their cost
+_LARGE = 600  # unknowns from which the dense equations are not worth their cost
 
 
 def group_polish(
@@ -92,10 +92,23 @@ def _newton(
     if sloped:
         matrix[mu, -1] = matrix[-1, mu] = gq.slope[binding]
         rhs[-1] = gq.worst_weight - gq.slope @ multipliers
-    try:
-        unknown = np.linalg.lstsq(matrix, rhs, rcond=1e-13)[0]
-    except np.linalg.LinAlgError:
+    unknown = _solve(matrix, rhs)
+    if unknown is None:
         return None
     change = unknown[: d * m].reshape(m, d).T
     at_kink = [unknown[ends[k] : ends[k + 1]] for k in range(m)]
     return change, at_kink, unknown[mu], float(unknown[-1]) if sloped else 0.0
+
+
+def _solve(matrix: Array, rhs: Array) -> Array | None:
+    """A solution of the equations, of least norm where rows at their kink are dependent."""
+    try:
+        unknown = np.linalg.solve(matrix, rhs)
+        if np.abs(matrix @ unknown - rhs).max() <= 1e-9 * max(float(np.abs(rhs).max()), 1e-300):
+            return unknown
+    except np.linalg.LinAlgError:
+        pass
+    try:
+        return np.linalg.lstsq(matrix, rhs, rcond=1e-13)[0]
+    except np.linalg.LinAlgError:
+        return None

@@ -29,7 +29,9 @@ from skfairloss._typing import Array
 
 _LONG_STEP = 0.995
 _TRY_POLISH = 1e-4  # gap, relative to the objective, below which crossover is tried
-_PATIENCE = 15  # iterations without progress, from which rounding is all that is left
+_MANY = 2  # rows at their kink, as a multiple of the unknowns, from which crossover is not tried
+_WAIT = 8  # iterations that an exact optimum may take after the gap is closed
+_PATIENCE = 25  # iterations without progress, from which rounding is all that is left
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def group_interior_point(
     tol: float,
     floor: float,
     max_iter: int,
+    crossover: bool = True,
     on_iteration: Callable[[GroupedSolution], bool] | None = None,
 ) -> GroupedSolution:
     """Solve to a gap of ``tol`` · max(objective, ``floor``), or as far as rounding lets it.
@@ -89,21 +92,28 @@ def group_interior_point(
     gq : the problem.
     tol, floor : relative gap at which to stop, and the objective below which it is absolute.
     max_iter : iterations allowed.
+    crossover : whether to try for an exact optimum.
     on_iteration : called after each iteration with the best so far; True stops.
     """
     with one_blas_thread():
-        point, best, stalled, stopped = _start(gq), _nothing(gq), 0, False
+        point, best, stalled, waited, stopped = _start(gq), nothing_moved(gq), 0, 0, False
         for iteration in range(1, max_iter + 1):
             system = _system(gq, point)
             if system is None:
                 break
             here = _solution(point, system, iteration)
             best, stalled = (here, 0) if here.gap < 0.9 * best.gap else (best, stalled + 1)
-            for found in _crossed(gq, point, here, tol, floor):
-                best = found if found.gap < best.gap else best
+            crossed = _crossed(gq, point, here) if crossover else None
+            if crossed is not None and crossed.gap < best.gap:
+                best = crossed
             stopped = on_iteration is not None and on_iteration(best)
-            if stopped or stalled > _PATIENCE or best.gap <= tol * max(abs(best.objective), floor):
+            if stopped or stalled > _PATIENCE:
                 break
+            if best.gap <= tol * max(abs(best.objective), floor):
+                # an exact optimum is worth waiting for: groups of tiny weight are exact, too
+                waited += 1
+                if best is crossed or crossed is None or waited > _WAIT:
+                    break
             moved = _step(gq, point, system)
             if moved is None:
                 break
@@ -111,10 +121,12 @@ def group_interior_point(
     return replace(best, n_iter=iteration, stopped=stopped)
 
 
-def _nothing(gq: GroupedQuadratic) -> GroupedSolution:
-    """The start, with an infinite gap."""
-    none = np.zeros(len(gq.bound))
-    return GroupedSolution(np.zeros_like(gq.linear), none, np.zeros_like(gq.residual), np.inf, 0, 1)
+def nothing_moved(gq: GroupedQuadratic) -> GroupedSolution:
+    """The start, γ shared equally, with an infinite gap."""
+    shared = gq.slope * gq.worst_weight / max(float(gq.slope.sum()), 1e-300)
+    return GroupedSolution(
+        np.zeros_like(gq.linear), shared, np.zeros_like(gq.residual), np.inf, np.inf, 0
+    )
 
 
 def _solution(point: _Point, system: _System, iteration: int) -> GroupedSolution:
@@ -124,29 +136,27 @@ def _solution(point: _Point, system: _System, iteration: int) -> GroupedSolution
     )
 
 
-def _crossed(
-    gq: GroupedQuadratic, point: _Point, here: GroupedSolution, tol: float, floor: float
-) -> list[GroupedSolution]:
+def _crossed(gq: GroupedQuadratic, point: _Point, here: GroupedSolution) -> GroupedSolution | None:
     """The exact optimum for the kinks and constraints that look active, if close to one."""
-    size = tol * max(abs(here.objective), floor)
-    if not size < here.gap <= _TRY_POLISH * abs(here.objective):
-        return []
+    if not here.gap <= _TRY_POLISH * abs(here.objective):
+        return None
     scale = max(gq.size, 1e-300)
     box = gq.group_weights(point.multipliers)[gq.codes, None] * (gq.upper - gq.lower)
     inside = np.minimum(point.to_upper, point.to_lower) / np.maximum(box, 1e-300)
     active = inside * scale > np.minimum(point.u, point.v) + np.abs(point.u - point.v)
+    if active.sum() > _MANY * here.delta.size:  # not told apart yet, or ties
+        return None
     weight = max(float(gq.base[:-1].sum()), gq.worst_weight)
     level = max(abs(here.objective), 1e-300) / weight
     binding = point.multipliers / weight > point.slack / level
     found = group_polish(gq, here.delta, here.multipliers, here.dual, active, binding)
     if found is None:
-        return []
+        return None
     delta, multipliers, dual = found
     gap = gq.gap(delta, multipliers, dual)
-    if not np.isfinite(gap):
-        return []
     objective = gq.objective(delta)
-    return [GroupedSolution(delta, multipliers, dual, gap, objective, here.n_iter)]
+    gap = gap if np.isfinite(gap) else np.inf
+    return GroupedSolution(delta, multipliers, dual, gap, objective, here.n_iter)
 
 
 def _start(gq: GroupedQuadratic) -> _Point:
@@ -224,7 +234,7 @@ def _system(gq: GroupedQuadratic, point: _Point) -> _System | None:
     objective = float(gq.base @ losses) + gq.worst_weight * point.t
     objective += gq.own_objective(point.delta)
     open_ends = float(np.linalg.norm(stationarity)) * gq.size
-    open_ends += float(point.multipliers @ np.abs(infeasibility)) + abs(sloped * point.t)
+    open_ends += float((1.0 + point.multipliers) @ np.abs(infeasibility)) + abs(sloped * point.t)
     return _System(
         weights, dual, stationarity, sloped, infeasibility, d, tilt, factors, pulls, solved,
         reduced, complementarity + open_ends, objective,
@@ -300,20 +310,18 @@ def _step(gq: GroupedQuadratic, point: _Point, system: _System) -> _Point | None
     """One predictor-corrector step; None where the equations cannot be solved."""
     product_u, product_v = point.u * point.to_upper, point.v * point.to_lower
     product_s = point.slack * point.multipliers
+    rows, constraints = float((product_u + product_v).sum()), float(product_s.sum())
     try:
         affine = _direction(gq, point, system, -product_u, -product_v, -product_s)
         length = _length(point, affine, 1.0)
         ahead = _moved(point, affine, length)
-        now = float(product_u.sum() + product_v.sum() + product_s.sum())
-        then = float(
-            (ahead.u * ahead.to_upper + ahead.v * ahead.to_lower).sum()
-            + ahead.slack @ ahead.multipliers
-        )
-        shrink = min(1.0, max(then / now, 0.0)) ** 3
         # rows share their complementarity by the width of their intervals, constraints equally
         box = system.weights[gq.codes, None] * (gq.upper - gq.lower)
-        share = shrink * float(product_u.sum() + product_v.sum()) / max(2 * box.sum(), 1e-300)
-        equal = shrink * product_s.sum() / max(len(product_s), 1)
+        then = float((ahead.u * ahead.to_upper + ahead.v * ahead.to_lower).sum())
+        then += float(ahead.slack @ ahead.multipliers)
+        shrink = min(1.0, max(then / max(rows + constraints, 1e-300), 0.0)) ** 3
+        share = shrink * rows / max(2 * float(box.sum()), 1e-300)
+        equal = shrink * constraints / max(len(product_s), 1)
         corrected = _direction(
             gq,
             point,

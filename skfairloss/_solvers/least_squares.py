@@ -11,10 +11,12 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from skfairloss._basis import EPS
 from skfairloss._problem import Problem, Solution
 from skfairloss._typing import Array
 
 _REFINEMENTS = 5
+_EXACT = 8 * EPS  # relative rounding error of a residual
 
 
 def least_squares(problem: Problem) -> Solution:
@@ -68,3 +70,15 @@ def _solve(problem: Problem, factors: dict[float, tuple[Array, bool]], target: A
         columns = problem.scale == c
         theta[:k, columns] = cho_solve(factor, target[:k, columns], check_finite=False)
     return theta
+
+
+def fits_exactly(problem: Problem, k: int, coef: Array, intercept: float) -> bool:
+    """Whether a model without penalty leaves residuals of the size of rounding errors only."""
+    if problem.penalty(coef[:, None])[0] > 0:
+        return False
+    y = problem.y[:, k]
+    residual = np.abs(y - problem.design.predict(coef, intercept))
+    if residual.max() > 1e-9 * np.abs(y).max():  # spares the pass below
+        return False
+    size = problem.design.absolute().predict(np.abs(coef), abs(intercept)) + np.abs(y)
+    return bool((residual <= _EXACT * size).all())

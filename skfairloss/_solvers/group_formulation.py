@@ -1,0 +1,330 @@
+r"""A problem with group losses or linear rows as a `GroupedQuadratic`, and back.
+
+The rows are those of the data, if kinked, then those of the L1 penalty, which belong to the last
+group, the one without constraint. A linear row with tolerance 0 leaves the directions: the start
+meets it, and the basis is restricted to what keeps it so (Nocedal & Wright 2006, section 15.3). One
+with a tolerance becomes two constraints for each output, each against the linear "loss" of a group
+without rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skfairloss._basis import Basis
+from skfairloss._constraints import LIMIT, GroupCriterion, LinearRows
+from skfairloss._factor import coefficient_basis
+from skfairloss._problem import Multipliers, Problem, Solution, one_group
+from skfairloss._rows import DenseRows, Rows, StackedRows
+from skfairloss._solvers.crossover import particular_and_null
+from skfairloss._solvers.group_interior_point import GroupedSolution
+from skfairloss._solvers.grouped import GroupedQuadratic
+from skfairloss._solvers.least_squares import ridge_fit
+from skfairloss._typing import Array, Index
+
+
+class Setting:
+    """A problem's basis, start and rows: problems that differ in their criterion share them."""
+
+    def __init__(self, problem: Problem) -> None:
+        exact = tuple(term for term in problem.linear if term.tolerance == 0)
+        full = _basis(problem)
+        self.problem = problem
+        self.start = _on_linear_rows(problem, exact, full, *ridge_fit(problem))
+        self.basis = _restricted(full, exact)
+        self._built: Grouped | None = None
+
+    def grouped(self, problem: Problem) -> Grouped:
+        """The form of a problem."""
+        if self._built is None:
+            self._built = formulate_groups(problem, self.basis, self.start)
+        return self._built.asked(problem)
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A problem in the form of `grouped`, relative to a start (p, m) and (m,).
+
+    The groups of ``gq`` are the problem's, then the linear constraints, then the one without
+    constraint. Its constraints are those against t, those under bounds, and the linear ones.
+    """
+
+    problem: Problem
+    basis: Basis
+    start: tuple[Array, Array]
+    gq: GroupedQuadratic
+    n_data: int  # rows of the data among gq.rows
+
+    @property
+    def n_groups(self) -> int:
+        """Groups of the problem."""
+        return len((self.problem.criterion or one_group(self.problem)).shares)
+
+    def asked(self, problem: Problem) -> Grouped:
+        """The same rows under the criterion of another problem."""
+        if problem is self.problem:
+            return self
+        criterion = problem.criterion or one_group(problem)
+        base, constrained, bound, slope, weight = _constraints(problem, criterion, False)
+        gq = replace(
+            self.gq,
+            base=base,
+            constrained=constrained,
+            bound=bound,
+            slope=slope,
+            worst_weight=weight,
+        )
+        return replace(self, problem=problem, gq=gq)
+
+    def excess(self, found: GroupedSolution) -> float:
+        """Largest relative violation of a bound."""
+        criterion = self.problem.criterion
+        if criterion is None or not len(criterion.bounded):
+            return 0.0
+        losses = self.gq.losses(found.delta)[: self.n_groups]
+        return float((losses / group_bounds(self.problem)).max()) - 1.0
+
+
+def group_bounds(problem: Problem) -> Array:
+    """Bounds on the group losses summed over the outputs, (G,)."""
+    return problem.group_terms(np.zeros_like(problem.y)).bounds
+
+
+def formulate_groups(
+    problem: Problem, basis: Basis, start: tuple[Array, Array], factor: bool = False
+) -> Grouped:
+    """The problem relative to a start.
+
+    With ``factor`` it is the smallest f with L̄_g <= f bound_g instead, without the penalty.
+    """
+    criterion = problem.criterion or one_group(problem)
+    if factor:
+        problem = replace(problem, l1=0.0, l2=0.0)
+    coef, _ = start
+    residual = problem.residual(*start)
+    base, constrained, bound, slope, weight = _constraints(problem, criterion, factor)
+    share = problem.weights / criterion.shares[criterion.codes]
+    rows, r, lower, upper, codes = _rows(problem, basis, coef, residual, share, len(base))
+    grams, gradients, constants = _smooth(problem, basis, coef, residual, share, len(base))
+    d, transform, m = basis.n_directions, basis.transform, problem.n_outputs
+    hessian = np.zeros((m, basis.n_coordinates, basis.n_coordinates))
+    hessian[:, :d, :d] = problem.l2 * (transform.T @ transform)
+    linear = np.zeros((basis.n_coordinates, m))
+    linear[:d] = -problem.l2 * (transform.T @ coef)
+    gq = GroupedQuadratic(
+        rows=rows,
+        residual=r,
+        lower=lower,
+        upper=upper,
+        codes=codes,
+        curvature=problem.loss.curvature / problem.scale**2,
+        grams=grams,
+        gradients=gradients,
+        constants=constants,
+        hessian=hessian,
+        linear=linear,
+        constant=0.5 * problem.l2 * float((coef * coef).sum()),
+        base=base,
+        constrained=constrained,
+        bound=bound,
+        slope=slope,
+        worst_weight=weight,
+        size=max(float(np.abs(residual).mean()), 1e-2 * float(problem.spread.max())),
+    )
+    return Grouped(problem, basis, start, gq, len(problem.y) if problem.loss.loss_mix > 0 else 0)
+
+
+def to_model(grouped: Grouped, found: GroupedSolution) -> tuple[Array, Array]:
+    """Coefficients (p, m) and intercepts (m,) of a solution."""
+    change, shift = grouped.basis.to_model(found.delta)
+    return grouped.start[0] + change, grouped.start[1] + shift
+
+
+def to_solution(grouped: Grouped, found: GroupedSolution, spent: int) -> Solution:
+    """The model of a solution, with the duals that `certify` reads."""
+    problem, gq, n, n_groups = grouped.problem, grouped.gq, grouped.n_data, grouped.n_groups
+    coef, intercept = to_model(grouped, found)
+    dual = problem.loss.curvature * problem.residual(coef, intercept) / problem.scale
+    weights = gq.group_weights(found.multipliers)[:n_groups]
+    criterion = problem.criterion or one_group(problem)
+    own = criterion.row_weights(weights, problem.weights)
+    if n:
+        dual = dual + found.dual[:n] * problem.scale / own[:, None]
+    worst, bound = np.zeros(n_groups), np.zeros(n_groups)
+    against_t, real = gq.slope > 0, gq.constrained < n_groups
+    worst[gq.constrained[against_t]] = found.multipliers[against_t]
+    bound[gq.constrained[real & ~against_t]] = found.multipliers[real & ~against_t]
+    u = own[:, None] * dual / problem.scale
+    linear = _linear_multipliers(grouped, found, coef, u)
+    m = problem.n_outputs
+    return Solution(
+        coef,
+        intercept,
+        dual,
+        np.full(m, spent, dtype=np.intp),
+        np.ones(m, dtype=bool),
+        np.full(m, found.stopped),
+        Multipliers(worst, bound, linear),
+    )
+
+
+def _linear_multipliers(
+    grouped: Grouped, found: GroupedSolution, coef: Array, u: Array
+) -> tuple[Array, ...]:
+    """η of each term: Xᵀu + Σ rowsᵀη is the gradient of the penalty."""
+    problem, gq = grouped.problem, grouped.gq
+    if not problem.linear:
+        return ()
+    prices = found.multipliers[gq.constrained >= grouped.n_groups]
+    at, out = 0, []
+    for term, price in zip(problem.linear, _prices(problem), strict=True):
+        held = np.zeros_like(term.target)
+        if term.tolerance > 0:
+            size = 2 * held.size
+            above, below = prices[at : at + size].reshape(2, *held.shape) * price
+            held, at = below - above, at + size
+        out.append(held)
+    full = _basis(problem)
+    exact = [j for j, term in enumerate(problem.linear) if term.tolerance == 0]
+    if exact:
+        center = full.center if problem.fit_intercept else np.zeros_like(full.center)
+        rest = problem.design.adjoint(u) - np.multiply.outer(center, u.sum(axis=0))
+        rest += sum(term.rows.T @ held for term, held in zip(problem.linear, out, strict=True))
+        rest -= problem.l2 * coef
+        if problem.l1 > 0:
+            columns = full.norms > 0
+            slopes = found.dual[grouped.n_data :]
+            rest[columns] += full.norms[columns, None] * slopes
+        rows = np.vstack([problem.linear[j].rows for j in exact])
+        left = np.linalg.lstsq((rows @ full.transform).T, -full.transform.T @ rest, rcond=1e-10)[0]
+        ends = np.cumsum([len(problem.linear[j].rows) for j in exact])[:-1]
+        for j, part in zip(exact, np.split(left, ends), strict=True):
+            out[j] = part
+    return tuple(out)
+
+
+def _basis(problem: Problem) -> Basis:
+    """Orthonormal, or with a coordinate for each coefficient under an L1 penalty."""
+    if problem.l1 == 0:
+        return problem.basis
+    every = np.arange(problem.design.shape[1])
+    return coefficient_basis(
+        problem.design, problem.weights, problem.fit_intercept, problem.ridge, every
+    )
+
+
+def _restricted(basis: Basis, terms: tuple[LinearRows, ...]) -> Basis:
+    """The directions along which the rows of the terms do not change."""
+    if not terms:
+        return basis
+    rows = np.vstack([term.rows for term in terms]) @ basis.transform
+    null = particular_and_null(rows, np.zeros(len(rows)))[1]
+    return replace(basis, transform=basis.transform @ null, gram=null.T @ basis.gram @ null)
+
+
+def _on_linear_rows(
+    problem: Problem, terms: tuple[LinearRows, ...], basis: Basis, coef: Array, intercept: Array
+) -> tuple[Array, Array]:
+    """The model moved as little as possible to where the rows of the terms hold with equality."""
+    if not terms:
+        return coef, intercept
+    rows = np.vstack([term.rows for term in terms])
+    rest = np.vstack([term.target for term in terms]) - rows @ coef
+    step = np.linalg.lstsq(rows @ basis.transform, rest, rcond=1e-10)[0]
+    zero = np.zeros((basis.n_coordinates - len(step), problem.n_outputs))
+    change, shift = basis.to_model(np.vstack([step, zero]))
+    return coef + change, intercept + shift
+
+
+def _prices(problem: Problem) -> list[Array]:
+    """For each term (q, m): what a difference in units of y is worth in losses."""
+    loss, c = problem.loss, problem.scale
+    steep = max(loss.upper, -loss.lower) / c + loss.curvature * problem.spread / c**2
+    return [np.broadcast_to(steep, term.target.shape) for term in problem.linear]
+
+
+def _rows(
+    problem: Problem, basis: Basis, coef: Array, residual: Array, share: Array, n_groups: int
+) -> tuple[Rows, Array, Array, Array, Index]:
+    """The rows with their residuals, slopes and groups."""
+    loss, c, m = problem.loss, problem.scale, problem.n_outputs
+    criterion = problem.criterion or one_group(problem)
+    blocks: list[Rows] = []
+    nothing = np.zeros((0, m))
+    parts: list[tuple[Array, Array, Array, Index]] = []
+    if loss.loss_mix > 0:
+        blocks.append(problem.design.rows(basis))
+        slopes = share[:, None] / c
+        parts.append((residual, loss.lower * slopes, loss.upper * slopes, criterion.codes))
+    if problem.l1 > 0:
+        columns = np.flatnonzero(basis.norms > 0)
+        norms = basis.norms[columns, None]
+        rows = np.zeros((len(columns), basis.n_coordinates))
+        rows[:, : basis.n_directions] = norms * basis.transform[columns]
+        price = np.repeat(problem.l1 / norms, m, axis=1)
+        last = np.full(len(columns), n_groups - 1, dtype=np.intp)
+        blocks.append(DenseRows(rows))
+        parts.append((-norms * coef[columns], -price, price, last))
+    if not blocks:
+        none = np.zeros(0, dtype=np.intp)
+        return DenseRows(np.zeros((0, basis.n_coordinates))), nothing, nothing, nothing, none
+    r, lower, upper, codes = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return StackedRows(*blocks) if len(blocks) > 1 else blocks[0], r, lower, upper, codes
+
+
+def _smooth(
+    problem: Problem, basis: Basis, coef: Array, residual: Array, share: Array, n_groups: int
+) -> tuple[Array, Array, Array]:
+    """Gram matrices, gradients and constants of each group's loss without kinks.
+
+    Those of a linear constraint are (±(rows w - target) - tolerance) · price: no Gram matrix.
+    """
+    d, m = basis.n_coordinates, problem.n_outputs
+    codes = (problem.criterion or one_group(problem)).codes
+    grams, gradients = np.zeros((n_groups, d, d)), np.zeros((n_groups, d, m))
+    constants = np.zeros(n_groups)
+    curvature = problem.loss.curvature / problem.scale**2
+    order = np.argsort(codes, kind="stable")
+    groups = np.split(order, np.cumsum(np.bincount(codes))[:-1])
+    for g, index in enumerate(groups if problem.loss.curvature > 0 else ()):
+        rows = problem.design.rows(basis, index)
+        grams[g] = rows.gram(share[index])
+        gradients[g] = curvature * rows.adjoint(share[index, None] * residual[index])
+        constants[g] = 0.5 * share[index] @ (residual[index] ** 2 @ curvature)
+    at = len(groups)
+    for term, price in zip(problem.linear, _prices(problem), strict=True):
+        if term.tolerance == 0:
+            continue
+        above = term.rows @ coef - term.target
+        moves = term.rows @ basis.transform
+        for side in (1.0, -1.0):
+            for (j, k), scale in np.ndenumerate(price):
+                gradients[at, : basis.n_directions, k] = -side * scale * moves[j]
+                constants[at] = scale * (side * above[j, k] - term.tolerance)
+                at += 1
+    return grams, gradients, constants
+
+
+def _constraints(
+    problem: Problem, criterion: GroupCriterion, factor: bool
+) -> tuple[Array, Index, Array, Array, float]:
+    """Weights of all groups in the objective; groups, bounds and slopes of the constraints; γ."""
+    bounded, every = criterion.bounded, np.arange(len(criterion.shares))
+    n_linear = sum(2 * term.target.size for term in problem.linear if term.tolerance > 0)
+    lines = len(every) + np.arange(n_linear)
+    bounds = group_bounds(problem)[bounded] if len(bounded) else np.zeros(0)
+    weight = 1.0 if factor else criterion.worst_weight
+    if factor:
+        parts = [(bounded, 0.0 * bounds, bounds)]
+    elif weight > 0:
+        parts = [(every, np.zeros(len(every)), np.ones(len(every)))]
+        parts += [(bounded, bounds, 0.0 * bounds)]
+    else:
+        parts = [(bounded, bounds, 0.0 * bounds)]
+    parts.append((lines, np.zeros(n_linear), np.zeros(n_linear)))
+    constrained, bound, slope = (np.concatenate(part) for part in zip(*parts, strict=True))
+    # groups without a bound must not vanish from the smallest factor's problem
+    own = (LIMIT if factor else 1.0 - weight) * criterion.shares
+    return np.concatenate([own, np.zeros(n_linear), [1.0]]), constrained, bound, slope, weight
