@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from skfairloss._groups import Groups, group_means
-from skfairloss._problem import Certificate, Problem, Solution
+from skfairloss._problem import Certificate, Multipliers, Problem, Solution
 from skfairloss._typing import Array
 
 
@@ -50,9 +50,12 @@ class Attributes:
         self, problem: Problem, solution: Solution, terms: Sequence[object]
     ) -> dict[str, Any]:
         """What the constraints of a problem amount to: group weights, and multipliers by term."""
-        if solution.multipliers is None:
+        if not terms:
             return {}
         found = solution.multipliers
+        if found is None:  # terms that ask nothing
+            nothing = np.zeros(self._groups.n_groups if self._groups is not None else 0)
+            found = Multipliers(nothing, nothing, ())
         held = problem.group_terms(problem.residual(solution.coef, solution.intercept))
         multipliers: dict[str, Any] = {}
         linear = iter(found.linear)

@@ -19,6 +19,7 @@ from skfairloss._factor import orthonormal_basis
 from skfairloss._typing import Array, Index, Mask
 from skfairloss.losses import MixedLoss
 
+SMALL_BOUND = 1e-4  # bounds below this share of the loss of the mean of y are measured by it
 ZERO_BOUND = 1e-9  # a bound of 0 on a group's loss, as a share of the loss of the mean of y
 
 
@@ -164,8 +165,11 @@ class GroupTerms:
 
     @property
     def violation(self) -> float:
-        """Largest relative violation of a bound."""
-        return max(0.0, float((self.losses / self.bounds).max()) - 1.0)
+        """Largest violation of a bound, relative to it, or to a small share of a natural loss."""
+        size = np.maximum(self.bounds, SMALL_BOUND * self.n_outputs * max(self.natural, 1e-300))
+        with_bound = np.isfinite(size)
+        excess = (self.losses - self.bounds)[with_bound] / size[with_bound]
+        return float(excess.max(initial=0.0))
 
     def row_weights(self, problem: Problem, multipliers: Multipliers) -> Array:
         """Weights of the plain fit that the multipliers amount to, (n,)."""

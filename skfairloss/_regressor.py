@@ -460,7 +460,7 @@ class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin,
 
     def _warn_unless_equal(self, found: Equalized, tolerance: float) -> None:
         """State the spread of the group losses that is left, and why, where it is too large."""
-        if found.spread <= tolerance or found.solution.stopped.any():
+        if found.within(tolerance) or found.solution.stopped.any():
             return
         why = "the smallest spread on the path of falling largest losses"
         if found.lowest:

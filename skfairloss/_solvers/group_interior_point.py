@@ -30,7 +30,9 @@ from skfairloss._typing import Array
 _LONG_STEP = 0.995
 _TRY_POLISH = 1e-4  # gap, relative to the objective, below which crossover is tried
 _MANY = 2  # rows at their kink, as a multiple of the unknowns, from which crossover is not tried
-_WAIT = 8  # iterations that an exact optimum may take after the gap is closed
+_EXACT = 1e-7  # slack of a group's rows, relative to their loss, at an exact optimum
+_SETTLED = 1e-5  # complementarity of a group's rows, relative to their weight and size
+_WAIT = 12  # iterations that an exact optimum may take after the gap is closed
 _PATIENCE = 25  # iterations without progress, from which rounding is all that is left
 
 
@@ -95,7 +97,8 @@ def group_interior_point(
     crossover : whether to try for an exact optimum.
     on_iteration : called after each iteration with the best so far; True stops.
     """
-    with one_blas_thread():
+    # at its limit an iterate may overflow: its gap is then no number, and it is not taken
+    with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         point, best, stalled, waited, stopped = _start(gq), nothing_moved(gq), 0, 0, False
         for iteration in range(1, max_iter + 1):
             system = _system(gq, point)
@@ -103,22 +106,38 @@ def group_interior_point(
                 break
             here = _solution(point, system, iteration)
             best, stalled = (here, 0) if here.gap < 0.9 * best.gap else (best, stalled + 1)
-            crossed = _crossed(gq, point, here) if crossover else None
+            settled = _settled(gq, point, system)
+            crossed = _crossed(gq, point, here) if crossover and settled else None
             if crossed is not None and crossed.gap < best.gap:
                 best = crossed
             stopped = on_iteration is not None and on_iteration(best)
             if stopped or stalled > _PATIENCE:
                 break
             if best.gap <= tol * max(abs(best.objective), floor):
-                # an exact optimum is worth waiting for: groups of tiny weight are exact, too
+                # An exact optimum is worth waiting for, and groups of tiny weight are to be as
+                # close to theirs as the others.
                 waited += 1
-                if best is crossed or crossed is None or waited > _WAIT:
+                if best is crossed or (settled and crossed is None) or waited > _WAIT:
+                    best = best if best is crossed else here
                     break
             moved = _step(gq, point, system)
             if moved is None:
                 break
             point = moved
     return replace(best, n_iter=iteration, stopped=stopped)
+
+
+def _settled(gq: GroupedQuadratic, point: _Point, system: _System) -> bool:
+    """Whether the rows of every group are near their optimum, however little the group weighs.
+
+    While a group's weight falls its rows lag behind: their complementarity is that of the weight
+    before.
+    """
+    box = system.weights[gq.codes, None] * (gq.upper - gq.lower)
+    product = point.u * point.to_upper + point.v * point.to_lower
+    sums, boxes = gq.by_group(product), gq.by_group(box)
+    rows = boxes > 0
+    return bool((sums[rows] <= _SETTLED * gq.size * boxes[rows]).all())
 
 
 def nothing_moved(gq: GroupedQuadratic) -> GroupedSolution:
@@ -155,7 +174,8 @@ def _crossed(gq: GroupedQuadratic, point: _Point, here: GroupedSolution) -> Grou
     delta, multipliers, dual = found
     gap = gq.gap(delta, multipliers, dual)
     objective = gq.objective(delta)
-    gap = gap if np.isfinite(gap) else np.inf
+    if not (np.isfinite(gap) and _exact_in_every_group(gq, delta, multipliers, dual)):
+        gap = np.inf
     return GroupedSolution(delta, multipliers, dual, gap, objective, here.n_iter)
 
 
@@ -201,6 +221,19 @@ class _System:
     reduced: Array  # (J, J)
     gap: float
     objective: float
+
+
+def _exact_in_every_group(
+    gq: GroupedQuadratic, delta: Array, multipliers: Array, dual: Array
+) -> bool:
+    """Whether the rows of each group are complementary at the group's own weight."""
+    residual = gq.residual - gq.rows.dot(delta)
+    weights = gq.group_weights(multipliers)
+    own = weights[gq.codes, None]
+    kinks = np.where(residual > 0, gq.upper, gq.lower) * residual
+    bounded = np.clip(dual, own * gq.lower, own * gq.upper)
+    slack = gq.by_group(np.maximum(own * kinks - bounded * residual, 0.0))
+    return bool((slack <= weights * (_EXACT * (gq.by_group(kinks) + gq.size))).all())
 
 
 def _system(gq: GroupedQuadratic, point: _Point) -> _System | None:

@@ -73,10 +73,12 @@ def interior_point(
     """
     if not pq.rows.n_rows or not pq.rows.n_columns:
         return _trivial(pq)
-    if pq.rows.n_columns > _LARGE:
-        return _iterate(pq, tol, floor, max_iter, crossover, on_iteration)
-    with one_blas_thread():
-        return _iterate(pq, tol, floor, max_iter, crossover, on_iteration)
+    # at its limit an iterate may overflow: its gap is then no number, and it is not taken
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        if pq.rows.n_columns > _LARGE:
+            return _iterate(pq, tol, floor, max_iter, crossover, on_iteration)
+        with one_blas_thread():
+            return _iterate(pq, tol, floor, max_iter, crossover, on_iteration)
 
 
 def _iterate(

@@ -1,0 +1,663 @@
+"""Fits under fairness terms by an independent convex solver, on random small problems.
+
+    python -m tests.fairness_oracle --n 500 --start 0
+
+prints how often every corner was drawn, how every problem ended, and the seeds of all that did not
+end well. Each seed reproduces its problem. Objectives, group losses and violations are computed
+here from their definitions; of the package only the estimator and the terms are used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+
+from skfairloss import PixelLossRegressor
+from skfairloss.exceptions import InfeasibleFairnessError, UnmetFairnessWarning
+from skfairloss.fairness import (
+    BoundedGroupLoss,
+    EqualizedLoss,
+    PredictionParity,
+    ResidualParity,
+    WorstGroupLoss,
+)
+
+KINDS = (
+    "worst",
+    "bound",
+    "spread",
+    "prediction",
+    "residual",
+    "worst bound",
+    "worst prediction",
+    "worst residual",
+    "bound spread",
+    "bound prediction",
+    "bound residual",
+    "spread prediction",
+    "spread residual",
+    "prediction residual",
+    "worst bound prediction",
+    "bound prediction residual",
+)
+CORNERS = (
+    "one-row group",
+    "nested groups",
+    "duplicate groups",
+    "unequal sizes",
+    "unequal noise",
+    "group dummy",
+    "rounded y",
+    "weights",
+    "zero weights",
+    "column scales",
+    "sparse",
+    "no intercept",
+    "out of reach",
+)
+# From best to worst; "unchecked" is where Clarabel was beaten or gave up.
+STATUSES = ("certified", "infeasible agreed", "unchecked", "declared", "wrong", "raised")
+ACCEPTABLE = STATUSES[:4]
+PROVEN = 1e-6  # objective against the oracle, relative
+EDGE = 1e-6  # requests this close to the edge of what can be met may end either way
+LIMIT = 1e-9  # what a worst-group weight of 1 lacks
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Fairness terms in numbers; None where a term is not asked for."""
+
+    worst: float | None = None
+    bound: float | dict[Any, float] | None = None
+    spread: float | None = None
+    prediction: float | None = None
+    residual: float | None = None
+
+    @property
+    def terms(self) -> Any:
+        """The fairness parameter."""
+        makers = {
+            "worst": WorstGroupLoss,
+            "bound": BoundedGroupLoss,
+            "spread": EqualizedLoss,
+            "prediction": PredictionParity,
+            "residual": ResidualParity,
+        }
+        values = {name: getattr(self, name) for name in makers}
+        terms = [makers[name](value) for name, value in values.items() if value is not None]
+        return terms[0] if len(terms) == 1 else terms or None
+
+
+@dataclass(frozen=True)
+class FairProblem:
+    """Data, settings of the estimator, and what is asked; groups are (n,) or (n, columns)."""
+
+    X: Any
+    y: np.ndarray
+    groups: np.ndarray
+    asked: Asked = Asked()
+    sample_weight: np.ndarray | None = None
+    loss_mix: float = 0.5
+    quantile: float = 0.5
+    scale: float | str = 1.0
+    alpha: float = 0.0
+    l1_ratio: float = 0.0
+    fit_intercept: bool = True
+
+    def fit(self, **params: Any) -> PixelLossRegressor:
+        """The package's answer."""
+        names = ("loss_mix", "quantile", "scale", "alpha", "l1_ratio", "fit_intercept")
+        settings = {name: getattr(self, name) for name in names}
+        model = PixelLossRegressor(**settings, fairness=self.asked.terms, **params)
+        return model.fit(self.X, self.y, self.sample_weight, sensitive_features=self.groups)
+
+    @cached_property
+    def data(self) -> Data:
+        """What the definitions speak of."""
+        return Data.of(self)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows of positive weight: dense X, y (n, m), v, c (m,), and the groups' names and means."""
+
+    X: np.ndarray
+    y: np.ndarray
+    v: np.ndarray
+    c: np.ndarray
+    labels: list[Any]
+    averages: np.ndarray  # (G, n), the groups' mean of anything
+
+    @classmethod
+    def of(cls, problem: FairProblem) -> Data:
+        """Read a problem."""
+        X = np.asarray(problem.X.toarray() if sp.issparse(problem.X) else problem.X, float)
+        y = np.asarray(problem.y, float).reshape(len(X), -1)
+        s = np.ones(len(X)) if problem.sample_weight is None else problem.sample_weight
+        names = [name if np.ndim(name) == 0 else tuple(name) for name in problem.groups.tolist()]
+        names = [tuple(name) if isinstance(name, list) else name for name in names]
+        keep = s > 0
+        X, y, s = X[keep], y[keep], s[keep]
+        kept = [name for name, there in zip(names, keep, strict=True) if there]
+        labels = sorted(set(kept))
+        member = np.array([[label == name for name in kept] for label in labels], float) * s
+        averages = member / member.sum(axis=1, keepdims=True)
+        c = np.full(y.shape[1], problem.scale) if problem.scale != "mad" else _mad(y, s)
+        return cls(X, y, s / s.sum(), c, labels, averages)
+
+
+def _mad(y: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """Median absolute deviation of each column, by repeating rows of whole weights."""
+    rows = np.repeat(y, s.astype(int), axis=0)
+    away = np.abs(rows - np.median(rows, axis=0))
+    mad, mean = np.median(away, axis=0), away.mean(axis=0)
+    return np.where(mad > 0, mad, np.where(mean > 0, mean, 1.0))
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a model reaches, from the definitions."""
+
+    losses: np.ndarray  # (G,), means over rows and outputs
+    mean: float
+    penalty: float
+    n_outputs: int
+    parity: float  # largest violation of a parity, relative to the mean |y - mean y|
+    bounds: float  # largest relative violation of a bound
+
+    def objective(self, worst: float | None) -> float:
+        """The attained objective."""
+        gamma = min(worst or 0.0, 1.0 - LIMIT)
+        loss = (1 - gamma) * self.mean + gamma * self.losses.max()
+        return float(self.n_outputs * loss + self.penalty)
+
+
+def value(problem: FairProblem, coef: Any, intercept: Any) -> Value:
+    """Value a model of coefficients (p, m) and intercepts (m,)."""
+    data, asked = problem.data, problem.asked
+    coef = np.asarray(coef).reshape(data.X.shape[1], -1)
+    prediction = data.X @ coef + intercept
+    residual = data.y - prediction
+    z = residual / data.c
+    lam, tau = problem.loss_mix, problem.quantile
+    rows = (lam * (abs(z) + (2 * tau - 1) * z) + (1 - lam) * z**2).mean(axis=1)
+    l1, l2 = problem.alpha * problem.l1_ratio, problem.alpha * (1 - problem.l1_ratio)
+    penalty = l1 * abs(coef).sum() + l2 / 2 * (coef**2).sum()
+    losses = data.averages @ rows
+    parity = 0.0
+    for quantity, tolerance in ((prediction, asked.prediction), (residual, asked.residual)):
+        if tolerance is not None:
+            away = abs(data.averages @ quantity - data.v @ quantity) - tolerance
+            parity = max(parity, float((away / _size(data)).max()))
+    excess = (losses / np.maximum(bounds(problem), 1e-9 * natural(problem))).max() - 1
+    return Value(losses, float(data.v @ rows), float(penalty), data.y.shape[1], parity, excess)
+
+
+def _size(data: Data) -> np.ndarray:
+    """Mean |y - mean y| of each output."""
+    size = data.v @ abs(data.y - data.v @ data.y)
+    return np.where(size > 0, size, 1.0)
+
+
+def bounds(problem: FairProblem) -> np.ndarray:
+    """The bound on each group's loss, infinite without one."""
+    bound = problem.asked.bound
+    if isinstance(bound, dict):
+        return np.array([bound.get(label, np.inf) for label in problem.data.labels])
+    return np.full(len(problem.data.labels), np.inf if bound is None else bound)
+
+
+def natural(problem: FairProblem) -> float:
+    """Mean loss of the mean of y."""
+    data, lam, tau = problem.data, problem.loss_mix, problem.quantile
+    z = (data.y - data.v @ data.y) / data.c
+    rows = lam * (abs(z) + (2 * tau - 1) * z) + (1 - lam) * z**2
+    return float(data.v @ rows.mean(axis=1)) or 1.0
+
+
+class Programme:
+    """The convex programme of a problem, in standardised columns.
+
+    Group losses and the objective are in units of the loss of the mean of y, so that Clarabel's
+    absolute tolerances are relative ones.
+    """
+
+    def __init__(self, problem: FairProblem) -> None:
+        self.problem, data = problem, problem.data
+        self.unit = natural(problem)
+        center = data.v @ data.X if problem.fit_intercept else np.zeros(data.X.shape[1])
+        moved = data.X - center
+        column = np.sqrt(data.v @ moved**2)
+        column[column <= 1e-13 * abs(center)] = 0
+        moved[:, column == 0] = 0
+        self._center, self._column = center, np.where(column > 0, column, 1.0)
+        shift = data.v @ data.y if problem.fit_intercept else np.zeros_like(data.c)
+        self._shift = shift
+        self.theta = cp.Variable((data.X.shape[1], len(data.c)))
+        self.beta = cp.Variable((1, len(data.c)))
+        self.free = [] if problem.fit_intercept else [self.beta == 0]
+        n = len(data.y)
+        fitted = (moved / self._column) @ self.theta + np.ones((n, 1)) @ self.beta
+        z = (data.y - shift) / data.c - fitted
+        lam, tau, m = problem.loss_mix, problem.quantile, len(data.c)
+        rows = lam * (cp.abs(z) + (2 * tau - 1) * z) + (1 - lam) * cp.square(z)
+        self.losses = data.averages @ cp.sum(rows, axis=1) / (m * self.unit)
+        self.mean = data.v @ cp.sum(rows, axis=1) / (m * self.unit)
+        w = cp.multiply(self.theta, data.c[None, :] / self._column[:, None])
+        l1, l2 = problem.alpha * problem.l1_ratio, problem.alpha * (1 - problem.l1_ratio)
+        penalty = l1 * cp.sum(cp.abs(w)) + l2 / 2 * cp.sum_squares(w)
+        self.penalty = penalty / (m * self.unit)
+        self._gaps = []
+        contrast = data.averages - data.v
+        of_y = contrast @ ((data.y - shift) / data.c)
+        size = _size(data) / data.c
+        for gap, tolerance in (
+            (contrast @ fitted, problem.asked.prediction),
+            (of_y - contrast @ fitted, problem.asked.residual),
+        ):
+            if tolerance is not None:
+                scaled = cp.multiply(gap, np.ones_like(of_y) / size)
+                self._gaps.append((scaled, tolerance / (size * data.c)))
+
+    def parities(self, slack: Any = 0.0) -> list[Any]:
+        """Constraints of the parity terms, relative to the size of y."""
+        ones = np.ones((len(self.problem.data.labels), 1))
+        return [cp.abs(gap) <= ones @ limit[None, :] + slack for gap, limit in self._gaps]
+
+    def least(self, what: Any, constraints: list[Any]) -> float:
+        """Minimise; infinite where nothing is feasible, NaN where Clarabel gave up."""
+        programme = cp.Problem(cp.Minimize(what), [*constraints, *self.free])
+        return self.run(programme)
+
+    @staticmethod
+    def run(programme: cp.Problem) -> float:
+        """Solve as exactly as Clarabel can."""
+        for tol in (1e-11, 1e-10, 1e-9, 1e-8):
+            tight = {"tol_gap_abs": tol, "tol_gap_rel": tol, "tol_feas": tol}
+            with warnings.catch_warnings(), contextlib.suppress(cp.SolverError):
+                warnings.simplefilter("ignore")  # an inaccurate solution is tried again
+                programme.solve("CLARABEL", max_iter=500, **tight)
+                if programme.status == cp.OPTIMAL:
+                    return float(programme.value)
+                if programme.status == cp.INFEASIBLE:
+                    return np.inf
+        return np.nan
+
+    @property
+    def model(self) -> tuple[np.ndarray, np.ndarray]:
+        """Coefficients (p, m) and intercepts (m,) of the last solution."""
+        coef = self.theta.value * self.problem.data.c / self._column[:, None]
+        start = self.beta.value[0] * self.problem.data.c + self._shift
+        return coef, start - self._center @ coef
+
+    def value(self) -> Value:
+        """What the last solution reaches."""
+        return value(self.problem, *self.model)
+
+    def within(self, limits: np.ndarray) -> list[Any]:
+        """Constraints of bounds on the group losses."""
+        at = np.flatnonzero(np.isfinite(limits))
+        limits = np.maximum(limits[at] / self.unit, 1e-9)
+        return [self.losses[at] <= limits] if len(at) else []
+
+    def objective(self, worst: float | None) -> Any:
+        """The objective, per output."""
+        gamma = min(worst or 0.0, 1.0 - LIMIT)
+        top = gamma * cp.max(self.losses) if gamma else 0.0
+        return (1 - gamma) * self.mean + top + self.penalty
+
+
+def smallest_factor(problem: FairProblem) -> float:
+    """The smallest f with every group loss <= f times its bound; 0 without bounds."""
+    limits = bounds(problem)
+    at = np.flatnonzero(np.isfinite(limits))
+    if not len(at):
+        return 0.0
+    programme = Programme(problem)
+    share = np.maximum(limits[at] / programme.unit, 1e-9)
+    top = cp.max(cp.multiply(programme.losses[at], 1 / share))
+    return programme.least(top, programme.parities())
+
+
+def smallest_slack(problem: FairProblem) -> float:
+    """How much larger the tolerances of parities have to be, relative to the size of y."""
+    if problem.asked.prediction is None and problem.asked.residual is None:
+        return 0.0
+    programme = Programme(problem)
+    slack = cp.Variable(nonneg=True)
+    return programme.least(slack, programme.parities(slack))
+
+
+def solve(problem: FairProblem) -> Value | None:
+    """The optimum without `EqualizedLoss`, None where Clarabel gives up."""
+    programme = Programme(problem)
+    constraints = programme.parities() + programme.within(bounds(problem))
+    found = programme.least(programme.objective(problem.asked.worst), constraints)
+    return programme.value() if np.isfinite(found) else None
+
+
+# --------------------------------------------------------------------------------------------------
+# The path of an EqualizedLoss
+# --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Levels of t from the top down, with the objective and the spread of the losses there."""
+
+    t: np.ndarray
+    objective: np.ndarray
+    spread: np.ndarray
+
+
+class Path:
+    """Least L + penalty with every group loss at most t, and within the other terms."""
+
+    def __init__(self, problem: FairProblem) -> None:
+        self.problem = problem
+        self._programme = programme = Programme(problem)
+        self._held = programme.parities() + programme.within(bounds(problem))
+        self._level = cp.Parameter(nonneg=True)
+        constraints = [*self._held, programme.losses <= self._level, *programme.free]
+        self._at = cp.Problem(cp.Minimize(programme.mean + programme.penalty), constraints)
+
+    def top(self) -> Value:
+        """Without t."""
+        programme = self._programme
+        programme.least(programme.mean + programme.penalty, self._held)
+        return programme.value()
+
+    def smallest(self) -> float:
+        """The smallest t that can be reached."""
+        programme = self._programme
+        return programme.least(cp.max(programme.losses), self._held) * programme.unit
+
+    def at(self, t: float) -> Value | None:
+        """The point at t, None where there is none."""
+        self._level.value = t / self._programme.unit
+        return self._programme.value() if np.isfinite(self._programme.run(self._at)) else None
+
+    def scan(self, n_levels: int) -> Scan:
+        """Levels at equal distances."""
+        top, low = self.top(), self.smallest() * (1 + 2e-7)
+        levels = np.linspace(top.losses.max(), low, n_levels) if top.losses.max() > low else []
+        points = [top, *(self.at(t) for t in levels[1:])]
+        points = [point for point in points if point is not None]
+        return Scan(
+            np.array([point.losses.max() for point in points]),
+            np.array([point.objective(None) for point in points]),
+            np.array([np.ptp(point.losses) for point in points]),
+        )
+
+
+def judge_path(problem: FairProblem, reached: Value, unmet: bool, n_levels: int = 44) -> str:
+    """What is wrong about the answer to an `EqualizedLoss`; empty if nothing is.
+
+    The estimator looks at 40 levels, so that between more than two groups it may pass over a
+    crossing that is narrower than such a step.
+    """
+    path, tolerance = Path(problem), problem.asked.spread
+    scan = path.scan(n_levels)
+    near = 1e-6 * max(scan.objective[0], 1e-3 * natural(problem))
+    t, spread = float(reached.losses.max()), float(np.ptp(reached.losses))
+    edge, several = 1e-5 * scan.t[0], len(reached.losses) > 2
+    window = -(-n_levels // 40) + 1 if several else 1
+    inside = np.convolve(scan.spread <= tolerance, np.ones(window), "valid") == window
+    first = float(scan.t[inside.argmax()]) if inside.any() else 0.0
+    step = abs(np.diff(scan.spread)).max(initial=0.0) * window if several else 0.0
+    here = reached.objective(None)
+    below, above = path.at(t * (1 - 1e-5)), path.at(t * (1 + 1e-5))
+    most = np.inf if below is None else below.objective(None)
+    least = -np.inf if above is None else above.objective(None)
+    faults = {
+        f"not on the path: {here:.9g} > {most:.9g}": here > most + near,
+        f"below the path: {here:.9g} < {least:.9g}": here < least - near,
+        f"spread {spread:.6g} above tolerance={tolerance:.6g} without a warning": not unmet
+        and spread > tolerance + 1e-9 * t,
+        f"a warning, although spread {spread:.6g} is within tolerance={tolerance:.6g}": unmet
+        and spread <= tolerance + 1e-12 * t,
+        f"t = {t:.6g}, but {first:.6g} is enough": t < first - edge,
+        f"spread {spread:.6g} left, the path has {scan.spread.min():.6g}": unmet
+        and spread > scan.spread.min() + edge + step,
+    }
+    return next((fault for fault, found in faults.items() if found), "")
+
+
+# --------------------------------------------------------------------------------------------------
+# Random problems
+# --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem with its seed, the terms asked for and the corners it sits in."""
+
+    seed: int
+    problem: FairProblem
+    kind: str
+    corners: frozenset[str]
+
+
+def _draw_groups(rng: np.random.Generator, n: int, corners: set[str]) -> np.ndarray:
+    """Group names: integers, or text in several columns."""
+    n_groups = int(rng.integers(2, 6))
+    share = np.ones(n_groups) / n_groups
+    if "unequal sizes" in corners:
+        share = 4.0 ** -np.arange(n_groups)
+        share /= share.sum()
+    codes = rng.choice(n_groups, n, p=share)
+    codes[: 2 * n_groups] = np.tile(np.arange(n_groups), 2)
+    if "one-row group" in corners:
+        codes[codes == n_groups - 1] = 0
+        codes[0] = n_groups - 1
+    if "nested groups" in corners:
+        return np.column_stack([np.where(codes < n_groups // 2, "low", "high"), codes.astype(str)])
+    if "duplicate groups" in corners:
+        return np.column_stack([codes.astype(str), np.char.add("g", codes.astype(str))])
+    return codes
+
+
+def _draw_data(rng: np.random.Generator, corners: set[str]) -> FairProblem:
+    """Data and settings, without terms."""
+    n, p, m = int(rng.integers(20, 80)), int(rng.integers(1, 6)), int(rng.choice([1, 1, 2, 3]))
+    groups = _draw_groups(rng, n, corners)
+    codes = np.unique(groups, axis=0, return_inverse=True)[1].ravel()
+    X = rng.normal(size=(n, p)) + 0.4 * codes[:, None] * rng.normal(size=p)
+    if "sparse" in corners:
+        X *= rng.random((n, p)) < 0.5
+    noise = np.where(codes % 2 == 0, 0.3, 1.5) if "unequal noise" in corners else np.ones(n)
+    Y = X @ rng.normal(size=(p, m)) + rng.normal(size=m) + 0.5 * (codes == 0)[:, None]
+    slope = np.where(codes == 1, -0.5, 0.2)[:, None] * X[:, :1]
+    Y = Y + slope + noise[:, None] * rng.standard_t(4, size=(n, m))
+    if "group dummy" in corners:
+        X = np.column_stack([X, codes == 0])
+    if "rounded y" in corners:
+        Y = np.round(Y)
+    if "column scales" in corners:
+        X = X * 10.0 ** rng.uniform(-3, 3, X.shape[1])
+    weight = None
+    if "weights" in corners:
+        weight = rng.integers(1, 4, n).astype(float)
+    if "zero weights" in corners:
+        weight = np.where(rng.random(n) < 0.2, 0.0, np.ones(n) if weight is None else weight)
+        weight[:10] = 1.0
+    alpha = float(rng.choice([0.0, 0.0, 0.02, 0.3]))
+    return FairProblem(
+        sp.csr_array(X) if "sparse" in corners else X,
+        Y if m > 1 else Y[:, 0],
+        groups,
+        sample_weight=weight,
+        loss_mix=float(rng.choice([0.0, 0.2, 0.5, 1.0])),
+        quantile=float(rng.choice([0.5, 0.5, 0.3])),
+        scale="mad" if rng.random() < 0.25 else float(rng.choice([1.0, 0.5, 3.0])),
+        alpha=alpha,
+        l1_ratio=float(rng.choice([0.0, 1.0, 0.5])),
+        fit_intercept="no intercept" not in corners,
+    )
+
+
+def _ask(rng: np.random.Generator, plain: FairProblem, kind: str, beyond: bool) -> Asked:
+    """Terms that bind, measured by the plain fit; out of reach where told so."""
+    asked, losses = {}, solve(plain).losses
+    size = float(_size(plain.data).min())
+    wanted = kind.split()
+    if "worst" in wanted:
+        asked["worst"] = float(rng.choice([0.3, 0.9, 1.0]))
+    if "prediction" in wanted:
+        asked["prediction"] = float(rng.choice([0.0, 0.05, 0.2])) * size
+    if "residual" in wanted:
+        asked["residual"] = float(rng.choice([0.0, 0.05, 0.2])) * size
+        # where features cannot close the gap, ask for what they can, or for less
+        need = smallest_slack(replace(plain, asked=Asked(**{**asked, "residual": 0.0}))) * size
+        asked["residual"] = max(asked["residual"], (0.7 if beyond else 1.1) * need)
+    if "spread" in wanted:
+        asked["spread"] = float(np.ptp(losses) * rng.choice([0.05, 0.3, 0.6, 0.9]))
+    if "bound" in wanted:
+        some = rng.permutation(len(losses))[: max(1, len(losses) - 1)]
+        bound: Any = {plain.data.labels[g]: float(losses[g]) for g in some}
+        if rng.random() < 0.6:
+            bound = float(losses.max())
+        factor = smallest_factor(replace(plain, asked=Asked(**asked, bound=bound)))
+        at = rng.uniform(0.6, 0.95) if beyond else 1 + rng.choice([0.02, 0.3, 0.8]) * (1 / factor)
+        at = at * factor if np.isfinite(factor) else 1.0
+        scaled = {name: at * b for name, b in bound.items()} if isinstance(bound, dict) else None
+        asked["bound"] = at * bound if scaled is None else scaled
+    return Asked(**asked)
+
+
+def draw(seed: int) -> Case:
+    """Draw the case of a seed; the kinds take turns."""
+    rng = np.random.default_rng([31, seed])
+    kind = KINDS[seed % len(KINDS)]
+    corners = set(rng.choice(CORNERS, rng.integers(0, 4), replace=False).tolist())
+    if "nested groups" in corners:
+        corners.discard("duplicate groups")
+    plain = _draw_data(rng, corners)
+    if "spread" in kind and plain.loss_mix == 1 and "rounded y" in corners:
+        plain = replace(plain, loss_mix=0.5)  # ties leave the spread along the path open
+    asked = _ask(rng, plain, kind, "out of reach" in corners)
+    return Case(seed, replace(plain, asked=asked), kind, frozenset(corners))
+
+
+# --------------------------------------------------------------------------------------------------
+# Judging
+# --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a case ended: one of STATUSES."""
+
+    case: Case
+    status: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        corners = ", ".join(sorted(self.case.corners))
+        problem = self.case.problem
+        settings = f"loss_mix={problem.loss_mix} alpha={problem.alpha} l1={problem.l1_ratio}"
+        kind = self.case.kind
+        return f"seed {self.case.seed}: {self.status} {self.detail} [{kind}; {settings}; {corners}]"
+
+
+def run(case: Case) -> Outcome:
+    """Fit a case and compare."""
+    problem = case.problem
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model = problem.fit()
+        except InfeasibleFairnessError as error:
+            return Outcome(case, *_judge_refusal(problem, str(error)))
+        except Exception as error:  # any other exception is an outcome to be counted
+            return Outcome(case, "raised", f"{type(error).__name__}: {error}")
+    kinds = {warning.category for warning in caught}
+    if kinds - {ConvergenceWarning, UnmetFairnessWarning}:
+        return Outcome(case, "raised", f"{caught[0].category.__name__}: {caught[0].message}")
+    if ConvergenceWarning in kinds:
+        return Outcome(case, "declared", str(caught[0].message))
+    return Outcome(case, *_judge(problem, model, UnmetFairnessWarning in kinds))
+
+
+def _judge_refusal(problem: FairProblem, message: str) -> tuple[str, str]:
+    """Whether there is nothing that meets the terms."""
+    slack = smallest_slack(problem)
+    if slack > 1e-8:
+        return "infeasible agreed", message
+    factor = smallest_factor(problem)
+    if factor > 1 - EDGE:
+        return "infeasible agreed", message
+    return "wrong", f"refused, but factor {factor:.9g} and slack {slack:.3g} can be met: {message}"
+
+
+def _judge(problem: FairProblem, model: PixelLossRegressor, unmet: bool) -> tuple[str, str]:
+    """Compare a fitted model with its definition and with the oracle."""
+    asked = problem.asked
+    reached = value(problem, np.atleast_2d(model.coef_).T, model.intercept_)
+    got = reached.objective(asked.worst)
+    near = PROVEN * max(got, 1e-6 * natural(problem))
+    stated = abs(model.group_losses_ - reached.losses).max() <= 1e-9 * reached.losses.max()
+    false_claim = abs(float(np.sum(model.objective_)) - got) > near and asked.spread is None
+    if max(reached.parity, reached.bounds) > 1e-7:
+        return "wrong", f"violates parity by {reached.parity:.3g}, bounds by {reached.bounds:.3g}"
+    if not stated or false_claim:
+        return "wrong", f"claims {model.objective_} and {model.group_losses_}, are {reached}"
+    if asked.spread is not None:
+        fault = judge_path(problem, reached, unmet)
+        return ("wrong", fault) if fault else ("certified", "")
+    return _judge_optimum(problem, got, near, float(np.sum(model.dual_gap_)))
+
+
+def _judge_optimum(problem: FairProblem, got: float, near: float, gap: float) -> tuple[str, str]:
+    """Compare an attained objective, and the bound on its excess, with the oracle."""
+    best = solve(problem)
+    if best is None:
+        refused = smallest_factor(problem) > 1 + EDGE or smallest_slack(problem) > EDGE
+        return ("wrong", "fitted what cannot be met") if refused else ("unchecked", "gave up")
+    optimum = best.objective(problem.asked.worst)
+    detail = f"reaches {got:.12g}, gap {gap:.3g}, oracle {optimum:.12g}"
+    broken = max(best.parity, best.bounds) > 1e-9
+    if got > optimum + near or got - gap > optimum + near:
+        return ("unchecked" if broken else "wrong"), detail
+    return ("unchecked" if got < optimum - near else "certified"), detail
+
+
+def run_all(seeds: Iterable[int]) -> list[Outcome]:
+    """Run the cases of all seeds."""
+    return [run(draw(seed)) for seed in seeds]
+
+
+def report(outcomes: list[Outcome]) -> str:
+    """Counts of kinds, corners and outcomes, and a line for each case that is not certified."""
+    parts = (
+        ("kinds", Counter(outcome.case.kind for outcome in outcomes)),
+        ("corners", Counter(corner for outcome in outcomes for corner in outcome.case.corners)),
+        ("outcomes", Counter(outcome.status for outcome in outcomes)),
+    )
+    lines = [f"{name}: {dict(counts.most_common())}" for name, counts in parts]
+    good = ("certified", "infeasible agreed")
+    return "\n".join([*lines, *(str(o) for o in outcomes if o.status not in good)])
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--n", type=int, default=500)
+    parser.add_argument("--start", type=int, default=0)
+    options = parser.parse_args()
+    print(report(run_all(range(options.start, options.start + options.n))))
+
+
+if __name__ == "__main__":
+    main()
