@@ -55,6 +55,11 @@ class WorstGroupLoss(BaseEstimator):
     ask who is worst off or why: a group with more noise stays the worst-off one. Without a penalty
     no other model is at least as good for every group and better for one.
 
+    The certificate speaks of the objective as a whole. At weight 1 the groups that are not worst
+    off weigh 1e-9 in it, so it does not vouch for their losses: where they have columns of X of
+    their own and ``loss_mix`` > 0, these can stay above the least possible ones, or the fit warns.
+    A weight of 0.999 has them certified.
+
     References
     ----------
     E. Diana, W. Gill, M. Kearns, K. Kenthapadi and A. Roth, "Minimax group fairness: algorithms and
