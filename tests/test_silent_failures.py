@@ -2,7 +2,8 @@
 
 Not heard, because nothing that reaches us tells right from wrong: arrays in another order than the
 rows of X (give pandas objects, whose indices are compared); arrays exactly as long as a training
-fold, which scikit-learn then hands on uncut (a group scorer hears of it, and so does an index).
+fold, which scikit-learn then hands on uncut (a group scorer hears of it, and so does an index);
+numeric groups given as the third positional argument of fit, which is sample_weight.
 """
 
 from __future__ import annotations
