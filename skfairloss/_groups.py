@@ -6,6 +6,7 @@ recognised by their methods, so neither pandas nor polars is imported here.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -155,18 +156,29 @@ def check_index(sensitive_features: Any, **others: Any) -> None:
     """Raise ValueError where a pandas index of ``others`` differs from sensitive_features's.
 
     Rows are matched by position; two pandas objects with different indices are most likely
-    misaligned. Whatever is not a pandas object is passed over.
+    misaligned. An index out of order with none to compare it with is a UserWarning: it may be that
+    of a shuffled column. Whatever is not a pandas object is passed over.
     """
     index = _pandas_index(sensitive_features)
     if index is None:
         return
-    for name, other in others.items():
-        other_index = _pandas_index(other)
-        if other_index is not None and not index.equals(other_index):
+    indices = {name: _pandas_index(other) for name, other in others.items()}
+    compared = {name: other for name, other in indices.items() if other is not None}
+    for name, other in compared.items():
+        if not index.equals(other):
             raise ValueError(
                 f"the index of sensitive_features differs from that of {name}: align them, or "
                 "pass .to_numpy() to match by position"
             )
+    if not compared and not index.is_monotonic_increasing:
+        given = ", ".join(name for name, value in others.items() if value is not None)
+        warnings.warn(
+            "the index of sensitive_features is not in ascending order, and there is none to "
+            f"compare it with in {given}: the rows are matched by position. Pass .to_numpy() to "
+            "say that this is meant",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _pandas_index(data: Any) -> Any:

@@ -246,6 +246,7 @@ class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin,
         self,
         X: ArrayLike,
         y: ArrayLike,
+        *,
         sample_weight: ArrayLike | None = None,
         sensitive_features: Any = None,
     ) -> Self:

@@ -200,7 +200,8 @@ def _fit(factory: Callable[..., Any], case: Case) -> tuple[Any, bool]:
     problem = case.problem
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = factory(**problem.params).fit(problem.X, problem.y, problem.sample_weight)
+        model = factory(**problem.params)
+        model.fit(problem.X, problem.y, sample_weight=problem.sample_weight)
     others = [w for w in caught if not issubclass(w.category, ConvergenceWarning)]
     if others:
         raise RuntimeError(f"{others[0].category.__name__}: {others[0].message}")

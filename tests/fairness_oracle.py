@@ -120,7 +120,9 @@ class FairProblem:
         names = ("loss_mix", "quantile", "scale", "alpha", "l1_ratio", "fit_intercept")
         settings = {name: getattr(self, name) for name in names}
         model = PixelLossRegressor(**settings, fairness=self.asked.terms, **params)
-        return model.fit(self.X, self.y, self.sample_weight, sensitive_features=self.groups)
+        return model.fit(
+            self.X, self.y, sample_weight=self.sample_weight, sensitive_features=self.groups
+        )
 
     @cached_property
     def data(self) -> Data:

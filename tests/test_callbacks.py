@@ -170,7 +170,7 @@ def test_a_closed_form_is_a_fit_that_begins_and_ends(outputs):
     X, y, weights, group = data(outputs=outputs)
     recorder, monitor = Recorder(stop=lambda task, place: True), GroupLossMonitor()
     model = PixelLossRegressor(**CLOSED).set_callbacks(recorder, monitor)
-    model.fit(X, y, weights, group)
+    model.fit(X, y, sample_weight=weights, sensitive_features=group)
     assert [call[:2] for call in recorder.calls] == [
         ("setup", "fit"),
         ("begin", "fit"),
@@ -188,9 +188,9 @@ def test_a_closed_form_is_a_fit_that_begins_and_ends(outputs):
 def test_the_model_shown_last_is_the_fitted_one_and_watching_does_not_change_it(parameters, n_jobs):
     X, y, weights, group = data(n=5000, outputs=2)
     model = PixelLossRegressor(**parameters, n_jobs=n_jobs, clip=(-2.0, 40.0))
-    plain = clone(model).fit(X, y, weights, group)
+    plain = clone(model).fit(X, y, sample_weight=weights, sensitive_features=group)
     recorder = Recorder()
-    model.set_callbacks(recorder).fit(X, y, weights, group)
+    model.set_callbacks(recorder).fit(X, y, sample_weight=weights, sensitive_features=group)
     last = recorder.models[-1]
     for name in ("coef_", "intercept_", "scale_", "groups_", "group_losses_", "group_weights_"):
         np.testing.assert_array_equal(getattr(last, name), getattr(model, name))
@@ -208,7 +208,7 @@ def test_groups_are_never_among_the_metadata():
     for sample_weight, expected in ((None, {}), (2.0, {}), (weights, {"sample_weight": weights})):
         recorder = Recorder()
         model = PixelLossRegressor().set_callbacks(recorder)
-        model.fit(X, y, sample_weight, sensitive_features=group)
+        model.fit(X, y, sample_weight=sample_weight, sensitive_features=group)
         assert all(metadata.keys() == expected.keys() for metadata in recorder.metadata)
 
 
@@ -321,9 +321,9 @@ def test_bad_input_is_refused_before_callbacks_are_set_up():
     X, y, _, _ = data()
     recorder = Recorder()
     with pytest.raises(ValueError, match="sample_weight must be >= 0"):
-        PixelLossRegressor().set_callbacks(recorder).fit(X, y, -np.ones(len(y)))
+        PixelLossRegressor().set_callbacks(recorder).fit(X, y, sample_weight=-np.ones(len(y)))
     with pytest.raises(ValueError, match="sample_weight must hold numbers"):
-        PixelLossRegressor().set_callbacks(recorder).fit(X, y, [1.0, [2.0, 3.0]])
+        PixelLossRegressor().set_callbacks(recorder).fit(X, y, sample_weight=[1.0, [2.0, 3.0]])
     assert not recorder.calls
 
 
@@ -343,7 +343,7 @@ def test_the_last_losses_are_those_of_the_definition(twin, loss_mix, outputs, n_
     X, y, weights, group = data(outputs=outputs, **twin)
     monitor = GroupLossMonitor()
     model = PixelLossRegressor(loss_mix, scale="mad", n_jobs=n_jobs).set_callbacks(monitor)
-    model.fit(X, y, weights, group)
+    model.fit(X, y, sample_weight=weights, sensitive_features=group)
     frame = monitor.to_frame()
     expected = group_losses(model, X, y, weights, group)
     np.testing.assert_allclose(frame["loss"].tail(2), expected, rtol=1e-9)
@@ -363,12 +363,18 @@ def test_each_record_is_what_the_fit_would_report_if_it_stopped_there(route):
     n, parameters = ROUTES[route]
     X, y, weights, group = data(n, outputs=2)
     monitor = GroupLossMonitor()
-    PixelLossRegressor(**parameters).set_callbacks(monitor).fit(X, y, weights, group)
+    PixelLossRegressor(**parameters).set_callbacks(monitor).fit(
+        X, y, sample_weight=weights, sensitive_features=group
+    )
     frame = monitor.to_frame()
     recorded = frame[(frame["output"] == 1) & (frame["iteration"] == 2)]
     stop = Recorder(stop=lambda task, place: place == (0, 1, 1))
     with pytest.warns(ConvergenceWarning, match="a callback stopped"):
-        model = PixelLossRegressor(**parameters).set_callbacks(stop).fit(X, y, weights, group)
+        model = (
+            PixelLossRegressor(**parameters)
+            .set_callbacks(stop)
+            .fit(X, y, sample_weight=weights, sensitive_features=group)
+        )
     np.testing.assert_allclose(recorded["loss"], model.group_losses_, rtol=1e-10)
 
 
@@ -445,7 +451,7 @@ def test_ordinary_scorers_monitor_a_fit_with_groups_and_weights(routing):
     final = log[log["task_name"] == "fit"]
     np.testing.assert_allclose(final["r2"], model.score(frame, y), rtol=1e-12)
     with sklearn.config_context(enable_metadata_routing=False):
-        model.fit(frame, y, weights)
+        model.fit(frame, y, sample_weight=weights)
     log = monitor.get_logs().data_as_pandas
     expected = r2_score(y, model.predict(frame), sample_weight=weights)
     np.testing.assert_allclose(log["r2"].iloc[0], expected, rtol=1e-12)

@@ -145,7 +145,9 @@ def fit_mapped(loss_mix, X, y, weight, groups):
     for array in (X, y, weight, groups):
         assert isinstance(array, np.memmap)
         assert not array.flags.writeable
-    return PixelLossRegressor(loss_mix, scale="mad").fit(X, y, weight, sensitive_features=groups)
+    return PixelLossRegressor(loss_mix, scale="mad").fit(
+        X, y, sample_weight=weight, sensitive_features=groups
+    )
 
 
 def test_workers_fit_read_only_memory_maps():
@@ -156,7 +158,7 @@ def test_workers_fit_read_only_memory_maps():
     models = joblib.Parallel(n_jobs=2, max_nbytes=1)(jobs)
     for loss_mix, model in zip(MIXES, models, strict=True):
         expected = PixelLossRegressor(loss_mix, scale="mad")
-        expected.fit(X, y, weight, sensitive_features=groups)
+        expected.fit(X, y, sample_weight=weight, sensitive_features=groups)
         np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-9)
         np.testing.assert_allclose(model.group_losses_, expected.group_losses_, rtol=1e-9)
 

@@ -53,7 +53,7 @@ def fit(fairness, sample, loss_mix=0.5, **params):
     """Fit to (X, y, weights, groups)."""
     X, y, weight, group = sample
     model = PixelLossRegressor(loss_mix, fairness=fairness, **params)
-    return model.fit(X, y, weight, sensitive_features=group)
+    return model.fit(X, y, sample_weight=weight, sensitive_features=group)
 
 
 def assert_same_model(one, two, rtol=1e-6):
@@ -88,7 +88,9 @@ def two_levels(fairness, loss_mix, twin="itself", weight=None):
     offset, unit = TWINS[twin]
     level = np.repeat([0.3, 0.9], [30, 70])
     model = PixelLossRegressor(loss_mix, scale=unit, fairness=fairness)
-    model.fit(np.zeros((100, 1)), offset + unit * level, weight, sensitive_features=level)
+    model.fit(
+        np.zeros((100, 1)), offset + unit * level, sample_weight=weight, sensitive_features=level
+    )
     return model.group_losses_, (model.intercept_ - offset) / unit
 
 
@@ -257,7 +259,7 @@ def test_the_plain_fit_under_the_group_weights_is_the_same_model(name, penalty, 
     total = {g: weight[group == g].sum() / weight.sum() for g in names}
     factor = {g: w / total[g] for g, w in zip(names, model.group_weights_, strict=True)}
     again = PixelLossRegressor(alpha=alpha / model.group_weights_.sum(), **settings)
-    again.fit(X, y, weight * [factor[g] for g in group])
+    again.fit(X, y, sample_weight=weight * [factor[g] for g in group])
     assert_same_model(again, model, 1e-5)
 
 
@@ -431,7 +433,7 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was():
     before = {name: np.copy(value) for name, value in vars(model).items() if name.endswith("_")}
     model.set_params(fairness__upper_bound=1e-3)
     with pytest.raises(InfeasibleFairnessError):
-        model.fit(*sample[:3], sensitive_features=sample[3])
+        model.fit(*sample[:2], sample_weight=sample[2], sensitive_features=sample[3])
     after = {name: value for name, value in vars(model).items() if name.endswith("_")}
     assert set(after) == set(before)
     np.testing.assert_array_equal(after["coef_"], before["coef_"])
@@ -713,7 +715,7 @@ def test_pickles_and_clones_keep_the_terms(name):
     fresh = clone(model)
     assert not hasattr(fresh, "coef_")
     assert repr(fresh.fairness) == repr(model.fairness)
-    fresh.fit(*sample[:3], sensitive_features=sample[3])
+    fresh.fit(*sample[:2], sample_weight=sample[2], sensitive_features=sample[3])
     np.testing.assert_array_equal(fresh.coef_, model.coef_)
     assert repr(fresh) == repr(model)
 
@@ -741,8 +743,12 @@ def test_a_warm_start_gives_the_same_model():
     sample = data(seed=17)
     cold = fit(WorstGroupLoss(), sample)
     warm = PixelLossRegressor(fairness=WorstGroupLoss(0.1), warm_start=True)
-    warm.fit(*sample[:3], sensitive_features=sample[3]).set_params(fairness__weight=1.0)
-    assert_same_model(warm.fit(*sample[:3], sensitive_features=sample[3]), cold)
+    warm.fit(*sample[:2], sample_weight=sample[2], sensitive_features=sample[3]).set_params(
+        fairness__weight=1.0
+    )
+    assert_same_model(
+        warm.fit(*sample[:2], sample_weight=sample[2], sensitive_features=sample[3]), cold
+    )
 
 
 @every_term

@@ -50,7 +50,7 @@ def groups_of(X):
 class SelfGroupedRegressor(PixelLossRegressor):
     """Takes its groups from X; without two of them among rows that count, the plain fit."""
 
-    def fit(self, X, y, sample_weight=None, sensitive_features=None):
+    def fit(self, X, y, *, sample_weight=None, sensitive_features=None):
         groups, fairness = groups_of(X), self.fairness
         counted = groups
         if groups is not None and sample_weight is not None:
@@ -58,10 +58,10 @@ class SelfGroupedRegressor(PixelLossRegressor):
             if weight.shape == groups.shape and (weight > 0).any():
                 counted = groups[weight > 0]
         if counted is not None and len(np.unique(counted)) == 2:
-            return super().fit(X, y, sample_weight, groups)
+            return super().fit(X, y, sample_weight=sample_weight, sensitive_features=groups)
         self.fairness = None
         try:
-            super().fit(X, y, sample_weight)
+            super().fit(X, y, sample_weight=sample_weight)
         finally:
             self.fairness = fairness
         return self

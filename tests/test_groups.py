@@ -239,3 +239,11 @@ def test_pandas_objects_with_another_index_are_refused_by_name():
 def test_what_has_no_index_is_matched_by_position(values):
     check_index(values, y=pd.Series([1.0, 2.0], index=[7, 8]))
     check_index(pd.Series([1.0, 2.0], index=[7, 8]), y=values)
+
+
+def test_an_index_out_of_order_with_none_to_compare_it_with_is_a_warning():
+    shuffled = pd.Series(["a", "b", "a"], index=[2, 0, 1])
+    with pytest.warns(UserWarning, match=r"not in ascending order.*none to compare.* in X, y:"):
+        check_index(shuffled, X=np.zeros((3, 1)), y=np.zeros(3), sample_weight=None)
+    check_index(shuffled.to_numpy(), X=np.zeros((3, 1)), y=np.zeros(3))
+    check_index(shuffled, X=np.zeros((3, 1)), y=pd.Series(np.zeros(3), index=[2, 0, 1]))

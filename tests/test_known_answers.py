@@ -13,7 +13,7 @@ from tests.problems import TWINS, RegressionProblem, certified_problems, twin
 
 def fit(problem: RegressionProblem, **settings) -> PixelLossRegressor:
     return PixelLossRegressor(**problem.params, **settings).fit(
-        problem.X, problem.y, problem.sample_weight
+        problem.X, problem.y, sample_weight=problem.sample_weight
     )
 
 

@@ -33,7 +33,7 @@ every_problem = pytest.mark.parametrize(
 
 def fit(problem: RegressionProblem) -> PixelLossRegressor:
     model = PixelLossRegressor(**problem.params, tol=1e-12)
-    return model.fit(problem.X, problem.y, problem.sample_weight)
+    return model.fit(problem.X, problem.y, sample_weight=problem.sample_weight)
 
 
 def check_same(found, expected, spread=1.0, atol=1e-6) -> None:
@@ -159,7 +159,7 @@ def test_a_sparse_design_gives_what_the_dense_one_gives(problem, kind):
 def test_a_refit_gives_the_same_model_bit_by_bit(problem):
     model = fit(problem)
     coef, intercept = model.coef_.copy(), model.intercept_
-    model.fit(problem.X, problem.y, problem.sample_weight)
+    model.fit(problem.X, problem.y, sample_weight=problem.sample_weight)
     np.testing.assert_array_equal(model.coef_, coef)
     assert model.intercept_ == intercept
 
@@ -168,8 +168,8 @@ def test_a_refit_gives_the_same_model_bit_by_bit(problem):
 def test_a_warm_start_reaches_the_cold_optimum(problem):
     other = replace(problem, y=problem.y[::-1].copy())
     model = PixelLossRegressor(**problem.params, tol=1e-12, warm_start=True)
-    model.fit(other.X, other.y, other.sample_weight)
-    model.fit(problem.X, problem.y, problem.sample_weight)
+    model.fit(other.X, other.y, sample_weight=other.sample_weight)
+    model.fit(problem.X, problem.y, sample_weight=problem.sample_weight)
     check_same(model.coef_, fit(problem).coef_)
 
 

@@ -17,8 +17,8 @@ SCALES = (0.25, 1.0, 30.0)
 def check_same_predictions(problem: RegressionProblem, peer) -> None:
     """Compare predictions relative to the spread of y, shapes, and the presence of an intercept."""
     model = PixelLossRegressor(**problem.params, tol=1e-12)
-    model.fit(problem.X, problem.y, problem.sample_weight)
-    peer.fit(problem.X, problem.y, problem.sample_weight)
+    model.fit(problem.X, problem.y, sample_weight=problem.sample_weight)
+    peer.fit(problem.X, problem.y, sample_weight=problem.sample_weight)
     expected, spread = peer.predict(problem.X), np.std(problem.y)
     np.testing.assert_allclose(model.predict(problem.X), expected, rtol=0, atol=1e-6 * spread)
     assert np.shape(model.coef_) == np.shape(peer.coef_)

@@ -54,7 +54,7 @@ def pipeline():
 
 def assert_fitted_as_directly(model, X, y, groups, sample_weight=None) -> None:
     """The model is the one that a direct fit to these rows, groups and weights gives."""
-    direct = clone(model).fit(X, y, sample_weight, sensitive_features=groups)
+    direct = clone(model).fit(X, y, sample_weight=sample_weight, sensitive_features=groups)
     assert model.groups_.tolist() == direct.groups_.tolist()
     np.testing.assert_allclose(model.group_losses_, direct.group_losses_, rtol=1e-9)
     np.testing.assert_allclose(model.group_weights_, direct.group_weights_, rtol=1e-12)

@@ -139,7 +139,7 @@ def test_quantile_scale_and_weights_enter_the_group_losses_by_hand(offset, facto
     # takes the largest value, 5. Residuals -5, -4, 0 in units of c = 2.
     model = PixelLossRegressor(1.0, quantile=0.75, scale=2.0 * factor)
     y = offset + factor * np.array([0.0, 1.0, 5.0])
-    model.fit(np.zeros((3, 1)), y, [0.5, 0.5, 1.0], sensitive_features=[2, 1, 1])
+    model.fit(np.zeros((3, 1)), y, sample_weight=[0.5, 0.5, 1.0], sensitive_features=[2, 1, 1])
     assert model.intercept_ == pytest.approx(offset + 5.0 * factor, rel=1e-12)
     assert model.groups_.tolist() == [1, 2]
     # (|z| + z / 2) of z = -2.5 is 1.25, of z = -2 it is 1; group 1 has weights 1 and 2
@@ -175,7 +175,7 @@ def test_rows_and_groups_of_weight_zero_are_not_reported(loss_mix):
     weight = np.where(groups == "gone", 0.0, 1.0)
     weight[0] = 0.0
     kept = weight > 0
-    model = PixelLossRegressor(loss_mix).fit(X, y, weight, sensitive_features=groups)
+    model = PixelLossRegressor(loss_mix).fit(X, y, sample_weight=weight, sensitive_features=groups)
     alone = PixelLossRegressor(loss_mix).fit(X[kept], y[kept], sensitive_features=groups[kept])
     assert model.groups_.tolist() == ["a", "b", "c"]
     np.testing.assert_allclose(model.group_losses_, alone.group_losses_, rtol=1e-9)
@@ -358,7 +358,7 @@ def test_n_jobs_reaches_the_solver(monkeypatch, n_jobs):
 def test_the_mad_scale_is_the_one_worked_out_by_hand(y, weight, expected, offset, factor):
     y = offset + factor * np.array(y)
     value = 1.0 if expected is None else expected * factor
-    model = PixelLossRegressor(scale="mad").fit(np.zeros((len(y), 1)), y, weight)
+    model = PixelLossRegressor(scale="mad").fit(np.zeros((len(y), 1)), y, sample_weight=weight)
     assert model.scale_ == pytest.approx(value, rel=1e-9)
     if weight is None:
         return
@@ -448,7 +448,9 @@ def test_fit_and_predict_leave_their_arguments_alone(loss_mix, params, order):
     X = {"C": np.array, "F": np.asfortranarray, "csr": sp.csr_array, "csc": sp.csc_array}[order](X)
     arguments = (X, y, weight, groups)
     before = pickle.dumps(arguments)
-    model = PixelLossRegressor(loss_mix, **params).fit(X, y, weight, groups)
+    model = PixelLossRegressor(loss_mix, **params).fit(
+        X, y, sample_weight=weight, sensitive_features=groups
+    )
     model.predict(X)
     assert pickle.dumps(arguments) == before
 
@@ -507,7 +509,9 @@ def test_the_repr_shows_what_is_not_default():
 def fitted():
     X, y = data()
     model = PixelLossRegressor(0.4, warm_start=True)
-    return model.fit(pd.DataFrame(X, columns=["a", "b", "c"]), y, None, np.tile([0, 1], 20))
+    return model.fit(
+        pd.DataFrame(X, columns=["a", "b", "c"]), y, sensitive_features=np.tile([0, 1], 20)
+    )
 
 
 @pytest.mark.parametrize(
@@ -526,7 +530,7 @@ def test_an_interrupted_fit_leaves_the_estimator_as_it_was(monkeypatch, where, e
     monkeypatch.setattr(module, where, interrupt)
     X, y = data(1, n=30, p=5)
     with pytest.raises(error):
-        model.fit(X, y, np.ones(30), np.tile([0, 1, 2], 10))
+        model.fit(X, y, sample_weight=np.ones(30), sensitive_features=np.tile([0, 1, 2], 10))
     assert states_equal(vars(model), before)
 
 
@@ -534,10 +538,13 @@ def test_an_interrupted_fit_leaves_the_estimator_as_it_was(monkeypatch, where, e
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((np.full((4, 2), np.nan), np.zeros(4)), "NaN"),
-        ((np.zeros((4, 2)), np.zeros(3)), "inconsistent numbers of samples"),
-        ((np.zeros((4, 2)), np.zeros(4), np.zeros(4)), "sample_weight"),
-        ((np.zeros((4, 2)), np.zeros(4), None, [1.0, 2.0, 3.0, 4.0]), "4 groups in 4 rows"),
+        ({"X": np.full((4, 2), np.nan), "y": np.zeros(4)}, "NaN"),
+        ({"X": np.zeros((4, 2)), "y": np.zeros(3)}, "inconsistent numbers of samples"),
+        ({"X": np.zeros((4, 2)), "y": np.zeros(4), "sample_weight": np.zeros(4)}, "sample_weight"),
+        (
+            {"X": np.zeros((4, 2)), "y": np.zeros(4), "sensitive_features": [1.0, 2.0, 3.0, 4.0]},
+            "4 groups in 4 rows",
+        ),
     ],
     ids=["NaN", "length", "weights", "groups"],
 )
@@ -545,7 +552,7 @@ def test_a_fit_that_fails_leaves_the_estimator_as_it_was(arguments, message, new
     model = PixelLossRegressor(0.4) if new else fitted()
     before = pickle.loads(pickle.dumps(vars(model)))
     with pytest.raises(ValueError, match=message):
-        model.fit(*arguments)
+        model.fit(**arguments)
     assert states_equal(vars(model), before)
 
 
@@ -579,7 +586,7 @@ def test_two_fits_of_two_estimators_are_equal_bit_by_bit(loss_mix, storage, para
     X, y = data(n=200, outputs=2)
     groups = np.tile(["u", "v"], 100)
     one, two = (
-        PixelLossRegressor(loss_mix, **params).fit(stored(X, storage), y, None, groups)
+        PixelLossRegressor(loss_mix, **params).fit(stored(X, storage), y, sensitive_features=groups)
         for _ in range(2)
     )
     for name in (*FITTED, *GROUP_ATTRIBUTES):

@@ -1,9 +1,7 @@
 """Ways tried to get a NaN disparity, shuffled groups or a silently plain fit: each is heard.
 
-Not heard, because nothing that reaches us tells right from wrong: arrays in another order than the
-rows of X (give pandas objects, whose indices are compared); arrays exactly as long as a training
-fold, which scikit-learn then hands on uncut (a group scorer hears of it, and so does an index);
-numeric groups given as the third positional argument of fit, which is sample_weight.
+Not among them, because nothing that reaches us tells right from wrong: arrays in another order than
+the rows of X. Give pandas objects, whose indices are compared.
 """
 
 from __future__ import annotations
@@ -410,6 +408,35 @@ def test_groups_of_another_length_are_an_error_in_every_fold(either, length):
         cross_validate(PixelLossRegressor(), X, Y, **options)
 
 
+def test_groups_exactly_as_long_as_a_training_fold_are_heard(either):
+    # scikit-learn hands them on uncut: to the refit, too, and to a scorer
+    name = "sensitive_features"
+    groups = GROUPS[: N // 2]
+    search = GridSearchCV(PixelLossRegressor(), GRID, cv=2)
+    with pytest.raises(ValueError, match=f"{name} has {N // 2} rows, expected {N}"):
+        search.fit(X, Y, **{name: groups})
+    with pytest.raises(ValueError, match="differs from that of y"):
+        cross_validate(
+            PixelLossRegressor(),
+            X,
+            pd.Series(Y),
+            params={name: pd.Series(groups)},
+            cv=2,
+            error_score="raise",
+        )
+
+
+def test_a_shuffled_series_among_arrays_is_a_warning(either):
+    with pytest.warns(UserWarning, match="not in ascending order"):
+        fit(SHUFFLED)
+    with pytest.warns(UserWarning, match="not in ascending order"):
+        group_metric_frame(Y, Y + 1, sensitive_features=SHUFFLED)
+    name = "sensitive_features" if either else "model__sensitive_features"
+    pipe = Pipeline([("scale", StandardScaler()), ("model", PixelLossRegressor())])
+    with pytest.warns(UserWarning, match="not in ascending order"):
+        pipe.fit(FRAME, Y, **{name: SHUFFLED})
+
+
 def test_groups_that_fail_in_some_folds_only_are_a_warning(routing):
     groups = GROUPS.astype(object)
     groups[0] = None
@@ -617,9 +644,12 @@ def test_a_meta_estimator_that_takes_no_groups_is_an_error(either):
         AdaBoostRegressor(PixelLossRegressor()).fit(X, Y, sensitive_features=GROUPS)
 
 
-def test_groups_in_the_place_of_the_weights_are_an_error_if_they_are_no_numbers():
+def test_groups_in_the_place_of_the_weights_are_an_error():
     for groups in (GROUPS, GROUPS.tolist(), pd.Series(GROUPS), pd.DataFrame({"g": GROUPS})):
         with pytest.raises(ValueError, match="sample_weight must hold numbers"):
+            PixelLossRegressor().fit(X, Y, sample_weight=groups)
+    for groups in (GROUPS, FRAME["group"], FRAME["group"].to_numpy()):  # numbers as well
+        with pytest.raises(TypeError, match="3 positional arguments but 4 were given"):
             PixelLossRegressor().fit(X, Y, groups)
 
 

@@ -34,7 +34,7 @@ def tied_problem(case: str, seed: int = 0, **settings) -> RegressionProblem:
 
 def fit(problem: RegressionProblem, **settings) -> PixelLossRegressor:
     model = PixelLossRegressor(**problem.params, **settings)
-    return model.fit(problem.X, problem.y, problem.sample_weight)
+    return model.fit(problem.X, problem.y, sample_weight=problem.sample_weight)
 
 
 def check_same(model, coef, intercept, spread=1.0, atol=1e-6) -> None:
