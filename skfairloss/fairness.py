@@ -42,7 +42,9 @@ class WorstGroupLoss(BaseEstimator):
 
     At weight 1 it is the limit :math:`\gamma \to 1`: among the models with the smallest worst loss
     (plus penalty), the one with the smallest mean loss. Plain minimax may let every other group
-    sink to the level of the worst one. The limit is taken at :math:`1 - \gamma` = 1e-9.
+    sink to the level of the worst one. The limit is taken at :math:`1 - \gamma` = 1e-6, where
+    the worst loss (plus penalty / m) exceeds the smallest possible one by at most 1e-6 of what the
+    mean loss (plus penalty / m) rises from here to the limit.
 
     Parameters
     ----------
@@ -55,10 +57,9 @@ class WorstGroupLoss(BaseEstimator):
     ask who is worst off or why: a group with more noise stays the worst-off one. Without a penalty
     no other model is at least as good for every group and better for one.
 
-    The certificate speaks of the objective as a whole. At weight 1 the groups that are not worst
-    off weigh 1e-9 in it, so it does not vouch for their losses: where they have columns of X of
-    their own and ``loss_mix`` > 0, these can stay above the least possible ones, or the fit warns.
-    A weight of 0.999 has them certified.
+    The certificate speaks of the objective as a whole. At weight 1 a group that is not worst off
+    weighs 1e-6 of its share in it: of such a group's loss the gap says no more than
+    ``dual_gap_`` / (1e-6 share).
 
     References
     ----------

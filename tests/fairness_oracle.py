@@ -71,7 +71,7 @@ STATUSES = ("certified", "infeasible agreed", "unchecked", "declared", "wrong", 
 ACCEPTABLE = STATUSES[:4]
 PROVEN = 1e-6  # objective against the oracle, relative
 EDGE = 1e-6  # requests this close to the edge of what can be met may end either way
-LIMIT = 1e-9  # what a worst-group weight of 1 lacks
+LIMIT = 1e-6  # what a worst-group weight of 1 lacks
 
 
 @dataclass(frozen=True)

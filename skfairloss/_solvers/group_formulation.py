@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skfairloss._basis import Basis
-from skfairloss._constraints import LIMIT, GroupCriterion, LinearRows
+from skfairloss._constraints import GroupCriterion, LinearRows
 from skfairloss._factor import coefficient_basis
 from skfairloss._problem import Multipliers, Problem, Solution, one_group
 from skfairloss._rows import DenseRows, Rows, StackedRows
@@ -23,6 +23,10 @@ from skfairloss._solvers.group_interior_point import GroupedSolution
 from skfairloss._solvers.grouped import GroupedQuadratic
 from skfairloss._solvers.least_squares import ridge_fit
 from skfairloss._typing import Array, Index
+
+
+# share of the mean loss in the smallest factor's problem: groups without a bound must not vanish
+_PRESENT = 1e-9
 
 
 class Setting:
@@ -321,6 +325,5 @@ def _constraints(
         parts = [(bounded, bounds, 0.0 * bounds)]
     parts.append((lines, np.zeros(n_linear), np.zeros(n_linear)))
     constrained, bound, slope = (np.concatenate(part) for part in zip(*parts, strict=True))
-    # groups without a bound must not vanish from the smallest factor's problem
-    own = (LIMIT if factor else 1.0 - weight) * criterion.shares
+    own = (_PRESENT if factor else 1.0 - weight) * criterion.shares
     return np.concatenate([own, np.zeros(n_linear), [1.0]]), constrained, bound, slope, weight

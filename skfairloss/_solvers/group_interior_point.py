@@ -99,13 +99,18 @@ def group_interior_point(
     """
     # at its limit an iterate may overflow: its gap is then no number, and it is not taken
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        point, best, stalled, waited, stopped = _start(gq), nothing_moved(gq), 0, 0, False
+        point, best, waited, stopped = _start(gq), nothing_moved(gq), 0, False
+        stalled, lowest = 0, np.inf
         for iteration in range(1, max_iter + 1):
             system = _system(gq, point)
             if system is None:
                 break
             here = _solution(point, system, iteration)
-            best, stalled = (here, 0) if here.gap < 0.9 * best.gap else (best, stalled + 1)
+            # multipliers that have to grow keep the gap large while the violation falls
+            violation = float(np.abs(system.infeasibility).sum())
+            stalled = 0 if here.gap < 0.9 * best.gap or violation < 0.9 * lowest else stalled + 1
+            best = here if here.gap < 0.9 * best.gap else best
+            lowest = min(lowest, violation)
             settled = _settled(gq, point, system)
             crossed = _crossed(gq, point, here) if crossover and settled else None
             if crossed is not None and crossed.gap < best.gap:
