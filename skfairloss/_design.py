@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skfairloss._basis import Basis
-from skfairloss._rows import DenseRows, Rows, SparseRows, membership
+from skfairloss._rows import DenseRows, Membership, Rows, SparseRows
 from skfairloss._typing import Array, Index
 
 _BLOCK = 2**17  # numbers in a block of rows: about 1 MiB, so that a block stays in cache
@@ -48,8 +48,12 @@ class Design(ABC):
         """Weighted sums of the rows of each group, shape (n_groups, p)."""
         out = np.zeros((n_groups, self.shape[1]))
         for rows, block in self.blocks():
-            out += membership(weights[rows], codes[rows], n_groups) @ block
+            out += Membership(codes[rows], n_groups).sums(weights[rows], block)
         return out
+
+    @abstractmethod
+    def grams_by_group(self, basis: Basis, weights: Array, codes: Index, n_groups: int) -> Array:
+        """Weighted Gram matrix of each group's rows in the coordinates of ``basis``."""
 
     @abstractmethod
     def block(self, rows: slice | Index) -> Array:
@@ -106,6 +110,16 @@ class DenseDesign(Design):
             out += scaled.T @ scaled
         return out
 
+    def grams_by_group(self, basis: Basis, weights: Array, codes: Index, n_groups: int) -> Array:
+        out = np.zeros((n_groups, basis.n_coordinates, basis.n_coordinates))
+        for rows, block in self.blocks():
+            scaled = basis.coordinates(block) * np.sqrt(weights[rows])[:, None]
+            index, ends = sorted_by_group(codes[rows], n_groups)
+            for g, part in enumerate(np.split(scaled[index], ends[:-1])):
+                if len(part):
+                    out[g] += part.T @ part
+        return out
+
     def block(self, rows: slice | Index) -> Array:
         block = np.asarray(self.x[rows], dtype=np.float64)
         return np.abs(block) if self._absolute else block
@@ -140,12 +154,51 @@ class SparseDesign(Design):
         shift = np.outer(self.x.T @ weights, center)
         return second - shift - shift.T + weights.sum() * np.outer(center, center)
 
+    def grams_by_group(self, basis: Basis, weights: Array, codes: Index, n_groups: int) -> Array:
+        index, ends = sorted_by_group(codes, n_groups)
+        parts = np.split(index, ends[:-1])
+        return np.array([self.rows(basis, part).gram(weights[part]) for part in parts])
+
     def block(self, rows: slice | Index) -> Array:
         return np.asarray(self.x[rows].toarray(), dtype=np.float64)
 
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:
         matrix = self.x if index is None else self.x[index]
         return SparseRows(matrix.astype(np.float64, copy=False), basis)
+
+
+class DesignRows(Rows):
+    """All rows of a design in the coordinates of a basis, through X itself: nothing is held."""
+
+    def __init__(self, design: Design, basis: Basis) -> None:
+        self.design, self.basis = design, basis
+        self.n_rows, self.n_columns = design.shape[0], basis.n_coordinates
+
+    def dot(self, theta: Array) -> Array:
+        return self.design.predict(*self.basis.to_model(theta))
+
+    def adjoint(self, a: Array) -> Array:
+        return self.basis.pull_back(self.design.adjoint(a), a.sum(axis=0))
+
+    def adjoint_by_group(self, a: Array, groups: Membership) -> Array:
+        sums = self.design.sums_by_group(a, groups.codes, groups.n_groups)
+        return self.basis.pull_back(sums.T, groups.totals(a)).T
+
+    def gram(self, d: Array) -> Array:
+        out = np.zeros((self.n_columns, self.n_columns))
+        for rows, block in self.design.blocks():
+            scaled = self.basis.coordinates(block) * np.sqrt(d[rows])[:, None]
+            out += scaled.T @ scaled
+        return out
+
+    def take(self, index: Index) -> Array:
+        return self.basis.coordinates(self.design.block(index))
+
+
+def sorted_by_group(codes: Index, n_groups: int) -> tuple[Index, Index]:
+    """Positions of the rows group by group, and where each group ends, (n_groups,)."""
+    small = codes.astype(np.uint16) if n_groups <= 2**16 else codes  # radix sort
+    return np.argsort(small, kind="stable"), np.cumsum(np.bincount(codes, minlength=n_groups))
 
 
 def make_design(x: Any) -> Design:

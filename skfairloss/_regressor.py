@@ -104,7 +104,7 @@ class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin,
     tol : float, default=1e-8
         Duality gap at which a fit counts as optimal, relative to the objective.
 
-    max_iter : int, default=200
+    max_iter : int, default=500
         Iterations allowed for each output. No effect where the solution has a closed form
         (``loss_mix=0`` without an L1 penalty).
 
@@ -219,7 +219,7 @@ class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin,
         fairness: Any = None,
         clip: tuple[float, float] | None = None,
         tol: float = 1e-8,
-        max_iter: int = 200,
+        max_iter: int = 500,
         warm_start: bool = False,
         n_jobs: int | None = None,
     ) -> None:

@@ -30,7 +30,7 @@ class Rows(ABC):
         """Aᵀ a, shape (n_columns,)."""
 
     @abstractmethod
-    def adjoint_by_group(self, a: Array, codes: Index, n_groups: int) -> Array:
+    def adjoint_by_group(self, a: Array, groups: Membership) -> Array:
         """Σ of a_i A_i over the rows i of each group, shape (n_groups, n_columns)."""
 
     @abstractmethod
@@ -42,9 +42,29 @@ class Rows(ABC):
         """The named rows as an array, shape (len(index), n_columns)."""
 
 
-def membership(a: Array, codes: Index, n_groups: int) -> Any:
-    """The sparse matrix (n_groups, n_rows) with a_i in the row of i's group."""
-    return sp.csr_array((a, (codes, np.arange(len(a)))), shape=(n_groups, len(a)))
+class Membership:
+    """The group of each row, for sums over the rows of each group."""
+
+    def __init__(self, codes: Index, n_groups: int) -> None:
+        self.codes, self.n_groups = codes, n_groups
+        self._matrix: Any = None
+
+    def sums(self, a: Array, x: Any) -> Any:
+        """Σ of a_i x_i over the rows i of each group, (n_groups, k), for x of shape (n_rows, k)."""
+        if self._matrix is None:  # its structure serves every a
+            n = len(self.codes)
+            structure = (np.zeros(n), self.codes.astype(np.int32), np.arange(n + 1, dtype=np.int32))
+            self._matrix = sp.csc_array(structure, shape=(self.n_groups, n))
+        self._matrix.data = np.ascontiguousarray(a)
+        return self._matrix @ x
+
+    def totals(self, a: Array) -> Array:
+        """Σ of a_i over the rows i of each group, (n_groups,)."""
+        return np.bincount(self.codes, a, self.n_groups)
+
+    def split(self, ends: Index) -> list[Membership]:
+        """Of consecutive parts of the rows."""
+        return [Membership(codes, self.n_groups) for codes in np.split(self.codes, ends)]
 
 
 class DenseRows(Rows):
@@ -61,8 +81,8 @@ class DenseRows(Rows):
     def adjoint(self, a: Array) -> Array:
         return self.array.T @ a
 
-    def adjoint_by_group(self, a: Array, codes: Index, n_groups: int) -> Array:
-        return membership(a, codes, n_groups) @ self.array
+    def adjoint_by_group(self, a: Array, groups: Membership) -> Array:
+        return groups.sums(a, self.array)
 
     def gram(self, d: Array) -> Array:
         if self._work is None:
@@ -90,9 +110,9 @@ class SparseRows(Rows):
     def adjoint(self, a: Array) -> Array:
         return self.basis.pull_back(self.matrix.T @ a, a.sum(axis=0))
 
-    def adjoint_by_group(self, a: Array, codes: Index, n_groups: int) -> Array:
-        sums = (membership(a, codes, n_groups) @ self.matrix).toarray()
-        return self.basis.pull_back(sums.T, np.bincount(codes, a, n_groups)).T
+    def adjoint_by_group(self, a: Array, groups: Membership) -> Array:
+        sums = groups.sums(a, self.matrix).toarray()
+        return self.basis.pull_back(sums.T, groups.totals(a)).T
 
     def gram(self, d: Array) -> Array:
         basis, x = self.basis, self.matrix
@@ -122,9 +142,9 @@ class IdentityRows(Rows):
     def adjoint(self, a: Array) -> Array:
         return np.concatenate([a, np.zeros((self.n_columns - self.n_rows, *a.shape[1:]))])
 
-    def adjoint_by_group(self, a: Array, codes: Index, n_groups: int) -> Array:
-        out = np.zeros((n_groups, self.n_columns))
-        out[codes, np.arange(self.n_rows)] = a
+    def adjoint_by_group(self, a: Array, groups: Membership) -> Array:
+        out = np.zeros((groups.n_groups, self.n_columns))
+        out[groups.codes, np.arange(self.n_rows)] = a
         return out
 
     def gram(self, d: Array) -> Array:
@@ -150,11 +170,10 @@ class StackedRows(Rows):
         parts = np.split(a, self.ends[:-1])
         return np.sum([b.adjoint(part) for b, part in zip(self.blocks, parts, strict=True)], axis=0)
 
-    def adjoint_by_group(self, a: Array, codes: Index, n_groups: int) -> Array:
-        parts = zip(
-            self.blocks, np.split(a, self.ends[:-1]), np.split(codes, self.ends[:-1]), strict=True
-        )
-        return np.sum([b.adjoint_by_group(part, c, n_groups) for b, part, c in parts], axis=0)
+    def adjoint_by_group(self, a: Array, groups: Membership) -> Array:
+        ends = self.ends[:-1]
+        parts = zip(self.blocks, np.split(a, ends), groups.split(ends), strict=True)
+        return np.sum([b.adjoint_by_group(part, own) for b, part, own in parts], axis=0)
 
     def gram(self, d: Array) -> Array:
         parts = np.split(d, self.ends[:-1])

@@ -5,7 +5,8 @@ r"""Solvers: functions from a `Problem` to a `Solution`. `solve` is the table of
 | λ = 0, no L1 penalty                   | `least_squares`: closed form, all outputs at once      |
 | kinks, few rows                        | `kinked`: interior point and crossover on every row    |
 | λ > 0, many more rows than features    | `sign_fixing`: the same on the rows near zero residual |
-| group losses or linear rows            | `constrained`: interior point on all outputs at once   |
+| group losses or linear rows            | `constrained`: interior point on all outputs at once,  |
+|                                        | on the rows near zero where there are many             |
 | equalised losses                       | `equalized`: a path of bounded problems                |
 """
 

@@ -22,11 +22,8 @@ from skfairloss._solvers.group_formulation import (
     to_model,
     to_solution,
 )
-from skfairloss._solvers.group_interior_point import (
-    GroupedSolution,
-    group_interior_point,
-    nothing_moved,
-)
+from skfairloss._solvers.group_interior_point import GroupedSolution, nothing_moved
+from skfairloss._solvers.group_sign_fixing import solve_grouped
 from skfairloss._solvers.least_squares import fits_exactly
 from skfairloss.exceptions import InfeasibleFairnessError
 
@@ -66,14 +63,16 @@ def solve_constrained(
     grouped = setting.grouped(problem)
     if _start_is_exact(problem, setting):
         return to_solution(grouped, nothing_moved(grouped.gq), 1)
-    found = group_interior_point(
+    found = solve_grouped(
         grouped.gq,
         tol=_ROUGH if rough else _INNER_TOL * tol,
         floor=_FLOOR * problem.n_outputs * problem.natural_loss,
         max_iter=max_iter,
         crossover=not rough,
         on_iteration=_watch(grouped, progress),
+        start=setting.latest,
     )
+    setting.latest = found.delta
     met = grouped.excess(found) <= tol and found.gap <= tol * abs(found.objective)
     if not (found.stopped or rough or met):
         _check_bounds(problem, setting, tol, max_iter)
@@ -107,7 +106,7 @@ def _check_bounds(problem: Problem, setting: Setting, tol: float, max_iter: int)
         return
     bounds = group_bounds(problem) / problem.n_outputs
     grouped = formulate_groups(problem, setting.basis, setting.start, factor=True)
-    found = group_interior_point(grouped.gq, tol=_INNER_TOL * tol, floor=0.0, max_iter=max_iter)
+    found = solve_grouped(grouped.gq, tol=_INNER_TOL * tol, floor=0.0, max_iter=max_iter)
     bounds = group_bounds(problem) / problem.n_outputs
     largest = problem.n_outputs * float(bounds[criterion.bounded].max())
     if not (found.objective - found.gap) / largest > 1.0 + tol:

@@ -61,64 +61,78 @@ def solve_equalized(
     top = path.point(problem)
     if top.within(tolerance) or path.stopped(top):
         return top
-    criterion = problem.criterion
-    assert criterion is not None
     free = replace(problem, l1=0.0, l2=0.0)
-    worst = replace(free, criterion=replace(criterion, worst_weight=1.0 - LIMIT))
-    bottom = replace(_Path(free, tol, max_iter, progress).point(worst), lowest=True)
+    criterion = replace(path.criterion, worst_weight=1.0 - LIMIT)
+    lowest = _Path(free, tol, max_iter, progress).point(replace(free, criterion=criterion))
+    bottom = replace(lowest, lowest=True)
     low = bottom.t * (1.0 + _INSIDE)
     if path.stopped(bottom) or low >= top.t:
         return bottom
     if problem.l1 > 0 or problem.l2 > 0:
         bottom = replace(path.at(low), lowest=True)
-    seen = [top, bottom]
-
-    def excess(t: float) -> float:
-        seen.append(path.at(t) if t > low else bottom)
-        return seen[-1].spread - tolerance
-
-    if len(criterion.shares) == 2:
-        bracket = (low, top.t) if bottom.within(tolerance) else None
-    else:
-        bracket = _first_crossing(path, tolerance, low, top.t)
-        if bracket is None:
-            seen.append(path.at(_smallest_spread(path, low, top.t)))
-    if bracket is not None and excess(bracket[0]) < 0:
-        brentq(excess, *bracket, xtol=_RESOLUTION * bracket[0], rtol=_RESOLUTION, full_output=True)
-    within = [point for point in seen if point.within(tolerance)]
-    if within:
-        return max(within, key=lambda point: point.t)
-    return min(seen, key=lambda point: point.spread)
+    levels = np.array([top.t, low])
+    if len(path.criterion.shares) > 2:
+        levels = np.linspace(top.t, low, _LEVELS + 1)
+    scan = _Scan(path, tolerance, levels, [top, bottom])
+    return scan.crossing() or scan.smallest()
 
 
-def _levels(low: float, high: float) -> Array:
-    """The levels of t that are scanned, from the highest."""
-    return np.linspace(high, low, _LEVELS + 1)
+class _Scan:
+    """The path at falling levels of t; the first point is the plain fit, the last is at t*."""
 
+    def __init__(self, path: _Path, tolerance: float, levels: Array, ends: list[Equalized]) -> None:
+        self._path = path
+        self._tolerance = tolerance
+        self._levels = levels
+        self._rough = {float(levels[0]): ends[0], float(levels[-1]): ends[1]}
+        self._exact = dict(self._rough)
 
-def _first_crossing(
-    path: _Path, tolerance: float, low: float, high: float
-) -> tuple[float, float] | None:
-    """Levels of t, the lower within the tolerance, the upper above it; None if none is within."""
-    for above, below in pairwise(_levels(low, high)):
-        if path.at(float(below), rough=True).within(tolerance):
-            return float(below), float(above)
-    return None
+    def rough(self, t: float) -> Equalized:
+        """The point at t, to a gap that tells its spread."""
+        if t not in self._rough:
+            self._rough[t] = self._path.at(t, rough=True)
+        return self._rough[t]
 
+    def exact(self, t: float) -> Equalized:
+        """The point at t."""
+        if t not in self._exact:
+            self._exact[t] = self._path.at(t)
+        return self._exact[t]
 
-def _smallest_spread(path: _Path, low: float, high: float) -> float:
-    """The scanned level with the smallest spread, refined between its neighbours."""
-    levels = _levels(low, high)
-    spreads = [path.at(float(t), rough=True).spread for t in levels]
-    at = int(np.argmin(spreads))
-    ends = float(levels[min(at + 1, _LEVELS)]), float(levels[max(at - 1, 0)])
-    found = minimize_scalar(
-        lambda t: path.at(float(t), rough=True).spread,
-        bounds=ends,
-        method="bounded",
-        options={"xatol": 1e-3 * (ends[1] - ends[0])},
-    )
-    return float(found.x)
+    def crossing(self) -> Equalized | None:
+        """The largest t within the tolerance, from the first level that is; None if none is."""
+        for above, below in pairwise(self._levels.tolist()):
+            within = self.rough(below).within(self._tolerance)
+            if within and self.exact(below).within(self._tolerance):
+                return self._largest(below, above)
+        return None
+
+    def _largest(self, below: float, above: float) -> Equalized:
+        """The largest t within the tolerance between a level that is and one that is not."""
+
+        def excess(t: float) -> float:
+            point = self.rough(t) if t == above else self.exact(t)
+            return point.spread - self._tolerance
+
+        if excess(below) < 0:
+            brentq(excess, below, above, xtol=_RESOLUTION * below, rtol=_RESOLUTION)
+        found = [point for point in self._exact.values() if point.within(self._tolerance)]
+        return max(found, key=lambda point: point.t)
+
+    def smallest(self) -> Equalized:
+        """The level with the smallest spread, refined between its neighbours."""
+        levels = self._levels
+        at = int(np.argmin([self.rough(float(t)).spread for t in levels]))
+        self.exact(float(levels[at]))
+        if at + 1 < len(levels):
+            low, high = float(levels[at + 1]), float(levels[max(at - 1, 0)])
+            minimize_scalar(
+                lambda t: self.exact(float(t)).spread,
+                bounds=(low, high),
+                method="bounded",
+                options={"xatol": 1e-3 * (high - low)},
+            )
+        return min(self._exact.values(), key=lambda point: point.spread)
 
 
 class _Path:
@@ -127,6 +141,8 @@ class _Path:
     def __init__(
         self, problem: Problem, tol: float, max_iter: int, progress: Progress | None
     ) -> None:
+        assert problem.criterion is not None
+        self.criterion = problem.criterion
         self._problem = problem
         self._tol = tol
         self._max_iter = max_iter
@@ -135,9 +151,7 @@ class _Path:
 
     def at(self, t: float, rough: bool = False) -> Equalized:
         """The point at t."""
-        criterion = self._problem.criterion
-        assert criterion is not None
-        bounded = replace(criterion, bounds=np.minimum(criterion.bounds, t))
+        bounded = replace(self.criterion, bounds=np.minimum(self.criterion.bounds, t))
         return self.point(replace(self._problem, criterion=bounded), rough)
 
     def point(self, problem: Problem, rough: bool = False) -> Equalized:

@@ -68,10 +68,7 @@ def _newton(
     d, m = delta.shape
     weights = gq.group_weights(multipliers)
     smooth = np.einsum("g,gij->ij", weights, gq.grams)
-    pulls = gq.smooth_slopes(delta)
-    if gq.rows.n_rows:
-        for k in range(m):
-            pulls[:, :, k] += gq.rows.adjoint_by_group(side[:, k], gq.codes, gq.n_groups)
+    pulls = gq.smooth_slopes(delta) + gq.pulls(side)
     ends = np.cumsum([d * m, *map(len, rows_at)])
     n_binding = int(binding.sum())
     sloped = bool(gq.slope.any())

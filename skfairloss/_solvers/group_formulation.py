@@ -15,22 +15,26 @@ import numpy as np
 
 from skfairloss._basis import Basis
 from skfairloss._constraints import GroupCriterion, LinearRows
+from skfairloss._design import DesignRows
 from skfairloss._factor import coefficient_basis
 from skfairloss._problem import Multipliers, Problem, Solution, one_group
-from skfairloss._rows import DenseRows, Rows, StackedRows
+from skfairloss._rows import DenseRows, Membership, Rows, StackedRows
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.group_interior_point import GroupedSolution
+from skfairloss._solvers.group_sign_fixing import has_many_rows
 from skfairloss._solvers.grouped import GroupedQuadratic
 from skfairloss._solvers.least_squares import ridge_fit
 from skfairloss._typing import Array, Index
-
 
 # share of the mean loss in the smallest factor's problem: groups without a bound must not vanish
 _PRESENT = 1e-9
 
 
 class Setting:
-    """A problem's basis, start and rows: problems that differ in their criterion share them."""
+    """A problem's basis, start and rows: problems that differ in their criterion share them.
+
+    ``latest`` is where the last of them ended, (d, m), for the next one to begin with.
+    """
 
     def __init__(self, problem: Problem) -> None:
         exact = tuple(term for term in problem.linear if term.tolerance == 0)
@@ -38,6 +42,7 @@ class Setting:
         self.problem = problem
         self.start = _on_linear_rows(problem, exact, full, *ridge_fit(problem))
         self.basis = _restricted(full, exact)
+        self.latest: Array | None = None
         self._built: Grouped | None = None
 
     def grouped(self, problem: Problem) -> Grouped:
@@ -245,6 +250,13 @@ def _prices(problem: Problem) -> list[Array]:
     return [np.broadcast_to(steep, term.target.shape) for term in problem.linear]
 
 
+def _data_rows(problem: Problem, basis: Basis) -> Rows:
+    """The rows of the data: in memory where every iteration reads them all."""
+    if has_many_rows(problem.design.shape[0], basis.n_coordinates):
+        return DesignRows(problem.design, basis)
+    return problem.design.rows(basis)
+
+
 def _rows(
     problem: Problem, basis: Basis, coef: Array, residual: Array, share: Array, n_groups: int
 ) -> tuple[Rows, Array, Array, Array, Index]:
@@ -255,7 +267,7 @@ def _rows(
     nothing = np.zeros((0, m))
     parts: list[tuple[Array, Array, Array, Index]] = []
     if loss.loss_mix > 0:
-        blocks.append(problem.design.rows(basis))
+        blocks.append(_data_rows(problem, basis))
         slopes = share[:, None] / c
         parts.append((residual, loss.lower * slopes, loss.upper * slopes, criterion.codes))
     if problem.l1 > 0:
@@ -282,18 +294,18 @@ def _smooth(
     Those of a linear constraint are (±(rows w - target) - tolerance) · price: no Gram matrix.
     """
     d, m = basis.n_coordinates, problem.n_outputs
-    codes = (problem.criterion or one_group(problem)).codes
+    criterion = problem.criterion or one_group(problem)
+    codes, at = criterion.codes, len(criterion.shares)
     grams, gradients = np.zeros((n_groups, d, d)), np.zeros((n_groups, d, m))
     constants = np.zeros(n_groups)
     curvature = problem.loss.curvature / problem.scale**2
-    order = np.argsort(codes, kind="stable")
-    groups = np.split(order, np.cumsum(np.bincount(codes))[:-1])
-    for g, index in enumerate(groups if problem.loss.curvature > 0 else ()):
-        rows = problem.design.rows(basis, index)
-        grams[g] = rows.gram(share[index])
-        gradients[g] = curvature * rows.adjoint(share[index, None] * residual[index])
-        constants[g] = 0.5 * share[index] @ (residual[index] ** 2 @ curvature)
-    at = len(groups)
+    if problem.loss.curvature > 0:
+        rows, groups = DesignRows(problem.design, basis), Membership(codes, at)
+        grams[:at] = problem.design.grams_by_group(basis, share, codes, at)
+        for k, column in enumerate(residual.T):
+            weighted = share * column
+            gradients[:at, :, k] = curvature[k] * rows.adjoint_by_group(weighted, groups)
+            constants[:at] += 0.5 * curvature[k] * groups.totals(weighted * column)
     for term, price in zip(problem.linear, _prices(problem), strict=True):
         if term.tolerance == 0:
             continue

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import lapack
 
 from skfairloss._solvers.group_crossover import group_polish
 from skfairloss._solvers.grouped import GroupedQuadratic
@@ -122,7 +122,8 @@ def group_interior_point(
                 # An exact optimum is worth waiting for, and groups of tiny weight are to be as
                 # close to theirs as the others.
                 waited += 1
-                if best is crossed or (settled and crossed is None) or waited > _WAIT:
+                exact = best is crossed or (settled and crossed is None)
+                if exact or not crossover or waited > _WAIT:
                     best = best if best is crossed else here
                     break
             moved = _step(gq, point, system)
@@ -220,7 +221,7 @@ class _System:
     infeasibility: Array
     d: Array
     tilt: Array
-    factors: list[tuple[Array, bool]]
+    factors: list[Array]
     pulls: Array  # (m, d, J)
     solved: Array  # M⁻¹ B, (m, d, J)
     reduced: Array  # (J, J)
@@ -256,10 +257,10 @@ def _system(gq: GroupedQuadratic, point: _Point) -> _System | None:
     stationarity = gq.stationarity(point.delta, point.multipliers, dual)
     infeasibility = losses[gq.constrained] + point.slack - gq.bound - gq.slope * point.t
     sloped = gq.worst_weight - float(gq.slope @ point.multipliers)
-    try:
-        factors, pulls, solved = _blocks(gq, weights, d, tilt, slopes)
-    except (LinAlgError, ValueError):
+    blocks = _blocks(gq, weights, d, tilt, slopes)
+    if blocks is None:
         return None
+    factors, pulls, solved = blocks
     own_spread = gq.upper**2 * ratio_u + gq.lower**2 * ratio_v - d * tilt**2
     same = gq.constrained[:, None] == gq.constrained
     reduced = np.einsum("kij,kil->jl", pulls, solved)
@@ -281,23 +282,28 @@ def _system(gq: GroupedQuadratic, point: _Point) -> _System | None:
 
 def _blocks(
     gq: GroupedQuadratic, weights: Array, d: Array, tilt: Array, slopes: Array
-) -> tuple[list[tuple[Array, bool]], Array, Array]:
+) -> tuple[list[Array], Array, Array] | None:
     """For each output: the factor of M, B (minus the gradients of the group losses), and M⁻¹ B."""
-    factors, pulls, solved = [], [], []
-    smooth = np.einsum("g,gij->ij", weights, gq.grams)
+    factors, solved = [], []
+    smooth = np.tensordot(weights, gq.grams, 1)
+    pulls = (slopes + gq.pulls(d * tilt))[gq.constrained].transpose(2, 1, 0)
     for k in range(len(gq.curvature)):
         matrix = gq.hessian[k] + gq.curvature[k] * smooth
-        pull = slopes[:, :, k]
         if gq.rows.n_rows:
             matrix = matrix + gq.rows.gram(d[:, k])
-            pull = pull + gq.rows.adjoint_by_group(d[:, k] * tilt[:, k], gq.codes, gq.n_groups)
         diagonal = np.einsum("ii->i", matrix)
         diagonal *= 1.0 + 1e-14
-        factor = cho_factor(matrix, check_finite=False)
+        factor, info = lapack.dpotrf(matrix, lower=True)
+        if info != 0 or not np.isfinite(factor[-1, -1]):
+            return None
         factors.append(factor)
-        pulls.append(pull[gq.constrained].T)
-        solved.append(cho_solve(factor, pulls[-1], check_finite=False))
-    return factors, np.array(pulls), np.array(solved)
+        solved.append(_solve(factor, pulls[k]))
+    return factors, pulls, np.array(solved)
+
+
+def _solve(factor: Array, rhs: Array) -> Array:
+    """Solve with a Cholesky factor."""
+    return lapack.dpotrs(factor, rhs, lower=True)[0] if rhs.size else np.zeros_like(rhs)
 
 
 def _direction(
@@ -311,9 +317,7 @@ def _direction(
     """Newton direction towards changes of u to_upper, v to_lower and s μ by the targets."""
     rho = target_v / point.to_lower - target_u / point.to_upper
     rhs = gq.rows.adjoint(system.d * rho) - system.stationarity
-    first = np.column_stack(
-        [cho_solve(f, rhs[:, k], check_finite=False) for k, f in enumerate(system.factors)]
-    )
+    first = np.column_stack([_solve(factor, rhs[:, k]) for k, factor in enumerate(system.factors)])
     shift = gq.upper * target_u / point.to_upper - gq.lower * target_v / point.to_lower
     shift = gq.by_group(shift + system.tilt * system.d * rho)[gq.constrained]
     equation = target_s / point.multipliers + shift + system.infeasibility
@@ -368,7 +372,7 @@ def _step(gq: GroupedQuadratic, point: _Point, system: _System) -> _Point | None
             share * box - product_v - affine.v * affine.to_lower,
             equal - product_s - affine.slack * affine.multipliers,
         )
-    except (LinAlgError, np.linalg.LinAlgError):
+    except np.linalg.LinAlgError:
         return None
     return _moved(point, corrected, _length(point, corrected, _LONG_STEP))
 

@@ -19,11 +19,12 @@ Lagrangian is an ordinary fit with the group weights base + μ: a constraint onl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from skfairloss._rows import Rows
+from skfairloss._rows import DenseRows, Membership, Rows
 from skfairloss._typing import Array, Index
 
 
@@ -70,11 +71,45 @@ class GroupedQuadratic:
         """G."""
         return len(self.base)
 
+    @cached_property
+    def groups(self) -> Membership:
+        """The groups of the rows."""
+        return Membership(self.codes, self.n_groups)
+
+    def pulls(self, a: Array) -> Array:
+        """Σ of a_ik A_i over the rows of each group, (G, d, m)."""
+        if not self.rows.n_rows:
+            return np.zeros_like(self.gradients)
+        sums = [self.rows.adjoint_by_group(column, self.groups) for column in a.T]
+        return np.stack(sums, axis=2)
+
     def group_weights(self, multipliers: Array) -> Array:
         """base + μ, (G,)."""
         out = self.base.copy()
         np.add.at(out, self.constrained, multipliers)
         return out
+
+    def shifted(self, delta: Array) -> GroupedQuadratic:
+        """The same problem relative to δ."""
+        return replace(
+            self,
+            residual=self.residual - self.rows.dot(delta),
+            gradients=self.smooth_slopes(delta),
+            constants=self.smooth_losses(delta),
+            linear=self.linear - np.einsum("kij,jk->ik", self.hessian, delta),
+            constant=self.own_objective(delta),
+        )
+
+    def taken(self, index: Index) -> GroupedQuadratic:
+        """The same problem with some of its rows only, held in memory."""
+        return replace(
+            self,
+            rows=DenseRows(self.rows.take(index)),
+            residual=self.residual[index],
+            lower=self.lower[index],
+            upper=self.upper[index],
+            codes=self.codes[index],
+        )
 
     def smooth_losses(self, delta: Array) -> Array:
         """The part of F_g without kinks, (G,)."""
@@ -86,9 +121,10 @@ class GroupedQuadratic:
         """Minus the gradient of the part of F_g without kinks, (G, d, m)."""
         return self.gradients - self.curvature * np.einsum("gij,jk->gik", self.grams, delta)
 
-    def losses(self, delta: Array) -> Array:
-        """F_g, (G,)."""
-        residual = self.residual - self.rows.dot(delta)
+    def losses(self, delta: Array, residual: Array | None = None) -> Array:
+        """F_g, (G,); the residuals at δ are computed unless given."""
+        if residual is None:
+            residual = self.residual - self.rows.dot(delta)
         kinks = np.where(residual > 0, self.upper, self.lower) * residual
         return self.smooth_losses(delta) + self.by_group(kinks)
 
@@ -111,9 +147,16 @@ class GroupedQuadratic:
 
     def objective(self, delta: Array) -> float:
         """The objective at δ with the smallest t."""
-        losses = self.losses(delta)
-        own = self.own_objective(delta)
-        return float(self.base @ losses) + self.worst_weight * self.level(losses) + own
+        return self.merit(delta, self.residual - self.rows.dot(delta), 0.0)
+
+    def merit(self, delta: Array, residual: Array, price: float) -> float:
+        """The objective at δ, where the residuals are known, plus violations times a price."""
+        losses = self.losses(delta, residual)
+        t = self.level(losses)
+        excess = losses[self.constrained] - self.bound - self.slope * t
+        violated = price * float(np.maximum(excess, 0.0).sum()) if price else 0.0
+        own = self.own_objective(delta) + violated
+        return float(self.base @ losses) + self.worst_weight * t + own
 
     def stationarity(self, delta: Array, multipliers: Array, dual: Array) -> Array:
         """Gradient of the Lagrangian in δ, (d, m), for duals a of the rows (N, m)."""

@@ -1,0 +1,250 @@
+r"""Many more rows than features under group losses: fix clear signs, solve the band that is left.
+
+As `sign_fixing`, with the groups kept apart: a row that is clearly on one side of its kink adds a
+linear term to the loss of its own group, whatever weight the group ends up with. So
+
+  1. solve a subsample in which every group is present, its slopes scaled up to the whole group;
+  2. replace every group's loss by a quadratic at this point, |r| smoothed within a bandwidth h (one
+     Newton step), and solve the problem of group losses for these: it has no rows;
+  3. collapse each group's clear rows into its linear term; the rows nearest to 0 are the band;
+  4. solve the band exactly, by `group_interior_point`: multipliers and model together;
+  5. verify the signs of all other rows in one pass; move violators into the band and repeat 4.
+
+Collapsed rows never overstate a group's loss, so a band without a solution has none with all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skfairloss._solvers.group_interior_point import GroupedSolution, group_interior_point
+from skfairloss._solvers.grouped import GroupedQuadratic
+from skfairloss._solvers.sign_fixing import sample_size
+from skfairloss._typing import Array, Index
+
+_PILOT_TOL = 1e-3
+_PILOT_ITER = 20
+_PRESENT = 60  # rows of a group in the subsample at least, if it has as many
+_SPLITS = 4  # times that the rows are split anew before the route is given up
+_ROUNDS = 8  # times that violators are added to one band
+_MANY = 0.2  # violators, as a share of the band, from which it is split anew
+_WHOLE = 0.5  # share of the rows from which a band is no gain
+
+
+def solve_grouped(
+    gq: GroupedQuadratic,
+    *,
+    tol: float,
+    floor: float,
+    max_iter: int,
+    crossover: bool = True,
+    on_iteration: Callable[[GroupedSolution], bool] | None = None,
+    start: Array | None = None,
+) -> GroupedSolution:
+    """`group_interior_point` on all rows, or on the few that matter where there are many.
+
+    Parameters
+    ----------
+    start : (d, m), a point close to the solution, which takes the place of step 1.
+    others : as for `group_interior_point`.
+    """
+
+    def on_rows(
+        part: GroupedQuadratic, at: Array | None = None, allowed: int = max_iter
+    ) -> GroupedSolution:
+        """Solve a problem that is given relative to a point."""
+        return group_interior_point(
+            part,
+            tol=tol,
+            floor=floor,
+            max_iter=max(1, allowed),
+            crossover=crossover,
+            on_iteration=_relative_to(on_iteration, at),
+        )
+
+    n, d = gq.rows.n_rows, gq.rows.n_columns
+    if not has_many_rows(n, d):
+        return on_rows(gq)
+    start, spent = _subsample(gq) if start is None else (start, 0)
+    if len(gq.curvature) == 1:  # else the quadratics of step 2 would differ between outputs
+        step = group_interior_point(
+            _smoothed(gq, start), tol=_PILOT_TOL, floor=0.0, max_iter=_PILOT_ITER, crossover=False
+        )
+        start, spent = start + step.delta, spent + step.n_iter
+    size = int(max(20 * d, 3 * (d * n) ** 0.5))
+    for _ in range(_SPLITS):
+        if size >= _WHOLE * n or spent >= max_iter:
+            break
+        found, start = _solve_band(_split(gq, start, size), on_rows, max_iter - spent)
+        spent += found.n_iter
+        if found.dual.shape == gq.residual.shape:
+            return replace(found, n_iter=spent)
+        size *= 4
+    found = on_rows(gq, allowed=max_iter - spent)
+    return replace(found, n_iter=found.n_iter + spent)
+
+
+def has_many_rows(n: int, d: int) -> bool:
+    """Whether n rows with a kink are at least twice as many as the subsample has."""
+    return n > 2 * sample_size(max(n, 1), d)
+
+
+def _relative_to(
+    on_iteration: Callable[[GroupedSolution], bool] | None, at: Array | None
+) -> Callable[[GroupedSolution], bool] | None:
+    """Who is told of models, where these are relative to another point."""
+    if on_iteration is None or at is None:
+        return on_iteration
+    return lambda found: on_iteration(replace(found, delta=at + found.delta))
+
+
+def _subsample(gq: GroupedQuadratic) -> tuple[Array, int]:
+    """Step 1: the solution of a subsample, and the iterations spent."""
+    index, factor = _draw(gq)
+    part = gq.taken(index)
+    found = group_interior_point(
+        replace(part, lower=part.lower * factor, upper=part.upper * factor),
+        tol=_PILOT_TOL,
+        floor=0.0,
+        max_iter=_PILOT_ITER,
+        crossover=False,
+    )
+    return found.delta, found.n_iter
+
+
+def _draw(gq: GroupedQuadratic) -> tuple[Index, Array]:
+    """Rows of the subsample, and what their slopes are multiplied by, (size, 1).
+
+    Rows are drawn in proportion to their slopes; those of the group without constraint (the
+    penalty) are all there.
+    """
+    rng, last = np.random.default_rng(0), gq.n_groups - 1
+    width = (gq.upper - gq.lower).sum(axis=1)
+    width[gq.codes == last] = 0.0
+    size = sample_size(gq.rows.n_rows, gq.rows.n_columns)
+    ends = np.cumsum(width)
+    parts = [np.searchsorted(ends, rng.random(size) * ends[-1], side="right")]
+    seen = np.bincount(gq.codes[parts[0]], minlength=gq.n_groups)
+    for g in np.flatnonzero(seen[:last] < _PRESENT):
+        rows = np.flatnonzero(gq.codes == g)
+        rows = rows[width[rows] > 0]
+        if len(rows) > _PRESENT:
+            rows = rows[np.unique(np.linspace(0, len(rows) - 1, _PRESENT).astype(np.intp))]
+        parts.append(rows)
+    index = np.unique(np.concatenate(parts))
+    index = index[index < gq.rows.n_rows]
+    total = np.bincount(gq.codes, width, gq.n_groups)
+    drawn = np.bincount(gq.codes[index], width[index], gq.n_groups)
+    factor = np.divide(total, drawn, out=np.ones(gq.n_groups), where=drawn > 0)
+    index = np.concatenate([index, np.flatnonzero(gq.codes == last)])
+    return index, factor[gq.codes[index], None]
+
+
+def _smoothed(gq: GroupedQuadratic, delta: Array) -> GroupedQuadratic:
+    """Step 2's problem of one output, relative to δ: no rows, a quadratic for each group.
+
+    Within ±h the kink middle·r + half·|r| is replaced by middle·r + half·(r²/2h + h/2).
+    """
+    here = gq.shifted(delta)
+    r, codes = here.residual[:, 0], here.codes
+    middle, half = 0.5 * (gq.upper + gq.lower)[:, 0], 0.5 * (gq.upper - gq.lower)[:, 0]
+    n, d = gq.rows.n_rows, gq.rows.n_columns
+    share = min(0.5, max(0.03, 3 * (d / sample_size(n, d)) ** 0.5))
+    absolute = np.abs(r)
+    h = max(float(np.partition(absolute, int(share * n))[int(share * n)]), 1e-300)
+    near = np.flatnonzero(absolute < h)
+    slope = middle + half * np.clip(r / h, -1.0, 1.0)
+    value = middle * r + half * absolute
+    value[near] += half[near] * 0.5 * (h - absolute[near]) ** 2 / h
+    rows = gq.rows.take(near)
+    grams = gq.curvature[0] * gq.grams
+    for g in np.unique(codes[near]):
+        mine = codes[near] == g
+        scaled = rows[mine] * np.sqrt(half[near][mine] / h)[:, None]
+        grams[g] += scaled.T @ scaled
+    return replace(
+        here.taken(near[:0]),
+        curvature=np.ones(1),
+        grams=grams,
+        gradients=here.gradients + gq.pulls(slope[:, None]),
+        constants=here.constants + np.bincount(codes, value, gq.n_groups),
+    )
+
+
+@dataclass(frozen=True)
+class _Band:
+    """A split of the rows at a point.
+
+    Parameters
+    ----------
+    whole : the problem of all rows, relative to the point.
+    at : (d, m), the point.
+    index : the rows in the band.
+    fixed : (N, m), the slopes of the others at their side of the kink; 0 in the band.
+    part : the problem of the band, relative to the point.
+    """
+
+    whole: GroupedQuadratic
+    at: Array
+    index: Index
+    fixed: Array
+    part: GroupedQuadratic
+
+    def widened(self, wrong: Index) -> _Band:
+        """With more rows in the band: what they added to their groups is taken back."""
+        more, slopes = self.whole.taken(wrong), self.fixed[wrong]
+        fixed = self.fixed.copy()
+        fixed[wrong] = 0.0
+        index = np.concatenate([self.index, wrong])
+        part = replace(
+            self.whole.taken(index),
+            gradients=self.part.gradients - more.pulls(slopes),
+            constants=self.part.constants - more.by_group(slopes * more.residual),
+        )
+        return replace(self, index=index, fixed=fixed, part=part)
+
+
+def _split(gq: GroupedQuadratic, at: Array, size: int) -> _Band:
+    """Step 3: the ``size`` rows nearest to 0 in each output, and all of the penalty."""
+    whole = gq.shifted(at)
+    absolute = np.abs(whole.residual)
+    limits = np.partition(absolute, size, axis=0)[size]
+    inside = (absolute <= limits).any(axis=1) | (gq.codes == gq.n_groups - 1)
+    index = np.flatnonzero(inside)
+    fixed = np.where(whole.residual > 0, gq.upper, gq.lower)
+    fixed[index] = 0.0
+    part = replace(
+        whole.taken(index),
+        gradients=whole.gradients + gq.pulls(fixed),
+        constants=whole.constants + gq.by_group(fixed * whole.residual),
+    )
+    return _Band(whole, at, index, fixed, part)
+
+
+def _solve_band(
+    band: _Band, on_rows: Callable[..., GroupedSolution], max_iter: int
+) -> tuple[GroupedSolution, Array]:
+    """Steps 4 and 5, and the better point; with duals of the band only where signs are wrong."""
+    whole, spent, wrong = band.whole, 0, np.zeros(0, dtype=np.intp)
+    for _ in range(_ROUNDS):
+        if len(wrong):
+            band = band.widened(wrong)
+        found = on_rows(band.part, band.at, max_iter - spent)
+        spent += found.n_iter
+        residual = whole.residual - whole.rows.dot(found.delta)
+        wrong = np.flatnonzero((residual * band.fixed < 0).any(axis=1))
+        point = band.at + found.delta
+        if found.stopped or not len(wrong):
+            dual = whole.group_weights(found.multipliers)[whole.codes, None] * band.fixed
+            dual[band.index] = found.dual
+            gap = np.inf if len(wrong) else found.gap
+            return replace(found, delta=point, dual=dual, gap=gap, n_iter=spent), point
+        if len(wrong) > _MANY * len(band.index) or spent >= max_iter:
+            break
+    price = 1.0 + float(found.multipliers.sum())
+    before = whole.merit(np.zeros_like(found.delta), whole.residual, price)
+    better = whole.merit(found.delta, residual, price) < before
+    return replace(found, n_iter=spent), point if better else band.at

@@ -1,0 +1,156 @@
+"""Fairness terms on many rows: a band of rows gives what all rows give."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+
+from skfairloss import PixelLossRegressor
+from skfairloss._solvers import group_sign_fixing
+from skfairloss.exceptions import InfeasibleFairnessError
+from skfairloss.fairness import (
+    BoundedGroupLoss,
+    EqualizedLoss,
+    PredictionParity,
+    ResidualParity,
+    WorstGroupLoss,
+)
+
+N = 6000  # about three times the smallest subsample
+
+
+def data(seed=0, outputs=(), decimals=None, groups=4, shift=0.0, unit=1.0):
+    """Groups of unequal size, noise and slopes; weights that differ a hundredfold."""
+    rng = np.random.default_rng([7, seed])
+    share = 0.5 ** np.arange(groups)
+    code = rng.choice(groups, N, p=share / share.sum())
+    X = rng.normal(size=(N, 3))
+    slopes = rng.normal(size=(groups, 3, *outputs)) + 2.0
+    signal = np.einsum("ij,ij...->i...", X, slopes[code])
+    size = np.linspace(0.5, 2.0, groups)[code].reshape(-1, *np.ones(len(outputs), int))
+    y = signal + size * rng.standard_t(3, size=(N, *outputs))
+    y = y if decimals is None else np.round(y, decimals)
+    return X, shift + unit * y, 10 ** rng.uniform(-1, 1, N), code
+
+
+def fit(term, sample, loss_mix, **settings):
+    X, y, weight, code = sample
+    model = PixelLossRegressor(loss_mix, fairness=term, **settings)
+    return model.fit(X, y, sample_weight=weight, sensitive_features=code)
+
+
+@pytest.fixture
+def count(monkeypatch):
+    """Rows of each problem that the interior point gets."""
+    rows, solve = [], group_sign_fixing.group_interior_point
+
+    def counted(gq, **options):
+        rows.append(gq.rows.n_rows)
+        return solve(gq, **options)
+
+    monkeypatch.setattr(group_sign_fixing, "group_interior_point", counted)
+    return rows
+
+
+def all_rows(monkeypatch):
+    monkeypatch.setattr(group_sign_fixing, "has_many_rows", lambda n, d: False)
+
+
+def bound_of(sample, loss_mix):
+    """A bound between the largest losses of the plain and of the minimax fit."""
+    ends = [fit(term, sample, loss_mix).group_losses_.max() for term in (None, WorstGroupLoss())]
+    return BoundedGroupLoss(float(np.mean(ends)))
+
+
+TERMS = {
+    "minimax": lambda *_: WorstGroupLoss(),
+    "weighted": lambda *_: WorstGroupLoss(0.4),
+    "bounded": bound_of,
+    "predictions": lambda *_: PredictionParity(0.02),
+    "residuals": lambda *_: ResidualParity(0.5),
+    "both": lambda *_: [WorstGroupLoss(0.7), PredictionParity(0.05)],
+}
+SAMPLES = {
+    "plain": {},
+    "moved": {"shift": 300.0, "unit": 20.0},
+    "two outputs": {"outputs": (2,)},
+    "rounded": {"decimals": 0},
+    "many groups": {"groups": 12},
+}
+
+
+@pytest.mark.parametrize("loss_mix", [0.4, 1.0])
+@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_a_band_gives_the_optimum_of_all_rows(monkeypatch, count, kind, name, loss_mix):
+    sample = data(**SAMPLES[kind])
+    settings = {"scale": SAMPLES[kind].get("unit", 1.0)}
+    term = TERMS[name](sample, loss_mix)
+    if name == "bounded" and kind == "moved":
+        pytest.skip("the bound is made for scale 1")
+    count.clear()
+    model = fit(term, sample, loss_mix, **settings)
+    if kind != "rounded":
+        assert max(count) < N
+    all_rows(monkeypatch)
+    whole = fit(term, sample, loss_mix, **settings)
+    assert max(count) >= N
+    assert model.objective_ == pytest.approx(whole.objective_, rel=1e-8)
+    np.testing.assert_allclose(model.group_losses_, whole.group_losses_, rtol=1e-5)
+    np.testing.assert_allclose(model.group_weights_, whole.group_weights_, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss_mix", [0.4, 1.0])
+@pytest.mark.parametrize("penalty", [{"alpha": 0.1}, {"alpha": 0.3, "l1_ratio": 1.0}])
+def test_a_penalty_is_part_of_every_band(monkeypatch, loss_mix, penalty):
+    sample = data(seed=1)
+    model = fit(WorstGroupLoss(), sample, loss_mix, **penalty)
+    all_rows(monkeypatch)
+    whole = fit(WorstGroupLoss(), sample, loss_mix, **penalty)
+    np.testing.assert_allclose(model.coef_, whole.coef_, rtol=1e-4, atol=1e-5)
+    assert model.objective_ == pytest.approx(whole.objective_, rel=1e-8)
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.4, 1.0])
+def test_sparse_float32_and_fortran_order_are_the_same(loss_mix):
+    X, y, weight, code = data(seed=2)
+    X = np.float32(X * (abs(X) > 0.5))
+    model = fit(WorstGroupLoss(), (X.astype(float), y, weight, code), loss_mix)
+    for other in (X, np.asfortranarray(X, dtype=float), sp.csr_array(X), sp.csc_matrix(X)):
+        again = fit(WorstGroupLoss(), (other, y, weight, code), loss_mix)
+        np.testing.assert_allclose(again.coef_, model.coef_, rtol=1e-6)
+
+
+def test_an_equalised_path_of_bands_ends_where_that_of_all_rows_ends(monkeypatch):
+    sample = data(seed=3)
+    plain = fit(None, sample, 0.4).group_losses_
+    low = fit(WorstGroupLoss(), sample, 0.4).group_losses_
+    term = EqualizedLoss(float(0.5 * (np.ptp(plain) + np.ptp(low))))
+    model = fit(term, sample, 0.4)
+    all_rows(monkeypatch)
+    whole = fit(term, sample, 0.4)
+    np.testing.assert_allclose(model.group_losses_, whole.group_losses_, rtol=1e-5)
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.4, 1.0])
+def test_bounds_out_of_reach_are_refused_with_bounds_that_can_be_met(loss_mix):
+    sample = data(seed=4)
+    least = fit(WorstGroupLoss(), sample, loss_mix).group_losses_.max()
+    with pytest.raises(InfeasibleFairnessError, match="smallest common factor") as error:
+        fit(BoundedGroupLoss(float(0.9 * least)), sample, loss_mix)
+    able = eval(str(error.value).split("upper_bound=")[1])
+    assert max(able.values()) == pytest.approx(least, rel=2e-5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = fit(BoundedGroupLoss(able), sample, loss_mix)
+    assert model.group_losses_.max() <= max(able.values()) * (1 + 1e-8)
+
+
+def test_few_iterations_are_declared():
+    with pytest.warns(ConvergenceWarning, match="raise max_iter"):
+        model = fit(WorstGroupLoss(), data(seed=5), 0.4, max_iter=2)
+    assert np.isfinite(model.coef_).all()
