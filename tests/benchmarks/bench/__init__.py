@@ -1,0 +1,1 @@
+"""What the benchmark scripts share: cases, fits, peers, timing, tables and the command line."""

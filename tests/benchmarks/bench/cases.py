@@ -1,0 +1,133 @@
+"""A problem to be timed, a linear model as its solution, and the one objective all fits get."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from skfairloss import PixelLossRegressor
+from skfairloss.fairness import WorstGroupLoss
+
+
+@dataclass(frozen=True)
+class Model:
+    """Coefficients (m, p) and intercepts (m,) of m outputs."""
+
+    coef: np.ndarray
+    intercept: np.ndarray
+
+    @classmethod
+    def of(cls, coef: Any, intercept: Any) -> Model:
+        """Build one from what an estimator has, one-dimensional for one output or not."""
+        return cls(np.atleast_2d(np.asarray(coef, float)), np.atleast_1d(np.asarray(intercept)))
+
+
+Mixture = list[tuple[float, Model]]  # shares of a randomised predictor, and its models
+
+
+@dataclass(frozen=True)
+class Case:
+    """Minimise Σ_k [Σ_i v_i ℓ(r_ik) + alpha/2 |w_k|²], v_i = s_i / Σs, at scale 1.
+
+    ℓ(r) = loss_mix |r| + (1 - loss_mix) r². ``fairness`` is None or one of the project's terms,
+    over ``groups``.
+    """
+
+    name: str
+    X: Any
+    y: np.ndarray
+    loss_mix: float
+    alpha: float = 0.0
+    sample_weight: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    fairness: Any = None
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs."""
+        return 1 if self.y.ndim == 1 else self.y.shape[1]
+
+    @property
+    def sparse(self) -> bool:
+        """Whether X is sparse."""
+        return sp.issparse(self.X)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that X takes."""
+        parts = (self.X.data, self.X.indices, self.X.indptr) if self.sparse else (self.X,)
+        return sum(part.nbytes for part in parts)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """v, (n,): row weights that sum to 1."""
+        n = self.y.shape[0]
+        return (
+            np.full(n, 1 / n)
+            if self.sample_weight is None
+            else self.sample_weight / self.sample_weight.sum()
+        )
+
+    def first_outputs(self, count: int) -> Case:
+        """Return the same problem with the first ``count`` outputs."""
+        return replace(self, y=self.y[:, :count])
+
+    def row_losses(self, model: Model) -> np.ndarray:
+        """ℓ of the residuals, (n, m)."""
+        y = self.y.reshape(self.y.shape[0], -1)
+        residual = np.abs(y - self.X @ model.coef.T - model.intercept)
+        if self.loss_mix == 1:
+            return residual
+        return self.loss_mix * residual + (1 - self.loss_mix) * residual**2
+
+    def objective(self, model: Model | Mixture) -> np.ndarray:
+        """Objective of each output, (m,); (1,) where `WorstGroupLoss` couples the outputs.
+
+        Bounds and parities are not checked: they are constraints, not part of the objective. A
+        mixture gets its expected loss.
+        """
+        mixture = [(1.0, model)] if isinstance(model, Model) else model
+        losses = sum(share * self.row_losses(one) for share, one in mixture)
+        penalty = sum(share * self.alpha / 2 * (one.coef**2).sum(axis=1) for share, one in mixture)
+        weights = self.weights
+        if not isinstance(self.fairness, WorstGroupLoss):
+            return weights @ losses + penalty
+        codes = np.unique(self.groups, return_inverse=True)[1]
+        by_group = np.bincount(codes, weights * losses.sum(axis=1)) / np.bincount(codes, weights)
+        worst = min(self.fairness.weight, 1 - 1e-9)  # the limit that weight 1 stands for
+        mean = weights @ losses.sum(axis=1)
+        return np.atleast_1d((1 - worst) * mean + worst * by_group.max() + penalty.sum())
+
+
+@dataclass(frozen=True)
+class LowerBound:
+    """What our certificate proves of a case: no model has an objective below ``values``."""
+
+    case: Case
+    values: np.ndarray
+
+    @classmethod
+    def certified(cls, case: Case, **options: Any) -> LowerBound:
+        """``objective_ - dual_gap_`` of our fit of the case."""
+        model = fit_ours(case, **options)
+        return cls(case, np.atleast_1d(model.objective_ - model.dual_gap_))
+
+    def excess(self, model: Model | Mixture) -> float:
+        """Objective of a model above the bound, relative to the bound; the largest of any output.
+
+        A model of the first few outputs is held against their bounds alone.
+        """
+        one = model if isinstance(model, Model) else model[0][1]
+        outputs, case, bound = len(one.coef), self.case, self.values
+        if outputs < case.n_outputs:
+            case, bound = case.first_outputs(outputs), bound[:outputs]
+        return float(np.max((case.objective(model) - bound) / np.maximum(np.abs(bound), 1e-300)))
+
+
+def fit_ours(case: Case, **options: Any) -> PixelLossRegressor:
+    """Fit `PixelLossRegressor` to a case."""
+    model = PixelLossRegressor(case.loss_mix, alpha=case.alpha, fairness=case.fairness, **options)
+    return model.fit(case.X, case.y, case.sample_weight, sensitive_features=case.groups)

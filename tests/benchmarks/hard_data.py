@@ -1,0 +1,45 @@
+"""Hard data against their Gaussian twins: ties, outliers, scales, weights, order, heavy noise.
+
+From the repository root: ``python tests/benchmarks/hard_data.py``; ``--help`` lists the options.
+Each twin is timed in turns with our fit of Gaussian data of the same size and mix; references and
+peers fit the twin.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import product
+
+from bench.cases import Case, LowerBound
+from bench.command import format_size, make_peer_parser, read_size, run_script
+from bench.data import HARD, gaussian, hard_twin
+from bench.fits import OURS, Bench, ours
+
+SIZES = [(100_000, 20), (1_000_000, 20)]
+TWIN = f"{OURS}, Gaussian twin"
+
+
+def fill(bench: Bench, arguments: argparse.Namespace) -> None:
+    """Rows of every twin, by size and mix."""
+    for size, loss_mix in product(arguments.sizes, arguments.loss_mix):
+        easy = Case("", *gaussian(*size, arguments.seed), loss_mix)
+        easy_bound = LowerBound.certified(easy)
+        for kind in HARD[1:]:
+            X, y, weights = hard_twin(kind, *size, arguments.seed)
+            name = f"{kind}, {format_size(*size)}, loss_mix {loss_mix:g}"
+            case = Case(name, X, y, loss_mix, sample_weight=weights)
+            bound = LowerBound.certified(case)
+            both = ours(easy, easy_bound, TWIN), ours(case, bound)
+            bench.add(case, bound, *both, against={"ratio to twin": TWIN})
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = make_peer_parser("Time fits of hard data.")
+    parser.add_argument("--sizes", type=read_size, nargs="+", default=SIZES, metavar="ROWSxCOLUMNS")
+    parser.set_defaults(peers=["pyqreg2 preprocessing", "pinball-qr pfn"])
+    run_script(parser, fill, {"sizes": [(400, 3)]}, ["ratio to twin"])
+
+
+if __name__ == "__main__":
+    main()

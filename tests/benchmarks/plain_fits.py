@@ -1,0 +1,42 @@
+"""Plain fits of Gaussian data, against the references and every peer.
+
+From the repository root: ``python tests/benchmarks/plain_fits.py``; ``--help`` lists the options.
+The columns are explained in docs/benchmarks.md. X is Gaussian, y linear in it with an intercept and
+noise of a t distribution with 2 degrees of freedom. `Ridge` is among the fits: small problems are
+mostly validation and certificate, so its time is what a small fit compares with.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import product
+
+from bench.cases import Case, LowerBound
+from bench.command import format_size, make_peer_parser, read_size, run_script
+from bench.data import gaussian
+from bench.fits import Bench, ours
+from bench.measure import Run
+from sklearn.linear_model import Ridge
+
+SIZES = [(1_000, 10), (10_000, 20), (100_000, 20), (100_000, 50), (1_000_000, 20)]
+
+
+def fill(bench: Bench, arguments: argparse.Namespace) -> None:
+    """Rows of every size and mix."""
+    for size, loss_mix in product(arguments.sizes, arguments.loss_mix):
+        X, y = gaussian(*size, arguments.seed)
+        case = Case(f"{format_size(*size)}, loss_mix {loss_mix:g}", X, y, loss_mix)
+        bound = LowerBound.certified(case)
+        ridge = Run("Ridge", lambda X=X, y=y: Ridge().fit(X, y))
+        bench.add(case, bound, ours(case, bound), ridge, against={"ratio to Ridge": "Ridge"})
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = make_peer_parser("Time plain fits against peers.", (0.0, 0.5, 1.0))
+    parser.add_argument("--sizes", type=read_size, nargs="+", default=SIZES, metavar="ROWSxCOLUMNS")
+    run_script(parser, fill, {"sizes": [(300, 3)]}, ["ratio to Ridge"])
+
+
+if __name__ == "__main__":
+    main()
