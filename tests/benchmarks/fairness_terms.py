@@ -77,7 +77,13 @@ def main() -> None:
     parser.add_argument("--many-rows", type=int, default=100_000)
     parser.add_argument("--many-groups", type=int, default=200)
     parser.add_argument("--tol", type=float, default=1e-6, help="of our timed fits")
-    small = {"rows": [300], "features": 3, "many_rows": 600, "many_groups": 8}
+    small = {
+        "rows": [300],
+        "features": 3,
+        "many_rows": 600,
+        "many_groups": 8,
+        "loss_mix": [0.0, 1.0],
+    }
     run_script(parser, fill, small, ["ratio to plain"])
 
 

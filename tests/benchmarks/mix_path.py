@@ -34,7 +34,11 @@ def fill(bench: Bench, arguments: argparse.Namespace) -> None:
     """Rows of one cold fit and of the paths, by size."""
     mixes = np.linspace(0.0, 1.0, arguments.mixes)
     for size in arguments.sizes:
-        case = Case(format_size(*size), *gaussian(*size, arguments.seed), loss_mix=0.5)
+        case = Case(
+            f"{format_size(*size)}, loss_mix 0.5 or path",
+            *gaussian(*size, arguments.seed),
+            loss_mix=0.5,
+        )
         bounds = [LowerBound.certified(replace(case, loss_mix=float(mix))) for mix in mixes]
         bound = LowerBound.certified(case)
 

@@ -81,7 +81,7 @@ def main() -> None:
         "--face-factor", type=int, choices=(1, 2, 4), default=2, help="pixels averaged to one"
     )
     parser.set_defaults(quick_size=False)
-    run_script(parser, fill, {"quick_size": True})
+    run_script(parser, fill, {"quick_size": True, "loss_mix": [1.0]})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skfairloss import PixelLossRegressor
+from skfairloss._constraints import LIMIT
 from skfairloss.fairness import WorstGroupLoss
 
 
@@ -97,7 +98,7 @@ class Case:
             return weights @ losses + penalty
         codes = np.unique(self.groups, return_inverse=True)[1]
         by_group = np.bincount(codes, weights * losses.sum(axis=1)) / np.bincount(codes, weights)
-        worst = min(self.fairness.weight, 1 - 1e-9)  # the limit that weight 1 stands for
+        worst = worst_share(self.fairness)
         mean = weights @ losses.sum(axis=1)
         return np.atleast_1d((1 - worst) * mean + worst * by_group.max() + penalty.sum())
 
@@ -125,6 +126,11 @@ class LowerBound:
         if outputs < case.n_outputs:
             case, bound = case.first_outputs(outputs), bound[:outputs]
         return float(np.max((case.objective(model) - bound) / np.maximum(np.abs(bound), 1e-300)))
+
+
+def worst_share(term: WorstGroupLoss) -> float:
+    """Weight of the worst group in the objective; 1 stands for its limit."""
+    return min(term.weight, 1 - LIMIT)
 
 
 def fit_ours(case: Case, **options: Any) -> PixelLossRegressor:

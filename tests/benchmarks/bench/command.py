@@ -33,8 +33,13 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, default=5, help="rounds that are counted")
     parser.add_argument("--threads", type=int, help="limit of each thread pool; default: as it is")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE")
+    add_json(parser)
     return parser
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a file for the results."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE")
 
 
 def make_peer_parser(

@@ -9,6 +9,7 @@ the table. All are imported where they are used: none is needed to run the bench
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -21,12 +22,12 @@ from sklearn.linear_model import HuberRegressor, QuantileRegressor
 from sklearn.multioutput import MultiOutputRegressor
 from sklearn.svm import SVR
 
-from bench.cases import Case, Mixture, Model, fit_ours
+from bench.cases import Case, Mixture, Model, fit_ours, worst_share
 from skfairloss import PixelLossRegressor
 from skfairloss.fairness import BoundedGroupLoss, WorstGroupLoss
 
 Fit = Callable[[], Any]
-TINY_RIDGE = 1e-6  # for a peer that cannot go without a ridge, where the case has none
+TINY_RIDGE = 1e-4  # for a peer that cannot go without a ridge, where the case has none
 
 
 def plain_l1(case: Case) -> bool:
@@ -145,14 +146,17 @@ def lad_regression(case: Case) -> Fit:
     from sklego.linear_model import LADRegression
 
     # Minimises Σ v_i |r_i| / 2 + penalty: half of ours, at alpha = 0.
-    return fitted(LADRegression(), case)
+    with warnings.catch_warnings():  # it recommends scikit-learn's
+        warnings.simplefilter("ignore")
+        return fitted(LADRegression(), case)
 
 
 def huber(case: Case) -> Fit:
-    """Smooth approximation by Huber's loss, with the least epsilon that scikit-learn takes."""
+    """Huber's loss, a smooth approximation whose width is fitted along."""
     # Minimises Σ s_i (σ + H(r_i / σ) σ) + alpha |w|² over σ as well, with H(z) = z² for
-    # |z| < epsilon, beyond 2 epsilon |z| - epsilon²: ours only for epsilon → 0, and scikit-learn
-    # refuses epsilon < 1. The relative excess says how far that is.
+    # |z| < epsilon, beyond 2 epsilon |z| - epsilon². At epsilon = 1, the least it accepts, a
+    # row adds 2 |r_i|, or σ + r_i² / σ where |r_i| < σ, which is no less: in the limit σ → 0 it
+    # is ours times 2 Σ s.
     return fitted(HuberRegressor(epsilon=1.0, alpha=0.0, max_iter=1000, tol=1e-8), case)
 
 
@@ -162,20 +166,20 @@ def rehline(case: Case) -> Fit:
 
     # Minimises Σ_i Σ ReLU(u x_i w + v) + Σ ReHU(s x_i w + t) + |w|² / 2: ours divided by alpha.
     # |z| = ReLU(z) + ReLU(-z); z² = ReHU(√2 z) + ReHU(-√2 z) with an infinite knee. It needs a
-    # ridge: TINY_RIDGE where the case has none. The intercept is the weight of a column of 1e3,
-    # so that the ridge on it is 1e-6 of that on the others.
-    column = 1e3
-    X = np.column_stack([case.X, np.full(len(case.X), column)])
+    # ridge: TINY_RIDGE where the case has none; a smaller one converges no better. The ridge is
+    # on the intercept as well, so y is centred first.
+    X, centre = with_ones(case), np.median(case.y)
+    y = case.y - centre
     weights = case.weights / (case.alpha or TINY_RIDGE)
     linear, root = case.loss_mix * weights, np.sqrt(2 * (1 - case.loss_mix) * weights)
     sides = np.array([[-1.0], [1.0]])
-    model = ReHLine(C=1.0, U=sides * linear, V=-sides * linear * case.y, max_iter=100_000, tol=1e-8)
+    model = ReHLine(C=1.0, U=sides * linear, V=-sides * linear * y, max_iter=10_000, tol=1e-8)
     if case.loss_mix < 1:
-        model.set_params(S=sides * root, T=-sides * root * case.y, Tau=np.full((2, len(X)), np.inf))
+        model.set_params(S=sides * root, T=-sides * root * y, Tau=np.full((2, len(X)), np.inf))
 
     def fit() -> Model:
         solution = np.array(model.fit(X).coef_)
-        return Model.of(solution[:-1], solution[-1] * column)
+        return Model.of(solution[:-1], solution[-1] + centre)
 
     return fit
 
@@ -185,7 +189,7 @@ def clarabel_primal(case: Case) -> Fit:
     import cvxpy as cp
 
     # The same objective, term by term. Under `WorstGroupLoss` the largest group loss is cvxpy's
-    # maximum, with the weight 1 as its limit 1 - 1e-9.
+    # maximum, at the weight that `worst_share` gives.
     def loss(residual: Any, weights: np.ndarray) -> Any:
         terms = []
         if case.loss_mix > 0:
@@ -200,7 +204,7 @@ def clarabel_primal(case: Case) -> Fit:
         residual = case.y - case.X @ w - b
         objective = loss(residual, case.weights)
         if isinstance(case.fairness, WorstGroupLoss):
-            worst = min(case.fairness.weight, 1 - 1e-9)
+            worst = worst_share(case.fairness)
             rows = [np.flatnonzero(case.groups == group) for group in np.unique(case.groups)]
             shares = [case.weights[i] / case.weights[i].sum() for i in rows]
             parts = [loss(residual[i], v) for i, v in zip(rows, shares, strict=True)]
@@ -248,8 +252,10 @@ def clarabel_row_space(case: Case) -> Fit:
 
 def svr(case: Case) -> Fit:
     """libsvm: the dual of L1 and a ridge, by pairs of rows."""
-    # Minimises |w|² / 2 + C Σ |r_i| at epsilon = 0: ours divided by alpha, C = 1 / (n alpha).
-    return fitted(SVR(kernel="linear", epsilon=0.0, C=1 / (len(case.y) * case.alpha)), case)
+    # Minimises |w|² / 2 + C Σ |r_i| at epsilon = 0: ours divided by alpha, C = 1 / (n alpha). Its
+    # tolerance is on residuals, which are small where columns outnumber rows: 1e-6, not 1e-3.
+    C = 1 / (len(case.y) * case.alpha)
+    return fitted(SVR(kernel="linear", epsilon=0.0, C=C, tol=1e-6), case)
 
 
 def exponentiated_gradient(case: Case) -> Fit:
@@ -405,6 +411,10 @@ class OneOutput(RegressorMixin, BaseEstimator):
         case = Case("", X, y, self.loss_mix, self.alpha)
         self.model_ = PEERS[self.name].adapt(case)()
         return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Predict the one output."""
+        return X @ self.model_.coef[0] + self.model_.intercept[0]
 
 
 def output_by_output(name: str, case: Case, n_jobs: int) -> Fit:
