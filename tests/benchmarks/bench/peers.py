@@ -167,9 +167,11 @@ def rehline(case: Case) -> Fit:
     # Minimises Σ_i Σ ReLU(u x_i w + v) + Σ ReHU(s x_i w + t) + |w|² / 2: ours divided by alpha.
     # |z| = ReLU(z) + ReLU(-z); z² = ReHU(√2 z) + ReHU(-√2 z) with an infinite knee. It needs a
     # ridge: TINY_RIDGE where the case has none; a smaller one converges no better. The ridge is
-    # on the intercept as well, so y is centred first.
-    X, centre = with_ones(case), np.median(case.y)
-    y = case.y - centre
+    # on the intercept as well: y is centred first, and beside a ridge of ours the column of ones
+    # is one of 30s, which divides that of the intercept by 900.
+    column, centre = 30.0 if case.alpha else 1.0, np.median(case.y)
+    X, y = with_ones(case), case.y - centre
+    X[:, -1] = column
     weights = case.weights / (case.alpha or TINY_RIDGE)
     linear, root = case.loss_mix * weights, np.sqrt(2 * (1 - case.loss_mix) * weights)
     sides = np.array([[-1.0], [1.0]])
@@ -179,7 +181,7 @@ def rehline(case: Case) -> Fit:
 
     def fit() -> Model:
         solution = np.array(model.fit(X).coef_)
-        return Model.of(solution[:-1], solution[-1] + centre)
+        return Model.of(solution[:-1], solution[-1] * column + centre)
 
     return fit
 
