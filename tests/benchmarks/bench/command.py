@@ -106,22 +106,18 @@ def run_script(
     """
     arguments = parse(parser)
     small = argparse.Namespace(**vars(arguments) | quick | {"repeats": 1})
-    with limit_threads(arguments):
-        bench = open_bench(small)
-        fill(bench, small)
-        if not arguments.quick:
-            bench = open_bench(arguments)
-            fill(bench, arguments)
-        else:
-            arguments = small
-        threads = describe_threads()
+    for options in [small] if arguments.quick else [small, arguments]:
+        with limit_threads(options):  # again: the quick form may have loaded further pools
+            bench = open_bench(options)
+            fill(bench, options)
+            threads = describe_threads()
     place = COLUMNS.index("relative excess")
     print(
-        f"Median of {arguments.repeats} interleaved rounds (fewer where the column says so), "
+        f"Median of {options.repeats} interleaved rounds (fewer where the column says so), "
         f"threads: {threads}\n"
     )
     print(to_markdown(bench.rows, (*COLUMNS[:place], *columns, *COLUMNS[place:])))
-    write_json(arguments.json, arguments, setting={"threads": threads}, results=bench.rows)
+    write_json(options.json, options, setting={"threads": threads}, results=bench.rows)
 
 
 def open_bench(arguments: argparse.Namespace) -> Bench:

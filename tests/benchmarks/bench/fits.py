@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,6 +120,7 @@ class Bench:
 
         ``against`` names further columns and the runs whose time they are relative to.
         """
+        print(f"{case.name} ...", file=sys.stderr, flush=True)  # a table comes at the end
         peers, skipped = self.peer_runs(case, bound)
         own = own or (ours(case, bound),)
         timings = measure([*references(case), *own, *peers], self.repeats, self.budget)
@@ -129,11 +130,6 @@ class Bench:
                 self.slow[timing.run.name, case.loss_mix] = case.name, seconds, size_of(case)
         self.rows += [*to_rows(case.name, timings, case.nbytes, against or {}), *skipped]
         return timings
-
-    def add_all(self, cases: Iterable[Case]) -> None:
-        """Measure plain cases, with the bound of our fit."""
-        for case in cases:
-            self.add(case, LowerBound.certified(case))
 
 
 def size_of(case: Case) -> int:
