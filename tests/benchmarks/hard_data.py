@@ -11,7 +11,7 @@ import argparse
 from itertools import product
 
 from bench.cases import Case, LowerBound
-from bench.command import format_size, make_peer_parser, read_size, run_script
+from bench.command import add_sizes, format_size, make_peer_parser, run_script
 from bench.data import HARD, gaussian, hard_twin
 from bench.fits import OURS, Bench, ours
 
@@ -36,7 +36,7 @@ def fill(bench: Bench, arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Measure and print."""
     parser = make_peer_parser("Time fits of hard data.")
-    parser.add_argument("--sizes", type=read_size, nargs="+", default=SIZES, metavar="ROWSxCOLUMNS")
+    add_sizes(parser, SIZES)
     parser.set_defaults(peers=["pyqreg2 preprocessing", "pinball-qr pfn"])
     run_script(parser, fill, {"sizes": [(400, 3)]}, ["ratio to twin"])
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 from bench.cases import Case, LowerBound, Model
-from bench.command import format_size, make_peer_parser, read_size, run_script
+from bench.command import add_sizes, format_size, make_peer_parser, run_script
 from bench.data import gaussian
 from bench.fits import OURS, Bench, ours
 from bench.measure import Run
@@ -55,9 +55,7 @@ def fill(bench: Bench, arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Measure and print."""
     parser = make_peer_parser("Time a path of mixes.")
-    parser.add_argument(
-        "--sizes", type=read_size, nargs="+", default=[(100_000, 20)], metavar="ROWSxCOLUMNS"
-    )
+    add_sizes(parser, [(100_000, 20)])
     parser.add_argument("--mixes", type=int, default=21, help="number of mixes from 0 to 1")
     run_script(parser, fill, {"sizes": [(300, 3)], "mixes": 5}, ["ratio to cold"])
 

@@ -12,7 +12,7 @@ import argparse
 from itertools import product
 
 from bench.cases import Case, LowerBound
-from bench.command import format_size, make_peer_parser, read_size, run_script
+from bench.command import add_sizes, format_size, make_peer_parser, run_script
 from bench.data import gaussian
 from bench.fits import Bench, ours
 from bench.measure import Run
@@ -34,7 +34,7 @@ def fill(bench: Bench, arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Measure and print."""
     parser = make_peer_parser("Time plain fits against peers.", (0.0, 0.5, 1.0))
-    parser.add_argument("--sizes", type=read_size, nargs="+", default=SIZES, metavar="ROWSxCOLUMNS")
+    add_sizes(parser, SIZES)
     run_script(parser, fill, {"sizes": [(300, 3)]}, ["ratio to Ridge"])
 
 

@@ -66,6 +66,11 @@ def make_peer_parser(
     return parser
 
 
+def add_sizes(parser: argparse.ArgumentParser, sizes: list[Size]) -> None:
+    """Add the option that chooses sizes."""
+    parser.add_argument("--sizes", type=read_size, nargs="+", default=sizes, metavar="ROWSxCOLUMNS")
+
+
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
     """Parse the command line; counts are at least 1, mixes within [0, 1]."""
     arguments = parser.parse_args()
