@@ -30,6 +30,7 @@ SCRIPTS = {
     ),
     "real_data": (None, set()),
 }
+FAST = ("mix_path", "growth", "sparse_one_hot")  # the others take half a minute or more
 
 
 def run_quick(script, folder, *options):
@@ -58,7 +59,10 @@ def check_measured(row):
         assert excess <= (1e-3 if "tol=0.001" in row["fit"] else 1e-6), row
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize(
+    "script",
+    [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in SCRIPTS],
+)
 def test_a_script_prints_and_writes_a_table_whose_fits_are_not_below_our_bound(script, tmp_path):
     header, lines, rows = run_quick(script, tmp_path)
     further, fits = SCRIPTS[script]
@@ -79,6 +83,7 @@ def test_every_case_has_its_references_and_our_fit(tmp_path):
     assert all(row["ratio to fastest peer"] is None for row in rows)
 
 
+@pytest.mark.slow
 def test_a_peer_that_is_not_installed_is_a_row_that_says_so(tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text(HIDE.format(package="cvxpy"), "utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

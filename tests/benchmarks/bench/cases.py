@@ -136,4 +136,6 @@ def worst_share(term: WorstGroupLoss) -> float:
 def fit_ours(case: Case, **options: Any) -> PixelLossRegressor:
     """Fit `PixelLossRegressor` to a case."""
     model = PixelLossRegressor(case.loss_mix, alpha=case.alpha, fairness=case.fairness, **options)
-    return model.fit(case.X, case.y, case.sample_weight, sensitive_features=case.groups)
+    return model.fit(
+        case.X, case.y, sample_weight=case.sample_weight, sensitive_features=case.groups
+    )
