@@ -1,0 +1,306 @@
+"""A metric by group, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from ..metrics._estimates import group_estimates
+from ..metrics._row_metrics import Metric
+from ._style import (
+    ALL_ROWS,
+    COLOURS,
+    FEW_ROWS,
+    group_label,
+    metric_title,
+    new_axes,
+    numbers,
+    numbers_or_none,
+    select,
+)
+
+
+class GroupLossDisplay:
+    """A metric of each group, with intervals, beside that of all rows.
+
+    Groups are on the vertical axis, so that long names have room. Groups of fewer than 30 rows
+    have hollow points.
+
+    Parameters
+    ----------
+    groups : sequence
+        Names of the groups, from top to bottom; a tuple is shown with commas.
+
+    values : array-like of shape (n_groups,)
+        The metric of each group.
+
+    lower : array-like of shape (n_groups,), default=None
+        Lower ends of the intervals; NaN for none.
+
+    upper : array-like of shape (n_groups,), default=None
+        Upper ends; goes with ``lower``.
+
+    overall : float, default=None
+        The metric of all rows.
+
+    counts : array-like of shape (n_groups,), default=None
+        Numbers of rows.
+
+    metric : str, default="mae"
+        Name of the metric, for the axis.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        The axes, after `plot`.
+
+    figure_ : matplotlib.figure.Figure
+        The figure, after `plot`.
+
+    points_ : list of matplotlib.container.ErrorbarContainer
+        Point and interval of each group, after `plot`.
+
+    overall_line_ : matplotlib.lines.Line2D or None
+        The line of all rows, after `plot`.
+
+    See Also
+    --------
+    skfairloss.group_report : The same numbers as tables.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from skfairloss.displays import GroupLossDisplay
+    >>> display = GroupLossDisplay(
+    ...     ["bright", "dark"], [0.2, 0.4], lower=[0.18, 0.3], upper=[0.22, 0.5], overall=0.27
+    ... )
+    >>> display = display.plot()
+    >>> display.ax_.get_xlabel()
+    'MAE'
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(
+        self,
+        groups: Sequence[Any],
+        values: ArrayLike,
+        *,
+        lower: ArrayLike | None = None,
+        upper: ArrayLike | None = None,
+        overall: float | None = None,
+        counts: ArrayLike | None = None,
+        metric: str = "mae",
+    ) -> None:
+        self.groups = list(groups)
+        n = len(self.groups)
+        self.values = numbers(values, (n,), "values")
+        self.lower = numbers_or_none(lower, (n,), "lower")
+        self.upper = numbers_or_none(upper, (n,), "upper")
+        if (lower is None) != (upper is None):
+            raise ValueError("lower and upper must be given together")
+        self.overall = overall
+        self.counts = numbers_or_none(counts, (n,), "counts")
+        self.metric = metric
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        *,
+        sensitive_features: Any,
+        sample_weight: ArrayLike | None = None,
+        metric: str | Metric = "mae",
+        n_boot: int | None = 1000,
+        confidence_level: float = 0.95,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Evaluate predictions and plot.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,) or (n_samples, ...)
+            True values: one number, a row of outputs or an image for each sample.
+
+        y_pred : array-like of the shape of y_true
+            Predictions of any model.
+
+        sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
+            What defines the groups: the distinct combinations of the columns.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, >= 0.
+
+        metric : {"mae", "mse", "rmse", "mean_residual", "mean_prediction", "r2"} or callable, \
+default="mae"
+            As in `skfairloss.metrics.group_metric_frame`.
+
+        n_boot : int, default=1000
+            Number of bootstrap samples; ``None`` for no intervals.
+
+        confidence_level : float, default=0.95
+            Of the intervals, which hold for each group by itself.
+
+        random_state : int, RandomState, Generator or None, default=None
+            Draws the bootstrap samples.
+
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; ``None`` makes a figure.
+
+        Returns
+        -------
+        display : GroupLossDisplay
+            After `plot`.
+        """
+        estimates = group_estimates(
+            y_true,
+            y_pred,
+            sensitive_features=sensitive_features,
+            sample_weight=sample_weight,
+            metrics=metric,
+            n_boot=n_boot,
+            confidence_level=confidence_level,
+            random_state=random_state,
+        )
+        return cls.from_frame(estimates.to_frame()).plot(ax)
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: ArrayLike, *, sensitive_features: Any, **options: Any
+    ) -> Self:
+        """Predict with a fitted estimator, evaluate and plot.
+
+        Parameters
+        ----------
+        estimator : object
+            Any fitted estimator with a method ``predict``.
+
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            What it predicts from.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True values.
+
+        sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
+            What defines the groups.
+
+        **options : object
+            Other arguments of `from_predictions`.
+
+        Returns
+        -------
+        display : GroupLossDisplay
+            After `plot`.
+        """
+        y_pred = estimator.predict(X)
+        return cls.from_predictions(y, y_pred, sensitive_features=sensitive_features, **options)
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, *, metric: str | None = None) -> Self:
+        """Take one metric from a tidy table, as `skfairloss.report.GroupReport.to_frame` has it.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            With the columns "aggregate" (rows "by_group" and "overall" are read), "group",
+            "metric", "value", and, if there are any, "lower", "upper" and "count".
+
+        metric : str, default=None
+            Which metric; may be left out if the table has one only.
+
+        Returns
+        -------
+        display : GroupLossDisplay
+            Not yet drawn: call `plot`.
+        """
+        frame, metric = select(frame, metric, ["aggregate", "group", "metric", "value"])
+        rows = frame[frame["aggregate"] == "by_group"]
+        overall = frame.loc[frame["aggregate"] == "overall", "value"]
+        known = "lower" in frame and bool(rows["lower"].notna().any())
+        return cls(
+            list(rows["group"]),
+            rows["value"],
+            lower=rows["lower"] if known else None,
+            upper=rows["upper"] if known else None,
+            overall=float(overall.iloc[0]) if len(overall) else None,
+            counts=rows["count"] if "count" in frame else None,
+            metric=metric,
+        )
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the points, the intervals and the line of all rows.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; ``None`` makes a figure, taller for more groups.
+
+        Returns
+        -------
+        self : GroupLossDisplay
+            With ``ax_``, ``figure_`` and the artists.
+        """
+        names = [self._label(i) for i in range(len(self.groups))]
+        lines = sum(name.count("\n") + 1.6 for name in names)
+        self.ax_ = ax = new_axes(ax, (6.4, 1.3 + 0.19 * lines))
+        self.figure_ = ax.figure
+        self.overall_line_ = None
+        if self.overall is not None:
+            self.overall_line_ = ax.axvline(
+                self.overall, **(ALL_ROWS | {"linestyle": "--", "linewidth": 1.4}), label="all rows"
+            )
+        self.points_ = [self._draw(i) for i in range(len(self.groups))]
+        ax.set_yticks(range(len(names)), names)
+        ax.set_ylim(len(names) - 0.5, -0.5)
+        ax.set_xlabel(metric_title(self.metric))
+        ax.grid(axis="x", color="0.9")
+        ax.set_axisbelow(True)
+        ax.locator_params(axis="x", nbins=7)
+        handles, labels = ax.get_legend_handles_labels()
+        if len(set(labels)) > 1:
+            ax.legend(*_first_of_each(handles, labels), **_ABOVE)
+        return self
+
+    def _draw(self, i: int) -> Any:
+        """One point with its interval."""
+        limits = None
+        if self.lower is not None and self.upper is not None and np.isfinite(self.lower[i]):
+            ends = (self.values[i] - self.lower[i], self.upper[i] - self.values[i])
+            limits = np.clip(ends, 0, None)[:, None]
+        few = self._has_few(i)
+        name = "group" if self.lower is None else "group and interval"
+        return self.ax_.errorbar(
+            self.values[i],
+            i,
+            xerr=limits,
+            fmt="o",
+            color=COLOURS[0],
+            markerfacecolor="white" if few else COLOURS[0],
+            markersize=7,
+            capsize=3,
+            label=f"fewer than {FEW_ROWS} rows" if few else name,
+        )
+
+    def _has_few(self, i: int) -> bool:
+        """Whether a group is too small for its interval to be relied on."""
+        return self.counts is not None and bool(self.counts[i] < FEW_ROWS)
+
+    def _label(self, i: int) -> str:
+        """Name and number of rows of a group."""
+        name = group_label(self.groups[i], 28)
+        return name if self.counts is None else f"{name}\n(n = {self.counts[i]:.0f})"
+
+
+_ABOVE = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": 3, "frameon": False}
+
+
+def _first_of_each(handles: list[Any], labels: list[str]) -> tuple[list[Any], list[str]]:
+    """One handle for each label."""
+    first = dict(zip(reversed(labels), reversed(handles), strict=True))
+    ordered = list(dict.fromkeys(labels))
+    return [first[label] for label in ordered], ordered

@@ -1,0 +1,296 @@
+"""Accuracy and each group's loss against the mix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from ..metrics._inputs import Array
+from ..metrics._row_metrics import Metric
+from ._style import (
+    ALL_ROWS,
+    group_label,
+    legend_beside,
+    metric_title,
+    new_axes,
+    numbers,
+    numbers_or_none,
+    select,
+    series_style,
+)
+from ._sweep import sweep
+
+MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)
+MANY_GROUPS = 4  # bands of more groups would cover one another
+
+
+class LossMixDisplay:
+    """A metric of each group, and of all rows, against the mix of the loss.
+
+    Parameters
+    ----------
+    by_group : DataFrame of shape (n_mixes, n_groups)
+        The metric. The index has the mixes, the columns are the groups (a MultiIndex, or tuples,
+        for groups of several columns).
+
+    overall : array-like of shape (n_mixes,), default=None
+        The metric of all rows, the accuracy, in the order of ``by_group``.
+
+    by_group_ci : pair of DataFrames of shape (n_mixes, n_groups), default=None
+        Lower and upper ends of intervals, in the order of ``by_group``.
+
+    overall_ci : pair of array-likes of shape (n_mixes,), default=None
+        The same of ``overall``.
+
+    metric : str, default="mae"
+        Name of the metric, for the axis.
+
+    param_name : str, default="loss_mix"
+        Name of what varies, for the axis.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        The axes, after `plot`.
+
+    figure_ : matplotlib.figure.Figure
+        The figure, after `plot`.
+
+    lines_ : list of matplotlib.lines.Line2D
+        The line of each group, after `plot`.
+
+    overall_line_ : matplotlib.lines.Line2D or None
+        The line of all rows, after `plot`.
+
+    bands_ : list of matplotlib.collections.Collection
+        The intervals, after `plot`: bands for up to four groups, else for all rows only.
+
+    Examples
+    --------
+    Two groups of brightness 0.3 and 0.9, 30 % and 70 % of the rows, under the best constant:
+
+    >>> import matplotlib.pyplot as plt
+    >>> import pandas as pd
+    >>> from skfairloss.displays import LossMixDisplay
+    >>> by_group = pd.DataFrame(
+    ...     {"dark": [0.42, 0.5533, 0.6], "bright": [0.18, 0.0467, 0.0]}, index=[0.0, 0.4, 1.0]
+    ... )
+    >>> display = LossMixDisplay(by_group, overall=[0.252, 0.1987, 0.18]).plot()
+    >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    ['all rows', 'dark', 'bright']
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(
+        self,
+        by_group: pd.DataFrame,
+        *,
+        overall: ArrayLike | None = None,
+        by_group_ci: Sequence[pd.DataFrame] | None = None,
+        overall_ci: Sequence[ArrayLike] | None = None,
+        metric: str = "mae",
+        param_name: str = "loss_mix",
+    ) -> None:
+        if not isinstance(by_group, pd.DataFrame):
+            raise TypeError(
+                f"by_group must be a pandas DataFrame with a row for each mix, got "
+                f"{type(by_group).__name__}"
+            )
+        self.by_group = by_group
+        n = len(by_group)
+        self.overall = numbers_or_none(overall, (n,), "overall")
+        self.by_group_ci = _pair(by_group_ci, by_group.shape, "by_group_ci")
+        self.overall_ci = _pair(overall_ci, (n,), "overall_ci")
+        self.metric = metric
+        self.param_name = param_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        sensitive_features: Any,
+        param_name: str = "loss_mix",
+        param_range: Iterable[float] = MIXES,
+        metric: str | Metric = "mae",
+        cv: Any = 5,
+        fit_params: Mapping[str, Any] | None = None,
+        n_boot: int | None = 1000,
+        confidence_level: float = 0.95,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Cross-validate an estimator for each mix, evaluate the rows left out, and plot.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            Any regressor or pipeline; it is cloned and need not be fitted.
+
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Features.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True values.
+
+        sensitive_features : list, array, Series or DataFrame
+            What defines the groups of the metric. It reaches ``fit`` only through ``fit_params``.
+
+        param_name : str, default="loss_mix"
+            Name of the parameter, "step__loss_mix" in a pipeline.
+
+        param_range : iterable of floats, default=(0.0, 0.25, 0.5, 0.75, 1.0)
+            Values of the parameter.
+
+        metric : {"mae", "mse", "rmse", "mean_residual", "mean_prediction", "r2"} or callable, \
+default="mae"
+            As in `skfairloss.metrics.group_metric_frame`.
+
+        cv : int, splitter or iterable of (train, test), default=5
+            Folds, in which each row is left out once. A number stands for shuffled folds,
+            stratified by group; a splitter is given the groups' codes as y.
+
+        fit_params : dict, default=None
+            What ``fit`` is given beside X and y; arrays with a value for each row are cut into
+            folds.
+
+        n_boot : int, default=1000
+            Number of bootstrap samples of the rows; ``None`` for no intervals. The intervals do
+            not count that another training set would give another model.
+
+        confidence_level : float, default=0.95
+            Of the intervals.
+
+        random_state : int, RandomState, Generator or None, default=None
+            Shuffles the folds and draws the bootstrap samples.
+
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; ``None`` makes a figure.
+
+        Returns
+        -------
+        display : LossMixDisplay
+            After `plot`.
+        """
+        frame = sweep(
+            estimator,
+            X,
+            y,
+            sensitive_features=sensitive_features,
+            param_name=param_name,
+            param_range=param_range,
+            metric=metric,
+            cv=cv,
+            fit_params=fit_params,
+            n_boot=n_boot,
+            confidence_level=confidence_level,
+            random_state=random_state,
+        )
+        return cls.from_frame(frame, param_name=param_name).plot(ax)
+
+    @classmethod
+    def from_frame(
+        cls, frame: pd.DataFrame, *, metric: str | None = None, param_name: str = "loss_mix"
+    ) -> Self:
+        """Take one metric from a tidy table.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            One row for each mix and group, and for each mix and all rows, with the columns
+            ``param_name``; "aggregate", of which the rows "by_group" and "overall" are read;
+            "group", unused for "overall"; "metric"; "value"; and, if there are intervals, "lower"
+            and "upper". It is what `skfairloss.report.GroupReport.to_frame` has, for several
+            mixes.
+
+        metric : str, default=None
+            Which metric; may be left out if the table has one only.
+
+        param_name : str, default="loss_mix"
+            Column with the mixes, and name on the axis.
+
+        Returns
+        -------
+        display : LossMixDisplay
+            Not yet drawn: call `plot`.
+        """
+        columns = [param_name, "aggregate", "group", "metric", "value"]
+        frame, metric = select(frame, metric, columns)
+        rows = frame[frame["aggregate"] == "by_group"]
+        overall = frame[frame["aggregate"] == "overall"].set_index(param_name).sort_index()
+
+        def wide(column: str) -> pd.DataFrame:
+            cells = rows.set_index([param_name, "group"])[column]
+            if not cells.index.is_unique:
+                raise ValueError(f"frame has several rows of one {param_name} and group")
+            groups = list(dict.fromkeys(rows["group"]))
+            return cells.unstack("group").sort_index()[groups]
+
+        by_group = wide("value")
+        if len(overall) and not overall.index.equals(by_group.index):
+            raise ValueError(f"frame must have one row 'overall' for each {param_name}")
+        has_ci = "lower" in frame and bool(frame["lower"].notna().any())
+        return cls(
+            by_group,
+            overall=overall["value"] if len(overall) else None,
+            by_group_ci=(wide("lower"), wide("upper")) if has_ci else None,
+            overall_ci=(overall["lower"], overall["upper"]) if has_ci and len(overall) else None,
+            metric=metric,
+            param_name=param_name,
+        )
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw a line for each group and a thick one for all rows.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; ``None`` makes a figure, taller for more groups.
+
+        Returns
+        -------
+        self : LossMixDisplay
+            With ``ax_``, ``figure_`` and the artists.
+        """
+        labels = [group_label(group) for group in self.by_group.columns]
+        lines = sum(label.count("\n") + 1.3 for label in labels)
+        self.ax_ = ax = new_axes(ax, (7.2, max(4.4, 1.2 + 0.19 * lines)))
+        self.figure_ = ax.figure
+        mixes = self.by_group.index.to_numpy(dtype=float)
+        self.bands_: list[Any] = []
+        self.overall_line_ = None
+        if self.overall is not None:
+            (self.overall_line_,) = ax.plot(mixes, self.overall, label="all rows", **ALL_ROWS)
+            self._draw_band(mixes, self.overall_ci, "black")
+        self.lines_ = []
+        for j, label in enumerate(labels):
+            style = series_style(j)
+            values = self.by_group.iloc[:, j].to_numpy(dtype=float)
+            self.lines_ += ax.plot(mixes, values, label=label, markersize=5, **style)
+            if self.by_group_ci is not None and self.by_group.shape[1] <= MANY_GROUPS:
+                limits = tuple(limit[:, j] for limit in self.by_group_ci)
+                self._draw_band(mixes, limits, style["color"])
+        ends = " (0: L2, 1: L1)" if self.param_name.rpartition("__")[2] == "loss_mix" else ""
+        ax.set(xlabel=f"{self.param_name}{ends}", ylabel=metric_title(self.metric))
+        legend_beside(ax)
+        return self
+
+    def _draw_band(self, mixes: Array, limits: Any, colour: str) -> None:
+        """Shade between lower and upper limits, if there are any."""
+        if limits is not None:
+            band = self.ax_.fill_between(mixes, *limits, color=colour, alpha=0.13, linewidth=0)
+            self.bands_.append(band)
+
+
+def _pair(limits: Any, shape: tuple[int, ...], name: str) -> tuple[Array, ...] | None:
+    """Lower and upper limits of a given shape, or None."""
+    if limits is None:
+        return None
+    lower, upper = limits
+    return numbers(lower, shape, name), numbers(upper, shape, name)

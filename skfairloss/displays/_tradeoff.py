@@ -1,0 +1,419 @@
+"""Accuracy against disparity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from ..metrics._estimates import group_estimates
+from ..metrics._inputs import Array
+from ..metrics._row_metrics import Metric
+from ._loss_mix import MIXES
+from ._style import COLOURS, legend_beside, metric_title, new_axes, numbers, numbers_or_none
+from ._sweep import sweep
+
+PLACES = ((7, 7), (7, -7), (-7, 7), (-7, -7), (0, 11), (0, -11), (11, 0), (-11, 0))
+
+
+class TradeoffDisplay:
+    """Error against disparity of several models; smaller is better in both.
+
+    A model is undominated if no other one is at least as good in both and better in one.
+
+    Parameters
+    ----------
+    error : array-like of shape (n_models,)
+        Error over all rows; smaller is better.
+
+    disparity : array-like of shape (n_models,)
+        What the groups differ by; smaller is better.
+
+    labels : sequence of shape (n_models,), default=None
+        Names of the models.
+
+    on_front : array-like of bool of shape (n_models,), default=None
+        Which models are undominated; ``None`` marks none. `from_frame` finds them.
+
+    selected : int, default=None
+        Position of a model to mark as chosen.
+
+    error_name : str, default="error"
+        Name of the horizontal axis.
+
+    disparity_name : str, default="disparity"
+        Name of the vertical axis.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        The axes, after `plot`.
+
+    figure_ : matplotlib.figure.Figure
+        The figure, after `plot`.
+
+    points_ : matplotlib.lines.Line2D
+        The dominated models, after `plot`; all of them if no front is marked.
+
+    front_ : matplotlib.lines.Line2D or None
+        The undominated models, joined by steps, after `plot`.
+
+    selected_ : matplotlib.lines.Line2D or None
+        The mark of the chosen model, after `plot`.
+
+    labels_ : list of matplotlib.text.Annotation
+        The labels drawn, after `plot`. The chosen model's comes first, then those of the front,
+        the others where there is room; labels never overlap, those without room are left out.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import pandas as pd
+    >>> from skfairloss.displays import TradeoffDisplay
+    >>> table = pd.DataFrame(
+    ...     {"mae": [0.25, 0.2, 0.22], "gap": [0.1, 0.4, 0.45], "loss_mix": [0.0, 0.5, 1.0]}
+    ... )
+    >>> display = TradeoffDisplay.from_frame(table, error="mae", disparity="gap", label="loss_mix")
+    >>> display.on_front.tolist()
+    [True, True, False]
+    >>> display = display.plot()
+    >>> plt.close(display.figure_)
+    """
+
+    def __init__(
+        self,
+        error: ArrayLike,
+        disparity: ArrayLike,
+        *,
+        labels: Sequence[Any] | None = None,
+        on_front: ArrayLike | None = None,
+        selected: int | None = None,
+        error_name: str = "error",
+        disparity_name: str = "disparity",
+    ) -> None:
+        self.error = np.asarray(error, dtype=float)
+        n = len(self.error)
+        self.disparity = numbers(disparity, (n,), "disparity")
+        for name, values in (("error", self.error), ("disparity", self.disparity)):
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name} must be finite, got {values.tolist()}")
+        if labels is not None and len(labels) != n:
+            raise ValueError(f"labels must have one entry for each of {n} models, got {labels!r}")
+        self.labels = None if labels is None else list(labels)
+        marks = numbers_or_none(on_front, (n,), "on_front")
+        self.on_front = None if marks is None else marks.astype(bool)
+        if selected is not None and not 0 <= selected < n:
+            raise ValueError(f"selected must be a position in 0 to {n - 1}, got {selected!r}")
+        self.selected = selected
+        self.error_name = error_name
+        self.disparity_name = disparity_name
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        predictions: Mapping[Any, ArrayLike],
+        *,
+        sensitive_features: Any,
+        sample_weight: ArrayLike | None = None,
+        metric: str | Metric = "mae",
+        method: str = "between_groups",
+        ax: Any = None,
+    ) -> Self:
+        """Evaluate the predictions of several models and plot.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,) or (n_samples, ...)
+            True values.
+
+        predictions : dict of array-likes of the shape of y_true
+            Predictions of each model, by its label.
+
+        sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
+            What defines the groups.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, >= 0.
+
+        metric : {"mae", "mse", "rmse"} or callable, default="mae"
+            An error, smaller being better. The disparity is the difference of its values between
+            groups.
+
+        method : {"between_groups", "to_overall"}, default="between_groups"
+            Whether the difference is the largest between two groups, or from all rows.
+
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; ``None`` makes a figure.
+
+        Returns
+        -------
+        display : TradeoffDisplay
+            After `plot`.
+        """
+        _check_error(metric)
+        tables = [
+            group_estimates(
+                y_true,
+                y_pred,
+                sensitive_features=sensitive_features,
+                sample_weight=sample_weight,
+                metrics=metric,
+                method=method,
+                n_boot=None,
+                confidence_level=0.95,
+                random_state=None,
+            )
+            .to_frame()
+            .assign(model=label)
+            for label, y_pred in predictions.items()
+        ]
+        if not tables:
+            raise ValueError("predictions must hold those of at least one model, got none")
+        return cls._from_tidy(pd.concat(tables, ignore_index=True), "model").plot(ax)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        sensitive_features: Any,
+        param_name: str = "loss_mix",
+        param_range: Iterable[Any] = MIXES,
+        metric: str | Metric = "mae",
+        cv: Any = 5,
+        fit_params: Mapping[str, Any] | None = None,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+        ax: Any = None,
+    ) -> Self:
+        """Cross-validate an estimator for each value of a parameter, and plot.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            Any regressor or pipeline; it is cloned and need not be fitted.
+
+        X : array-like or DataFrame of shape (n_samples, n_features)
+            Features.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True values.
+
+        sensitive_features : list, array, Series or DataFrame
+            What defines the groups.
+
+        param_name : str, default="loss_mix"
+            Name of the parameter, "step__loss_mix" in a pipeline.
+
+        param_range : iterable, default=(0.0, 0.25, 0.5, 0.75, 1.0)
+            Values of the parameter.
+
+        metric : {"mae", "mse", "rmse"} or callable, default="mae"
+            As in `from_predictions`.
+
+        cv : int, splitter or iterable of (train, test), default=5
+            As in `LossMixDisplay.from_estimator`.
+
+        fit_params : dict, default=None
+            What ``fit`` is given beside X and y.
+
+        random_state : int, RandomState, Generator or None, default=None
+            Shuffles the folds.
+
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; ``None`` makes a figure.
+
+        Returns
+        -------
+        display : TradeoffDisplay
+            After `plot`.
+        """
+        _check_error(metric)
+        frame = sweep(
+            estimator,
+            X,
+            y,
+            sensitive_features=sensitive_features,
+            param_name=param_name,
+            param_range=param_range,
+            metric=metric,
+            cv=cv,
+            fit_params=fit_params,
+            n_boot=None,
+            confidence_level=0.95,
+            random_state=random_state,
+        )
+        return cls._from_tidy(frame, param_name).plot(ax)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        error: str,
+        disparity: str,
+        label: str | None = None,
+        selected: int | None = None,
+    ) -> Self:
+        """Take error and disparity from the columns of a table, and find the undominated rows.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            One row for each model.
+
+        error : str
+            Column with the error over all rows.
+
+        disparity : str
+            Column with what the groups differ by.
+
+        label : str, default=None
+            Column with the names of the models.
+
+        selected : int, default=None
+            Position of the row to mark as chosen.
+
+        Returns
+        -------
+        display : TradeoffDisplay
+            Not yet drawn: call `plot`.
+        """
+        missing = [name for name in (error, disparity, label) if name and name not in frame]
+        if missing:
+            raise ValueError(f"frame has no columns {missing}, only {list(frame.columns)}")
+        return cls(
+            frame[error],
+            frame[disparity],
+            labels=None if label is None else list(frame[label]),
+            on_front=undominated(frame[error], frame[disparity]),
+            selected=selected,
+            error_name=metric_title(error),
+            disparity_name=metric_title(disparity),
+        )
+
+    @classmethod
+    def _from_tidy(cls, frame: pd.DataFrame, label: str) -> Self:
+        """Read rows "overall" and "difference" of one metric."""
+        values = frame[["aggregate", "value"]].groupby("aggregate")
+        error, disparity = (values.get_group(key)["value"] for key in ("overall", "difference"))
+        title = metric_title(frame["metric"].iloc[0])
+        return cls(
+            error,
+            disparity,
+            labels=list(frame.loc[frame["aggregate"] == "overall", label]),
+            on_front=undominated(error, disparity),
+            error_name=f"{title} of all rows",
+            disparity_name=f"difference in {title} between groups",
+        )
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw the models, the front and the labels.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; ``None`` makes a figure.
+
+        Returns
+        -------
+        self : TradeoffDisplay
+            With ``ax_``, ``figure_`` and the artists.
+        """
+        self.ax_ = ax = new_axes(ax, (7.2, 4.4))
+        self.figure_ = ax.figure
+        front = np.zeros(len(self.error), bool) if self.on_front is None else self.on_front
+        grey = {"color": "0.45", "marker": "o", "markerfacecolor": "white", "linestyle": ""}
+        name = "models" if self.on_front is None else "dominated"
+        (self.points_,) = ax.plot(self.error[~front], self.disparity[~front], label=name, **grey)
+        self.front_ = self.selected_ = None
+        if front.any():
+            order = np.flatnonzero(front)[np.lexsort((self.disparity[front], self.error[front]))]
+            style = {"color": COLOURS[0], "marker": "s", "linestyle": "--", "linewidth": 1}
+            points = (self.error[order], self.disparity[order])
+            steps = {"drawstyle": "steps-post", "label": "undominated"}
+            (self.front_,) = ax.plot(*points, **style, **steps)
+        if self.selected is not None:
+            ring = {"marker": "o", "markersize": 15, "linestyle": "", "markerfacecolor": "none"}
+            at = (self.error[self.selected], self.disparity[self.selected])
+            colour = {"color": COLOURS[1], "markeredgewidth": 2}
+            (self.selected_,) = ax.plot(*at, label="chosen", zorder=3, **ring, **colour)
+        ax.set(xlabel=self.error_name, ylabel=self.disparity_name)
+        ax.margins(0.12)
+        ax.locator_params(axis="x", nbins=7)
+        legend_beside(ax)
+        names = [] if self.labels is None else [_short(label) for label in self.labels]
+        self.labels_ = self._draw_labels(names, front) if names else []
+        return self
+
+    def _draw_labels(self, names: list[str], front: Array) -> list[Any]:
+        """Write labels beside their points where there is room."""
+        self.figure_.draw_without_rendering()  # the layout must be settled to measure texts
+        points = self.ax_.transData.transform(np.column_stack([self.error, self.disparity]))
+        radius = 5 * self.figure_.dpi / 72
+        taken = [_box(point - radius, point + radius) for point in points]
+        priority = np.lexsort((self.error, ~front))
+        chosen = [] if self.selected is None else [self.selected]
+        drawn = []
+        for i in dict.fromkeys([*chosen, *priority.tolist()]):
+            text = self._place(i, names[i], taken)
+            if text is not None:
+                drawn.append(text)
+                taken.append(text.get_window_extent())
+        return drawn
+
+    def _place(self, i: int, name: str, taken: list[Any]) -> Any:
+        """Write one label at the first place that is free, or nowhere."""
+        inside = self.ax_.get_window_extent()
+        for dx, dy in PLACES:
+            text = self.ax_.annotate(
+                name,
+                (self.error[i], self.disparity[i]),
+                (dx, dy),
+                textcoords="offset points",
+                ha="center" if dx == 0 else ("left" if dx > 0 else "right"),
+                va="center" if dy == 0 else ("bottom" if dy > 0 else "top"),
+                fontsize="small",
+                annotation_clip=False,
+            )
+            box = text.get_window_extent()
+            within = inside.contains(*box.min) and inside.contains(*box.max)
+            if within and not any(box.overlaps(other) for other in taken):
+                text.set_in_layout(False)
+                return text
+            text.remove()
+        return None
+
+
+def undominated(error: ArrayLike, disparity: ArrayLike) -> Array:
+    """Mask of the pairs that no other pair beats: at least as small in both, smaller in one."""
+    costs = np.column_stack([np.asarray(error, float), np.asarray(disparity, float)])
+    no_worse = (costs[:, None] <= costs).all(axis=2)
+    better = (costs[:, None] < costs).any(axis=2)
+    return np.logical_not((no_worse & better).any(axis=0))
+
+
+def _short(label: Any) -> str:
+    """A label as text; numbers without trailing zeros."""
+    return f"{label:g}" if isinstance(label, float) else str(label)
+
+
+def _check_error(metric: Any) -> None:
+    """Raise ValueError for metrics of which smaller is not better."""
+    if isinstance(metric, str) and metric not in ("mae", "mse", "rmse"):
+        raise ValueError(
+            f"metric must be 'mae', 'mse', 'rmse' or a callable, smaller being better, got "
+            f"{metric!r}"
+        )
+
+
+def _box(low: Array, high: Array) -> Any:
+    """Rectangle between two corners."""
+    from matplotlib.transforms import Bbox
+
+    return Bbox([low, high])

@@ -1,0 +1,236 @@
+"""Metrics by group with confidence intervals, the record that reports and displays are made of."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from fairlearn.metrics import MetricFrame
+from numpy.typing import ArrayLike
+
+from .._groups import encode_groups
+from ._bootstrap import (
+    Replicates,
+    bootstrap,
+    generator,
+    largest_difference_interval,
+    percentile_interval,
+)
+from ._frame import group_metric_frame
+from ._inputs import Array, check_targets, check_weights
+from ._row_metrics import DEFAULT_METRICS, Metric, metric_name, split_rows
+
+COMPARISONS = ("between_groups", "to_overall")
+COLUMNS = ["aggregate", "group", "metric", "value", "lower", "upper", "count"]
+
+
+@dataclass(frozen=True)
+class GroupEstimates:
+    """Metrics overall and by group, what they differ by, and intervals.
+
+    Parameters
+    ----------
+    metric_frame : fairlearn.metrics.MetricFrame
+        Has the values.
+
+    metrics : list of str
+        Names of its metrics, without the number of rows.
+
+    groups : list
+        Names of the groups that occur, a tuple for several columns.
+
+    positions : ndarray of shape (n_groups,)
+        Their rows in ``metric_frame.by_group``.
+
+    counts : ndarray of shape (n_groups,)
+        Their numbers of rows.
+
+    method : str
+        How difference and ratio compare.
+
+    by_group_limits : ndarray of shape (2, n_groups, n_metrics)
+        Lower and upper limits; NaN without an interval.
+
+    other_limits : dict of ndarrays of shape (2, n_metrics)
+        The same for "overall", "difference" and "ratio".
+    """
+
+    metric_frame: MetricFrame
+    metrics: list[str]
+    groups: list[Any]
+    positions: Array
+    counts: Array
+    method: str
+    by_group_limits: Array
+    other_limits: dict[str, Array]
+
+    def values(self, aggregate: str) -> pd.Series:
+        """Values "overall", of the "difference" or of the "ratio", by metric."""
+        if aggregate == "overall":
+            return self.metric_frame.overall
+        return getattr(self.metric_frame, aggregate)(method=self.method)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each metric and group, and each metric overall, difference and ratio."""
+        by_group = self.metric_frame.by_group.iloc[self.positions]
+        aggregates = {name: self.values(name) for name in self.other_limits}
+        rows: list[tuple[Any, ...]] = []
+        for j, metric in enumerate(by_group.columns):
+            if metric not in self.metrics:
+                continue
+            own = by_group[metric].to_numpy(dtype=float)
+            limits = self.by_group_limits[:, :, j]
+            for name, value, lower, upper, count in zip(
+                self.groups, own, *limits, self.counts, strict=True
+            ):
+                rows.append(("by_group", name, metric, value, lower, upper, count))
+            for name, values in aggregates.items():
+                # a ratio compares positive values
+                value = np.nan if name == "ratio" and (own <= 0).any() else float(values[metric])
+                lower, upper = self.other_limits[name][:, j]
+                rows.append((name, None, metric, value, lower, upper, self.counts.sum()))
+        kinds = {"aggregate": str, "group": object, "metric": str, "count": int}
+        return pd.DataFrame(
+            {
+                column: pd.Series(list(cells), dtype=kinds.get(column, float))
+                for column, cells in zip(COLUMNS, zip(*rows, strict=True), strict=True)
+            }
+        )
+
+
+def group_estimates(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    *,
+    sensitive_features: Any,
+    sample_weight: ArrayLike | None,
+    metrics: str | Metric | Mapping[str, Metric] | None,
+    method: str = "between_groups",
+    n_boot: int | None,
+    confidence_level: float,
+    random_state: Any,
+) -> GroupEstimates:
+    """Evaluate predictions by group, with intervals from a bootstrap within the groups."""
+    _check_options(method, n_boot, confidence_level)
+    named = name_metrics(metrics)
+    frame = group_metric_frame(
+        y_true,
+        y_pred,
+        sensitive_features=sensitive_features,
+        sample_weight=sample_weight,
+        metrics=named,
+    )
+    _check_numbers(frame)
+    measured = [name for name, metric in named.items() if metric is not DEFAULT_METRICS["count"]]
+    if not measured:
+        raise ValueError("metrics must hold a metric besides the number of rows")
+    true, pred = check_targets(y_true, y_pred)
+    weights = check_weights(sample_weight, len(true))
+    kept = np.flatnonzero(weights)
+    encoded = encode_groups(sensitive_features, len(true))
+    rows = split_rows(encoded.codes, kept)
+    groups = encoded.subset(weights > 0).labels
+    positions = _positions(groups, frame.by_group.index)
+    counts = np.array([len(own) for own in rows])
+    if n_boot is None:
+        replicates = Replicates(
+            np.full((1, len(rows), len(named)), np.nan), np.full((1, len(named)), np.nan)
+        )
+    else:
+        s = None if sample_weight is None else weights
+        rng = generator(random_state)
+        replicates = bootstrap(named, true, pred, s, rows, int(n_boot), rng)
+        # one row tells nothing about how others of its group would do
+        replicates.by_group[:, counts == 1] = np.nan
+    return GroupEstimates(
+        metric_frame=frame,
+        metrics=measured,
+        groups=groups,
+        positions=positions,
+        counts=counts,
+        method=method,
+        by_group_limits=percentile_interval(replicates.by_group, confidence_level),
+        other_limits=_limits(
+            frame.by_group.to_numpy(dtype=float)[positions],
+            frame.overall.to_numpy(dtype=float),
+            replicates,
+            method,
+            confidence_level,
+        ),
+    )
+
+
+def name_metrics(metrics: str | Metric | Mapping[str, Metric] | None) -> Mapping[str, Metric]:
+    """Metrics by name: all default ones for None, one of them for its name."""
+    if metrics is None:
+        return DEFAULT_METRICS
+    if isinstance(metrics, str):
+        known = [name for name in DEFAULT_METRICS if name != "count"]
+        if metrics not in known:
+            raise ValueError(f"metric must be one of {known} or a callable, got {metrics!r}")
+        return {metrics: DEFAULT_METRICS[metrics]}
+    return {metric_name(metrics): metrics} if callable(metrics) else metrics
+
+
+def _limits(
+    values: Array, overall: Array, replicates: Replicates, method: str, level: float
+) -> dict[str, Array]:
+    """Limits of all that is not a group's, each of shape (2, n_metrics)."""
+    difference, ratio = np.full((2, 2, len(overall)), np.nan)
+    for j in range(len(overall)):
+        drawn, whole = replicates.by_group[:, :, j], replicates.overall[:, j]
+        reference = None if method == COMPARISONS[0] else (overall[j], whole)
+        difference[:, j] = largest_difference_interval(values[:, j], drawn, reference, level)
+        if any((v <= 0).any() for v in (values[:, j], drawn, overall[j], whole)):
+            continue  # a ratio compares positive values
+        if reference is not None:
+            reference = (np.log(overall[j]), np.log(whole))
+        logs = largest_difference_interval(np.log(values[:, j]), np.log(drawn), reference, level)
+        ratio[:, j] = np.exp(-np.array(logs[::-1]))
+    return {
+        "overall": percentile_interval(replicates.overall, level),
+        "difference": difference,
+        "ratio": ratio,
+    }
+
+
+def _positions(labels: list[Any], index: pd.Index) -> Array:
+    """Rows of the groups in the index of a MetricFrame, which also lists absent combinations."""
+    several = isinstance(index, pd.MultiIndex)
+    own = pd.MultiIndex.from_tuples(labels) if several else pd.Index(labels)
+    positions = index.get_indexer(own)
+    if (positions < 0).any():
+        missing = [label for label, row in zip(labels, positions, strict=True) if row < 0]
+        raise TypeError(
+            f"sensitive_features has groups that MetricFrame lists as others: {missing}"
+        )
+    return positions
+
+
+def _check_options(method: Any, n_boot: Any, confidence_level: Any) -> None:
+    """Raise TypeError or ValueError for options out of range."""
+    if method not in COMPARISONS:
+        raise ValueError(f"method must be one of {list(COMPARISONS)}, got {method!r}")
+    if n_boot is not None:
+        if not isinstance(n_boot, numbers.Integral) or isinstance(n_boot, bool):
+            raise TypeError(f"n_boot must be an integer or None, got {n_boot!r}")
+        if n_boot < 1:
+            raise ValueError(f"n_boot must be >= 1, or None for no intervals, got {n_boot}")
+    if not isinstance(confidence_level, numbers.Real):
+        raise TypeError(f"confidence_level must be a number, got {confidence_level!r}")
+    if not 0 < float(confidence_level) < 1:
+        raise ValueError(f"confidence_level must lie between 0 and 1, got {confidence_level!r}")
+
+
+def _check_numbers(frame: MetricFrame) -> None:
+    """Raise TypeError for metrics that are not one number for each group."""
+    for name, values in frame.by_group.items():
+        for value in values:
+            if not isinstance(value, numbers.Real):
+                raise TypeError(
+                    f"metrics must return one number, got {value!r} from {name!r} for a group"
+                )

@@ -1,0 +1,7 @@
+"""Reports by group: any model's predictions, with intervals."""
+
+from __future__ import annotations
+
+from ._group_report import GroupReport, group_report
+
+__all__ = ["GroupReport", "group_report"]
