@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..metrics._estimates import group_estimates
+from ..metrics._estimates import group_estimates, name_metric
 from ..metrics._row_metrics import Metric
 from ._style import (
     ALL_ROWS,
@@ -162,7 +162,7 @@ default="mae"
             y_pred,
             sensitive_features=sensitive_features,
             sample_weight=sample_weight,
-            metrics=metric,
+            metrics=name_metric(metric),
             n_boot=n_boot,
             confidence_level=confidence_level,
             random_state=random_state,

@@ -14,6 +14,7 @@ from ._style import group_label, new_axes
 
 ROWS = ("truth", "prediction", "absolute error")
 CHANNELS = (1, 3, 4)
+LOWEST = 0.5  # inches, of an image
 
 
 class PixelGroupDisplay:
@@ -243,9 +244,10 @@ class PixelGroupDisplay:
         n_groups, n_shown, height, width = self.error.shape
         names = [group_label(group, max(12, 12 * n_shown)) for group in self.groups]
         longest = max(len(line) for name in names for line in name.split("\n"))
-        across = max(1.3, 0.09 * longest / n_shown, 0.7 if self.captions is None else 0.75)
+        # inches: room for the names above, the labels beside and the colour bars
+        across = max(1.3, 0.09 * longest / n_shown, LOWEST * width / height)
         lines = max(name.count("\n") for name in names) + 1
-        down = min(max(across * height / width, 0.6), 3.0)
+        down = min(across * height / width, 3.0)
         size = (2.6 + n_groups * (n_shown * across + 0.15), 3 * down + 0.7 + 0.2 * lines)
         self.ax_ = ax = new_axes(ax, size)
         self.figure_ = ax.figure
@@ -310,13 +312,14 @@ class PixelGroupDisplay:
     def _draw_scales(self, bar_width: float) -> None:
         """Colour bars: one for truth and prediction, one for the errors."""
         third = 1 / 3
-        places = [(2, ROWS[2], 0.0, 0.9 * third)]
+        places = [(2, "absolute\nerror", 0.0, 0.9 * third)]
         if self.truth.ndim == 4:
-            places.insert(0, (0, f"{ROWS[0]}, {ROWS[1]}", 1.15 * third, 1.8 * third))
+            places.insert(0, (0, "truth,\nprediction", 1.15 * third, 1.8 * third))
         self.colorbars_ = []
         for row, label, low, tall in places:
             cax = self.ax_.inset_axes((1 + bar_width, low, bar_width, tall))
-            bar = self.figure_.colorbar(self.images_[row][0], cax=cax, label=label)
+            bar = self.figure_.colorbar(self.images_[row][0], cax=cax)
+            bar.set_label(label, fontsize="small")
             bar.ax.tick_params(labelsize="small")
             bar.ax.locator_params(axis="y", nbins=4)
             self.colorbars_.append(bar)
@@ -371,4 +374,4 @@ def _weights_of_images(
 def _caption(place: float) -> str:
     """Say where among the errors of its group an image stands."""
     named = {0.0: "smallest", 0.5: "median", 1.0: "largest"}
-    return f"{named.get(float(place), f'{place:.0%} rank')}\nerror"
+    return f"{named.get(float(place), f'{100 * place:.3g} % rank')}\nerror"

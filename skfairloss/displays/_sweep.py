@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from .._groups import check_index, encode_groups
 from ..metrics._bootstrap import generator
-from ..metrics._estimates import group_estimates
+from ..metrics._estimates import group_estimates, name_metric
 
 
 def sweep(
@@ -50,7 +50,7 @@ def sweep(
             y_pred,
             sensitive_features=sensitive_features,
             sample_weight=None,
-            metrics=metric,
+            metrics=name_metric(metric),
             n_boot=n_boot,
             confidence_level=confidence_level,
             random_state=seed,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..metrics._estimates import group_estimates
+from ..metrics._estimates import group_estimates, name_metric
 from ..metrics._inputs import Array
 from ..metrics._row_metrics import Metric
 from ._loss_mix import MIXES
@@ -161,7 +161,7 @@ class TradeoffDisplay:
                 y_pred,
                 sensitive_features=sensitive_features,
                 sample_weight=sample_weight,
-                metrics=metric,
+                metrics=name_metric(metric),
                 method=method,
                 n_boot=None,
                 confidence_level=0.95,
@@ -357,7 +357,7 @@ class TradeoffDisplay:
         points = self.ax_.transData.transform(np.column_stack([self.error, self.disparity]))
         radius = 5 * self.figure_.dpi / 72
         taken = [_box(point - radius, point + radius) for point in points]
-        priority = np.lexsort((self.error, ~front))
+        priority = np.lexsort((self.error, np.logical_not(front)))
         chosen = [] if self.selected is None else [self.selected]
         drawn = []
         for i in dict.fromkeys([*chosen, *priority.tolist()]):

@@ -108,7 +108,7 @@ def group_estimates(
     *,
     sensitive_features: Any,
     sample_weight: ArrayLike | None,
-    metrics: str | Metric | Mapping[str, Metric] | None,
+    metrics: Metric | Mapping[str, Metric] | None,
     method: str = "between_groups",
     n_boot: int | None,
     confidence_level: float,
@@ -116,7 +116,9 @@ def group_estimates(
 ) -> GroupEstimates:
     """Evaluate predictions by group, with intervals from a bootstrap within the groups."""
     _check_options(method, n_boot, confidence_level)
-    named = name_metrics(metrics)
+    if metrics is None:
+        metrics = DEFAULT_METRICS
+    named = name_metric(metrics) if callable(metrics) else metrics
     frame = group_metric_frame(
         y_true,
         y_pred,
@@ -164,16 +166,14 @@ def group_estimates(
     )
 
 
-def name_metrics(metrics: str | Metric | Mapping[str, Metric] | None) -> Mapping[str, Metric]:
-    """Metrics by name: all default ones for None, one of them for its name."""
-    if metrics is None:
-        return DEFAULT_METRICS
-    if isinstance(metrics, str):
-        known = [name for name in DEFAULT_METRICS if name != "count"]
-        if metrics not in known:
-            raise ValueError(f"metric must be one of {known} or a callable, got {metrics!r}")
-        return {metrics: DEFAULT_METRICS[metrics]}
-    return {metric_name(metrics): metrics} if callable(metrics) else metrics
+def name_metric(metric: str | Metric) -> Mapping[str, Metric]:
+    """One metric by its name, from the name of a default one or a function."""
+    if callable(metric):
+        return {metric_name(metric): metric}
+    known = [name for name in DEFAULT_METRICS if name != "count"]
+    if metric not in known:
+        raise ValueError(f"metric must be one of {known} or a callable, got {metric!r}")
+    return {metric: DEFAULT_METRICS[metric]}
 
 
 def _limits(

@@ -107,5 +107,5 @@ def _image(images: PixelGroupDisplay | None) -> str:
     names = escape(", ".join(map(str, images.groups)))
     return (
         f'<img alt="truth, prediction and absolute error: {names}" '
-        f'src="data:image/png;base64,{code}">'
+        f'src="data:image/png;base64,{code}"/>'
     )
