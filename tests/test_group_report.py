@@ -14,6 +14,7 @@ from sklearn.metrics import mean_absolute_error, median_absolute_error
 from skfairloss import group_report
 from skfairloss.metrics import group_metric_frame
 from skfairloss.metrics._row_metrics import DEFAULT_METRICS
+from tests.test_examples import run
 
 MEASURED = [name for name in DEFAULT_METRICS if name != "count"]
 
@@ -110,20 +111,20 @@ def test_intervals_agree_with_those_of_the_metric_frame_within_monte_carlo_error
     check([x["mae"] for x in report.ratio_ci], [x["mae"] for x in frame.ratio_ci()])
 
 
-def shares_of_intervals(repetitions, spreads, true_difference):
+def shares_of_intervals(repetitions, spreads, true_difference, rows=80, n_boot=200):
     """Shares of intervals that contain the truth: MAE of the first group, and difference."""
     covered, contained = 0, 0
     mae = np.sqrt(2 / np.pi)
     for seed in range(repetitions):
-        rng = np.random.default_rng(seed)
-        codes = np.repeat(np.arange(len(spreads)), 80)
+        rng = np.random.default_rng([seed, *(int(10 * spread) for spread in spreads)])
+        codes = np.repeat(np.arange(len(spreads)), rows)
         errors = rng.normal(size=len(codes)) * np.array(spreads)[codes]
         report = group_report(
             np.zeros_like(errors),
             errors,
             sensitive_features=codes,
             metrics={"mae": mean_absolute_error},
-            n_boot=200,
+            n_boot=n_boot,
             random_state=seed,
         )
         lower, upper = (limits["mae"] for limits in report.difference_ci)
@@ -147,8 +148,10 @@ def test_intervals_contain_the_truth_also_where_there_is_no_difference(spreads, 
 @pytest.mark.parametrize(
     ("spreads", "true_difference"), [([1, 1], 0), ([1, 1, 1, 1], 0), ([1, 1.3], 0.3), ([2, 1], 1)]
 )
-def test_intervals_keep_their_level_in_many_repetitions(spreads, true_difference):
-    covered, contained = shares_of_intervals(1000, spreads, true_difference)
+def test_intervals_keep_their_level_in_many_repetitions_of_groups_of_400_rows(
+    spreads, true_difference
+):
+    covered, contained = shares_of_intervals(1000, spreads, true_difference, rows=400, n_boot=1000)
     assert 0.92 < covered < 0.98
     assert contained > 0.92
     if len(spreads) == 2:  # among more groups the interval is wider than it has to be
@@ -405,3 +408,10 @@ def test_a_report_on_images_shows_them():
     assert ET.fromstring(plain._repr_html_()).find("img") is None
     with pytest.raises(ValueError, match="pass image_shape to group_report"):
         plain.plot_images()
+
+
+def test_the_benchmark_prints_a_row_for_each_way_of_making_a_table(tmp_path):
+    options = "--rows 200 --groups 2 --boot 10 --repeats 1"
+    text = run("tests/benchmarks/report_speed.py", *options.split(), cwd=tmp_path)
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
+    assert rows[2:] == ["MetricFrame", "group_metric_frame", "bootstrap", "group_report"]
