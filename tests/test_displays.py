@@ -486,6 +486,31 @@ def test_a_frame_must_be_a_frame():
         LossMixDisplay(np.zeros((2, 2)))
     with pytest.raises(TypeError, match="frame must be a pandas DataFrame, got dict"):
         GroupLossDisplay.from_frame({})
+    frame = pd.DataFrame({"aggregate": "by_group", "group": ["a", "a"], "metric": "mae"})
+    with pytest.raises(ValueError, match="several rows of one group and metric"):
+        GroupLossDisplay.from_frame(frame.assign(value=1.0))
+
+
+def test_weights_count_in_the_metric_and_reach_fit_only_by_its_parameters():
+    y, _, groups = draw(SHORT, 80)
+    X = np.random.default_rng(1).normal(size=(80, 1)) + y[:, None]
+    weights = np.random.default_rng(2).uniform(0.1, 3, 80)
+    folds = KFold(2)
+    for fit_params in (None, {"sample_weight": weights}):
+        display = LossMixDisplay.from_estimator(
+            Ridge(),
+            X,
+            y,
+            sensitive_features=groups,
+            sample_weight=weights,
+            fit_params=fit_params,
+            param_name="alpha",
+            param_range=[1.0],
+            cv=folds,
+            n_boot=None,
+        )
+        residuals = np.abs(y - cross_val_predict(Ridge(), X, y, cv=folds, params=fit_params))
+        assert display.overall[0] == pytest.approx(np.average(residuals, weights=weights))
 
 
 def make_displays():
@@ -503,6 +528,7 @@ def make_displays():
 
 @pytest.mark.parametrize("display", make_displays(), ids=lambda display: type(display).__name__)
 def test_plot_computes_nothing_and_can_be_repeated(display):
+    assert repr(display).startswith(f"{type(display).__name__}(")
     before = {name: np.copy(value) for name, value in vars(display).items()}
     assert not [name for name in before if name.endswith("_")], "artists come with plot"
     assert display.plot() is display

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -408,6 +409,16 @@ def test_a_report_on_images_shows_them():
     assert ET.fromstring(plain._repr_html_()).find("img") is None
     with pytest.raises(ValueError, match="pass image_shape to group_report"):
         plain.plot_images()
+
+
+def test_a_report_survives_pickle():
+    y_true, y_pred, groups, _ = draw(60, outputs=(4, 4))
+    report = group_report(
+        y_true, y_pred, sensitive_features=groups, image_shape=(4, 4), random_state=0
+    )
+    again = pickle.loads(pickle.dumps(report))
+    pd.testing.assert_frame_equal(again.to_frame(), report.to_frame())
+    assert repr(again) == repr(report)
 
 
 def test_the_benchmark_prints_a_row_for_each_way_of_making_a_table(tmp_path):

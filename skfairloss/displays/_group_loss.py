@@ -221,6 +221,8 @@ default="mae"
         frame, metric = select(frame, metric, ["aggregate", "group", "metric", "value"])
         rows = frame[frame["aggregate"] == "by_group"]
         overall = frame.loc[frame["aggregate"] == "overall", "value"]
+        if rows["group"].duplicated().any() or len(overall) > 1:
+            raise ValueError("frame has several rows of one group and metric")
         known = "lower" in frame and bool(rows["lower"].notna().any())
         return cls(
             list(rows["group"]),
@@ -231,6 +233,9 @@ default="mae"
             counts=rows["count"] if "count" in frame else None,
             metric=metric,
         )
+
+    def __repr__(self) -> str:
+        return f"GroupLossDisplay({self.metric!r} of {len(self.groups)} groups)"
 
     def plot(self, ax: Any = None) -> Self:
         """Draw the points, the intervals and the line of all rows.

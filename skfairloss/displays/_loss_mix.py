@@ -116,6 +116,7 @@ class LossMixDisplay:
         y: ArrayLike,
         *,
         sensitive_features: Any,
+        sample_weight: ArrayLike | None = None,
         param_name: str = "loss_mix",
         param_range: Iterable[float] = MIXES,
         metric: str | Metric = "mae",
@@ -141,6 +142,9 @@ class LossMixDisplay:
 
         sensitive_features : list, array, Series or DataFrame
             What defines the groups of the metric. It reaches ``fit`` only through ``fit_params``.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the metric; those of ``fit`` are among ``fit_params``.
 
         param_name : str, default="loss_mix"
             Name of the parameter, "step__loss_mix" in a pipeline.
@@ -183,6 +187,7 @@ default="mae"
             X,
             y,
             sensitive_features=sensitive_features,
+            sample_weight=sample_weight,
             param_name=param_name,
             param_range=param_range,
             metric=metric,
@@ -244,6 +249,10 @@ default="mae"
             metric=metric,
             param_name=param_name,
         )
+
+    def __repr__(self) -> str:
+        mixes, groups = self.by_group.shape
+        return f"LossMixDisplay({self.metric!r} of {groups} groups, {mixes} x {self.param_name})"
 
     def plot(self, ax: Any = None) -> Self:
         """Draw a line for each group and a thick one for all rows.

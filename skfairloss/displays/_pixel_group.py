@@ -228,6 +228,11 @@ class PixelGroupDisplay:
             pred = pred.reshape(true.shape)
         return cls.from_predictions(true, pred, sensitive_features=sensitive_features, **options)
 
+    def __repr__(self) -> str:
+        groups, shown, height, width = self.error.shape
+        each = f"{shown} image{'s' if shown > 1 else ''} each"
+        return f"PixelGroupDisplay({groups} groups, {each}, {height} x {width} pixels)"
+
     def plot(self, ax: Any = None) -> Self:
         """Draw the images.
 

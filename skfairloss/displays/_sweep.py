@@ -21,6 +21,7 @@ def sweep(
     y: Any,
     *,
     sensitive_features: Any,
+    sample_weight: Any,
     param_name: str,
     param_range: Iterable[Any],
     metric: Any,
@@ -35,7 +36,7 @@ def sweep(
     The folds, stratified by group where ``cv`` is a number, and the bootstrap samples are the
     same for all values.
     """
-    check_index(sensitive_features, X=X, y=y)
+    check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
     codes = encode_groups(sensitive_features, len(y)).codes
     seed = int(generator(random_state).integers(2**31 - 1))
     if isinstance(cv, int):
@@ -49,7 +50,7 @@ def sweep(
             np.asarray(y),
             y_pred,
             sensitive_features=sensitive_features,
-            sample_weight=None,
+            sample_weight=sample_weight,
             metrics=name_metric(metric),
             n_boot=n_boot,
             confidence_level=confidence_level,

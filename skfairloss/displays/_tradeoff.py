@@ -183,6 +183,7 @@ class TradeoffDisplay:
         y: ArrayLike,
         *,
         sensitive_features: Any,
+        sample_weight: ArrayLike | None = None,
         param_name: str = "loss_mix",
         param_range: Iterable[Any] = MIXES,
         metric: str | Metric = "mae",
@@ -206,6 +207,9 @@ class TradeoffDisplay:
 
         sensitive_features : list, array, Series or DataFrame
             What defines the groups.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the metric; those of ``fit`` are among ``fit_params``.
 
         param_name : str, default="loss_mix"
             Name of the parameter, "step__loss_mix" in a pipeline.
@@ -239,6 +243,7 @@ class TradeoffDisplay:
             X,
             y,
             sensitive_features=sensitive_features,
+            sample_weight=sample_weight,
             param_name=param_name,
             param_range=param_range,
             metric=metric,
@@ -312,6 +317,10 @@ class TradeoffDisplay:
             disparity_name=f"difference in {title} between groups",
         )
 
+    def __repr__(self) -> str:
+        known = "" if self.on_front is None else f", {self.on_front.sum()} undominated"
+        return f"TradeoffDisplay({len(self.error)} models{known})"
+
     def plot(self, ax: Any = None) -> Self:
         """Draw the models, the front and the labels.
 
@@ -330,6 +339,7 @@ class TradeoffDisplay:
         front = np.zeros(len(self.error), bool) if self.on_front is None else self.on_front
         grey = {"color": "0.45", "marker": "o", "markerfacecolor": "white", "linestyle": ""}
         name = "models" if self.on_front is None else "dominated"
+        name = "_" if front.all() else name  # nothing to explain
         (self.points_,) = ax.plot(self.error[~front], self.disparity[~front], label=name, **grey)
         self.front_ = self.selected_ = None
         if front.any():
