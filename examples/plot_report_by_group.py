@@ -50,7 +50,7 @@ predictions = {name: model.fit(X, y).predict(X_test) for name, model in MODELS.i
 # --------------------
 #
 # The report is fairlearn's ``MetricFrame`` with intervals from a bootstrap within the groups. A
-# notebook shows it as a table, ``print`` as text; here are two of its columns.
+# notebook shows it as a table, ``print`` as text; here with the MAE alone.
 
 from sklearn.metrics import mean_absolute_error
 

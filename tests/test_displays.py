@@ -227,7 +227,7 @@ def test_loss_mix_display_reads_a_tidy_table():
         for group, value in zip(PAIRS, row, strict=True)
     ]
     rows += [(mix, "overall", None, "mae", mix + 1, mix, mix + 2) for mix in (0.5, 1.0, 0.0)]
-    names = ["loss_mix", "aggregate", "group", "metric", "value", "lower", "upper"]
+    names = ["loss_mix", "statistic", "group", "metric", "value", "lower", "upper"]
     frame = pd.DataFrame(rows, columns=names)
     display = LossMixDisplay.from_frame(frame, metric="mae")
     assert display.by_group.columns.tolist() == PAIRS
@@ -486,7 +486,7 @@ def test_a_frame_must_be_a_frame():
         LossMixDisplay(np.zeros((2, 2)))
     with pytest.raises(TypeError, match="frame must be a pandas DataFrame, got dict"):
         GroupLossDisplay.from_frame({})
-    frame = pd.DataFrame({"aggregate": "by_group", "group": ["a", "a"], "metric": "mae"})
+    frame = pd.DataFrame({"statistic": "by_group", "group": ["a", "a"], "metric": "mae"})
     with pytest.raises(ValueError, match="several rows of one group and metric"):
         GroupLossDisplay.from_frame(frame.assign(value=1.0))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import xml.etree.ElementTree as ET
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from fairlearn.metrics import MetricFrame
 from sklearn.metrics import mean_absolute_error, median_absolute_error
 
 from skfairloss import group_report
+from skfairloss._groups import encode_groups
 from skfairloss.metrics import group_metric_frame
 from skfairloss.metrics._row_metrics import DEFAULT_METRICS
 from tests.test_examples import run
@@ -193,7 +195,7 @@ def test_the_tidy_table_holds_what_the_attributes_say():
     table = report.to_frame()
     assert list(table["metric"].unique()) == MEASURED
     assert table["count"].tolist() == [30, 30, 30, 90, 90, 90] * len(MEASURED)
-    by_group = table[table["aggregate"] == "by_group"].set_index(["group", "metric"])
+    by_group = table[table["statistic"] == "by_group"].set_index(["group", "metric"])
     for column, frame in (
         ("value", report.by_group),
         ("lower", report.by_group_ci[0]),
@@ -201,13 +203,13 @@ def test_the_tidy_table_holds_what_the_attributes_say():
     ):
         wide = by_group[column].unstack("metric")[MEASURED]
         np.testing.assert_array_equal(wide, frame[MEASURED])
-    for aggregate in ("overall", "difference", "ratio"):
-        rows = table[table["aggregate"] == aggregate].set_index("metric")
+    for statistic in ("overall", "difference", "ratio"):
+        rows = table[table["statistic"] == statistic].set_index("metric")
         assert rows["group"].isna().all()
-        limits = getattr(report, f"{aggregate}_ci")
+        limits = getattr(report, f"{statistic}_ci")
         for column, series in (("lower", limits[0]), ("upper", limits[1])):
             np.testing.assert_array_equal(rows[column], series[MEASURED])
-    ratios = table[table["aggregate"] == "ratio"].set_index("metric")
+    ratios = table[table["statistic"] == "ratio"].set_index("metric")
     assert ratios.loc["mae", "value"] == report.ratio["mae"]
     assert ratios.loc["mean_residual"].isna()[["value", "lower", "upper"]].all(), "signs differ"
 
@@ -282,6 +284,11 @@ def test_any_metric_gets_intervals_and_a_callable_keeps_its_name():
         ([True, False] * 20, [False, True]),
         ([0.5, 1.5] * 20, [0.5, 1.5]),
         (pd.Series(["v", "u"] * 20, dtype="category"), ["u", "v"]),
+        (
+            pd.Series(pd.Categorical(["lo", "hi"] * 20, categories=["lo", "hi", "never"])),
+            ["hi", "lo"],
+        ),
+        ([date(2020, 1, 1), date(2019, 1, 1)] * 20, [date(2019, 1, 1), date(2020, 1, 1)]),
         (pl.Series("g", ["v", "u"] * 20), ["u", "v"]),
         ({"s": ["f", "m"] * 20, "a": [1] * 20 + [2] * 20}, None),
     ],
@@ -290,8 +297,12 @@ def test_groups_of_any_type_keep_their_names(features, names):
     y_true, y_pred, _, _ = draw(40)
     report = group_report(y_true, y_pred, sensitive_features=features, n_boot=10, random_state=0)
     table = report.to_frame()
-    shown = table.loc[table["aggregate"] == "by_group", "group"].unique().tolist()
+    shown = table.loc[table["statistic"] == "by_group", "group"].unique().tolist()
     assert shown == (names or [("f", 1), ("f", 2), ("m", 1), ("m", 2)])
+    codes = encode_groups(features).codes
+    losses = table.loc[(table["statistic"] == "by_group") & (table["metric"] == "mae"), "value"]
+    expected = [np.abs(y_true - y_pred)[codes == code].mean() for code in range(len(shown))]
+    np.testing.assert_allclose(losses, expected)
 
 
 def test_combinations_that_do_not_occur_are_in_the_metric_frame_alone():

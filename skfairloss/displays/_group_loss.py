@@ -207,7 +207,7 @@ default="mae"
         Parameters
         ----------
         frame : pandas.DataFrame
-            With the columns "aggregate" (rows "by_group" and "overall" are read), "group",
+            With the columns "statistic" (rows "by_group" and "overall" are read), "group",
             "metric", "value", and, if there are any, "lower", "upper" and "count".
 
         metric : str, default=None
@@ -218,9 +218,9 @@ default="mae"
         display : GroupLossDisplay
             Not yet drawn: call `plot`.
         """
-        frame, metric = select(frame, metric, ["aggregate", "group", "metric", "value"])
-        rows = frame[frame["aggregate"] == "by_group"]
-        overall = frame.loc[frame["aggregate"] == "overall", "value"]
+        frame, metric = select(frame, metric, ["statistic", "group", "metric", "value"])
+        rows = frame[frame["statistic"] == "by_group"]
+        overall = frame.loc[frame["statistic"] == "overall", "value"]
         if rows["group"].duplicated().any() or len(overall) > 1:
             raise ValueError("frame has several rows of one group and metric")
         known = "lower" in frame and bool(rows["lower"].notna().any())

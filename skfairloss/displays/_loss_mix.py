@@ -209,7 +209,7 @@ default="mae"
         ----------
         frame : pandas.DataFrame
             One row for each mix and group, and for each mix and all rows, with the columns
-            ``param_name``; "aggregate", of which the rows "by_group" and "overall" are read;
+            ``param_name``; "statistic", of which the rows "by_group" and "overall" are read;
             "group", unused for "overall"; "metric"; "value"; and, if there are intervals, "lower"
             and "upper". It is what `skfairloss.report.GroupReport.to_frame` has, for several
             mixes.
@@ -225,10 +225,10 @@ default="mae"
         display : LossMixDisplay
             Not yet drawn: call `plot`.
         """
-        columns = [param_name, "aggregate", "group", "metric", "value"]
+        columns = [param_name, "statistic", "group", "metric", "value"]
         frame, metric = select(frame, metric, columns)
-        rows = frame[frame["aggregate"] == "by_group"]
-        overall = frame[frame["aggregate"] == "overall"].set_index(param_name).sort_index()
+        rows = frame[frame["statistic"] == "by_group"]
+        overall = frame[frame["statistic"] == "overall"].set_index(param_name).sort_index()
 
         def wide(column: str) -> pd.DataFrame:
             cells = rows.set_index([param_name, "group"])[column]

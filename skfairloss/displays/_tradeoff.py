@@ -305,13 +305,13 @@ class TradeoffDisplay:
     @classmethod
     def _from_tidy(cls, frame: pd.DataFrame, label: str) -> Self:
         """Read rows "overall" and "difference" of one metric."""
-        values = frame[["aggregate", "value"]].groupby("aggregate")
+        values = frame[["statistic", "value"]].groupby("statistic")
         error, disparity = (values.get_group(key)["value"] for key in ("overall", "difference"))
         title = metric_title(frame["metric"].iloc[0])
         return cls(
             error,
             disparity,
-            labels=list(frame.loc[frame["aggregate"] == "overall", label]),
+            labels=list(frame.loc[frame["statistic"] == "overall", label]),
             on_front=undominated(error, disparity),
             error_name=f"{title} of all rows",
             disparity_name=f"difference in {title} between groups",

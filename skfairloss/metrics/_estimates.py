@@ -25,7 +25,7 @@ from ._inputs import Array, check_targets, check_weights
 from ._row_metrics import DEFAULT_METRICS, Metric, metric_name, split_rows
 
 COMPARISONS = ("between_groups", "to_overall")
-COLUMNS = ["aggregate", "group", "metric", "value", "lower", "upper", "count"]
+COLUMNS = ["statistic", "group", "metric", "value", "lower", "upper", "count"]
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,16 @@ class GroupEstimates:
     by_group_limits: Array
     other_limits: dict[str, Array]
 
-    def values(self, aggregate: str) -> pd.Series:
+    def values(self, statistic: str) -> pd.Series:
         """Values "overall", of the "difference" or of the "ratio", by metric."""
-        if aggregate == "overall":
+        if statistic == "overall":
             return self.metric_frame.overall
-        return getattr(self.metric_frame, aggregate)(method=self.method)
+        return getattr(self.metric_frame, statistic)(method=self.method)
 
     def to_frame(self) -> pd.DataFrame:
         """One row for each metric and group, and each metric overall, difference and ratio."""
         by_group = self.metric_frame.by_group.iloc[self.positions]
-        aggregates = {name: self.values(name) for name in self.other_limits}
+        statistics = {name: self.values(name) for name in self.other_limits}
         rows: list[tuple[Any, ...]] = []
         for j, metric in enumerate(by_group.columns):
             if metric not in self.metrics:
@@ -88,12 +88,12 @@ class GroupEstimates:
                 self.groups, own, *limits, self.counts, strict=True
             ):
                 rows.append(("by_group", name, metric, value, lower, upper, count))
-            for name, values in aggregates.items():
+            for name, values in statistics.items():
                 # a ratio compares positive values
                 value = np.nan if name == "ratio" and (own <= 0).any() else float(values[metric])
                 lower, upper = self.other_limits[name][:, j]
                 rows.append((name, None, metric, value, lower, upper, self.counts.sum()))
-        kinds = {"aggregate": str, "group": object, "metric": str, "count": int}
+        kinds = {"statistic": str, "group": object, "metric": str, "count": int}
         return pd.DataFrame(
             {
                 column: pd.Series(list(cells), dtype=kinds.get(column, float))

@@ -263,7 +263,7 @@ class GroupReport:
 
     @property
     def by_group(self) -> pd.DataFrame:
-        """Metrics of each group."""
+        """Metrics of each group, as in ``metric_frame.by_group``."""
         return self.metric_frame.by_group
 
     @property
@@ -273,17 +273,24 @@ class GroupReport:
 
     @property
     def difference(self) -> pd.Series:
-        """Differences of the metrics between groups."""
+        """Largest minus smallest group, or largest distance of a group from all rows.
+
+        As ``metric_frame.difference(method=...)``.
+        """
         return self._estimates.values("difference")
 
     @property
     def ratio(self) -> pd.Series:
-        """Ratios of the metrics between groups."""
+        """Smallest over largest group, or the like with all rows.
+
+        As ``metric_frame.ratio(method=...)``. Without meaning where values are not positive, and
+        left out of `to_frame` there.
+        """
         return self._estimates.values("ratio")
 
     @property
     def by_group_ci(self) -> list[pd.DataFrame]:
-        """Lower and upper limits of ``by_group``."""
+        """Lower and upper limits of ``by_group``; NaN without an interval."""
         frames = []
         for limits in self._estimates.by_group_limits:
             frame = self.by_group.astype(float) * np.nan
@@ -318,8 +325,8 @@ class GroupReport:
         Returns
         -------
         table : DataFrame
-            With the columns "aggregate" ("by_group", "overall", "difference" or "ratio"), "group"
-            (a tuple for several columns, None for the other aggregates), "metric", "value",
+            With the columns "statistic" ("by_group", "overall", "difference" or "ratio"), "group"
+            (a tuple for several columns, None for the other statistics), "metric", "value",
             "lower", "upper" (NaN without an interval) and "count", the number of rows.
         """
         return self._estimates.to_frame()
@@ -381,9 +388,9 @@ class GroupReport:
         level = None if self.n_boot is None else self.confidence_level
         return make_table(self.to_frame(), self._estimates.method, level, self.n_boot)
 
-    def _limits(self, aggregate: str) -> list[pd.Series]:
+    def _limits(self, statistic: str) -> list[pd.Series]:
         """Lower and upper limits by metric."""
         names = self.by_group.columns
         return [
-            pd.Series(limits, index=names) for limits in self._estimates.other_limits[aggregate]
+            pd.Series(limits, index=names) for limits in self._estimates.other_limits[statistic]
         ]

@@ -50,7 +50,7 @@ def to_html(table: Table, images: PixelGroupDisplay | None) -> str:
 
 def _is_value(row: Row) -> bool:
     """Whether a row has values of a metric itself, which share a scale."""
-    return row.aggregate in ("by_group", "overall")
+    return row.statistic in ("by_group", "overall")
 
 
 def _row(row: Row, ranges: list[tuple[float, float] | None]) -> str:
@@ -64,7 +64,7 @@ def _row(row: Row, ranges: list[tuple[float, float] | None]) -> str:
         for cell, limits in zip(row.cells, ranges, strict=True)
     ]
     return (
-        f'<tr class="{row.aggregate}"><th scope="row">{escape(row.label)}{mark}</th>'
+        f'<tr class="{row.statistic}"><th scope="row">{escape(row.label)}{mark}</th>'
         f"<td>{row.count}</td>{''.join(cells)}</tr>"
     )
 

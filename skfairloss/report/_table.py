@@ -32,7 +32,7 @@ class Row:
     label: str
     count: str
     is_small: bool
-    aggregate: str
+    statistic: str
     cells: list[Cell]
 
 
@@ -52,22 +52,22 @@ def make_table(frame: pd.DataFrame, method: str, level: float | None, n_boot: in
     columns = [_cells(frame[frame["metric"] == metric]) for metric in metrics]
     first = frame[frame["metric"] == metrics[0]]
     rows = []
-    for i, (aggregate, group, count) in enumerate(
-        zip(first["aggregate"], first["group"], first["count"], strict=True)
+    for i, (statistic, group, count) in enumerate(
+        zip(first["statistic"], first["group"], first["count"], strict=True)
     ):
-        of_rows = aggregate in ("by_group", "overall")
-        label = group_label(group, 10**6) if aggregate == "by_group" else NAMES[aggregate]
+        of_rows = statistic in ("by_group", "overall")
+        label = group_label(group, 10**6) if statistic == "by_group" else NAMES[statistic]
         rows.append(
             Row(
                 label=label,
                 count=str(count) if of_rows else "",
-                is_small=aggregate == "by_group" and count < FEW_ROWS,
-                aggregate=aggregate,
+                is_small=statistic == "by_group" and count < FEW_ROWS,
+                statistic=statistic,
                 cells=[cells[i] for cells in columns],
             )
         )
-    groups = [row for row in rows if row.aggregate == "by_group"]
-    n_rows = first.loc[first["aggregate"] == "overall", "count"].iloc[0]
+    groups = [row for row in rows if row.statistic == "by_group"]
+    n_rows = first.loc[first["statistic"] == "overall", "count"].iloc[0]
     title = f"GroupReport: {n_rows} rows, {len(groups)} group{'s' if len(groups) > 1 else ''}"
     if level is not None:
         title += f"; {100 * level:.6g} % confidence intervals from {n_boot} bootstrap samples"
@@ -85,7 +85,7 @@ def make_table(frame: pd.DataFrame, method: str, level: float | None, n_boot: in
 def _cells(frame: pd.DataFrame) -> list[Cell]:
     """Values of one metric, rounded alike, except for the ratio."""
     numbers = frame[["value", "lower", "upper"]].to_numpy(dtype=float)
-    is_ratio = (frame["aggregate"] == "ratio").to_numpy()
+    is_ratio = (frame["statistic"] == "ratio").to_numpy()
     decimals = [_decimals(numbers[~is_ratio]), _decimals(numbers[is_ratio])]
     cells = []
     for (value, lower, upper), kind in zip(numbers.tolist(), is_ratio.astype(int), strict=True):
@@ -110,6 +110,7 @@ def _text(value: float, decimals: int) -> str:
     """Return a number with that many digits after the point, if they are few."""
     if math.isnan(value):
         return "-"
-    if value != 0 and (decimals > 6 or abs(value) >= 1e7):
+    if decimals > 6 or abs(value) >= 1e12:
         return f"{value:.4g}"
-    return f"{value:.{max(decimals, 0)}f}"
+    digits = max(decimals, 0)
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.0
