@@ -274,7 +274,8 @@ class PixelGroupDisplay:
         for g, name in enumerate(names):
             first, last = left[g * n_shown], left[(g + 1) * n_shown - 1] + width
             ax.text((first + last) / 2, -0.05 * height, name, ha="center", va="bottom")
-        self._draw_scales(bar_width=0.14 / (n_groups * (n_shown * across + 0.15)))
+        bar_width = 0.14 / (n_groups * (n_shown * across + 0.15))
+        self._draw_scales(bar_width, max_ticks=4 if down > 0.8 else 2)
         return self
 
     def _draw_row(self, row: int, left: list[float], top: float) -> list[Any]:
@@ -314,7 +315,7 @@ class PixelGroupDisplay:
         low, high = min(map(np.min, both)), max(map(np.max, both))
         return float(low), float(high if high > low else low + 1)
 
-    def _draw_scales(self, bar_width: float) -> None:
+    def _draw_scales(self, bar_width: float, max_ticks: int) -> None:
         """Colour bars: one for truth and prediction, one for the errors."""
         third = 1 / 3
         places = [(2, "absolute\nerror", 0.0, 0.9 * third)]
@@ -326,7 +327,7 @@ class PixelGroupDisplay:
             bar = self.figure_.colorbar(self.images_[row][0], cax=cax)
             bar.set_label(label, fontsize="small")
             bar.ax.tick_params(labelsize="small")
-            bar.ax.locator_params(axis="y", nbins=4)
+            bar.ax.locator_params(axis="y", nbins=max_ticks)
             self.colorbars_.append(bar)
 
 
