@@ -10,7 +10,7 @@ to 1.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,23 @@ class Design(ABC):
     @abstractmethod
     def adjoint(self, u: Array) -> Array:
         """Xᵀ u for u of shape (n,) or (n, m)."""
+
+    @abstractmethod
+    def sweep(
+        self,
+        y: Array,
+        coef: Array,
+        intercept: Array | float,
+        score: Callable[[slice, Array], Array],
+    ) -> tuple[Array, Array]:
+        """Residuals r = y - X coef - intercept, and Xᵀ u for u = score(rows, r[rows]).
+
+        One pass over X serves both; y is (n,) or (n, m).
+        """
+
+    @abstractmethod
+    def subset(self, index: Index) -> Design:
+        """The design of a few rows, copied."""
 
     @abstractmethod
     def absolute(self) -> Design:
@@ -82,7 +99,9 @@ class DenseDesign(Design):
 
     def predict(self, coef: Array, intercept: Array | float) -> Array:
         if self._as_is:
-            return self.x @ coef + intercept
+            out = self.x @ coef
+            out += intercept
+            return out
         out = np.empty((self.shape[0], *coef.shape[1:]))
         for rows, block in self.blocks():
             out[rows] = block @ coef + intercept
@@ -96,13 +115,34 @@ class DenseDesign(Design):
             out += block.T @ u[rows]
         return out
 
+    def sweep(
+        self,
+        y: Array,
+        coef: Array,
+        intercept: Array | float,
+        score: Callable[[slice, Array], Array],
+    ) -> tuple[Array, Array]:
+        residual = np.empty(y.shape)
+        out = np.zeros((self.shape[1], *y.shape[1:]))
+        for rows, block in self.blocks():
+            r = residual[rows]
+            np.matmul(block, coef, out=r)
+            r += intercept
+            np.subtract(y[rows], r, out=r)
+            out += block.T @ score(rows, r)
+        return residual, out
+
+    def subset(self, index: Index) -> Design:
+        return DenseDesign(self.x[index], absolute=self._absolute)
+
     def absolute(self) -> Design:
         return DenseDesign(self.x, absolute=True)
 
     def moments(self, weights: Array, center: Array) -> Array:
         out = np.zeros((self.shape[1], self.shape[1]))
         for rows, block in self.blocks():
-            scaled = (block - center) * np.sqrt(weights[rows])[:, None]
+            scaled = block - center
+            scaled *= np.sqrt(weights[rows])[:, None]
             out += scaled.T @ scaled
         return out
 
@@ -131,6 +171,19 @@ class SparseDesign(Design):
 
     def adjoint(self, u: Array) -> Array:
         return self.x.T @ u
+
+    def sweep(
+        self,
+        y: Array,
+        coef: Array,
+        intercept: Array | float,
+        score: Callable[[slice, Array], Array],
+    ) -> tuple[Array, Array]:
+        residual = y - self.predict(coef, intercept)
+        return residual, self.adjoint(score(slice(len(y)), residual))
+
+    def subset(self, index: Index) -> Design:
+        return SparseDesign(self.x[index])
 
     def absolute(self) -> Design:
         return SparseDesign(abs(self.x))

@@ -16,6 +16,7 @@ from skfairloss._basis import Basis
 from skfairloss._constraints import GroupCriterion, LinearRows
 from skfairloss._design import Design
 from skfairloss._factor import orthonormal_basis
+from skfairloss._sample import Sample, draw_sample, sample_size
 from skfairloss._typing import Array, Index, Mask
 from skfairloss.losses import MixedLoss
 
@@ -67,9 +68,30 @@ class Problem:
         return self.l2 * float(np.median(self.scale)) ** 2
 
     @cached_property
+    def means(self) -> Array:
+        """Weighted means of the columns of X, (p,)."""
+        return self.design.adjoint(self.weights)
+
+    @cached_property
     def basis(self) -> Basis:
         """Orthonormal coordinates of the weighted, ridge-augmented design."""
-        return orthonormal_basis(self.design, self.weights, self.fit_intercept, self.ridge)
+        center = self.means if self.fit_intercept else np.zeros_like(self.means)
+        return orthonormal_basis(self.design, self.weights, self.fit_intercept, self.ridge, center)
+
+    @cached_property
+    def sample(self) -> Sample | None:
+        """Some rows that stand for all; None where those are not many more."""
+        n, p = self.design.shape
+        if n <= 2 * sample_size(n, p + self.fit_intercept):
+            return None
+        return draw_sample(self.design, self.weights, self.fit_intercept, self.ridge)
+
+    @property
+    def sample_basis(self) -> Basis | None:
+        """Coordinates from the sample, where no squares have to be exact in them; or None."""
+        if self.loss.curvature > 0 or self.l1 > 0 or self.sample is None:
+            return None
+        return self.sample.basis
 
     def outputs(self, which: slice) -> Problem:
         """The problem of some of the outputs."""
