@@ -13,9 +13,14 @@ from skfairloss._factor import orthonormal_basis
 from skfairloss._typing import Array, Index
 
 
+def smallest_sample(d: int) -> int:
+    """Rows that d coordinates need at least."""
+    return max(100 * d, 2000)
+
+
 def sample_size(n: int, d: int) -> int:
     """Rows of the sample for d coordinates."""
-    return int(max(100 * d, 2000, (d * n) ** 0.6))
+    return max(smallest_sample(d), int((d * n) ** 0.6))
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ smoothed Newton step of Chernozhukov, Fernández-Val & Melly (2022), section 3:
   5. verify the signs of all other rows in one pass; move violators into the band and repeat 4.
 
 Departures: the squared loss and the ridge are exact at every step (H and g see all rows), L1
-penalties are rows that are always in the band, and where many signs are wrong (ties, a poor
-subsample) the rows are split anew at the latest model, with a band four times as wide.
+penalties are rows that are always in the band, a large subsample is solved like the whole (a smaller
+one, then smoothed Newton steps), and where many signs are wrong (ties, a poor subsample) the rows are
+split anew at the latest model, with a band four times as wide. A step that needs all rows makes one
+pass over X: 2, 3 and 5. At λ = 1 nothing else does, as coordinates come from the subsample.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skfairloss._solvers.formulation import Model, Options, Output, Selection, formulate
+from skfairloss._rows import DenseRows, Rows
+from skfairloss._sample import Sample, smallest_sample
+from skfairloss._solvers.formulation import Model, Options, Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import FLOOR, INNER_TOL
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
@@ -32,17 +36,10 @@ _SPLITS = 6  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
 _WHOLE = 0.6  # share of the rows from which a band is no gain
-
-
-def sample_size(n: int, d: int) -> int:
-    """Rows of the subsample."""
-    return int(max(100 * d, 2000, (d * n) ** 0.6))
-
-
-def has_many_rows(output: Output) -> bool:
-    """Whether this route applies: kinked rows, at least twice as many as the subsample."""
-    n = len(output.y)
-    return output.has_kinks and n > 2 * sample_size(n, output.basis.n_coordinates)
+_LARGE_SAMPLE = 4  # size of a subsample, relative to the smallest, that is worth one of its own
+_SMALL_STEPS = 2  # Newton steps on a subsample solved by one of its own
+_OFF = 3  # factor by which a band may miss the size aimed at
+_ENOUGH = 500  # rows per coordinate that settle a matrix of second derivatives
 
 
 @dataclass(frozen=True)
@@ -54,113 +51,250 @@ class _State:
     residual: Array
     n_iter: int
 
-    def moved(self, output: Output, delta: Array, n_iter: int = 0) -> _State:
-        """The model at θ + δ."""
-        change, shift = output.basis.to_model(delta)
-        coef, intercept = self.coef + change, self.intercept + float(shift)
-        residual = output.y - output.predict(coef, intercept)
+    def moved(self, output: Output, delta: Array, n_iter: int) -> _State:
+        """The model at θ + δ, with its residuals."""
+        coef, intercept = _moved(output, self.coef, self.intercept, delta)
+        residual = output.residual(coef, intercept)
         return _State(coef, intercept, residual, self.n_iter + n_iter)
 
 
 @dataclass(frozen=True)
 class _Band:
-    """The rows near 0, and the duals of all rows of the data: 0 in the band, else fixed."""
+    """The rows near 0, and what the others amount to at a state.
+
+    ``fixed`` holds the duals of all rows of the data, 0 in the band; ``linear`` is minus the
+    gradient of all that is smooth or fixed, ``constant`` its value.
+    """
 
     index: Index
     fixed: Array
+    linear: Array
+    constant: float
+
+    def with_rows(self, output: Output, state: _State, more: Index) -> _Band:
+        """The band with more rows."""
+        released = self.fixed[more]
+        rows = output.problem.design.rows(output.basis, more)
+        fixed = self.fixed.copy()
+        fixed[more] = 0.0
+        return _Band(
+            np.union1d(self.index, more),
+            fixed,
+            self.linear - rows.adjoint(released),
+            self.constant - float(released @ state.residual[more]),
+        )
 
 
 def solve_by_signs(
-    output: Output, start: tuple[Array, float], options: Options
+    output: Output, sample: Sample, start: tuple[Array, float] | None, options: Options
 ) -> tuple[Model | None, int]:
     """An output from a starting model, and the iterations spent; None where the route fails.
 
     A warm start takes the place of steps 1 and 2.
     """
-    coef, intercept = start
-    if output.problem.l1 > 0:
-        coef = np.where(output.basis.norms > 0, coef, 0.0)  # columns screened out
-    state = _State(coef, intercept, output.y - output.predict(coef, intercept), 0)
-    if not options.warm:
-        state = _newton(output, _subsample(output, state))
     n, d = len(output.y), output.basis.n_coordinates
     size = int(max(20 * d, 3 * (d * n) ** 0.5))
-    for _ in range(_SPLITS):
-        if size >= _WHOLE * n or state.n_iter >= options.max_iter:
-            break
-        model, state = _solve_band(output, state, _split(output, state, size), options)
-        if model is not None:
-            return model, state.n_iter
-        size *= 4
-    return None, state.n_iter
-
-
-def _subsample(output: Output, state: _State) -> _State:
-    """Step 1: the absolute part from a subsample, drawn in proportion to the weights."""
-    weights, rng = output.problem.weights, np.random.default_rng(0)
-    size = sample_size(len(weights), output.basis.n_coordinates)
-    if weights.max() == weights.min():
-        index = np.sort(rng.choice(len(weights), size, replace=False))
+    if start is not None and output.problem.l1 > 0:  # columns screened out
+        start = np.where(output.basis.norms > 0, start[0], 0.0), start[1]
+    if options.warm and start is not None:
+        coef, intercept, spent = *start, 0
+        limit = _order_statistic(output.residual(coef, intercept), size)
     else:
-        index = np.sort(rng.choice(len(weights), size, p=weights))
-    rows = output.problem.design.rows(output.basis, index)
-    selection = Selection(rows, index, np.full(size, 1.0 / size))
-    pq = formulate(output, state.coef, state.residual, selection)
-    found = interior_point(pq, tol=_PILOT_TOL, floor=FLOOR * pq.unit, max_iter=50, crossover=False)
-    return state.moved(output, found.delta, found.n_iter)
+        coef, intercept, h, spent = _pilot(output, sample, start)
+        coef, intercept, limit = _newton(output, coef, intercept, h, size)
+    for _ in range(_SPLITS):
+        if size >= _WHOLE * n or spent >= options.max_iter:
+            break
+        state, band = _split(output, (coef, intercept), size, limit)
+        model, latest = _solve_band(output, replace(state, n_iter=spent), band, options)
+        if model is not None:
+            return model, latest.n_iter
+        size *= 4
+        coef, intercept, spent = latest.coef, latest.intercept, latest.n_iter
+        limit = _order_statistic(latest.residual, min(size, n - 1))
+    return None, spent
 
 
-def _newton(output: Output, state: _State) -> _State:
-    """Step 2: one Newton step on all rows, the kink replaced by a line within ±h."""
-    loss, weights = output.problem.loss, output.problem.weights
-    n, d = len(weights), output.basis.n_coordinates
-    absolute = np.abs(state.residual)
-    share = min(0.5, max(0.03, 3 * (d / sample_size(n, d)) ** 0.5))
-    h = _order_statistic(absolute, int(share * n))
-    if h <= 0:
-        return state
-    near = np.flatnonzero(absolute < h)
-    middle, half = 0.5 * (loss.upper + loss.lower), 0.5 * (loss.upper - loss.lower)
-    slope = weights * (middle + half * np.clip(state.residual / h, -1.0, 1.0))
-    basis, design = output.basis, output.problem.design
-    gradient = basis.pull_back(design.adjoint(slope), float(slope.sum()))
-    gradient += output.smooth_gradient(state.coef, state.residual)
-    curvature = output.hessian(basis.full_gram())
-    curvature = curvature + design.rows(basis, near).gram(weights[near] * (half / h))
-    if output.problem.l1 == 0:
-        return state.moved(output, np.linalg.lstsq(curvature, gradient, rcond=None)[0])
-    model = PiecewiseQuadratic(
-        rows=output.penalty_rows,
-        residual=-(basis.norms * state.coef)[output.penalised],
-        lower=output.interval[0][n:],
-        upper=output.interval[1][n:],
-        hessian=curvature,
-        linear=gradient,
-        constant=_objective(output, state),
+def _moved(output: Output, coef: Array, intercept: float, delta: Array) -> tuple[Array, float]:
+    """The model at θ + δ."""
+    change, shift = output.basis.to_model(delta)
+    return coef + change, intercept + float(shift)
+
+
+def _pilot(
+    output: Output, sample: Sample, start: tuple[Array, float] | None
+) -> tuple[Array, float, float, int]:
+    """Step 1: the absolute part from the subsample, beside the squares of all rows.
+
+    A model, the bandwidth that suits its error, and the iterations spent.
+    """
+    rows, y = sample.design.rows(output.basis), output.y[sample.index]
+    d, s, hessian = output.basis.n_coordinates, len(y), output.hessian(output.basis.full_gram())
+    if start is None:
+        coef, intercept, linear, constant = _cold_start(output, sample, rows, hessian)
+    else:
+        coef, intercept = start
+        residual = output.residual(coef, intercept)
+        linear, constant = output.smooth_gradient(coef, residual), output.squares(coef, residual)
+    residual = y - sample.design.predict(coef, intercept)
+    few, weights = rows, sample.weights
+    part = slice(None)
+    parts = s // smallest_sample(d)
+    if parts >= _LARGE_SAMPLE and output.problem.l1 == 0:
+        part = slice(None, None, parts)
+        few = sample.design.subset(np.arange(s)[part]).rows(output.basis)
+    share = weights[part] / weights[part].sum()
+    pq = kinked_problem(
+        output,
+        coef,
+        Selection(few, residual[part], share),
+        hessian=hessian,
+        linear=linear,
+        constant=constant,
     )
-    found = interior_point(model, tol=_PILOT_TOL, floor=0.0, max_iter=50)
-    return state.moved(output, found.delta, found.n_iter)
+    found = interior_point(pq, tol=_PILOT_TOL, floor=FLOOR * pq.unit, max_iter=50, crossover=False)
+    delta, known = found.delta, few.n_rows
+    left = residual - rows.dot(delta)
+    for _ in range(_SMALL_STEPS if known < s else 0):
+        h = _bandwidth(left, d, known)
+        if h <= 0:
+            break
+        near = np.flatnonzero(np.abs(left) < h)
+        curvature = hessian + DenseRows(rows.take(near)).gram(weights[near] * (_half(output) / h))
+        slope = linear - hessian @ delta + rows.adjoint(_score(output, weights, left, h))
+        delta = delta + np.linalg.lstsq(curvature, slope, rcond=None)[0]
+        left, known = residual - rows.dot(delta), s
+    return *_moved(output, coef, intercept, delta), _bandwidth(left, d, s), found.n_iter
 
 
-def _objective(output: Output, state: _State) -> float:
-    """The objective times c, as in `formulation`."""
-    problem, c = output.problem, output.c
-    loss = float(problem.weights @ problem.loss.value(state.residual / c))
-    return c * (loss + float(problem.penalty(state.coef[:, None])[0]))
+def _cold_start(
+    output: Output, sample: Sample, rows: Rows, hessian: Array
+) -> tuple[Array, float, Array, float]:
+    """Least squares, of all rows where squares count, else of the subsample; or the median.
+
+    A model, minus the gradient there of what is smooth, and its value.
+    """
+    problem, basis, y = output.problem, output.basis, output.y[sample.index]
+    smooth, level, base = np.zeros(basis.n_coordinates), np.zeros(basis.n_coordinates), 0.0
+    square = hessian
+    if problem.loss.curvature > 0:
+        u = problem.loss.curvature / output.c * (problem.weights * output.y)
+        smooth = basis.pull_back(problem.design.adjoint(u), float(u.sum()))
+        base = 0.5 * float(u @ output.y)
+        theta = np.linalg.lstsq(square, smooth, rcond=None)[0]
+    else:
+        theta = rows.adjoint(sample.weights * y)
+    if problem.fit_intercept:
+        level[-1] = np.median(y)
+    if np.abs(y - rows.dot(level)).sum() < np.abs(y - rows.dot(theta)).sum():
+        theta = level
+    coef, intercept = basis.to_model(theta)
+    linear = smooth - hessian @ theta
+    value = base - float(theta @ (smooth - 0.5 * (hessian @ theta)))
+    return coef, float(intercept), linear, max(value, 0.0)
 
 
-def _order_statistic(values: Array, rank: int) -> float:
-    return float(np.partition(values, rank)[rank])
+def _bandwidth(residual: Array, d: int, known: int) -> float:
+    """h that covers the error of a model found from so many rows."""
+    share = min(0.5, max(0.03, 3 * (d / known) ** 0.5))
+    return _order_statistic(residual, int(share * len(residual)))
 
 
-def _split(output: Output, state: _State, size: int) -> _Band:
-    """Step 3: the rows nearest to 0, and the duals of the others."""
-    absolute = np.abs(state.residual)
-    index = np.flatnonzero(absolute <= _order_statistic(absolute, size))
-    lower, upper = (end[: len(absolute)] for end in output.interval)
-    fixed = np.where(state.residual > 0, upper, lower)
-    fixed[index] = 0.0
-    return _Band(index, fixed)
+def _half(output: Output) -> float:
+    """Half the width of the interval of subgradients at 0."""
+    return 0.5 * (output.problem.loss.upper - output.problem.loss.lower)
+
+
+def _score(output: Output, weights: Array, residual: Array, h: float) -> Array:
+    """Weighted slope of the absolute part, the kink replaced by a line within ±h."""
+    loss = output.problem.loss
+    return weights * (
+        0.5 * (loss.upper + loss.lower) + _half(output) * np.clip(residual / h, -1, 1)
+    )
+
+
+def _newton(
+    output: Output, coef: Array, intercept: float, h: float, size: int
+) -> tuple[Array, float, float]:
+    """Step 2: one Newton step on all rows; also how far the ``size`` rows nearest to 0 reach."""
+    problem, design, weights = output.problem, output.problem.design, output.problem.weights
+    steep, total = problem.loss.curvature / output.c, 0.0
+    if h <= 0:
+        return coef, intercept, _order_statistic(output.residual(coef, intercept), size)
+
+    def score(rows: slice, residual: Array) -> Array:
+        nonlocal total
+        u = _score(output, weights[rows], residual, h)
+        if steep > 0:
+            u += steep * weights[rows] * residual
+        total += float(u.sum())
+        return u
+
+    residual, adjoint = design.sweep(output.y, coef, intercept, score)
+    gradient = output.downhill(coef, adjoint, total)
+    near = np.flatnonzero(np.abs(residual) < h)
+    few = near[:: max(1, len(near) // (_ENOUGH * output.basis.n_coordinates))]
+    dense = float(weights[near].sum() / max(weights[few].sum(), 1e-300)) * _half(output) / h
+    curvature = output.hessian(output.basis.full_gram())
+    curvature = curvature + design.rows(output.basis, few).gram(weights[few] * dense)
+    if problem.l1 == 0:
+        delta = np.linalg.lstsq(curvature, gradient, rcond=None)[0]
+    else:
+        constant = output.objective(coef, residual)
+        pq = kinked_problem(
+            output, coef, None, hessian=curvature, linear=gradient, constant=constant
+        )
+        delta = interior_point(pq, tol=_PILOT_TOL, floor=0.0, max_iter=50).delta
+    return *_moved(output, coef, intercept, delta), _order_statistic(residual, size)
+
+
+def _order_statistic(residual: Array, rank: int) -> float:
+    """The |residual| of the given rank."""
+    absolute = np.abs(residual)
+    absolute.partition(rank)
+    return float(absolute[rank])
+
+
+def _split(
+    output: Output, model: tuple[Array, float], size: int, limit: float
+) -> tuple[_State, _Band]:
+    """Step 3: the rows nearest to 0, and the duals of the others, in one pass.
+
+    How far the band reaches is known from another model; where its size is not what it should be,
+    the residuals found decide.
+    """
+    for exact in (False, True):
+        state, band = _split_at(output, model, limit)
+        count = len(band.index)
+        if exact or size <= _OFF * count and count <= _OFF * size:
+            break
+        limit = _order_statistic(state.residual, size)
+    return state, band
+
+
+def _split_at(output: Output, model: tuple[Array, float], limit: float) -> tuple[_State, _Band]:
+    """A band of rows with |r| <= limit."""
+    problem, weights = output.problem, output.problem.weights
+    loss, steep, total = problem.loss, problem.loss.curvature / output.c, 0.0
+    fixed = np.empty(len(weights))
+    inside: list[Index] = []
+
+    def score(rows: slice, residual: Array) -> Array:
+        nonlocal total
+        here = fixed[rows]
+        np.multiply(np.where(residual > 0, loss.upper, loss.lower), weights[rows], out=here)
+        near = np.flatnonzero(np.abs(residual) <= limit)
+        here[near] = 0.0
+        inside.append(near + rows.start)
+        u = here if steep == 0 else here + steep * weights[rows] * residual
+        total += float(u.sum())
+        return u
+
+    residual, adjoint = problem.design.sweep(output.y, *model, score)
+    constant = output.squares(model[0], residual) + float(fixed @ residual)
+    linear = output.downhill(model[0], adjoint, total)
+    band = _Band(np.concatenate(inside), fixed, linear, constant)
+    return _State(*model, residual, 0), band
 
 
 def _solve_band(
@@ -177,38 +311,42 @@ def _solve_band(
             max_iter=options.after(latest.n_iter).max_iter,
             on_iteration=options.watch(output, state.coef, state.intercept),
         )
-        spent = latest.n_iter + found.n_iter
-        latest = replace(state.moved(output, found.delta), n_iter=spent)
+        latest = replace(state, n_iter=latest.n_iter).moved(output, found.delta, found.n_iter)
         wrong = np.flatnonzero(latest.residual * band.fixed < 0)
-        if found.stopped or not len(wrong):
-            relative = found.gap / max(pq.objective(found.delta), FLOOR * pq.unit)
+        size = max(pq.objective(found.delta), FLOOR * pq.unit)
+        lost = (
+            2
+            * _half(output)
+            * float(output.problem.weights[wrong] @ np.abs(latest.residual[wrong]))
+        )
+        right = lost <= INNER_TOL * options.tol * size
+        if found.stopped or right:
+            relative = (found.gap + lost) / size if right else np.inf
+            dual = _all_duals(band, found)
             model = Model(
-                latest.coef,
-                latest.intercept,
-                latest.residual,
-                _all_duals(band, found),
-                np.inf if len(wrong) else relative,
-                found.stopped,
+                latest.coef, latest.intercept, latest.residual, dual, relative, found.stopped
             )
             return model, latest
-        if len(wrong) > _MANY * len(band.index) or spent >= options.max_iter:
+        if len(wrong) > _MANY * len(band.index) or latest.n_iter >= options.max_iter:
             break
-        fixed = band.fixed.copy()
-        fixed[wrong] = 0.0
-        band = _Band(np.union1d(band.index, wrong), fixed)
-    better = latest if _objective(output, latest) < _objective(output, state) else state
-    return None, replace(better, n_iter=latest.n_iter)
+        band = band.with_rows(output, state, wrong)
+    before = output.objective(state.coef, state.residual)
+    better = output.objective(latest.coef, latest.residual) < before
+    return None, latest if better else replace(state, n_iter=latest.n_iter)
 
 
 def _band_problem(output: Output, state: _State, band: _Band) -> PiecewiseQuadratic:
     """Step 4's problem, relative to the state."""
-    basis, design = output.basis, output.problem.design
-    outside = basis.pull_back(design.adjoint(band.fixed), float(band.fixed.sum()))
-    rows = design.rows(basis, band.index)
-    selection = Selection(rows, band.index, None, outside)
-    pq = formulate(output, state.coef, state.residual, selection)
-    # fixed rows contribute a r, which the linear term continues
-    return replace(pq, constant=pq.constant + float(band.fixed @ state.residual))
+    basis, problem = output.basis, output.problem
+    rows = problem.design.rows(basis, band.index)
+    return kinked_problem(
+        output,
+        state.coef,
+        Selection(rows, state.residual[band.index], problem.weights[band.index]),
+        hessian=output.hessian(basis.full_gram()),
+        linear=band.linear,
+        constant=band.constant,
+    )
 
 
 def _all_duals(band: _Band, found: PiecewiseSolution) -> Array:

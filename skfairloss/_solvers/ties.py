@@ -36,6 +36,10 @@ def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
     free = _free_directions(output, model)
     if not free.shape[1]:
         return model, True
+    if output.problem.l1 == 0 and output.basis is not output.problem.basis:
+        # squares have to be exact from here on, as they are not in coordinates from a sample
+        output = replace(output, basis=output.problem.basis)
+        free = _free_directions(output, model)
     reached = True
     unseen = _null(free.T @ output.basis.full_gram() @ free, free)  # by any prediction
     if output.problem.loss.curvature == 0.0:
@@ -132,7 +136,7 @@ def _move(
         step, reached = _one_sided_minimum(hessian, linear, side[index, None] * rows, limits)
         coef, intercept = output.basis.to_model(free @ step)
         coef, shift = model.coef + coef, model.intercept + float(intercept)
-        residual = output.y - output.predict(coef, shift)
+        residual = output.residual(coef, shift)
         slack = side * _all_residuals(output, coef, residual)
         size = float(np.abs(room).max())
         wrong = np.flatnonzero(loose & (slack < np.minimum(room, 0.0) - _SLACK * size))
