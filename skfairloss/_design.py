@@ -20,7 +20,8 @@ from skfairloss._basis import Basis
 from skfairloss._rows import DenseRows, Rows, SparseRows, membership
 from skfairloss._typing import Array, Index
 
-_BLOCK = 2**17  # numbers in a block of rows: about 1 MiB, so that a block stays in cache
+_BLOCK = 2**16  # numbers in a block of rows: half a MiB, so that a block stays in cache
+_NEAR = 10.0  # means of columns, relative to their spread, that cost a Gram matrix no digits
 
 
 class Design(ABC):
@@ -48,6 +49,10 @@ class Design(ABC):
 
         One pass over X serves both; y is (n,) or (n, m).
         """
+
+    @abstractmethod
+    def gather(self, u: Callable[[slice], Array], width: int) -> Array:
+        """Xᵀ u for u(rows) of shape (len(rows), width), made for a block of rows at a time."""
 
     @abstractmethod
     def subset(self, index: Index) -> Design:
@@ -78,11 +83,16 @@ class Design(ABC):
 
     def blocks(self) -> Iterator[tuple[slice, Array]]:
         """X from top to bottom, a block of rows at a time."""
-        n, p = self.shape
-        step = max(_BLOCK // max(p, 1), 2 * p, 64)
+        n, step = self.shape[0], self._step
         for start in range(0, n, step):
             rows = slice(start, min(start + step, n))
             yield rows, self.block(rows)
+
+    @property
+    def _step(self) -> int:
+        """Rows in a block."""
+        n, p = self.shape
+        return min(n, max(_BLOCK // max(p, 1), 2 * p, 64))
 
 
 class DenseDesign(Design):
@@ -132,6 +142,12 @@ class DenseDesign(Design):
             out += block.T @ score(rows, r)
         return residual, out
 
+    def gather(self, u: Callable[[slice], Array], width: int) -> Array:
+        out = np.zeros((self.shape[1], width))
+        for rows, block in self.blocks():
+            out += block.T @ u(rows)
+        return out
+
     def subset(self, index: Index) -> Design:
         return DenseDesign(self.x[index], absolute=self._absolute)
 
@@ -140,11 +156,23 @@ class DenseDesign(Design):
 
     def moments(self, weights: Array, center: Array) -> Array:
         out = np.zeros((self.shape[1], self.shape[1]))
+        if self._near_zero(weights, center):
+            for _, block in self.blocks():
+                out += block.T @ block
+            return weights[0] * out - np.outer(center, center)
+        work = np.empty((self._step, self.shape[1]))
         for rows, block in self.blocks():
-            scaled = block - center
+            scaled = np.subtract(block, center, out=work[: len(block)])
             scaled *= np.sqrt(weights[rows])[:, None]
             out += scaled.T @ scaled
         return out
+
+    def _near_zero(self, weights: Array, center: Array) -> bool:
+        """Whether rows of one weight need not be centred one by one, as a first block tells."""
+        if len(weights) < 2 * self._step or weights.max() != weights.min():
+            return False
+        first = self.block(slice(0, len(weights), len(weights) // self._step))
+        return bool((np.abs(center) <= _NEAR * first.std(axis=0)).all())
 
     def block(self, rows: slice | Index) -> Array:
         block = np.asarray(self.x[rows], dtype=np.float64)
@@ -180,7 +208,10 @@ class SparseDesign(Design):
         score: Callable[[slice, Array], Array],
     ) -> tuple[Array, Array]:
         residual = y - self.predict(coef, intercept)
-        return residual, self.adjoint(score(slice(len(y)), residual))
+        return residual, self.adjoint(score(slice(0, len(y)), residual))
+
+    def gather(self, u: Callable[[slice], Array], width: int) -> Array:
+        return np.asarray(self.x.T @ u(slice(0, self.shape[0])))
 
     def subset(self, index: Index) -> Design:
         return SparseDesign(self.x[index])

@@ -68,14 +68,24 @@ class Problem:
         return self.l2 * float(np.median(self.scale)) ** 2
 
     @cached_property
-    def means(self) -> Array:
-        """Weighted means of the columns of X, (p,)."""
-        return self.design.adjoint(self.weights)
+    def first_moments(self) -> tuple[Array, Array]:
+        """Weighted means of the columns of X, (p,), and of their products with y, (p, m)."""
+        weights, y = self.weights, self.y
+
+        def weighted(rows: slice) -> Array:
+            out = np.empty((rows.stop - rows.start, 1 + y.shape[1]))
+            out[:, 0] = weights[rows]
+            np.multiply(weights[rows, None], y[rows], out=out[:, 1:])
+            return out
+
+        sums = self.design.gather(weighted, 1 + y.shape[1])
+        return sums[:, 0].copy(), sums[:, 1:]
 
     @cached_property
     def basis(self) -> Basis:
         """Orthonormal coordinates of the weighted, ridge-augmented design."""
-        center = self.means if self.fit_intercept else np.zeros_like(self.means)
+        means = self.first_moments[0]
+        center = means if self.fit_intercept else np.zeros_like(means)
         return orthonormal_basis(self.design, self.weights, self.fit_intercept, self.ridge, center)
 
     @cached_property

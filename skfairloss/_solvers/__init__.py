@@ -83,7 +83,7 @@ def solve(
     return Solution(
         np.column_stack(coef),
         np.array(intercept),
-        np.column_stack(dual),
+        dual[0][:, None] if len(dual) == 1 else np.column_stack(dual),
         np.array(n_iter, dtype=np.intp),
         np.array(resolved),
         np.array(stopped),

@@ -28,7 +28,8 @@ class Model:
     """One output's coefficients (p,), intercept, residual (n,) and the duals a of all its rows.
 
     ``dual`` holds the n rows of the data, then the rows of the L1 penalty; ``gap`` is the solver's
-    own, relative to the objective it aims at; ``stopped`` tells that it was not to go on.
+    own, relative to the objective it aims at; ``stopped`` tells that it was not to go on; ``band``
+    names all rows of the data whose duals may be inside their intervals, if not any may.
     """
 
     coef: Array
@@ -37,6 +38,7 @@ class Model:
     dual: Array
     gap: float
     stopped: bool = False
+    band: Index | None = None
 
 
 @dataclass(frozen=True)
@@ -198,8 +200,10 @@ class Output:
 
     @cached_property
     def spread(self) -> float:
-        """Weighted mean of |y - mean y|, or of |y| without an intercept."""
-        y, weights = self.y, self.problem.weights
+        """Weighted mean of |y - mean y|, or of |y| without an intercept; of a sample if there is one."""
+        y, weights, sample = self.y, self.problem.weights, self.problem.sample
+        if sample is not None:
+            y, weights = y[sample.index], sample.weights
         center = weights @ y if self.problem.fit_intercept else 0.0
         return float(weights @ np.abs(y - center))
 

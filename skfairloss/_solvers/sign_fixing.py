@@ -11,10 +11,10 @@ smoothed Newton step of Chernozhukov, Fernández-Val & Melly (2022), section 3:
   5. verify the signs of all other rows in one pass; move violators into the band and repeat 4.
 
 Departures: the squared loss and the ridge are exact at every step (H and g see all rows), L1
-penalties are rows that are always in the band, a large subsample is solved like the whole (a smaller
-one, then smoothed Newton steps), and where many signs are wrong (ties, a poor subsample) the rows are
-split anew at the latest model, with a band four times as wide. A step that needs all rows makes one
-pass over X: 2, 3 and 5. At λ = 1 nothing else does, as coordinates come from the subsample.
+penalties are rows that are always in the band, a large subsample is solved like the whole (a
+smaller one, then smoothed Newton steps), and where many signs are wrong (ties, a poor subsample) the
+rows are split anew at the latest model, with a band four times as wide. Steps 2, 3 and 5 make one
+pass over X each. At λ = 1 nothing else does, as coordinates come from the subsample.
 """
 
 from __future__ import annotations
@@ -178,9 +178,10 @@ def _cold_start(
     smooth, level, base = np.zeros(basis.n_coordinates), np.zeros(basis.n_coordinates), 0.0
     square = hessian
     if problem.loss.curvature > 0:
-        u = problem.loss.curvature / output.c * (problem.weights * output.y)
-        smooth = basis.pull_back(problem.design.adjoint(u), float(u.sum()))
-        base = 0.5 * float(u @ output.y)
+        steep, weighted = problem.loss.curvature / output.c, problem.weights * output.y
+        cross = problem.first_moments[1][:, output.k]
+        smooth = steep * basis.pull_back(cross, float(weighted.sum()))
+        base = 0.5 * steep * float(weighted @ output.y)
         theta = np.linalg.lstsq(square, smooth, rcond=None)[0]
     else:
         theta = rows.adjoint(sample.weights * y)
@@ -266,7 +267,7 @@ def _split(
     for exact in (False, True):
         state, band = _split_at(output, model, limit)
         count = len(band.index)
-        if exact or size <= _OFF * count and count <= _OFF * size:
+        if exact or size / _OFF <= count <= _OFF * size:
             break
         limit = _order_statistic(state.residual, size)
     return state, band
@@ -324,7 +325,13 @@ def _solve_band(
             relative = (found.gap + lost) / size if right else np.inf
             dual = _all_duals(band, found)
             model = Model(
-                latest.coef, latest.intercept, latest.residual, dual, relative, found.stopped
+                latest.coef,
+                latest.intercept,
+                latest.residual,
+                dual,
+                relative,
+                found.stopped,
+                band.index if right else None,
             )
             return model, latest
         if len(wrong) > _MANY * len(band.index) or latest.n_iter >= options.max_iter:
@@ -350,7 +357,7 @@ def _band_problem(output: Output, state: _State, band: _Band) -> PiecewiseQuadra
 
 
 def _all_duals(band: _Band, found: PiecewiseSolution) -> Array:
-    """The duals of all rows of the data, then of the penalty."""
-    data = band.fixed.copy()
-    data[band.index] = found.dual[: len(band.index)]
-    return np.concatenate([data, found.dual[len(band.index) :]])
+    """The duals of all rows of the data, in the band's own array, then of the penalty."""
+    data, penalty = np.split(found.dual, [len(band.index)])
+    band.fixed[band.index] = data
+    return np.concatenate([band.fixed, penalty]) if len(penalty) else band.fixed

@@ -60,7 +60,7 @@ def _free_directions(output: Output, model: Model) -> Array:
             return np.empty((basis.n_coordinates, 0))
         free = _null(basis.full_gram(), np.eye(basis.n_coordinates))
     else:
-        free = _not_moving(output, np.flatnonzero(_inside(output, model)[:n]))
+        free = _not_moving(output, _held(output, model))
     if problem.l1 > 0 and free.shape[1]:
         held = np.flatnonzero(_inside(output, model)[n:])
         free = _null(output.penalty_rows.take(held) @ free, free)
@@ -87,6 +87,19 @@ def _not_moving(output: Output, held: Index) -> Array:
         if not null.shape[1]:
             break
     return null
+
+
+def _held(output: Output, model: Model) -> Index:
+    """Rows of the data whose dual is strictly inside its interval."""
+    if model.band is None:
+        return np.flatnonzero(_inside(output, model)[: len(model.residual)])
+    loss, weights, dual = (
+        output.problem.loss,
+        output.problem.weights[model.band],
+        model.dual[model.band],
+    )
+    room = np.minimum(loss.upper * weights - dual, dual - loss.lower * weights)
+    return model.band[room > _INSIDE * (loss.upper - loss.lower) * weights]
 
 
 def _inside(output: Output, model: Model) -> Mask:
