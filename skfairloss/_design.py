@@ -20,7 +20,7 @@ from skfairloss._basis import Basis
 from skfairloss._rows import DenseRows, Rows, SparseRows, membership
 from skfairloss._typing import Array, Index
 
-_BLOCK = 2**16  # numbers in a block of rows: half a MiB, so that a block stays in cache
+_BLOCK = 2**17  # numbers in a block of rows: about 1 MiB, so that a block stays in cache
 _NEAR = 10.0  # means of columns, relative to their spread, that cost a Gram matrix no digits
 
 

@@ -65,7 +65,7 @@ class Problem:
     @property
     def ridge(self) -> float:
         """What l2 adds to the second moments of X, in squared units of y over c's typical size."""
-        return self.l2 * float(np.median(self.scale)) ** 2
+        return self.l2 * float(np.median(self.scale)) ** 2 if self.l2 > 0 else 0.0
 
     @cached_property
     def first_moments(self) -> tuple[Array, Array]:
@@ -78,7 +78,8 @@ class Problem:
             np.multiply(weights[rows, None], y[rows], out=out[:, 1:])
             return out
 
-        sums = self.design.gather(weighted, 1 + y.shape[1])
+        with np.errstate(invalid="ignore", over="ignore"):  # whoever reads them checks
+            sums = self.design.gather(weighted, 1 + y.shape[1])
         return sums[:, 0].copy(), sums[:, 1:]
 
     @cached_property

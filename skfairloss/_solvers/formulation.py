@@ -287,7 +287,8 @@ def formulate(
     """The kinked problem of all rows (None: data without kinks), relative to a model."""
     weights = output.problem.weights
     selection = None if rows is None else Selection(rows, residual, weights)
-    gram = output.basis.full_gram() if rows is None else rows.gram(weights)
+    exact = rows is not None and output.problem.loss.curvature > 0
+    gram = rows.gram(weights) if rows is not None and exact else output.basis.full_gram()
     return kinked_problem(
         output,
         coef,

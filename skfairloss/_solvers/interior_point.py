@@ -26,8 +26,9 @@ from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
 from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
-_TRY_POLISH = 1e-3  # gap, relative to the kinked terms, below which crossover is tried
-_TRY_AGAIN = 0.1  # fall of that gap after which it is tried again, whatever the rows at their kink
+_TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover is tried
+_TRY_TIES = 1e-4  # the same for unlikely rows at their kink ...
+_TRY_AGAIN = 0.01  # ... and the fall of the gap after which they are tried again
 _LONG_STEP = 0.9995
 _LARGE = 400  # columns from which several BLAS threads are a gain
 _SIDES = np.array([[1.0], [-1.0]])  # a rising α takes from 1 - α and gives to α
@@ -153,14 +154,15 @@ class _Crossing:
     def attempt(self, point: _Point, iteration: int) -> PiecewiseSolution | None:
         """The exact optimum for the rows that look as if at their kink, or None."""
         pq, complementarity = self._pq, point.complementarity
-        if not self._wanted or complementarity > _TRY_POLISH * point.size(pq):
+        size = point.size(pq)
+        if not self._wanted or complementarity > _TRY_POLISH * size:
             return None
         active = _at_kink(pq, point)
         count, full = int(np.count_nonzero(active)), pq.rows.n_columns
         likely = count <= full if pq.curved else count == full
         if likely and self._tried is not None:
             likely = not np.array_equal(active, self._tried)
-        if not likely and complementarity > _TRY_AGAIN * self._last:
+        if not likely and complementarity > min(_TRY_AGAIN * self._last, _TRY_TIES * size):
             return None
         self._last, self._tried = complementarity, active
         delta, a = polish(pq, point.delta, _dual(pq, point.room), active)
@@ -192,8 +194,7 @@ def _centred_start(pq: PiecewiseQuadratic) -> _Point:
 
 def _at(pq: PiecewiseQuadratic, delta: Array, parts: Array, room: Array) -> _Point:
     """The iterate with its imbalance."""
-    pull = pq.rows.adjoint(_dual(pq, room))
-    imbalance = pq.hessian @ delta - pq.linear - pull
+    imbalance = pq.hessian @ delta - pq.linear - pq.rows.adjoint(pq.lower + pq.width * room[1])
     product = parts * room
     complementarity = float(pq.width @ (product[0] + product[1]))
     gap = complementarity + float(np.linalg.norm(imbalance)) * pq.residual_scale
