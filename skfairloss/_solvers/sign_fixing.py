@@ -32,14 +32,15 @@ from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
 from skfairloss._typing import Array, Index
 
 _PILOT_TOL = 1e-3
+_BAND = 1.5  # rows in the band, in units of the square root of d n
 _SPLITS = 6  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
 _WHOLE = 0.6  # share of the rows from which a band is no gain
-_LARGE_SAMPLE = 4  # size of a subsample, relative to the smallest, that is worth one of its own
+_LARGE_SAMPLE = 2  # size of a subsample, relative to the smallest, that is worth one of its own
 _SMALL_STEPS = 2  # Newton steps on a subsample solved by one of its own
 _OFF = 3  # factor by which a band may miss the size aimed at
-_ENOUGH = 500  # rows per coordinate that settle a matrix of second derivatives
+_ENOUGH = 200  # rows per coordinate that settle a matrix of second derivatives
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def solve_by_signs(
     A warm start takes the place of steps 1 and 2.
     """
     n, d = len(output.y), output.basis.n_coordinates
-    size = int(max(20 * d, 3 * (d * n) ** 0.5))
+    size = int(max(20 * d, _BAND * (d * n) ** 0.5))
     if start is not None and output.problem.l1 > 0:  # columns screened out
         start = np.where(output.basis.norms > 0, start[0], 0.0), start[1]
     if options.warm and start is not None:
@@ -137,12 +138,11 @@ def _pilot(
         residual = output.residual(coef, intercept)
         linear, constant = output.smooth_gradient(coef, residual), output.squares(coef, residual)
     residual = y - sample.design.predict(coef, intercept)
-    few, weights = rows, sample.weights
-    part = slice(None)
-    parts = s // smallest_sample(d)
-    if parts >= _LARGE_SAMPLE and output.problem.l1 == 0:
-        part = slice(None, None, parts)
-        few = sample.design.subset(np.arange(s)[part]).rows(output.basis)
+    few, weights, part = rows, sample.weights, np.arange(s)
+    smallest = smallest_sample(d)
+    if s >= _LARGE_SAMPLE * smallest and output.problem.l1 == 0:
+        part = np.linspace(0, s - 1, smallest).astype(np.intp)
+        few = sample.design.subset(part).rows(output.basis)
     share = weights[part] / weights[part].sum()
     pq = kinked_problem(
         output,
