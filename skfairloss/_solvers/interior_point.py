@@ -29,6 +29,7 @@ from skfairloss._typing import Array, Mask
 _TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover is tried
 _TRY_TIES = 1e-4  # the same for unlikely rows at their kink ...
 _TRY_AGAIN = 0.01  # ... and the fall of the gap after which they are tried again
+_UNBOUNDED = 30.0  # growth of the kinked terms that tells of a problem without a minimum
 _LONG_STEP = 0.9995
 _LARGE = 400  # columns from which several BLAS threads are a gain
 _SIDES = np.array([[1.0], [-1.0]])  # a rising α takes from 1 - α and gives to α
@@ -61,6 +62,7 @@ def interior_point(
     floor: float,
     max_iter: int,
     crossover: bool = True,
+    bounded: bool = True,
     on_iteration: Callable[[PiecewiseSolution], bool] | None = None,
 ) -> PiecewiseSolution:
     """Solve a kinked problem to a duality gap of ``tol`` · max(objective, ``floor``).
@@ -68,11 +70,12 @@ def interior_point(
     Parameters
     ----------
     pq : the problem; every row has a positive width. Its objective, constant included, is >= 0
-        unless fixed signs are wrong: then it may be unbounded, and the search for it ends.
+        if it is bounded.
     tol : relative gap at which to stop.
     floor : objective, in the problem's units, below which gaps are absolute.
     max_iter : iterations allowed.
     crossover : whether to end at an exact optimum.
+    bounded : whether there is a minimum for certain; else the search ends once residuals grow.
     on_iteration : called after each iteration with the best so far; True stops.
     """
     if not pq.rows.n_rows or not pq.rows.n_columns:
@@ -80,9 +83,9 @@ def interior_point(
     # at its limit an iterate may overflow: its gap is then no number, and it is not taken
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         if pq.rows.n_columns > _LARGE:
-            return _iterate(pq, tol, floor, max_iter, crossover, on_iteration)
+            return _iterate(pq, tol, floor, max_iter, crossover, bounded, on_iteration)
         with one_blas_thread():
-            return _iterate(pq, tol, floor, max_iter, crossover, on_iteration)
+            return _iterate(pq, tol, floor, max_iter, crossover, bounded, on_iteration)
 
 
 def _iterate(
@@ -91,6 +94,7 @@ def _iterate(
     floor: float,
     max_iter: int,
     crossover: bool,
+    bounded: bool,
     on_iteration: Callable[[PiecewiseSolution], bool] | None,
 ) -> PiecewiseSolution:
     """The iterations of `interior_point`.
@@ -114,7 +118,7 @@ def _iterate(
         if found is not None and (crossed is None or found.gap < crossed.gap):
             crossed = found
         objective = pq.kinked_objective(point.delta, point.parts[0] - point.parts[1])
-        if objective < -lowest:
+        if objective < -lowest or (not bounded and point.size(pq) > _UNBOUNDED * start_size):
             break
         if on_iteration is not None:
             stopped = on_iteration(_better(pq, crossed, closest, iteration))

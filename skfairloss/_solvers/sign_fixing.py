@@ -310,6 +310,7 @@ def _solve_band(
             tol=INNER_TOL * options.tol,
             floor=FLOOR * pq.unit,
             max_iter=options.after(latest.n_iter).max_iter,
+            bounded=False,
             on_iteration=options.watch(output, state.coef, state.intercept),
         )
         latest = replace(state, n_iter=latest.n_iter).moved(output, found.delta, found.n_iter)
@@ -320,7 +321,7 @@ def _solve_band(
             * _half(output)
             * float(output.problem.weights[wrong] @ np.abs(latest.residual[wrong]))
         )
-        right = lost <= INNER_TOL * options.tol * size
+        right = lost <= INNER_TOL * options.tol * size and found.gap <= options.tol * size
         if found.stopped or right:
             relative = (found.gap + lost) / size if right else np.inf
             dual = _all_duals(band, found)
@@ -334,7 +335,8 @@ def _solve_band(
                 band.index if right else None,
             )
             return model, latest
-        if len(wrong) > _MANY * len(band.index) or latest.n_iter >= options.max_iter:
+        many = not len(wrong) or len(wrong) > _MANY * len(band.index)
+        if many or latest.n_iter >= options.max_iter:
             break
         band = band.with_rows(output, state, wrong)
     before = output.objective(state.coef, state.residual)
