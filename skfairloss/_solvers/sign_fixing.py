@@ -38,6 +38,7 @@ _ROUNDS = 8  # times that violators are added to one band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
 _WHOLE = 0.6  # share of the rows from which a band is no gain
 _LARGE_SAMPLE = 2  # size of a subsample, relative to the smallest, that is worth one of its own
+_PILED = 0.02  # bandwidth, in medians of |r|, below which rows pile up at 0
 _SMALL_STEPS = 2  # Newton steps on a subsample solved by one of its own
 _OFF = 3  # factor by which a band may miss the size aimed at
 _ENOUGH = 200  # rows per coordinate that settle a matrix of second derivatives
@@ -155,6 +156,11 @@ def _pilot(
     found = interior_point(pq, tol=_PILOT_TOL, floor=FLOOR * pq.unit, max_iter=50, crossover=False)
     delta, known = found.delta, few.n_rows
     left = residual - rows.dot(delta)
+    if _bandwidth(left, d, known) < _PILED * float(np.median(np.abs(left))):
+        # so many rows at 0 are no accident: only an exact solution tells their signs
+        found = interior_point(pq, tol=_PILOT_TOL, floor=FLOOR * pq.unit, max_iter=50)
+        delta, known = found.delta, s
+        left = residual - rows.dot(delta)
     for _ in range(_SMALL_STEPS if known < s else 0):
         h = _bandwidth(left, d, known)
         if h <= 0:
@@ -264,8 +270,10 @@ def _split(
     How far the band reaches is known from another model; where its size is not what it should be,
     the residuals found decide.
     """
+    weights = output.problem.weights
+    heaviest = 1.0 / size if weights.max() * size > 1.0 else np.inf
     for exact in (False, True):
-        state, band = _split_at(output, model, limit)
+        state, band = _split_at(output, model, limit, heaviest)
         count = len(band.index)
         if exact or size / _OFF <= count <= _OFF * size:
             break
@@ -273,8 +281,10 @@ def _split(
     return state, band
 
 
-def _split_at(output: Output, model: tuple[Array, float], limit: float) -> tuple[_State, _Band]:
-    """A band of rows with |r| <= limit."""
+def _split_at(
+    output: Output, model: tuple[Array, float], limit: float, heaviest: float
+) -> tuple[_State, _Band]:
+    """A band of rows with |r| <= limit, and of the heaviest: what no others could make up for."""
     problem, weights = output.problem, output.problem.weights
     loss, steep, total = problem.loss, problem.loss.curvature / output.c, 0.0
     fixed = np.empty(len(weights))
@@ -284,7 +294,10 @@ def _split_at(output: Output, model: tuple[Array, float], limit: float) -> tuple
         nonlocal total
         here = fixed[rows]
         np.multiply(np.where(residual > 0, loss.upper, loss.lower), weights[rows], out=here)
-        near = np.flatnonzero(np.abs(residual) <= limit)
+        close = np.abs(residual) <= limit
+        if heaviest < np.inf:
+            close |= weights[rows] > heaviest
+        near = np.flatnonzero(close)
         here[near] = 0.0
         inside.append(near + rows.start)
         u = here if steep == 0 else here + steep * weights[rows] * residual
