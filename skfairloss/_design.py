@@ -211,7 +211,9 @@ class SparseDesign(Design):
         return residual, self.adjoint(score(slice(0, len(y)), residual))
 
     def gather(self, u: Callable[[slice], Array], width: int) -> Array:
-        return np.asarray(self.x.T @ u(slice(0, self.shape[0])))
+        out = np.zeros((self.shape[1], width))
+        out += self.x.T @ u(slice(0, self.shape[0]))
+        return out
 
     def subset(self, index: Index) -> Design:
         return SparseDesign(self.x[index])

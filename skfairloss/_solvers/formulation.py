@@ -200,7 +200,7 @@ class Output:
 
     @cached_property
     def spread(self) -> float:
-        """Weighted mean of |y - mean y|, or of |y| without an intercept; of a sample if there is one."""
+        """Weighted mean of |y - mean y|, or of |y| without an intercept; from a sample if any."""
         y, weights, sample = self.y, self.problem.weights, self.problem.sample
         if sample is not None:
             y, weights = y[sample.index], sample.weights

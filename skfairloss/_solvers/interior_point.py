@@ -2,10 +2,11 @@ r"""Primal-dual interior point with Mehrotra's predictor and corrector, and cros
 
 The kinked problem of `piecewise` with r = u - v, u, v ≥ 0, and duals a = lower + width·α:
 
-    width_i u_i (1 - α_i) = width_i μ,   width_i v_i α_i = width_i μ,   Hδ - g = Aᵀa,   μ → 0.
+    u_i (1 - α_i) = v_i α_i = aim_i μ,   Hδ - g = Aᵀa,   μ → 0,   aim_i ~ 1 / √width_i.
 
-Barriers are weighted by the width of the dual interval, so that a row of tiny weight is followed
-exactly like any other. The Newton system is (H + Aᵀ diag(width·D) A) dδ = ..., D = 1 / (u/(1-α) +
+The barrier of a row is thus weighted by the root of the width of its dual interval: halfway between
+none, where rows of tiny weight are the last to settle, and the full width, where they hold up the
+steps of all. The Newton system is (H + Aᵀ diag(width·D) A) dδ = ..., D = 1 / (u/(1-α) +
 v/α). Sources: Koenker & d'Orey (1987) and Portnoy & Koenker (1997) for the bounded dual of
 L1 regression, Mehrotra (1992) for the predictor-corrector, Nocedal & Wright (2006), algorithm 16.4,
 for the quadratic term. Departures: the start is perfectly centred for any residuals, so only
@@ -190,6 +191,7 @@ def _centred_start(pq: PiecewiseQuadratic) -> _Point:
     """δ = 0 with u (1 - α) = v α = μ exactly for every row, whatever its residual."""
     r = pq.residual
     mu = 0.5 * max(pq.residual_scale, 1e-3 * pq.unit, 1e-12 * float(np.abs(r).max()), 1e-300)
+    mu = mu * pq.aim
     larger = 0.5 * (2 * mu + np.abs(r) + np.hypot(2 * mu, r))  # of u and v ...
     other = mu * larger / (larger - mu)  # ... and the other, from u (1 - α) = v α = μ
     parts = np.where(r > 0, [larger, other], [other, larger])
@@ -242,7 +244,8 @@ def _newton_step(pq: PiecewiseQuadratic, point: _Point) -> _Point | None:
     left *= 1.0 - dual * lost
     mu = float(product.sum())
     ahead = float(np.vdot(product, left))
-    centred = mu / (2 * float(weight.sum())) * min(1.0, max(ahead / mu, 0.0)) ** 3
+    target = mu / (2 * float(weight.sum())) * min(1.0, max(ahead / mu, 0.0)) ** 3
+    centred = pq.aim * target
     push = centred / room - parts + parts * (lost - 1.0) * lost
     delta, alpha, lost = direction(push)
     moved = push + parts * lost

@@ -43,6 +43,12 @@ class PiecewiseQuadratic:
         return self.upper - self.lower
 
     @cached_property
+    def aim(self) -> Array:
+        """Complementarity that suits each row, relative to the mean under the widths: (n_rows,)."""
+        root = np.sqrt(self.width)
+        return self.width.sum() / (root.sum() * root)
+
+    @cached_property
     def curved(self) -> bool:
         """Whether there is a quadratic."""
         return bool(self.hessian.any())

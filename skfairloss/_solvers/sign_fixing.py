@@ -11,10 +11,11 @@ smoothed Newton step of Chernozhukov, Fernández-Val & Melly (2022), section 3:
   5. verify the signs of all other rows in one pass; move violators into the band and repeat 4.
 
 Departures: the squared loss and the ridge are exact at every step (H and g see all rows), L1
-penalties are rows that are always in the band, a large subsample is solved like the whole (a
-smaller one, then smoothed Newton steps), and where many signs are wrong (ties, a poor subsample) the
-rows are split anew at the latest model, with a band four times as wide. Steps 2, 3 and 5 make one
-pass over X each. At λ = 1 nothing else does, as coordinates come from the subsample.
+penalties are rows that are always in the band, and a large subsample is solved like the whole (a
+smaller one, then smoothed Newton steps). Where many signs are wrong (ties, a poor subsample), or the
+band has no minimum, the rows are split anew at the latest model, with a band four times as wide.
+Steps 2, 3 and 5 make one pass over X each. At λ = 1 nothing else does: coordinates come from the
+subsample.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
 from skfairloss._typing import Array, Index
 
 _PILOT_TOL = 1e-3
-_BAND = 1.5  # rows in the band, in units of the square root of d n
+_BAND = 1.5  # rows in a first band, in units of √(d n) for rows of one weight ...
+_WIDEST = 0.1  # ... and at most, as a share of all
 _SPLITS = 6  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
@@ -94,8 +96,7 @@ def solve_by_signs(
 
     A warm start takes the place of steps 1 and 2.
     """
-    n, d = len(output.y), output.basis.n_coordinates
-    size = int(max(20 * d, _BAND * (d * n) ** 0.5))
+    n, size = len(output.y), _band_size(output)
     if start is not None and output.problem.l1 > 0:  # columns screened out
         start = np.where(output.basis.norms > 0, start[0], 0.0), start[1]
     if options.warm and start is not None:
@@ -115,6 +116,16 @@ def solve_by_signs(
         coef, intercept, spent = latest.coef, latest.intercept, latest.n_iter
         limit = _order_statistic(latest.residual, min(size, n - 1))
     return None, spent
+
+
+def _band_size(output: Output) -> int:
+    """Rows in a first band: as many as the error of a model from all rows could move.
+
+    Under unequal weights that error is as large as from 1 / Σv² rows of one weight.
+    """
+    n, d, weights = len(output.y), output.basis.n_coordinates, output.problem.weights
+    share = min(_BAND * float(d * (weights @ weights)) ** 0.5, _WIDEST)
+    return int(max(20 * d, share * n))
 
 
 def _moved(output: Output, coef: Array, intercept: float, delta: Array) -> tuple[Array, float]:
