@@ -30,6 +30,7 @@ from skfairloss._typing import Array, Mask
 _TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover is tried
 _TRY_TIES = 1e-4  # the same for unlikely rows at their kink ...
 _TRY_AGAIN = 0.01  # ... and the fall of the gap after which they are tried again
+_PLAIN = 1e-3  # share of the gap aimed at that an iterate must reach to do without crossover
 _UNBOUNDED = 30.0  # growth of the kinked terms that tells of a problem without a minimum
 _LONG_STEP = 0.9995
 _LARGE = 400  # columns from which several BLAS threads are a gain
@@ -125,8 +126,10 @@ def _iterate(
             stopped = on_iteration(_better(pq, crossed, closest, iteration))
             if stopped:
                 break
-        gap = closest.gap if not crossover else crossed.gap if crossed is not None else np.inf
-        if gap <= tol * max(objective, floor):
+        target = tol * max(objective, floor)
+        if closest.gap <= (_PLAIN if crossover else 1.0) * target:
+            break
+        if crossed is not None and crossed.gap <= target:
             break
         if point.complementarity <= 1e-17 * start_size:  # below rounding: nothing more to gain
             break
@@ -190,8 +193,8 @@ def _trivial(pq: PiecewiseQuadratic) -> PiecewiseSolution:
 def _centred_start(pq: PiecewiseQuadratic) -> _Point:
     """δ = 0 with u (1 - α) = v α = μ exactly for every row, whatever its residual."""
     r = pq.residual
-    mu = 0.5 * max(pq.residual_scale, 1e-3 * pq.unit, 1e-12 * float(np.abs(r).max()), 1e-300)
-    mu = mu * pq.aim
+    size = max(pq.residual_scale, 1e-3 * pq.unit, 1e-12 * float(np.abs(r).max()), 1e-300)
+    mu = 0.5 * size * pq.aim
     larger = 0.5 * (2 * mu + np.abs(r) + np.hypot(2 * mu, r))  # of u and v ...
     other = mu * larger / (larger - mu)  # ... and the other, from u (1 - α) = v α = μ
     parts = np.where(r > 0, [larger, other], [other, larger])

@@ -12,10 +12,10 @@ smoothed Newton step of Chernozhukov, Fernández-Val & Melly (2022), section 3:
 
 Departures: the squared loss and the ridge are exact at every step (H and g see all rows), L1
 penalties are rows that are always in the band, and a large subsample is solved like the whole (a
-smaller one, then smoothed Newton steps). Where many signs are wrong (ties, a poor subsample), or the
-band has no minimum, the rows are split anew at the latest model, with a band four times as wide.
-Steps 2, 3 and 5 make one pass over X each. At λ = 1 nothing else does: coordinates come from the
-subsample.
+smaller one, then smoothed Newton steps). Where many signs are wrong (ties, a poor subsample), or
+the band has no minimum, the rows are split anew at the latest model, with a band four times as
+wide. Steps 2, 3 and 5 make one pass over X each. At λ = 1 nothing else does: coordinates come from
+the subsample.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skfairloss._basis import EPS
 from skfairloss._rows import DenseRows, Rows
 from skfairloss._sample import Sample, smallest_sample
 from skfairloss._solvers.formulation import Model, Options, Output, Selection, kinked_problem
@@ -40,8 +41,12 @@ _ROUNDS = 8  # times that violators are added to one band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
 _WHOLE = 0.6  # share of the rows from which a band is no gain
 _LARGE_SAMPLE = 2  # size of a subsample, relative to the smallest, that is worth one of its own
-_PILED = 0.02  # bandwidth, in medians of |r|, below which rows pile up at 0
+_PILED = 0.05  # 15 % quantile of |r|, in medians, below which rows pile up at 0
+_EXACT = 1e-8  # gap at which a pilot is exact
 _SMALL_STEPS = 2  # Newton steps on a subsample solved by one of its own
+_ADJUSTMENTS = 3  # tries for a band of the right size
+_ROUNDING = 64 * EPS  # residuals this small, relative to y, are rounding errors of 0
+_SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
 _OFF = 3  # factor by which a band may miss the size aimed at
 _ENOUGH = 200  # rows per coordinate that settle a matrix of second derivatives
 
@@ -67,10 +72,12 @@ class _Band:
     """The rows near 0, and what the others amount to at a state.
 
     ``fixed`` holds the duals of all rows of the data, 0 in the band; ``linear`` is minus the
-    gradient of all that is smooth or fixed, ``constant`` its value.
+    gradient of all that is smooth or fixed, ``constant`` its value. ``idle`` are rows at 0 beyond
+    what a band needs, with the middle of their interval for a dual: they are to stay at 0.
     """
 
     index: Index
+    idle: Index
     fixed: Array
     linear: Array
     constant: float
@@ -83,10 +90,20 @@ class _Band:
         fixed[more] = 0.0
         return _Band(
             np.union1d(self.index, more),
+            np.setdiff1d(self.idle, more),
             fixed,
             self.linear - rows.adjoint(released),
             self.constant - float(released @ state.residual[more]),
         )
+
+    def wrong(self, output: Output, residual: Array) -> tuple[Index, float]:
+        """Rows whose dual does not go with their residual, and what that loses."""
+        wrong = np.flatnonzero(residual * self.fixed < 0)
+        if len(self.idle):
+            wrong = np.union1d(wrong, self.idle[residual[self.idle] != 0])
+        r, loss, weights = residual[wrong], output.problem.loss, output.problem.weights[wrong]
+        lost = weights @ np.maximum(loss.upper * r, loss.lower * r) - self.fixed[wrong] @ r
+        return wrong, float(lost)
 
 
 def solve_by_signs(
@@ -167,9 +184,8 @@ def _pilot(
     found = interior_point(pq, tol=_PILOT_TOL, floor=FLOOR * pq.unit, max_iter=50, crossover=False)
     delta, known = found.delta, few.n_rows
     left = residual - rows.dot(delta)
-    if _bandwidth(left, d, known) < _PILED * float(np.median(np.abs(left))):
-        # so many rows at 0 are no accident: only an exact solution tells their signs
-        found = interior_point(pq, tol=_PILOT_TOL, floor=FLOOR * pq.unit, max_iter=50)
+    if _piled(left):  # no accident: only an exact solution tells the signs of these rows
+        found = interior_point(pq, tol=_EXACT, floor=FLOOR * pq.unit, max_iter=50)
         delta, known = found.delta, s
         left = residual - rows.dot(delta)
     for _ in range(_SMALL_STEPS if known < s else 0):
@@ -216,6 +232,12 @@ def _bandwidth(residual: Array, d: int, known: int) -> float:
     """h that covers the error of a model found from so many rows."""
     share = min(0.5, max(0.03, 3 * (d / known) ** 0.5))
     return _order_statistic(residual, int(share * len(residual)))
+
+
+def _piled(residual: Array) -> bool:
+    """Whether rows pile up at 0: for any smooth density the quotient of quantiles is larger."""
+    few, half = np.quantile(np.abs(residual), [0.15, 0.5])
+    return bool(few < _PILED * half)
 
 
 def _half(output: Output) -> float:
@@ -282,24 +304,35 @@ def _split(
     the residuals found decide.
     """
     weights = output.problem.weights
-    heaviest = 1.0 / size if weights.max() * size > 1.0 else np.inf
-    for exact in (False, True):
-        state, band = _split_at(output, model, limit, heaviest)
+    heaviest, thin = 1.0 / size if weights.max() * size > 1.0 else np.inf, 1
+    rounding = _ROUNDING * float(np.median(np.abs(output.y)))
+    limit = max(limit, rounding)
+    for _ in range(_ADJUSTMENTS):
+        state, band = _split_at(output, model, limit, heaviest, thin)
         count = len(band.index)
-        if exact or size / _OFF <= count <= _OFF * size:
+        if size / _OFF <= count <= _OFF * size:
             break
-        limit = _order_statistic(state.residual, size)
+        exact = _order_statistic(state.residual, size)
+        limit = max(exact, rounding)
+        if count > size and exact <= rounding and thin == 1:
+            push = float(np.linalg.norm(band.linear)) / (_half(output) * float(weights.mean()))
+            thin = max(1, count // max(size, int(_SPARE * push)))
     return state, band
 
 
 def _split_at(
-    output: Output, model: tuple[Array, float], limit: float, heaviest: float
+    output: Output, model: tuple[Array, float], limit: float, heaviest: float, thin: int
 ) -> tuple[_State, _Band]:
-    """A band of rows with |r| <= limit, and of the heaviest: what no others could make up for."""
+    """A band of rows with |r| <= limit, and of the heaviest: what no others could make up for.
+
+    Of each ``thin`` such rows one is taken, the others are idle.
+    """
     problem, weights = output.problem, output.problem.weights
     loss, steep, total = problem.loss, problem.loss.curvature / output.c, 0.0
     fixed = np.empty(len(weights))
+    middle = 0.5 * (loss.upper + loss.lower)
     inside: list[Index] = []
+    idle: list[Index] = [np.zeros(0, dtype=np.intp)]
 
     def score(rows: slice, residual: Array) -> Array:
         nonlocal total
@@ -309,8 +342,12 @@ def _split_at(
         if heaviest < np.inf:
             close |= weights[rows] > heaviest
         near = np.flatnonzero(close)
-        here[near] = 0.0
-        inside.append(near + rows.start)
+        here[near] = middle * weights[rows][near]
+        taken = near[::thin]
+        here[taken] = 0.0
+        inside.append(taken + rows.start)
+        if thin > 1:
+            idle.append(np.setdiff1d(near, taken, assume_unique=True) + rows.start)
         u = here if steep == 0 else here + steep * weights[rows] * residual
         total += float(u.sum())
         return u
@@ -318,7 +355,7 @@ def _split_at(
     residual, adjoint = problem.design.sweep(output.y, *model, score)
     constant = output.squares(model[0], residual) + float(fixed @ residual)
     linear = output.downhill(model[0], adjoint, total)
-    band = _Band(np.concatenate(inside), fixed, linear, constant)
+    band = _Band(np.concatenate(inside), np.concatenate(idle), fixed, linear, constant)
     return _State(*model, residual, 0), band
 
 
@@ -338,13 +375,8 @@ def _solve_band(
             on_iteration=options.watch(output, state.coef, state.intercept),
         )
         latest = replace(state, n_iter=latest.n_iter).moved(output, found.delta, found.n_iter)
-        wrong = np.flatnonzero(latest.residual * band.fixed < 0)
+        wrong, lost = band.wrong(output, latest.residual)
         size = max(pq.objective(found.delta), FLOOR * pq.unit)
-        lost = (
-            2
-            * _half(output)
-            * float(output.problem.weights[wrong] @ np.abs(latest.residual[wrong]))
-        )
         right = lost <= INNER_TOL * options.tol * size and found.gap <= options.tol * size
         if found.stopped or right:
             relative = (found.gap + lost) / size if right else np.inf
@@ -356,7 +388,7 @@ def _solve_band(
                 dual,
                 relative,
                 found.stopped,
-                band.index if right else None,
+                np.append(band.index, band.idle) if right else None,
             )
             return model, latest
         many = not len(wrong) or len(wrong) > _MANY * len(band.index)
