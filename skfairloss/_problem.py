@@ -68,6 +68,14 @@ class Problem:
         return self.l2 * float(np.median(self.scale)) ** 2 if self.l2 > 0 else 0.0
 
     @cached_property
+    def means(self) -> Array:
+        """Weighted means of the columns of X, (p,); finite only if all of X is."""
+        if self.loss.curvature > 0 or self.l1 > 0 or self.sample is None:
+            return self.first_moments[0]
+        with np.errstate(invalid="ignore", over="ignore"):
+            return self.design.adjoint(self.weights)  # nothing will ask for products with y
+
+    @cached_property
     def first_moments(self) -> tuple[Array, Array]:
         """Weighted means of the columns of X, (p,), and of their products with y, (p, m)."""
         weights, y = self.weights, self.y
@@ -85,7 +93,7 @@ class Problem:
     @cached_property
     def basis(self) -> Basis:
         """Orthonormal coordinates of the weighted, ridge-augmented design."""
-        means = self.first_moments[0]
+        means = self.means
         center = means if self.fit_intercept else np.zeros_like(means)
         return orthonormal_basis(self.design, self.weights, self.fit_intercept, self.ridge, center)
 

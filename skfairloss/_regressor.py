@@ -324,7 +324,7 @@ class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin,
             groups = groups.subset(kept) if groups is not None else None
         targets = y.reshape(len(y), -1)
         problem, spread = self._problem(X, targets, weights, terms, groups)
-        self._check_finite(X, problem.first_moments[0])
+        self._check_finite(X, problem.means)
         if start is not None and start[0].shape != (X.shape[1], targets.shape[1]):
             start = None
         attributes = Attributes(problem, groups, single=y.ndim == 1)

@@ -25,25 +25,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skfairloss._basis import EPS
-from skfairloss._rows import DenseRows, Rows
-from skfairloss._sample import Sample, smallest_sample
+from skfairloss._sample import Sample
 from skfairloss._solvers.formulation import Model, Options, Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import FLOOR, INNER_TOL
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
+from skfairloss._solvers.pilot import PILOT_TOL, half_width, order_statistic, pilot, smoothed_slope
 from skfairloss._typing import Array, Index
 
-_PILOT_TOL = 1e-3
 _BAND = 1.5  # rows in a first band, in units of √(d n) for rows of one weight ...
 _WIDEST = 0.1  # ... and at most, as a share of all
 _SPLITS = 6  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
 _WHOLE = 0.6  # share of the rows from which a band is no gain
-_LARGE_SAMPLE = 2  # size of a subsample, relative to the smallest, that is worth one of its own
-_PILED = 0.05  # 15 % quantile of |r|, in medians, below which rows pile up at 0
-_EXACT = 1e-8  # gap at which a pilot is exact
-_SMALL_STEPS = 2  # Newton steps on a subsample solved by one of its own
 _ADJUSTMENTS = 3  # tries for a band of the right size
 _ROUNDING = 64 * EPS  # residuals this small, relative to y, are rounding errors of 0
 _SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
@@ -118,9 +113,9 @@ def solve_by_signs(
         start = np.where(output.basis.norms > 0, start[0], 0.0), start[1]
     if options.warm and start is not None:
         coef, intercept, spent = *start, 0
-        limit = _order_statistic(output.residual(coef, intercept), size)
+        limit = order_statistic(output.residual(coef, intercept), size)
     else:
-        coef, intercept, h, spent = _pilot(output, sample, start)
+        coef, intercept, h, spent = pilot(output, sample, start)
         coef, intercept, limit = _newton(output, coef, intercept, h, size)
     for _ in range(_SPLITS):
         if size >= _WHOLE * n or spent >= options.max_iter:
@@ -131,7 +126,7 @@ def solve_by_signs(
             return model, latest.n_iter
         size *= 4
         coef, intercept, spent = latest.coef, latest.intercept, latest.n_iter
-        limit = _order_statistic(latest.residual, min(size, n - 1))
+        limit = order_statistic(latest.residual, min(size, n - 1))
     return None, spent
 
 
@@ -151,108 +146,6 @@ def _moved(output: Output, coef: Array, intercept: float, delta: Array) -> tuple
     return coef + change, intercept + float(shift)
 
 
-def _pilot(
-    output: Output, sample: Sample, start: tuple[Array, float] | None
-) -> tuple[Array, float, float, int]:
-    """Step 1: the absolute part from the subsample, beside the squares of all rows.
-
-    A model, the bandwidth that suits its error, and the iterations spent.
-    """
-    rows, y = sample.design.rows(output.basis), output.y[sample.index]
-    d, s, hessian = output.basis.n_coordinates, len(y), output.hessian(output.basis.full_gram())
-    if start is None:
-        coef, intercept, linear, constant = _cold_start(output, sample, rows, hessian)
-    else:
-        coef, intercept = start
-        residual = output.residual(coef, intercept)
-        linear, constant = output.smooth_gradient(coef, residual), output.squares(coef, residual)
-    residual = y - sample.design.predict(coef, intercept)
-    few, weights, part = rows, sample.weights, np.arange(s)
-    smallest = smallest_sample(d)
-    if s >= _LARGE_SAMPLE * smallest and output.problem.l1 == 0:
-        part = np.linspace(0, s - 1, smallest).astype(np.intp)
-        few = sample.design.subset(part).rows(output.basis)
-    share = weights[part] / weights[part].sum()
-    pq = kinked_problem(
-        output,
-        coef,
-        Selection(few, residual[part], share),
-        hessian=hessian,
-        linear=linear,
-        constant=constant,
-    )
-    found = interior_point(pq, tol=_PILOT_TOL, floor=FLOOR * pq.unit, max_iter=50, crossover=False)
-    delta, known = found.delta, few.n_rows
-    left = residual - rows.dot(delta)
-    if _piled(left):  # no accident: only an exact solution tells the signs of these rows
-        found = interior_point(pq, tol=_EXACT, floor=FLOOR * pq.unit, max_iter=50)
-        delta, known = found.delta, s
-        left = residual - rows.dot(delta)
-    for _ in range(_SMALL_STEPS if known < s else 0):
-        h = _bandwidth(left, d, known)
-        if h <= 0:
-            break
-        near = np.flatnonzero(np.abs(left) < h)
-        curvature = hessian + DenseRows(rows.take(near)).gram(weights[near] * (_half(output) / h))
-        slope = linear - hessian @ delta + rows.adjoint(_score(output, weights, left, h))
-        delta = delta + np.linalg.lstsq(curvature, slope, rcond=None)[0]
-        left, known = residual - rows.dot(delta), s
-    return *_moved(output, coef, intercept, delta), _bandwidth(left, d, s), found.n_iter
-
-
-def _cold_start(
-    output: Output, sample: Sample, rows: Rows, hessian: Array
-) -> tuple[Array, float, Array, float]:
-    """Least squares, of all rows where squares count, else of the subsample; or the median.
-
-    A model, minus the gradient there of what is smooth, and its value.
-    """
-    problem, basis, y = output.problem, output.basis, output.y[sample.index]
-    smooth, level, base = np.zeros(basis.n_coordinates), np.zeros(basis.n_coordinates), 0.0
-    square = hessian
-    if problem.loss.curvature > 0:
-        steep, weighted = problem.loss.curvature / output.c, problem.weights * output.y
-        cross = problem.first_moments[1][:, output.k]
-        smooth = steep * basis.pull_back(cross, float(weighted.sum()))
-        base = 0.5 * steep * float(weighted @ output.y)
-        theta = np.linalg.lstsq(square, smooth, rcond=None)[0]
-    else:
-        theta = rows.adjoint(sample.weights * y)
-    if problem.fit_intercept:
-        level[-1] = np.median(y)
-    if np.abs(y - rows.dot(level)).sum() < np.abs(y - rows.dot(theta)).sum():
-        theta = level
-    coef, intercept = basis.to_model(theta)
-    linear = smooth - hessian @ theta
-    value = base - float(theta @ (smooth - 0.5 * (hessian @ theta)))
-    return coef, float(intercept), linear, max(value, 0.0)
-
-
-def _bandwidth(residual: Array, d: int, known: int) -> float:
-    """h that covers the error of a model found from so many rows."""
-    share = min(0.5, max(0.03, 3 * (d / known) ** 0.5))
-    return _order_statistic(residual, int(share * len(residual)))
-
-
-def _piled(residual: Array) -> bool:
-    """Whether rows pile up at 0: for any smooth density the quotient of quantiles is larger."""
-    few, half = np.quantile(np.abs(residual), [0.15, 0.5])
-    return bool(few < _PILED * half)
-
-
-def _half(output: Output) -> float:
-    """Half the width of the interval of subgradients at 0."""
-    return 0.5 * (output.problem.loss.upper - output.problem.loss.lower)
-
-
-def _score(output: Output, weights: Array, residual: Array, h: float) -> Array:
-    """Weighted slope of the absolute part, the kink replaced by a line within ±h."""
-    loss = output.problem.loss
-    return weights * (
-        0.5 * (loss.upper + loss.lower) + _half(output) * np.clip(residual / h, -1, 1)
-    )
-
-
 def _newton(
     output: Output, coef: Array, intercept: float, h: float, size: int
 ) -> tuple[Array, float, float]:
@@ -260,11 +153,11 @@ def _newton(
     problem, design, weights = output.problem, output.problem.design, output.problem.weights
     steep, total = problem.loss.curvature / output.c, 0.0
     if h <= 0:
-        return coef, intercept, _order_statistic(output.residual(coef, intercept), size)
+        return coef, intercept, order_statistic(output.residual(coef, intercept), size)
 
     def score(rows: slice, residual: Array) -> Array:
         nonlocal total
-        u = _score(output, weights[rows], residual, h)
+        u = smoothed_slope(output, weights[rows], residual, h)
         if steep > 0:
             u += steep * weights[rows] * residual
         total += float(u.sum())
@@ -274,7 +167,7 @@ def _newton(
     gradient = output.downhill(coef, adjoint, total)
     near = np.flatnonzero(np.abs(residual) < h)
     few = near[:: max(1, len(near) // (_ENOUGH * output.basis.n_coordinates))]
-    dense = float(weights[near].sum() / max(weights[few].sum(), 1e-300)) * _half(output) / h
+    dense = float(weights[near].sum() / max(weights[few].sum(), 1e-300)) * half_width(output) / h
     curvature = output.hessian(output.basis.full_gram())
     curvature = curvature + design.rows(output.basis, few).gram(weights[few] * dense)
     if problem.l1 == 0:
@@ -284,15 +177,8 @@ def _newton(
         pq = kinked_problem(
             output, coef, None, hessian=curvature, linear=gradient, constant=constant
         )
-        delta = interior_point(pq, tol=_PILOT_TOL, floor=0.0, max_iter=50).delta
-    return *_moved(output, coef, intercept, delta), _order_statistic(residual, size)
-
-
-def _order_statistic(residual: Array, rank: int) -> float:
-    """The |residual| of the given rank."""
-    absolute = np.abs(residual)
-    absolute.partition(rank)
-    return float(absolute[rank])
+        delta = interior_point(pq, tol=PILOT_TOL, floor=0.0, max_iter=50).delta
+    return *_moved(output, coef, intercept, delta), order_statistic(residual, size)
 
 
 def _split(
@@ -312,10 +198,10 @@ def _split(
         count = len(band.index)
         if size / _OFF <= count <= _OFF * size:
             break
-        exact = _order_statistic(state.residual, size)
+        exact = order_statistic(state.residual, size)
         limit = max(exact, rounding)
         if count > size and exact <= rounding and thin == 1:
-            push = float(np.linalg.norm(band.linear)) / (_half(output) * float(weights.mean()))
+            push = float(np.linalg.norm(band.linear)) / (half_width(output) * float(weights.mean()))
             thin = max(1, count // max(size, int(_SPARE * push)))
     return state, band
 
