@@ -31,7 +31,7 @@ def polish(pq: PiecewiseQuadratic, delta: Array, a: Array, active: Mask) -> tupl
     dual = np.where(active, a, fixed)
     rows = pq.rows.take(index)
     residual = pq.residual[index] - rows @ delta
-    square = _invertible(rows)
+    square = lu_if_regular(rows)
     if square is not None:  # a vertex: everything is determined
         delta = delta + lapack.dgetrs(*square, residual)[0]
         dual[index] = 0.0
@@ -51,7 +51,7 @@ def polish(pq: PiecewiseQuadratic, delta: Array, a: Array, active: Mask) -> tupl
     return delta, dual
 
 
-def _invertible(rows: Array) -> tuple[Array, Array] | None:
+def lu_if_regular(rows: Array) -> tuple[Array, Array] | None:
     """LU factors of as many rows as there are columns; None where their rank could be in doubt."""
     if len(rows) != rows.shape[1] or not len(rows):
         return None

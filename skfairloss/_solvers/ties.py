@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from skfairloss._rows import DenseRows
-from skfairloss._solvers.crossover import particular_and_null
+from skfairloss._solvers.crossover import lu_if_regular, particular_and_null
 from skfairloss._solvers.formulation import Model, Output
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.piecewise import PiecewiseQuadratic
@@ -83,6 +83,8 @@ def _not_moving(output: Output, held: Index) -> Array:
     null = every
     for index in (held[: _FEW * len(every)], held):
         rows = output.problem.design.rows(output.basis, index).take(np.arange(len(index)))
+        if lu_if_regular(rows) is not None:
+            return every[:, :0]
         null = _null(rows, every)
         if not null.shape[1]:
             break
