@@ -15,16 +15,20 @@ it equals Σ v_i (A d)_i (f*_i - f_i) for predictions f, and is at most
     ‖d‖ · 2c √(F / (1-λ))   for λ < 1,
 
 F being the attained objective: no better point has a larger loss. A ridge adds its share likewise.
+
+A may as well be orthonormal on a sample of rows alone, under weights ṽ ≤ e v: the rest then equals
+Σ ṽ_i (A d)_i (f*_i - f_i) over the sample, and the two charges grow by e and √e.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from skfairloss._basis import EPS, row_sorted_qr
+from skfairloss._basis import EPS, Basis, row_sorted_qr
+from skfairloss._design import Design
 from skfairloss._problem import Certificate, Multipliers, Problem
 from skfairloss._typing import Array
 
@@ -32,6 +36,30 @@ from skfairloss._typing import Array
 _NEGLIGIBLE = 1e-10
 # Objectives below this share of the loss of the best constant are measured against the latter.
 _NATURAL = 1e-6
+
+
+@dataclass(frozen=True)
+class _Support:
+    """Rows in which a basis is orthonormal; ``excess`` is e, 1 for all rows."""
+
+    basis: Basis
+    design: Design
+    excess: float
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What one pass over the rows finds of a point and its duals.
+
+    ``loss``, ``rows`` and ``total`` are, for each output, the loss, the first sum of the module's
+    bound and 1ᵀu; ``gradient`` is Xᵀu.
+    """
+
+    residual: Array
+    loss: Array
+    rows: Array
+    total: Array
+    gradient: Array
 
 
 def certify(
@@ -59,13 +87,15 @@ def certify(
     """
     if problem.constrained:
         return _certify_constrained(problem, coef, intercept, dual, tol, multipliers)
-    residual = problem.residual(coef, intercept)
-    objective = problem.loss_values(residual) + problem.penalty(coef)
+    found = _measure(problem, coef, intercept, dual)
+    objective = found.loss + problem.penalty(coef)
     infeasibility = np.zeros_like(objective)
-    gap = _gap(problem, coef, residual, dual, objective, 0.0)
+    gap = _gap(problem, coef, intercept, dual, found, objective, 0.0)
     certified = gap <= tol * objective
     for k in map(int, np.flatnonzero(~certified)):
-        certified[k] = gap[k] <= _allowed(problem, coef, intercept, residual, k, objective[k], tol)
+        certified[k] = gap[k] <= _allowed(
+            problem, coef, intercept, found.residual, k, objective[k], tol
+        )
     return Certificate(objective, gap, infeasibility, certified)
 
 
@@ -100,7 +130,8 @@ def _certify_constrained(
     bounded = objective + held.price(multipliers)
     pull, slack = problem.linear_slack(coef, multipliers)
     total = np.full(problem.n_outputs, bounded)
-    gaps = _gap(fit, coef, residual, dual, total, pull)
+    found = _measure(fit, coef, intercept, dual)
+    gaps = _gap(fit, coef, intercept, dual, found, total, pull)
     gap = float(gaps.sum()) + held.slack(multipliers) + slack
     allowed = tol * objective
     if gap > allowed:
@@ -137,24 +168,58 @@ def _allowed(
     return tol * max(objective, _NATURAL * natural) + rounding
 
 
+def _measure(problem: Problem, coef: Array, intercept: Array, dual: Array | None) -> _Measured:
+    """One pass over X, a block of rows at a time."""
+    loss, scale, weights = problem.loss, problem.scale, problem.weights
+    values, gaps, total = np.zeros((3, problem.n_outputs))
+
+    def score(rows: slice, residual: Array) -> Array:
+        """u of these rows; what their sums need is added on the way."""
+        here, z = weights[rows], residual / scale
+        value = loss.value(z)
+        values[:] += here @ value
+        if dual is None:
+            return np.zeros_like(z)
+        u = _into_domain(problem, dual[rows])
+        value -= u * z
+        if loss.curvature > 0:  # in its domain, ℓ* is 0 otherwise
+            value += loss.conjugate(u)
+        gaps[:] += here @ np.maximum(value, 0.0, out=value)
+        u = u * (here[:, None] / scale)
+        total[:] += u.sum(axis=0)
+        return u
+
+    residual, gradient = problem.design.sweep(problem.y, coef, intercept, score)
+    if not problem.fit_intercept:
+        total[:] = 0.0
+    return _Measured(residual, values, gaps, total, gradient)
+
+
 def _gap(
     problem: Problem,
     coef: Array,
-    residual: Array,
+    intercept: Array,
     dual: Array | None,
+    found: _Measured,
     objective: Array,
     pull: Array | float,
 ) -> Array:
     """The module's bound for each output; ``pull`` is what linear rows add to Xᵀu."""
     if dual is None:
         return np.full_like(objective, np.inf)
-    dual = _into_domain(problem, dual)
-    gap, defect = _bound(problem, coef, residual, dual, objective, pull)
+    sample = problem.sample
+    if sample is not None and problem.sample_basis is not None:
+        support = _Support(problem.sample_basis, sample.design, sample.excess)
+        gap, _ = _bound(problem, coef, found, objective, pull, support)
+        if (gap <= _NEGLIGIBLE * objective).all():
+            return gap
+    support = _Support(problem.basis, problem.design, 1.0)
+    gap, defect = _bound(problem, coef, found, objective, pull, support)
     if (gap > _NEGLIGIBLE * objective).any():
         # Project the duals onto Xᵀu = penalty, 1ᵀu = 0 (A is orthonormal), and measure again.
-        dual = _into_domain(problem, dual - problem.scale * _predict(problem, defect))
-        again, _ = _bound(problem, coef, residual, dual, objective, pull)
-        gap = np.fmin(gap, again)
+        dual = _into_domain(problem, dual) - problem.scale * _predict(support, defect)
+        again = _measure(problem, coef, intercept, dual)
+        gap = np.fmin(gap, _bound(problem, coef, again, objective, pull, support)[0])
     return np.where(np.isfinite(gap), gap, np.inf)
 
 
@@ -168,28 +233,22 @@ def _into_domain(problem: Problem, dual: Array) -> Array:
 def _bound(
     problem: Problem,
     coef: Array,
-    residual: Array,
-    dual: Array,
+    found: _Measured,
     objective: Array,
     pull: Array | float,
+    support: _Support,
 ) -> tuple[Array, Array]:
     """The three sums of the module's bound, and the coordinates d of what is left."""
-    loss, scale = problem.loss, problem.scale
-    z = residual / scale
-    young = loss.value(z) + loss.conjugate(dual) - dual * z
-    rows = problem.weights @ np.maximum(young, 0.0)
-    u = problem.weights[:, None] * dual / scale
-    total = u.sum(axis=0) if problem.fit_intercept else np.zeros(len(scale))
-    basis = problem.basis
-    gradient = problem.design.adjoint(u) - np.multiply.outer(basis.center, total) + pull
+    scale, basis, rows, total = problem.scale, support.basis, found.rows, found.total
+    gradient = found.gradient - np.multiply.outer(basis.center, total) + pull
     gap, defect = np.full_like(rows, np.inf), np.zeros((basis.n_coordinates, len(rows)))
     for slope in _penalty_slopes(problem, coef, gradient, objective):
         # ĝ = l2 w + slope, and what is left of Xᵀu is charged ...
         rest = gradient - problem.l2 * coef - slope
         left = basis.pull_back(rest, np.zeros(len(scale)))
         left[basis.n_directions :] = total
-        charge = _charge(problem, left, objective)
-        unseen = _outside_row_space(problem, rest, coef, objective)
+        charge = _charge(problem, support, left, objective)
+        unseen = _outside_row_space(problem, basis, rest, coef, objective)
         bound = rows + _kink_gap(problem, coef, slope) + unseen + charge
         defect = np.where(bound < gap, left, defect)
         gap = np.fmin(gap, bound)
@@ -198,7 +257,7 @@ def _bound(
         square = ((problem.l2 * coef - (gradient - slope)) ** 2).sum(axis=0) / (2 * problem.l2)
         lone = np.zeros_like(defect)
         lone[basis.n_directions :] = total
-        charge = _charge(problem, lone, objective)
+        charge = _charge(problem, support, lone, objective)
         gap = np.fmin(gap, rows + _kink_gap(problem, coef, slope) + square + charge)
     return gap, defect
 
@@ -219,9 +278,11 @@ def _kink_gap(problem: Problem, coef: Array, slope: Array) -> Array:
     return (problem.l1 * np.abs(coef) - slope * coef).clip(min=0).sum(axis=0)
 
 
-def _outside_row_space(problem: Problem, rest: Array, coef: Array, objective: Array) -> Array:
+def _outside_row_space(
+    problem: Problem, basis: Basis, rest: Array, coef: Array, objective: Array
+) -> Array:
     """Charge for the part of Xᵀu - ĝ that no prediction sees, by |w*_j| ≤ F / l1."""
-    transform = problem.basis.transform
+    transform = basis.transform
     if problem.l1 == 0 or transform.shape[1] == len(coef):
         return np.zeros_like(objective)
     q = row_sorted_qr(transform)[0]
@@ -229,12 +290,12 @@ def _outside_row_space(problem: Problem, rest: Array, coef: Array, objective: Ar
     return (unseen * (np.abs(coef) + objective / problem.l1)).sum(axis=0)
 
 
-def _charge(problem: Problem, defect: Array, objective: Array) -> Array:
+def _charge(problem: Problem, support: _Support, defect: Array, objective: Array) -> Array:
     """Upper bound on dᵀ(θ* - θ), by cheap norms first, by a pass over X where they are too coarse.
 
     The basis makes dᵀΔθ = Σ v (A d) Δf + ridge (T d)ᵀΔw.
     """
-    loss, scale, basis = problem.loss, problem.scale, problem.basis
+    loss, scale, basis = problem.loss, problem.scale, support.basis
     size = np.linalg.norm(defect, axis=0)
     mean = np.full_like(size, np.inf)  # bounds Σ v |Δf|
     root = np.full_like(size, np.inf)  # bounds √(Σ v Δf²)
@@ -243,20 +304,21 @@ def _charge(problem: Problem, defect: Array, objective: Array) -> Array:
         mean = root
     if loss.loss_mix > 0:
         mean = np.fmin(mean, 2 * scale * objective / min(loss.upper, -loss.lower))
-    root = np.fmin(root, mean / np.sqrt(problem.weights.min()))
+    root = np.fmin(root, mean / np.sqrt(problem.weights.min())) * np.sqrt(support.excess)
+    mean = mean * support.excess
     norm = 2 * np.sqrt(2 * objective / problem.l2) if problem.ridge > 0 else np.zeros_like(size)
     bound = np.where(size == 0, 0.0, size * np.hypot(root, np.sqrt(problem.ridge) * norm))
     if (bound > _NEGLIGIBLE * objective).any():
-        largest = np.abs(_predict(problem, defect)).max(axis=0)
+        largest = np.abs(_predict(support, defect)).max(axis=0)
         move = np.linalg.norm(basis.transform @ defect[: basis.n_directions], axis=0)
         bound = np.fmin(bound, largest * mean + problem.ridge * move * norm)
     return bound
 
 
-def _predict(problem: Problem, theta: Array) -> Array:
+def _predict(support: _Support, theta: Array) -> Array:
     """A θ, shape (n, m)."""
-    coef, intercept = problem.basis.to_model(theta)
-    return problem.design.predict(coef, intercept)
+    coef, intercept = support.basis.to_model(theta)
+    return support.design.predict(coef, intercept)
 
 
 def _constant_loss(problem: Problem, k: int) -> float:

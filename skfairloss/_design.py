@@ -10,7 +10,7 @@ to 1.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from skfairloss._rows import DenseRows, Membership, Rows, SparseRows
 from skfairloss._typing import Array, Index
 
 _BLOCK = 2**17  # numbers in a block of rows: about 1 MiB, so that a block stays in cache
+_NEAR = 10.0  # means of columns, relative to their spread, that cost a Gram matrix no digits
 
 
 class Design(ABC):
@@ -35,6 +36,27 @@ class Design(ABC):
     @abstractmethod
     def adjoint(self, u: Array) -> Array:
         """Xᵀ u for u of shape (n,) or (n, m)."""
+
+    @abstractmethod
+    def sweep(
+        self,
+        y: Array,
+        coef: Array,
+        intercept: Array | float,
+        score: Callable[[slice, Array], Array],
+    ) -> tuple[Array, Array]:
+        """Residuals r = y - X coef - intercept, and Xᵀ u for u = score(rows, r[rows]).
+
+        One pass over X serves both; y is (n,) or (n, m).
+        """
+
+    @abstractmethod
+    def gather(self, u: Callable[[slice], Array], width: int) -> Array:
+        """Xᵀ u for u(rows) of shape (len(rows), width), made for a block of rows at a time."""
+
+    @abstractmethod
+    def subset(self, index: Index) -> Design:
+        """The design of a few rows, copied."""
 
     @abstractmethod
     def absolute(self) -> Design:
@@ -65,11 +87,16 @@ class Design(ABC):
 
     def blocks(self) -> Iterator[tuple[slice, Array]]:
         """X from top to bottom, a block of rows at a time."""
-        n, p = self.shape
-        step = max(_BLOCK // max(p, 1), 2 * p, 64)
+        n, step = self.shape[0], self._step
         for start in range(0, n, step):
             rows = slice(start, min(start + step, n))
             yield rows, self.block(rows)
+
+    @property
+    def _step(self) -> int:
+        """Rows in a block."""
+        n, p = self.shape
+        return min(n, max(_BLOCK // max(p, 1), 2 * p, 64))
 
 
 class DenseDesign(Design):
@@ -86,7 +113,9 @@ class DenseDesign(Design):
 
     def predict(self, coef: Array, intercept: Array | float) -> Array:
         if self._as_is:
-            return self.x @ coef + intercept
+            out = self.x @ coef
+            out += intercept
+            return out
         out = np.empty((self.shape[0], *coef.shape[1:]))
         for rows, block in self.blocks():
             out[rows] = block @ coef + intercept
@@ -100,13 +129,45 @@ class DenseDesign(Design):
             out += block.T @ u[rows]
         return out
 
+    def sweep(
+        self,
+        y: Array,
+        coef: Array,
+        intercept: Array | float,
+        score: Callable[[slice, Array], Array],
+    ) -> tuple[Array, Array]:
+        residual = np.empty(y.shape)
+        out = np.zeros((self.shape[1], *y.shape[1:]))
+        for rows, block in self.blocks():
+            r = residual[rows]
+            np.matmul(block, coef, out=r)
+            r += intercept
+            np.subtract(y[rows], r, out=r)
+            out += block.T @ score(rows, r)
+        return residual, out
+
+    def gather(self, u: Callable[[slice], Array], width: int) -> Array:
+        out = np.zeros((self.shape[1], width))
+        for rows, block in self.blocks():
+            out += block.T @ u(rows)
+        return out
+
+    def subset(self, index: Index) -> Design:
+        return DenseDesign(self.x[index], absolute=self._absolute)
+
     def absolute(self) -> Design:
         return DenseDesign(self.x, absolute=True)
 
     def moments(self, weights: Array, center: Array) -> Array:
         out = np.zeros((self.shape[1], self.shape[1]))
+        if self._near_zero(weights, center):
+            for _, block in self.blocks():
+                out += block.T @ block
+            return weights[0] * out - np.outer(center, center)
+        work = np.empty((self._step, self.shape[1]))
         for rows, block in self.blocks():
-            scaled = (block - center) * np.sqrt(weights[rows])[:, None]
+            scaled = np.subtract(block, center, out=work[: len(block)])
+            scaled *= np.sqrt(weights[rows])[:, None]
             out += scaled.T @ scaled
         return out
 
@@ -119,6 +180,13 @@ class DenseDesign(Design):
                 if len(part):
                     out[g] += part.T @ part
         return out
+
+    def _near_zero(self, weights: Array, center: Array) -> bool:
+        """Whether rows of one weight need not be centred one by one, as a first block tells."""
+        if len(weights) < 2 * self._step or weights.max() != weights.min():
+            return False
+        first = self.block(slice(0, len(weights), len(weights) // self._step))
+        return bool((np.abs(center) <= _NEAR * first.std(axis=0)).all())
 
     def block(self, rows: slice | Index) -> Array:
         block = np.asarray(self.x[rows], dtype=np.float64)
@@ -145,6 +213,24 @@ class SparseDesign(Design):
 
     def adjoint(self, u: Array) -> Array:
         return self.x.T @ u
+
+    def sweep(
+        self,
+        y: Array,
+        coef: Array,
+        intercept: Array | float,
+        score: Callable[[slice, Array], Array],
+    ) -> tuple[Array, Array]:
+        residual = y - self.predict(coef, intercept)
+        return residual, self.adjoint(score(slice(0, len(y)), residual))
+
+    def gather(self, u: Callable[[slice], Array], width: int) -> Array:
+        out = np.zeros((self.shape[1], width))
+        out += self.x.T @ u(slice(0, self.shape[0]))
+        return out
+
+    def subset(self, index: Index) -> Design:
+        return SparseDesign(self.x[index])
 
     def absolute(self) -> Design:
         return SparseDesign(abs(self.x))

@@ -29,14 +29,20 @@ _MANY_ROWS = 20  # rows per column from which the Gram matrix is tried first
 
 
 def orthonormal_basis(
-    design: Design, weights: Array, fit_intercept: bool, ridge: float = 0.0
+    design: Design,
+    weights: Array,
+    fit_intercept: bool,
+    ridge: float = 0.0,
+    center: Array | None = None,
 ) -> Basis:
     """The orthonormal basis of the weighted design, augmented by √ridge I.
 
-    From the Gram matrix where that is safe, else from a QR of the rows.
+    From the Gram matrix where that is safe, else from a QR of the rows. ``center`` spares a pass
+    where the column means, or zeros without an intercept, are known.
     """
     n, p = design.shape
-    center = _center(design, weights, fit_intercept)
+    if center is None:
+        center = _center(design, weights, fit_intercept)
     factor = None
     if n > _MANY_ROWS * p:
         factor = _factor_gram(design.moments(weights, center), center)

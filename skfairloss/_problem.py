@@ -16,6 +16,7 @@ from skfairloss._basis import Basis
 from skfairloss._constraints import GroupCriterion, LinearRows
 from skfairloss._design import Design
 from skfairloss._factor import orthonormal_basis
+from skfairloss._sample import Sample, draw_sample, sample_size
 from skfairloss._typing import Array, Index, Mask
 from skfairloss.losses import MixedLoss
 
@@ -64,12 +65,52 @@ class Problem:
     @property
     def ridge(self) -> float:
         """What l2 adds to the second moments of X, in squared units of y over c's typical size."""
-        return self.l2 * float(np.median(self.scale)) ** 2
+        return self.l2 * float(np.median(self.scale)) ** 2 if self.l2 > 0 else 0.0
+
+    @cached_property
+    def means(self) -> Array:
+        """Weighted means of the columns of X, (p,); finite only if all of X is."""
+        if self.loss.curvature > 0 or self.l1 > 0 or self.sample is None:
+            return self.first_moments[0]
+        with np.errstate(invalid="ignore", over="ignore"):
+            return self.design.adjoint(self.weights)  # nothing will ask for products with y
+
+    @cached_property
+    def first_moments(self) -> tuple[Array, Array]:
+        """Weighted means of the columns of X, (p,), and of their products with y, (p, m)."""
+        weights, y = self.weights, self.y
+
+        def weighted(rows: slice) -> Array:
+            out = np.empty((rows.stop - rows.start, 1 + y.shape[1]))
+            out[:, 0] = weights[rows]
+            np.multiply(weights[rows, None], y[rows], out=out[:, 1:])
+            return out
+
+        with np.errstate(invalid="ignore", over="ignore"):  # whoever reads them checks
+            sums = self.design.gather(weighted, 1 + y.shape[1])
+        return sums[:, 0].copy(), sums[:, 1:]
 
     @cached_property
     def basis(self) -> Basis:
         """Orthonormal coordinates of the weighted, ridge-augmented design."""
-        return orthonormal_basis(self.design, self.weights, self.fit_intercept, self.ridge)
+        means = self.means
+        center = means if self.fit_intercept else np.zeros_like(means)
+        return orthonormal_basis(self.design, self.weights, self.fit_intercept, self.ridge, center)
+
+    @cached_property
+    def sample(self) -> Sample | None:
+        """Some rows that stand for all; None where those are not many more."""
+        n, p = self.design.shape
+        if n <= 2 * sample_size(n, p + self.fit_intercept):
+            return None
+        return draw_sample(self.design, self.weights, self.fit_intercept, self.ridge)
+
+    @property
+    def sample_basis(self) -> Basis | None:
+        """Coordinates from the sample, where no squares have to be exact in them; or None."""
+        if self.loss.curvature > 0 or self.l1 > 0 or self.sample is None:
+            return None
+        return self.sample.basis
 
     def outputs(self, which: slice) -> Problem:
         """The problem of some of the outputs."""

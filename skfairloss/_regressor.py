@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
 from skfairloss._attributes import Attributes
 from skfairloss._certificate import certify
@@ -319,10 +320,12 @@ class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin,
             groups = encode_groups(sensitive_features, len(y))
         kept = weights > 0
         if not kept.all():
+            self._check_finite(X, np.array([np.nan]))
             X, y, weights = X[kept], y[kept], weights[kept]
             groups = groups.subset(kept) if groups is not None else None
         targets = y.reshape(len(y), -1)
         problem, spread = self._problem(X, targets, weights, terms, groups)
+        self._check_finite(X, problem.means)
         if start is not None and start[0].shape != (X.shape[1], targets.shape[1]):
             start = None
         attributes = Attributes(problem, groups, single=y.ndim == 1)
@@ -387,8 +390,17 @@ class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin,
             dtype=[np.float64, np.float32],
             y_numeric=True,
             multi_output=True,
+            ensure_all_finite=False,  # a pass over X that `_check_finite` spares
         )
+        assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
         return X, np.asarray(y, dtype=np.float64)
+
+    def _check_finite(self, X: Any, sums: Array) -> None:
+        """Refuse NaN and infinite features, which sums of all of X with positive weights show."""
+        if not np.isfinite(sums).all():
+            assert_all_finite(
+                X.data if issparse(X) else X, input_name="X", estimator_name=type(self).__name__
+            )
 
     def _problem(
         self,

@@ -52,7 +52,8 @@ class MixedLoss:
     def value(self, z: ArrayLike) -> Array:
         """ℓ(z)."""
         z = np.asarray(z, dtype=np.float64)
-        return np.where(z > 0, self.upper, self.lower) * z + 0.5 * self.curvature * z * z
+        kinked = np.maximum(self.upper * z, self.lower * z)
+        return kinked if self.curvature == 0.0 else kinked + 0.5 * self.curvature * z * z
 
     def derivative(self, z: ArrayLike) -> Array:
         """ℓ'(z); at z = 0, where ℓ has a kink, the middle of the interval of subgradients."""

@@ -35,7 +35,7 @@ if HAS_CALLBACKS:
 ROUTES = {
     "mix": (200, {"loss_mix": 0.4}),
     "l1": (200, {"loss_mix": 1.0}),
-    "lasso": (200, {"loss_mix": 0.0, "alpha": 0.2, "l1_ratio": 1.0}),
+    "lasso": (200, {"loss_mix": 0.0, "alpha": 12.0, "l1_ratio": 1.0}),
     "many rows": (6000, {"loss_mix": 0.5}),
     "many rows l1": (6000, {"loss_mix": 1.0}),
 }

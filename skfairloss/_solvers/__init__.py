@@ -28,11 +28,11 @@ from skfairloss._solvers.formulation import (
     Options,
     Output,
     Progress,
-    solution_bases,
+    penalty_bases,
 )
 from skfairloss._solvers.kinked import solve_all_rows
 from skfairloss._solvers.least_squares import fits_exactly, least_squares, ridge_fit
-from skfairloss._solvers.sign_fixing import has_many_rows, solve_by_signs
+from skfairloss._solvers.sign_fixing import solve_by_signs
 from skfairloss._solvers.ties import resolve_ties
 from skfairloss._typing import Array
 
@@ -65,22 +65,26 @@ def solve(
         return solve_constrained(problem, tol=tol, max_iter=max_iter, progress=progress)
     if problem.loss.loss_mix == 0 and problem.l1 == 0:
         return least_squares(problem)
-    first = _better_start(problem, *(ridge_fit(problem) if start is None else start))
-    progress = None
-    if on_iteration is not None:
-        progress = Progress(first[0].copy(), first[1].copy(), on_iteration)
-    options = Options(tol, max_iter, start is not None, progress)
-    bases = solution_bases(problem, problem.objective(*first))
+    first = start
+    if start is None and (problem.sample is None or not _kinked_rows(problem) or problem.l1 > 0):
+        first = ridge_fit(problem)
+    if first is not None:
+        first = _better_start(problem, *first)
+    bases = _bases(problem, first)
+    options = Options(tol, max_iter, start is not None, _progress(problem, on_iteration, first))
     bases[0]()  # computed once, before the outputs share it
-    parts = Parallel(n_jobs=n_jobs, require="sharedmem")(
-        delayed(_solve_and_report)(problem, k, bases, first, options)
-        for k in range(problem.n_outputs)
-    )
+    outputs = range(problem.n_outputs)
+    if len(outputs) == 1:
+        parts = [_solve_and_report(problem, 0, bases, first, options)]
+    else:
+        parts = Parallel(n_jobs=n_jobs, require="sharedmem")(
+            delayed(_solve_and_report)(problem, k, bases, first, options) for k in outputs
+        )
     coef, intercept, dual, n_iter, resolved, stopped = zip(*parts, strict=True)
     return Solution(
         np.column_stack(coef),
         np.array(intercept),
-        np.column_stack(dual),
+        dual[0][:, None] if len(dual) == 1 else np.column_stack(dual),
         np.array(n_iter, dtype=np.intp),
         np.array(resolved),
         np.array(stopped),
@@ -110,20 +114,36 @@ def solve_equalized(
 
 
 def _progress(
-    problem: Problem, on_iteration: Callable[[Iteration], bool] | None
+    problem: Problem,
+    on_iteration: Callable[[Iteration], bool] | None,
+    start: tuple[Array, Array] | None = None,
 ) -> Progress | None:
-    """Who is told of models of all outputs at once."""
+    """Who is told of models of all outputs, from a start: one that is zero unless given."""
     if on_iteration is None:
         return None
+    if start is not None:
+        return Progress(start[0].copy(), start[1].copy(), on_iteration)
     nothing = np.zeros((problem.design.shape[1], problem.n_outputs))
     return Progress(nothing, np.zeros(problem.n_outputs), on_iteration)
+
+
+def _kinked_rows(problem: Problem) -> bool:
+    """Whether the rows of the data have kinks."""
+    return problem.loss.loss_mix > 0
+
+
+def _bases(problem: Problem, start: tuple[Array, Array] | None) -> list[Callable[[], Basis]]:
+    """The bases to solve in, best first; one that reaches single coefficients for an L1 penalty."""
+    if problem.l1 > 0 and start is not None:
+        return penalty_bases(problem, problem.objective(*start))
+    return [lambda: problem.sample_basis or problem.basis]
 
 
 def _solve_and_report(
     problem: Problem,
     k: int,
     bases: list[Callable[[], Basis]],
-    start: tuple[Array, Array],
+    start: tuple[Array, Array] | None,
     options: Options,
 ) -> tuple[Array, float, Array, int, bool, bool]:
     """`_solve_output`, and its final model to whom it concerns."""
@@ -137,15 +157,15 @@ def _solve_output(
     problem: Problem,
     k: int,
     bases: list[Callable[[], Basis]],
-    start: tuple[Array, Array],
+    start: tuple[Array, Array] | None,
     options: Options,
 ) -> tuple[Array, float, Array, int, bool, bool]:
     """Coefficients, intercept, z, iterations, whether ties were settled, whether it was stopped.
 
     A basis in which rounding keeps the gap open gives way to the next; the best result counts.
     """
-    first = start[0][:, k], float(start[1][k])
-    if fits_exactly(problem, k, *first):
+    first = None if start is None else (start[0][:, k], float(start[1][k]))
+    if first is not None and fits_exactly(problem, k, *first):
         return *first, np.zeros(len(problem.y)), 1, True, False
     found: list[tuple[Output, Model]] = []
     spent = 0
@@ -163,14 +183,17 @@ def _solve_output(
 
 
 def _solve_in_basis(
-    output: Output, start: tuple[Array, float], options: Options
+    output: Output, start: tuple[Array, float] | None, options: Options
 ) -> tuple[Model, int]:
     """The route of the table above; every row where fixing signs does not work out."""
-    spent = 0
-    if has_many_rows(output):
-        found, spent = solve_by_signs(output, start, options)
+    spent, sample = 0, output.problem.sample
+    if sample is not None and _kinked_rows(output.problem):
+        found, spent = solve_by_signs(output, sample, start, options)
         if found is not None:
             return found, spent
+    if start is None:
+        coef, intercept = _better_start(output.problem, *ridge_fit(output.problem))
+        start = coef[:, output.k], float(intercept[output.k])
     model, n_iter = solve_all_rows(output, start, options.after(spent))
     return model, spent + n_iter
 

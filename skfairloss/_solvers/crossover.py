@@ -13,11 +13,13 @@ their distance from the ends, so that they balance: an analytic centre stays ins
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import lapack
 
 from skfairloss._solvers.piecewise import PiecewiseQuadratic
 from skfairloss._typing import Array, Mask
 
 _RANK = 1e-10  # relative size below which a singular value of rows of an orthonormal design is 0
+_REGULAR = 1e-7  # reciprocal condition of a matrix that is certainly invertible
 _FLAT = 1e-13  # relative size below which a curvature is 0
 
 
@@ -28,7 +30,14 @@ def polish(pq: PiecewiseQuadratic, delta: Array, a: Array, active: Mask) -> tupl
     fixed = np.where(a > middle, pq.upper, pq.lower)
     dual = np.where(active, a, fixed)
     rows = pq.rows.take(index)
-    residual = (pq.residual - pq.rows.dot(delta))[index]
+    residual = pq.residual[index] - rows @ delta
+    square = lu_if_regular(rows)
+    if square is not None:  # a vertex: everything is determined
+        delta = delta + lapack.dgetrs(*square, residual)[0]
+        dual[index] = 0.0
+        defect = pq.hessian @ delta - pq.linear - pq.rows.adjoint(dual)
+        dual[index] = lapack.dgetrs(*square, defect, trans=1)[0]
+        return delta, dual
     step, null = particular_and_null(rows, residual)
     if null.shape[1]:
         push = pq.linear - pq.hessian @ (delta + step) + pq.rows.adjoint(dual)
@@ -40,6 +49,16 @@ def polish(pq: PiecewiseQuadratic, delta: Array, a: Array, active: Mask) -> tupl
         weighted = room[:, None] * rows
         dual[index] += room * np.linalg.lstsq(weighted.T, defect, rcond=None)[0]
     return delta, dual
+
+
+def lu_if_regular(rows: Array) -> tuple[Array, Array] | None:
+    """LU factors of as many rows as there are columns; None where their rank could be in doubt."""
+    if len(rows) != rows.shape[1] or not len(rows):
+        return None
+    lu, pivots, info = lapack.dgetrf(rows)
+    if info != 0 or lapack.dgecon(lu, float(np.abs(rows).sum(axis=0).max()))[0] < _REGULAR:
+        return None
+    return lu, pivots
 
 
 def particular_and_null(rows: Array, residual: Array, size: float = 0.0) -> tuple[Array, Array]:

@@ -28,7 +28,8 @@ class Model:
     """One output's coefficients (p,), intercept, residual (n,) and the duals a of all its rows.
 
     ``dual`` holds the n rows of the data, then the rows of the L1 penalty; ``gap`` is the solver's
-    own, relative to the objective it aims at; ``stopped`` tells that it was not to go on.
+    own, relative to the objective it aims at; ``stopped`` tells that it was not to go on; ``band``
+    names all rows of the data whose duals may be inside their intervals, if not any may.
     """
 
     coef: Array
@@ -37,6 +38,7 @@ class Model:
     dual: Array
     gap: float
     stopped: bool = False
+    band: Index | None = None
 
 
 @dataclass(frozen=True)
@@ -147,11 +149,17 @@ class Output:
     def interval(self) -> tuple[Array, Array]:
         """Ends of the dual intervals of the data's rows, then of the penalty's."""
         loss, weights = self.problem.loss, self.problem.weights
-        width = self.c * self.problem.l1 / self.basis.norms[self.penalised]
+        low, high = self.penalty_interval
         return (
-            np.concatenate([loss.lower * weights, -width]),
-            np.concatenate([loss.upper * weights, width]),
+            np.concatenate([loss.lower * weights, low]),
+            np.concatenate([loss.upper * weights, high]),
         )
+
+    @property
+    def penalty_interval(self) -> tuple[Array, Array]:
+        """Ends of the dual intervals of the penalty's rows."""
+        width = self.c * self.problem.l1 / self.basis.norms[self.penalised]
+        return -width, width
 
     def hessian(self, gram: Array) -> Array:
         """H, given AᵀVA as the rows at hand have it: a rounded A must not contradict it."""
@@ -163,15 +171,41 @@ class Output:
 
     def smooth_gradient(self, coef: Array, residual: Array) -> Array:
         """g: minus the gradient of squared loss and ridge at a model."""
-        problem, basis = self.problem, self.basis
-        out = np.zeros(basis.n_coordinates)
-        if problem.loss.curvature > 0:
-            weighted = problem.weights * residual
-            pull = basis.pull_back(problem.design.adjoint(weighted), float(weighted.sum()))
-            out += problem.loss.curvature / self.c * pull
-        if problem.l2 > 0:
-            out[: basis.n_directions] -= self.c * problem.l2 * (basis.transform.T @ coef)
+        problem = self.problem
+        if problem.loss.curvature == 0:
+            return self.downhill(coef, np.zeros(len(coef)), 0.0)
+        u = problem.loss.curvature / self.c * (problem.weights * residual)
+        return self.downhill(coef, problem.design.adjoint(u), float(u.sum()))
+
+    def downhill(self, coef: Array, adjoint: Array, total: float) -> Array:
+        """Minus a gradient at a model, from Xᵀu and 1ᵀu of the rows; the ridge's share is added."""
+        basis = self.basis
+        out = basis.pull_back(adjoint, total)
+        if self.problem.l2 > 0:
+            out[: basis.n_directions] -= self.c * self.problem.l2 * (basis.transform.T @ coef)
         return out
+
+    def squares(self, coef: Array, residual: Array) -> float:
+        """Squared loss and ridge of a model, times c."""
+        problem = self.problem
+        out = 0.5 * self.c * problem.l2 * float(coef @ coef)
+        if problem.loss.curvature > 0:
+            out += (
+                0.5
+                * problem.loss.curvature
+                / self.c
+                * float((problem.weights * residual) @ residual)
+            )
+        return out
+
+    @cached_property
+    def spread(self) -> float:
+        """Weighted mean of |y - mean y|, or of |y| without an intercept; from a sample if any."""
+        y, weights, sample = self.y, self.problem.weights, self.problem.sample
+        if sample is not None:
+            y, weights = y[sample.index], sample.weights
+        center = weights @ y if self.problem.fit_intercept else 0.0
+        return float(weights @ np.abs(y - center))
 
     @cached_property
     def penalty_rows(self) -> Rows:
@@ -187,21 +221,32 @@ class Output:
         """Predictions of a model, (n,)."""
         return self.problem.design.predict(coef, intercept)
 
+    def residual(self, coef: Array, intercept: float) -> Array:
+        """y - predictions, (n,)."""
+        out = self.predict(coef, intercept)
+        return np.subtract(self.y, out, out=out)
+
+    def objective(self, coef: Array, residual: Array) -> float:
+        """The objective times c, from a model and its residuals."""
+        problem, c = self.problem, self.c
+        loss = float(problem.weights @ problem.loss.value(residual / c))
+        return c * (loss + float(problem.penalty(coef[:, None])[0]))
+
     def data_dual(self, model: Model) -> Array:
         """z = ℓ'(r/c) from the kinked part's duals and the squared part."""
-        z = self.problem.loss.curvature * model.residual / self.c
-        return z + model.dual[: len(z)] / self.problem.weights
+        z = model.dual[: len(model.residual)] / self.problem.weights
+        if self.problem.loss.curvature > 0:
+            z += self.problem.loss.curvature / self.c * model.residual
+        return z
 
 
-def solution_bases(problem: Problem, objective: Array) -> list[Callable[[], Basis]]:
-    """The bases to solve in, best first; without an L1 penalty the orthonormal one only.
+def penalty_bases(problem: Problem, objective: Array) -> list[Callable[[], Basis]]:
+    """The bases to solve in under an L1 penalty, best first.
 
     Columns whose coefficient is 0 for certain are left out: with s_j the norm of column j,
     |x_jᵀu| ≤ s_j √(Σ v z²) / c, and z = ℓ'(r/c) is bounded through the attained objectives (m,).
     Where that is below l1 the penalty wins (safe screening, El Ghaoui, Viallon & Rabbani 2012).
     """
-    if problem.l1 == 0:
-        return [lambda: problem.basis]
     loss = problem.loss
     pull = max(loss.upper, -loss.lower) + np.sqrt(2 * loss.curvature * objective)
     spread = column_spread(problem.design, problem.weights, problem.fit_intercept)
@@ -222,62 +267,69 @@ def solution_bases(problem: Problem, objective: Array) -> list[Callable[[], Basi
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows of the data that a kinked problem holds.
+    """The rows of the data that a kinked problem holds, in the coordinates of the basis.
 
     Parameters
     ----------
-    rows : these rows in the coordinates of the basis; None where the data have no kinks.
-    index : their positions; None for all.
-    weights : their weights; None for the problem's own.
-    outside : Aᵀa of the rows left out, whose duals are fixed.
+    rows : these rows.
+    residual : their residuals at the model that the problem is relative to.
+    weights : their weights.
     """
 
-    rows: Rows | None
-    index: Index | None = None
-    weights: Array | None = None
-    outside: Array | float = 0.0
+    rows: Rows
+    residual: Array
+    weights: Array
 
 
 def formulate(
-    output: Output, coef: Array, residual: Array, selection: Selection
+    output: Output, coef: Array, residual: Array, rows: Rows | None
 ) -> PiecewiseQuadratic:
-    """The kinked problem of the selected rows, relative to a model and its residuals (n,)."""
-    problem, n = output.problem, len(residual)
-    loss, weights, rows, index = problem.loss, problem.weights, selection.rows, selection.index
-    lower, upper = output.interval
-    penalty = slice(n, None)
+    """The kinked problem of all rows (None: data without kinks), relative to a model."""
+    weights = output.problem.weights
+    selection = None if rows is None else Selection(rows, residual, weights)
+    exact = rows is not None and output.problem.loss.curvature > 0
+    gram = rows.gram(weights) if rows is not None and exact else output.basis.full_gram()
+    return kinked_problem(
+        output,
+        coef,
+        selection,
+        hessian=output.hessian(gram),
+        linear=output.smooth_gradient(coef, residual),
+        constant=output.squares(coef, residual),
+    )
+
+
+def kinked_problem(
+    output: Output,
+    coef: Array,
+    selection: Selection | None,
+    *,
+    hessian: Array,
+    linear: Array,
+    constant: float,
+) -> PiecewiseQuadratic:
+    """The selected rows and the L1 penalty as kinks, beside a quadratic that is given."""
+    problem, loss = output.problem, output.problem.loss
     blocks: list[Rows] = []
     parts: list[tuple[Array, Array, Array]] = []
-    if rows is not None:
-        here = slice(n) if index is None else index
-        blocks.append(rows)
-        if selection.weights is None:
-            parts.append((residual[here], lower[here], upper[here]))
-        else:
-            share = selection.weights
-            parts.append((residual[here], loss.lower * share, loss.upper * share))
+    if selection is not None:
+        share = selection.weights
+        blocks.append(selection.rows)
+        parts.append((selection.residual, loss.lower * share, loss.upper * share))
     if problem.l1 > 0:
         blocks.append(output.penalty_rows)
-        r = -(output.basis.norms * coef)[output.penalised]
-        parts.append((r, lower[penalty], upper[penalty]))
-    r, low, high = (np.concatenate(part) for part in zip(*parts, strict=True))
-    whole = rows is not None and index is None
-    gram = rows.gram(weights) if rows is not None and whole else output.basis.full_gram()
-    squares = 0.5 * loss.curvature / output.c * float(weights @ residual**2)
+        lower, upper = output.penalty_interval
+        parts.append((-(output.basis.norms * coef)[output.penalised], lower, upper))
+    r, low, high = (
+        np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)
+    )
     return PiecewiseQuadratic(
         rows=StackedRows(*blocks) if len(blocks) > 1 else blocks[0],
         residual=r,
         lower=low,
         upper=high,
-        hessian=output.hessian(gram),
-        linear=output.smooth_gradient(coef, residual) + selection.outside,
-        constant=squares + 0.5 * output.c * problem.l2 * float(coef @ coef),
-        unit=_spread(output),
+        hessian=hessian,
+        linear=linear,
+        constant=constant,
+        unit=output.spread,
     )
-
-
-def _spread(output: Output) -> float:
-    """Weighted mean of |y - mean y|, or of |y| without an intercept."""
-    y, weights = output.y, output.problem.weights
-    center = weights @ y if output.problem.fit_intercept else 0.0
-    return float(weights @ np.abs(y - center))

@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skfairloss._sample import sample_size
 from skfairloss._solvers.group_interior_point import GroupedSolution, group_interior_point
 from skfairloss._solvers.grouped import GroupedQuadratic
-from skfairloss._solvers.sign_fixing import sample_size
 from skfairloss._typing import Array, Index
 
 _PILOT_TOL = 1e-3

@@ -2,10 +2,11 @@ r"""Primal-dual interior point with Mehrotra's predictor and corrector, and cros
 
 The kinked problem of `piecewise` with r = u - v, u, v ≥ 0, and duals a = lower + width·α:
 
-    width_i u_i (1 - α_i) = width_i μ,   width_i v_i α_i = width_i μ,   Hδ - g = Aᵀa,   μ → 0.
+    u_i (1 - α_i) = v_i α_i = aim_i μ,   Hδ - g = Aᵀa,   μ → 0,   aim_i ~ 1 / √width_i.
 
-Barriers are weighted by the width of the dual interval, so that a row of tiny weight is followed
-exactly like any other. The Newton system is (H + Aᵀ diag(width·D) A) dδ = ..., D = 1 / (u/(1-α) +
+The barrier of a row is thus weighted by the root of the width of its dual interval: halfway between
+none, where rows of tiny weight are the last to settle, and the full width, where they hold up the
+steps of all. The Newton system is (H + Aᵀ diag(width·D) A) dδ = ..., D = 1 / (u/(1-α) +
 v/α). Sources: Koenker & d'Orey (1987) and Portnoy & Koenker (1997) for the bounded dual of
 L1 regression, Mehrotra (1992) for the predictor-corrector, Nocedal & Wright (2006), algorithm 16.4,
 for the quadratic term. Departures: the start is perfectly centred for any residuals, so only
@@ -24,30 +25,36 @@ from scipy.linalg import lapack
 from skfairloss._solvers.crossover import polish
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
 from skfairloss._threads import one_blas_thread
-from skfairloss._typing import Array
+from skfairloss._typing import Array, Mask
 
-_TRY_POLISH = 1e-3  # gap, relative to the kinked terms, below which crossover is tried
+_TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover is tried
+_TRY_TIES = 1e-4  # the same for unlikely rows at their kink ...
+_TRY_AGAIN = 0.01  # ... and the fall of the gap after which they are tried again
+_PLAIN = 1e-3  # share of the gap aimed at that an iterate must reach to do without crossover
+_UNBOUNDED = 30.0  # growth of the kinked terms that tells of a problem without a minimum
 _LONG_STEP = 0.9995
 _LARGE = 400  # columns from which several BLAS threads are a gain
+_SIDES = np.array([[1.0], [-1.0]])  # a rising α takes from 1 - α and gives to α
 
 
 @dataclass(frozen=True)
 class _Point:
-    """An iterate: δ, the parts u, v of the residual and the distances of α from its two ends."""
+    """An iterate: δ, and two rows for the two sides of each kink.
+
+    ``parts`` holds u and v, ``room`` what is complementary to them, 1 - α and α; ``imbalance`` is
+    what stationarity lacks, Hδ - g - Aᵀa.
+    """
 
     delta: Array
-    u: Array
-    v: Array
-    to_upper: Array  # 1 - α, complementary to u
-    to_lower: Array  # α, complementary to v
+    parts: Array
+    room: Array
+    imbalance: Array
+    complementarity: float
+    gap: float  # complementarity, and the imbalance at the residual scale
 
-
-@dataclass(frozen=True)
-class _Direction:
-    delta: Array
-    u: Array
-    v: Array
-    alpha: Array
+    def size(self, pq: PiecewiseQuadratic) -> float:
+        """The size of the kinked terms."""
+        return float(pq.width @ (self.parts[0] + self.parts[1]))
 
 
 def interior_point(
@@ -57,6 +64,7 @@ def interior_point(
     floor: float,
     max_iter: int,
     crossover: bool = True,
+    bounded: bool = True,
     on_iteration: Callable[[PiecewiseSolution], bool] | None = None,
 ) -> PiecewiseSolution:
     """Solve a kinked problem to a duality gap of ``tol`` · max(objective, ``floor``).
@@ -64,11 +72,12 @@ def interior_point(
     Parameters
     ----------
     pq : the problem; every row has a positive width. Its objective, constant included, is >= 0
-        unless fixed signs are wrong: then it may be unbounded, and the search for it ends.
+        if it is bounded.
     tol : relative gap at which to stop.
     floor : objective, in the problem's units, below which gaps are absolute.
     max_iter : iterations allowed.
     crossover : whether to end at an exact optimum.
+    bounded : whether there is a minimum for certain; else the search ends once residuals grow.
     on_iteration : called after each iteration with the best so far; True stops.
     """
     if not pq.rows.n_rows or not pq.rows.n_columns:
@@ -76,9 +85,9 @@ def interior_point(
     # at its limit an iterate may overflow: its gap is then no number, and it is not taken
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         if pq.rows.n_columns > _LARGE:
-            return _iterate(pq, tol, floor, max_iter, crossover, on_iteration)
+            return _iterate(pq, tol, floor, max_iter, crossover, bounded, on_iteration)
         with one_blas_thread():
-            return _iterate(pq, tol, floor, max_iter, crossover, on_iteration)
+            return _iterate(pq, tol, floor, max_iter, crossover, bounded, on_iteration)
 
 
 def _iterate(
@@ -87,40 +96,89 @@ def _iterate(
     floor: float,
     max_iter: int,
     crossover: bool,
+    bounded: bool,
     on_iteration: Callable[[PiecewiseSolution], bool] | None,
 ) -> PiecewiseSolution:
-    """The iterations of `interior_point`."""
-    point = _centred_start(pq)
-    best = _evaluate(pq, point, 0)
-    lowest = abs(pq.objective(point.delta))
-    start_size = float(pq.width @ (point.u + point.v))
+    """The iterations of `interior_point`.
+
+    An iterate is told by what it says of its own gap; the exact one is worked out for the best.
+    """
+    point = closest = _centred_start(pq)
+    crossed: PiecewiseSolution | None = None
+    lowest = abs(pq.kinked_objective(point.delta, pq.residual))
+    start_size = point.size(pq)
+    crossing = _Crossing(pq, crossover)
     stopped = False
     for iteration in range(1, max_iter + 1):
         step = _newton_step(pq, point)
         if step is None:
             break
         point = step
-        complementarity = float(pq.width @ (point.u * point.to_upper + point.v * point.to_lower))
-        size = float(pq.width @ (point.u + point.v))
-        ready = crossover and complementarity <= _TRY_POLISH * size
-        found = _crossed(pq, point, iteration) if ready else None
-        if found is not None and found.gap < best.gap:
-            best = found
-        if not best.polished or complementarity <= 1e-2 * best.gap:
-            plain = _evaluate(pq, point, iteration)
-            best = plain if plain.gap < best.gap else best
-        objective = pq.objective(best.delta)
-        if objective < -lowest:
+        if point.gap < closest.gap:
+            closest = point
+        found = crossing.attempt(point, iteration)
+        if found is not None and (crossed is None or found.gap < crossed.gap):
+            crossed = found
+        objective = pq.kinked_objective(point.delta, point.parts[0] - point.parts[1])
+        if objective < -lowest or (not bounded and point.size(pq) > _UNBOUNDED * start_size):
             break
+        if on_iteration is not None:
+            stopped = on_iteration(_better(pq, crossed, closest, iteration))
+            if stopped:
+                break
         target = tol * max(objective, floor)
-        stopped = on_iteration is not None and on_iteration(best)
-        if stopped:
+        if closest.gap <= (_PLAIN if crossover else 1.0) * target:
             break
-        if best.gap <= target and (best.polished or not crossover):
+        if crossed is not None and crossed.gap <= target:
             break
-        if complementarity <= 1e-17 * start_size:  # below rounding: nothing more to gain
+        if point.complementarity <= 1e-17 * start_size:  # below rounding: nothing more to gain
             break
-    return replace(best, n_iter=iteration, stopped=stopped)
+    return replace(_better(pq, crossed, closest, iteration), n_iter=iteration, stopped=stopped)
+
+
+def _better(
+    pq: PiecewiseQuadratic, crossed: PiecewiseSolution | None, closest: _Point, iteration: int
+) -> PiecewiseSolution:
+    """The crossed solution unless the iterate is far better."""
+    if crossed is not None and closest.complementarity > 1e-2 * crossed.gap:
+        return crossed
+    plain = _evaluate(pq, closest, iteration)
+    return plain if crossed is None or plain.gap < crossed.gap else crossed
+
+
+class _Crossing:
+    """Decides when crossover is worth a try: for rows at the kink that could be an optimum's.
+
+    With a quadratic an optimum has at most as many as there are columns, without one exactly as
+    many; other numbers belong to ties, which are tried as the gap falls.
+    """
+
+    def __init__(self, pq: PiecewiseQuadratic, wanted: bool) -> None:
+        self._pq = pq
+        self._wanted = wanted
+        self._last = np.inf
+        self._tried: Mask | None = None
+
+    def attempt(self, point: _Point, iteration: int) -> PiecewiseSolution | None:
+        """The exact optimum for the rows that look as if at their kink, or None."""
+        pq, complementarity = self._pq, point.complementarity
+        size = point.size(pq)
+        if not self._wanted or complementarity > _TRY_POLISH * size:
+            return None
+        active = _at_kink(pq, point)
+        count, full = int(np.count_nonzero(active)), pq.rows.n_columns
+        likely = count <= full if pq.curved else count == full
+        if likely and self._tried is not None:
+            likely = not np.array_equal(active, self._tried)
+        if not likely and complementarity > min(_TRY_AGAIN * self._last, _TRY_TIES * size):
+            return None
+        self._last, self._tried = complementarity, active
+        delta, a = polish(pq, point.delta, _dual(pq, point.room), active)
+        clipped = np.clip(a, pq.lower, pq.upper)
+        gap = pq.gap(delta, clipped)
+        if not np.isfinite(gap):
+            return None
+        return PiecewiseSolution(delta, clipped, active, gap, iteration, True)
 
 
 def _trivial(pq: PiecewiseQuadratic) -> PiecewiseSolution:
@@ -135,100 +193,98 @@ def _trivial(pq: PiecewiseQuadratic) -> PiecewiseSolution:
 def _centred_start(pq: PiecewiseQuadratic) -> _Point:
     """δ = 0 with u (1 - α) = v α = μ exactly for every row, whatever its residual."""
     r = pq.residual
-    mu = 0.5 * max(pq.residual_scale, 1e-3 * pq.unit, 1e-12 * float(np.abs(r).max()), 1e-300)
-    root = np.hypot(2 * mu, r)
-    larger = 0.5 * (2 * mu + np.abs(r) + root)  # of u and v; the other from u (1 - α) + v α = ...
-    other = mu * larger / (larger - mu)
-    u, v = np.where(r > 0, larger, other), np.where(r > 0, other, larger)
-    return _Point(np.zeros(pq.rows.n_columns), u, v, mu / u, mu / v)
+    size = max(pq.residual_scale, 1e-3 * pq.unit, 1e-12 * float(np.abs(r).max()), 1e-300)
+    mu = 0.5 * size * pq.aim
+    larger = 0.5 * (2 * mu + np.abs(r) + np.hypot(2 * mu, r))  # of u and v ...
+    other = mu * larger / (larger - mu)  # ... and the other, from u (1 - α) = v α = μ
+    parts = np.where(r > 0, [larger, other], [other, larger])
+    return _at(pq, np.zeros(pq.rows.n_columns), parts, mu / parts)
 
 
-def _dual(pq: PiecewiseQuadratic, point: _Point) -> Array:
+def _at(pq: PiecewiseQuadratic, delta: Array, parts: Array, room: Array) -> _Point:
+    """The iterate with its imbalance."""
+    imbalance = pq.hessian @ delta - pq.linear - pq.rows.adjoint(pq.lower + pq.width * room[1])
+    product = parts * room
+    complementarity = float(pq.width @ (product[0] + product[1]))
+    gap = complementarity + float(np.linalg.norm(imbalance)) * pq.residual_scale
+    return _Point(delta, parts, room, imbalance, complementarity, gap)
+
+
+def _dual(pq: PiecewiseQuadratic, room: Array) -> Array:
     """a, from whichever end of the interval is closer: no digits are lost near either."""
-    low = point.to_lower <= point.to_upper
-    return np.where(low, pq.lower + pq.width * point.to_lower, pq.upper - pq.width * point.to_upper)
+    low = room[1] <= room[0]
+    return np.where(low, pq.lower + pq.width * room[1], pq.upper - pq.width * room[0])
 
 
 def _newton_step(pq: PiecewiseQuadratic, point: _Point) -> _Point | None:
     """One predictor-corrector step; None where the Newton matrix cannot be factored."""
-    ratio_u, ratio_v = point.u / point.to_upper, point.v / point.to_lower
-    d = 1.0 / (ratio_u + ratio_v)
-    matrix = pq.hessian + pq.rows.gram(pq.width * d)
+    parts, room, weight = point.parts, point.room, pq.width
+    ratio = parts / room
+    d = 1.0 / (ratio[0] + ratio[1])
+    weighted = weight * d
+    matrix = pq.hessian + pq.rows.gram(weighted)
     diagonal = np.einsum("ii->i", matrix)
     diagonal *= 1.0 + 1e-14
     factor, info = lapack.dpotrf(matrix, lower=True)
     if info != 0:
         return None
-    imbalance = pq.hessian @ point.delta - pq.linear - pq.rows.adjoint(_dual(pq, point))
 
-    def direction(target_u: Array, target_v: Array) -> _Direction:
-        """Newton direction towards changes of u(1-α) and vα by the targets."""
-        rho = target_v / point.to_lower - target_u / point.to_upper
-        rhs = pq.rows.adjoint(pq.width * d * rho) - imbalance
+    def direction(push: Array) -> tuple[Array, Array, Array]:
+        """Changes of δ and α, and the share of its room that each side loses.
+
+        The direction changes parts · room by push · room.
+        """
+        rho = push[1] - push[0]
+        rhs = pq.rows.adjoint(weighted * rho) - point.imbalance
         delta = lapack.dpotrs(factor, rhs, lower=True)[0]
         alpha = d * (rho - pq.rows.dot(delta))
-        du = (target_u + point.u * alpha) / point.to_upper
-        dv = (target_v - point.v * alpha) / point.to_lower
-        return _Direction(delta, du, dv, alpha)
+        return delta, alpha, _SIDES * alpha / room
 
-    product_u, product_v = point.u * point.to_upper, point.v * point.to_lower
-    affine = direction(-product_u, -product_v)
-    primal, dual = _step_lengths(pq, point, affine, 1.0)
-    weight = pq.width
-    mu = float(weight @ (product_u + product_v)) / (2 * weight.sum())
-    ahead = float(
-        weight @ ((point.u + primal * affine.u) * (point.to_upper - dual * affine.alpha))
-        + weight @ ((point.v + primal * affine.v) * (point.to_lower + dual * affine.alpha))
-    ) / (2 * weight.sum())
-    centred = mu * min(1.0, max(ahead / mu, 0.0)) ** 3
-    corrected = direction(
-        centred - product_u + affine.u * affine.alpha,
-        centred - product_v - affine.v * affine.alpha,
-    )
-    primal, dual = _step_lengths(pq, point, corrected, _LONG_STEP)
-    return _Point(
-        point.delta + primal * corrected.delta,
-        point.u + primal * corrected.u,
-        point.v + primal * corrected.v,
-        point.to_upper - dual * corrected.alpha,
-        point.to_lower + dual * corrected.alpha,
+    _, _, lost = direction(-parts)
+    primal, dual = _step_lengths(pq, 1.0 - float(lost.min()), float(lost.max()), 1.0)
+    product = weight * (parts * room)
+    left = 1.0 - primal + primal * lost
+    left *= 1.0 - dual * lost
+    mu = float(product.sum())
+    ahead = float(np.vdot(product, left))
+    target = mu / (2 * float(weight.sum())) * min(1.0, max(ahead / mu, 0.0)) ** 3
+    centred = pq.aim * target
+    push = centred / room - parts + parts * (lost - 1.0) * lost
+    delta, alpha, lost = direction(push)
+    moved = push + parts * lost
+    slope = float((-moved / parts).max())
+    primal, dual = _step_lengths(pq, slope, float(lost.max()), _LONG_STEP)
+    return _at(
+        pq,
+        point.delta + primal * delta,
+        parts + primal * moved,
+        room - dual * (_SIDES * alpha),
     )
 
 
 def _step_lengths(
-    pq: PiecewiseQuadratic, point: _Point, direction: _Direction, share: float
+    pq: PiecewiseQuadratic, primal: float, dual: float, share: float
 ) -> tuple[float, float]:
-    """Longest primal and dual steps that stay positive; one length for both with a quadratic."""
-    primal = max(float((-direction.u / point.u).max()), float((-direction.v / point.v).max()))
-    dual = max(
-        float((direction.alpha / point.to_upper).max()),
-        float((-direction.alpha / point.to_lower).max()),
-    )
+    """Longest steps that stay positive, from the slopes; one length for both with a quadratic."""
     steps = [min(1.0, share / slope) if slope > 0 else 1.0 for slope in (primal, dual)]
-    if pq.hessian.any():
+    if pq.curved:
         steps = [min(steps)] * 2
     return steps[0], steps[1]
 
 
 def _evaluate(pq: PiecewiseQuadratic, point: _Point, iteration: int) -> PiecewiseSolution:
     """The iterate itself as a solution."""
-    a = _dual(pq, point)
+    a = _dual(pq, point.room)
     active = np.zeros(len(a), dtype=bool)
     return PiecewiseSolution(point.delta, a, active, pq.gap(point.delta, a), iteration, False)
 
 
-def _crossed(pq: PiecewiseQuadratic, point: _Point, iteration: int) -> PiecewiseSolution | None:
-    """The exact optimum for the rows that look as if at their kink.
+def _at_kink(pq: PiecewiseQuadratic, point: _Point) -> Mask:
+    """The rows that look as if at their kink.
 
     On the central path u (1 - α) = v α = μ: at the kink u and v vanish with μ, elsewhere one of
     1 - α and α does. The two are told apart by comparing them in units of the residual scale.
     """
-    scale = max(pq.residual_scale, 1e-300)
-    inside = np.minimum(point.to_upper, point.to_lower)
-    active = inside * scale > np.minimum(point.u, point.v) + np.abs(point.u - point.v)
-    delta, a = polish(pq, point.delta, _dual(pq, point), active)
-    clipped = np.clip(a, pq.lower, pq.upper)
-    gap = pq.gap(delta, clipped)
-    if not np.isfinite(gap):
-        return None
-    return PiecewiseSolution(delta, clipped, active, gap, iteration, True)
+    inside = np.minimum(point.room[0], point.room[1]) * max(pq.residual_scale, 1e-300)
+    u, v = point.parts
+    return inside > np.minimum(u, v) + np.abs(u - v)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from skfairloss._rows import Rows
 from skfairloss._solvers.crossover import polish
-from skfairloss._solvers.formulation import Model, Options, Output, Selection, formulate
+from skfairloss._solvers.formulation import Model, Options, Output, formulate
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
 from skfairloss._typing import Array
@@ -23,9 +24,9 @@ def solve_all_rows(
     coef, intercept = start
     if output.problem.l1 > 0:
         coef = np.where(output.basis.norms > 0, coef, 0.0)  # columns screened out
-    residual = output.y - output.predict(coef, intercept)
+    residual = output.residual(coef, intercept)
     rows = output.problem.design.rows(output.basis) if output.has_kinks else None
-    pq = formulate(output, coef, residual, Selection(rows))
+    pq = formulate(output, coef, residual, rows)
     found = _at_start(pq, INNER_TOL * options.tol) if options.warm else None
     if found is None:
         found = interior_point(
@@ -35,7 +36,7 @@ def solve_all_rows(
             max_iter=options.max_iter,
             on_iteration=options.watch(output, coef, intercept),
         )
-    return _refined(output, coef, intercept, Selection(rows), found), found.n_iter
+    return _refined(output, coef, intercept, rows, found), found.n_iter
 
 
 def _at_start(pq: PiecewiseQuadratic, tol: float) -> PiecewiseSolution | None:
@@ -56,7 +57,7 @@ def _refined(
     output: Output,
     coef: Array,
     intercept: float,
-    selection: Selection,
+    rows: Rows | None,
     found: PiecewiseSolution,
 ) -> Model:
     """The model of a solution, corrected for what rounding lost on the way to coefficients.
@@ -68,8 +69,8 @@ def _refined(
     for attempt in range(_REFINEMENTS + 1):
         change, shift = output.basis.to_model(step)
         coef, intercept = coef + change, intercept + float(shift)
-        residual = output.y - output.predict(coef, intercept)
-        pq = formulate(output, coef, residual, selection)
+        residual = output.residual(coef, intercept)
+        pq = formulate(output, coef, residual, rows)
         gap = pq.gap(rest, dual)
         if attempt == _REFINEMENTS or not found.polished:
             break
@@ -78,6 +79,6 @@ def _refined(
             break
         dual = better
     relative = gap / max(pq.objective(rest), FLOOR * pq.unit)
-    if selection.rows is None:  # no kinks in the data: their part of the dual is 0
+    if rows is None:  # no kinks in the data: their part of the dual is 0
         dual = np.concatenate([np.zeros(len(residual)), dual])
     return Model(coef, intercept, residual, dual, relative, found.stopped)

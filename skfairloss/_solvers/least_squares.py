@@ -16,38 +16,49 @@ from skfairloss._problem import Problem, Solution
 from skfairloss._typing import Array
 
 _REFINEMENTS = 5
+_ROUNDING = 1e-14  # size of a correction, relative to what it corrects, that corrects nothing
 _EXACT = 8 * EPS  # relative rounding error of a residual
 
 
 def least_squares(problem: Problem) -> Solution:
     """The minimiser of Σ v (r/c)² + (l2/2) ‖w‖², of smallest norm where there are several."""
-    coef, intercept = ridge_fit(problem)
-    dual = 2.0 * problem.residual(coef, intercept) / problem.scale
+    coef, intercept, residual = _fit(problem)
+    dual = np.multiply(residual, 2.0 / problem.scale, out=residual)
     ones = np.ones(problem.n_outputs, dtype=np.intp)
     return Solution(coef, intercept, dual, ones, ones.astype(bool), np.zeros_like(ones, dtype=bool))
 
 
 def ridge_fit(problem: Problem) -> tuple[Array, Array]:
     """Coefficients (p, m) and intercept (m,) of the squared loss with the problem's ridge."""
-    basis, design = problem.basis, problem.design
-    k = basis.n_directions
-    coef = np.zeros((design.shape[1], problem.n_outputs))
-    intercept = np.zeros(problem.n_outputs)
-    factors = _factors(problem)
-    last = np.inf
+    return _fit(problem)[:2]
+
+
+def _fit(problem: Problem) -> tuple[Array, Array, Array]:
+    """Coefficients, intercepts and residuals (n, m); each refinement is one pass over X."""
+    basis, design, weights = problem.basis, problem.design, problem.weights
+    k, factors = basis.n_directions, _factors(problem)
+    means = weights @ problem.y
+    theta = _solve(problem, factors, basis.pull_back(problem.first_moments[1], means))
+    coef, intercept = basis.to_model(theta)
+    last = float(np.abs(theta).max(initial=0.0))
     for _ in range(_REFINEMENTS):
-        weighted = problem.weights[:, None] * problem.residual(coef, intercept)
-        target = basis.pull_back(design.adjoint(weighted), weighted.sum(axis=0))
+        total = np.zeros(problem.n_outputs)
+
+        def weighted(rows: slice, residual: Array, total: Array = total) -> Array:
+            out = weights[rows, None] * residual
+            total += out.sum(axis=0)
+            return out
+
+        residual, adjoint = design.sweep(problem.y, coef, intercept, weighted)
+        target = basis.pull_back(adjoint, total)
         target[:k] -= 0.5 * problem.scale**2 * problem.l2 * (basis.transform.T @ coef)
         theta = _solve(problem, factors, target)
         size = float(np.abs(theta).max(initial=0.0))
-        if size >= 0.5 * last:  # rounding is all that is left
-            break
+        if size >= 0.5 * last or size <= _ROUNDING * last:  # rounding is all that is left
+            return coef, intercept, residual
         step, shift = basis.to_model(theta)
         coef, intercept, last = coef + step, intercept + shift, size
-        if size <= 1e-14 * float(np.abs(problem.y).max()):
-            break
-    return coef, intercept
+    return coef, intercept, problem.residual(coef, intercept)
 
 
 def _factors(problem: Problem) -> dict[float, tuple[Array, bool]]:

@@ -11,6 +11,7 @@ a_i in [lower_i, upper_i]; stationarity reads Hδ - g = Aᵀa.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -36,12 +37,23 @@ class PiecewiseQuadratic:
     constant: float = 0.0
     unit: float = 0.0
 
-    @property
+    @cached_property
     def width(self) -> Array:
         """Length of each dual interval, shape (n_rows,)."""
         return self.upper - self.lower
 
-    @property
+    @cached_property
+    def aim(self) -> Array:
+        """Complementarity that suits each row, relative to the mean under the widths: (n_rows,)."""
+        root = np.sqrt(self.width)
+        return self.width.sum() / (root.sum() * root)
+
+    @cached_property
+    def curved(self) -> bool:
+        """Whether there is a quadratic."""
+        return bool(self.hessian.any())
+
+    @cached_property
     def residual_scale(self) -> float:
         """Mean of |r| at the start under the dual widths: the size that residuals have."""
         width = self.width
@@ -59,12 +71,15 @@ class PiecewiseQuadratic:
 
     def kink_values(self, residual: Array) -> Array:
         """φ_i(r_i)."""
-        return np.where(residual > 0, self.upper, self.lower) * residual
+        return np.maximum(self.upper * residual, self.lower * residual)
 
     def objective(self, delta: Array) -> float:
         """The sum at δ, constant included."""
-        kinks = self.kink_values(self.residual - self.rows.dot(delta)).sum()
-        return self.constant + self._smooth(delta) + float(kinks)
+        return self.kinked_objective(delta, self.residual - self.rows.dot(delta))
+
+    def kinked_objective(self, delta: Array, residual: Array) -> float:
+        """The same where the residuals at δ are known."""
+        return self.constant + self._smooth(delta) + float(self.kink_values(residual).sum())
 
     def _smooth(self, delta: Array) -> float:
         return float(0.5 * delta @ (self.hessian @ delta) - self.linear @ delta)

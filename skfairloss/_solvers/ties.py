@@ -19,7 +19,7 @@ from dataclasses import replace
 import numpy as np
 
 from skfairloss._rows import DenseRows
-from skfairloss._solvers.crossover import particular_and_null
+from skfairloss._solvers.crossover import lu_if_regular, particular_and_null
 from skfairloss._solvers.formulation import Model, Output
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.piecewise import PiecewiseQuadratic
@@ -36,6 +36,10 @@ def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
     free = _free_directions(output, model)
     if not free.shape[1]:
         return model, True
+    if output.problem.l1 == 0 and output.basis is not output.problem.basis:
+        # squares have to be exact from here on, as they are not in coordinates from a sample
+        output = replace(output, basis=output.problem.basis)
+        free = _free_directions(output, model)
     reached = True
     unseen = _null(free.T @ output.basis.full_gram() @ free, free)  # by any prediction
     if output.problem.loss.curvature == 0.0:
@@ -56,7 +60,7 @@ def _free_directions(output: Output, model: Model) -> Array:
             return np.empty((basis.n_coordinates, 0))
         free = _null(basis.full_gram(), np.eye(basis.n_coordinates))
     else:
-        free = _not_moving(output, np.flatnonzero(_inside(output, model)[:n]))
+        free = _not_moving(output, _held(output, model))
     if problem.l1 > 0 and free.shape[1]:
         held = np.flatnonzero(_inside(output, model)[n:])
         free = _null(output.penalty_rows.take(held) @ free, free)
@@ -79,10 +83,25 @@ def _not_moving(output: Output, held: Index) -> Array:
     null = every
     for index in (held[: _FEW * len(every)], held):
         rows = output.problem.design.rows(output.basis, index).take(np.arange(len(index)))
+        if lu_if_regular(rows) is not None:
+            return every[:, :0]
         null = _null(rows, every)
         if not null.shape[1]:
             break
     return null
+
+
+def _held(output: Output, model: Model) -> Index:
+    """Rows of the data whose dual is strictly inside its interval."""
+    if model.band is None:
+        return np.flatnonzero(_inside(output, model)[: len(model.residual)])
+    loss, weights, dual = (
+        output.problem.loss,
+        output.problem.weights[model.band],
+        model.dual[model.band],
+    )
+    room = np.minimum(loss.upper * weights - dual, dual - loss.lower * weights)
+    return model.band[room > _INSIDE * (loss.upper - loss.lower) * weights]
 
 
 def _inside(output: Output, model: Model) -> Mask:
@@ -132,7 +151,7 @@ def _move(
         step, reached = _one_sided_minimum(hessian, linear, side[index, None] * rows, limits)
         coef, intercept = output.basis.to_model(free @ step)
         coef, shift = model.coef + coef, model.intercept + float(intercept)
-        residual = output.y - output.predict(coef, shift)
+        residual = output.residual(coef, shift)
         slack = side * _all_residuals(output, coef, residual)
         size = float(np.abs(room).max())
         wrong = np.flatnonzero(loose & (slack < np.minimum(room, 0.0) - _SLACK * size))

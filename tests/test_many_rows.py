@@ -1,0 +1,151 @@
+"""Many more rows than features: what a sample and fixed signs may not change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skfairloss import PixelLossRegressor
+from skfairloss._certificate import certify
+from skfairloss._design import make_design
+from skfairloss._problem import Problem
+from skfairloss._solvers import solve
+from skfairloss.losses import MixedLoss
+
+ROWS, COLUMNS = 6000, 4
+
+
+def make_rows(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Shifted, scaled columns and heavy-tailed noise."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((ROWS, COLUMNS)) * [1.0, 10.0, 0.1, 3.0] + [5.0, 0.0, -1.0, 2.0]
+    return X, 3.0 + X @ [1.0, -0.2, 4.0, 0.5] + rng.standard_t(2, ROWS)
+
+
+def make_problem(
+    X: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray | None = None,
+    loss_mix: float = 1.0,
+    quantile: float = 0.5,
+    l2: float = 0.0,
+) -> Problem:
+    weights = np.ones(len(y)) if weights is None else weights
+    loss = MixedLoss(loss_mix, quantile)
+    share = weights / weights.sum()
+    return Problem(make_design(X), y[:, None], share, np.ones(1), loss, l2=l2)
+
+
+def without_sample(problem: Problem) -> Problem:
+    """The same problem, of which every row is always looked at."""
+    problem.__dict__["sample"] = None
+    return problem
+
+
+def make_hard(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(7)
+    X, y = make_rows(3)
+    weights = np.ones(ROWS)
+    if name == "rounded y":
+        y = np.round(y, 1)
+    elif name == "rows on the plane":
+        on = rng.random(ROWS) < 0.3
+        y[on] = 3.0 + X[on] @ [1.0, -0.2, 4.0, 0.5]
+    elif name == "outliers":
+        y[::97] += 1e8
+    elif name == "skewed weights":
+        weights = np.exp(3.0 * rng.standard_normal(ROWS))
+    elif name == "leverage":
+        X = np.exp(1.5 * rng.standard_normal(X.shape))
+        y = X @ [1.0, -0.2, 4.0, 0.5] + rng.standard_t(2, ROWS)
+    elif name == "sorted rows":
+        order = np.argsort(y)
+        X, y = X[order], y[order]
+    return X, y, weights
+
+
+HARD = ["plain", "rounded y", "rows on the plane", "outliers", "skewed weights", "leverage"]
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.8])
+@pytest.mark.parametrize("loss_mix", [0.5, 1.0])
+@pytest.mark.parametrize("name", [*HARD, "sorted rows"])
+def test_fixing_signs_ends_where_all_rows_do(name, loss_mix, quantile):
+    X, y, weights = make_hard(name)
+    problem = make_problem(X, y, weights, loss_mix, quantile)
+    whole = without_sample(make_problem(X, y, weights, loss_mix, quantile))
+    assert problem.sample is not None
+    fast, slow = solve(problem), solve(whole)
+    reached = certify(whole, fast.coef, fast.intercept, fast.dual)
+    aim = certify(whole, slow.coef, slow.intercept, slow.dual)
+    assert reached.certified.all()
+    assert reached.objective == pytest.approx(aim.objective, rel=1e-8)
+
+
+@pytest.mark.parametrize("loss_mix", [0.5, 1.0])
+def test_a_column_that_no_sampled_row_shows_is_fitted(loss_mix):
+    X, y = make_rows(5)
+    rare = np.zeros(ROWS)
+    taken = make_problem(X, y).sample.index
+    rare[np.setdiff1d(np.arange(ROWS), taken)[:3]] = 1.0
+    X = np.column_stack([X, rare])
+    y = y + 50.0 * rare
+    model = PixelLossRegressor(loss_mix).fit(X, y)
+    whole = without_sample(make_problem(X, y, loss_mix=loss_mix))
+    assert model.dual_gap_ <= 1e-8 * model.objective_
+    assert model.objective_ == pytest.approx(
+        certify(whole, *_model(whole), None).objective[0], rel=1e-8
+    )
+
+
+def _model(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    solution = solve(problem)
+    return solution.coef, solution.intercept
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+@pytest.mark.parametrize("skewed", [False, True])
+def test_the_certificate_of_a_sample_never_understates_the_excess(l2, skewed):
+    rng = np.random.default_rng(11)
+    X, y = make_rows(13)
+    weights = np.exp(rng.standard_normal(ROWS)) if skewed else np.ones(ROWS)
+    problem = make_problem(X, y, weights, l2=l2)
+    best = solve(problem)
+    least = certify(problem, best.coef, best.intercept, best.dual).objective[0]
+    assert problem.sample_basis is not None
+    for size in (0.0, 1e-13, 1e-12, 1e-9, 1e-4, 1.0):
+        dual = best.dual + size * rng.standard_normal(best.dual.shape)
+        coef = best.coef + size * rng.standard_normal(best.coef.shape)
+        found = certify(problem, coef, best.intercept, dual)
+        assert found.gap[0] >= found.objective[0] - least - 1e-14
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_row_outside_the_sample_that_is_not_finite_is_refused(value):
+    X, y = make_rows(17)
+    taken = make_problem(X, y).sample.index
+    X[np.setdiff1d(np.arange(ROWS), taken)[0], 2] = value
+    with pytest.raises(ValueError, match="X contains"):
+        PixelLossRegressor(1.0).fit(X, y)
+
+
+def test_a_sample_follows_the_weights():
+    X, y = make_rows(19)
+    weights = np.where(np.arange(ROWS) < ROWS // 2, 3.0, 1.0)
+    sample = make_problem(X, y, weights).sample
+    assert sample.weights.sum() == pytest.approx(1.0)
+    assert sample.weights[sample.index < ROWS // 2].sum() == pytest.approx(0.75, abs=0.01)
+    assert (np.diff(sample.index) > 0).all()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_sweep_gives_residuals_and_the_adjoint_of_their_score(order, dtype):
+    X, y = make_rows(23)
+    X = np.asarray(X, dtype=dtype, order=order)
+    coef = np.array([0.3, -1.0, 2.0, 0.0])
+    design = make_design(X)
+    residual, adjoint = design.sweep(y, coef, 0.7, lambda rows, r: np.sign(r) * y[rows])
+    expected = y - X.astype(np.float64) @ coef - 0.7
+    np.testing.assert_allclose(residual, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(adjoint, X.astype(np.float64).T @ (np.sign(expected) * y))
