@@ -62,7 +62,7 @@ def report(name, column):
     return group_report(
         y_test,
         predictions[name],
-        sensitive_features=groups_test[column],
+        sensitive_features=groups_test[column].to_numpy(),
         metrics={"mae": mean_absolute_error},
         random_state=0,
     )
@@ -132,7 +132,7 @@ def whole(lower_half):
 
 
 pictures = PixelGroupDisplay.from_predictions(
-    whole(y_test), whole(predictions["L2"]), sensitive_features=groups_test["digit"]
+    whole(y_test), whole(predictions["L2"]), sensitive_features=groups_test["digit"].to_numpy()
 )
 
 # %%
@@ -142,10 +142,10 @@ pictures = PixelGroupDisplay.from_predictions(
 # Error of all images against the difference between digits; for both, smaller is better.
 
 tradeoff = TradeoffDisplay.from_predictions(
-    y_test, predictions, sensitive_features=groups_test["digit"]
+    y_test, predictions, sensitive_features=groups_test["digit"].to_numpy()
 )
 frame = group_metric_frame(
-    y_test, predictions["neighbours"], sensitive_features=groups_test["digit"]
+    y_test, predictions["neighbours"], sensitive_features=groups_test["digit"].to_numpy()
 )
 print("neighbours, digits of the smallest and of the largest MAE:")
 print(

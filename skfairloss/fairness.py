@@ -142,7 +142,7 @@ class EqualizedLoss(BaseEstimator):
     nothing: a smaller spread could then only be had by making a group worse.
 
     For two groups the spread shrinks with t and the crossing is found to a relative 1e-6 of t. For
-    more it need not: the path is scanned at 12 levels of t, and the first crossing is refined.
+    more it need not: the path is scanned at 8 levels of t, and the first crossing is refined.
 
     References
     ----------

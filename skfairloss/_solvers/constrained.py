@@ -29,7 +29,7 @@ from skfairloss.exceptions import InfeasibleFairnessError
 
 _INNER_TOL = 0.01  # the solver aims lower than the certificate asks
 _FLOOR = 1e-6
-_ROUGH = 1e-4
+_ROUGH = 1e-3
 _MET_LINEAR = 1e-7  # the same for HiGHS, whose feasibility tolerance this is
 
 
@@ -51,7 +51,7 @@ def solve_constrained(
     max_iter : iterations allowed.
     progress : who is told of every iteration and can stop.
     setting : of a problem that differs in its criterion only.
-    rough : whether a gap of 1e-4 will do.
+    rough : whether a gap of 1e-3 will do.
 
     Raises
     ------

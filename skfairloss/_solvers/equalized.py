@@ -21,8 +21,9 @@ from skfairloss._solvers.formulation import Progress
 from skfairloss._solvers.group_formulation import Setting
 from skfairloss._typing import Array
 
-_LEVELS = 12  # of t, for more than two groups
+_LEVELS = 8  # of t, for more than two groups
 _RESOLUTION = 1e-6  # of t, relative
+_NEAR = 2e-2  # of the step between levels: how near to a crossing rough points lead
 _ROUNDING = 1e-9  # spread that is rounding, relative to t
 _INSIDE = 1e-7  # levels this close to t*, relative, are left to the worst-group problem
 
@@ -102,22 +103,37 @@ class _Scan:
     def crossing(self) -> Equalized | None:
         """The largest t within the tolerance, from the first level that is; None if none is."""
         for above, below in pairwise(self._levels.tolist()):
-            within = self.rough(below).within(self._tolerance)
-            if within and self.exact(below).within(self._tolerance):
-                return self._largest(below, above)
+            found = self._between(below, above) if self._excess(below) <= 0 else None
+            if found is not None:
+                return found
         return None
 
-    def _largest(self, below: float, above: float) -> Equalized:
-        """The largest t within the tolerance between a level that is and one that is not."""
+    def _excess(self, t: float) -> float:
+        """How far a rough point is beyond the tolerance."""
+        return self.rough(t).spread - self._tolerance
+
+    def _between(self, below: float, above: float) -> Equalized | None:
+        """The largest t within the tolerance between two levels; rough points lead near to it."""
 
         def excess(t: float) -> float:
-            point = self.rough(t) if t == above else self.exact(t)
-            return point.spread - self._tolerance
+            return self.exact(t).spread - self._tolerance
 
-        if excess(below) < 0:
-            brentq(excess, below, above, xtol=_RESOLUTION * below, rtol=_RESOLUTION)
-        found = [point for point in self._exact.values() if point.within(self._tolerance)]
-        return max(found, key=lambda point: point.t)
+        if self._excess(below) < 0 < self._excess(above):
+            step = _NEAR * (above - below)
+            root = brentq(self._excess, below, above, xtol=step)
+            if root - step > below and excess(root - step) < 0:
+                below = root - step
+            if root + step < above and excess(root + step) > 0:
+                above = root + step
+            if excess(below) < 0 < excess(above):
+                brentq(excess, below, above, xtol=_RESOLUTION * below, rtol=_RESOLUTION)
+        self.exact(below)
+        found = [
+            point
+            for t, point in self._exact.items()
+            if below <= t <= above and point.within(self._tolerance)
+        ]
+        return max(found, key=lambda point: point.t, default=None)
 
     def smallest(self) -> Equalized:
         """The level with the smallest spread, refined between its neighbours."""

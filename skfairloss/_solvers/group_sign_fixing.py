@@ -4,13 +4,14 @@ As `sign_fixing`, with the groups kept apart: a row that is clearly on one side 
 linear term to the loss of its own group, whatever weight the group ends up with. So
 
   1. solve a subsample in which every group is present, its slopes scaled up to the whole group;
-  2. replace every group's loss by a quadratic at this point, |r| smoothed within a bandwidth h (one
-     Newton step), and solve the problem of group losses for these: it has no rows;
+  2. replace every group's loss by a quadratic at this point, |r| smoothed within a bandwidth h, and
+     solve the problem of group losses for these: it has no rows. Twice, h smaller the second time;
   3. collapse each group's clear rows into its linear term; the rows nearest to 0 are the band;
   4. solve the band exactly, by `group_interior_point`: multipliers and model together;
   5. verify the signs of all other rows in one pass; move violators into the band and repeat 4.
 
-Collapsed rows never overstate a group's loss, so a band without a solution has none with all rows.
+Where many signs are wrong, or the band has no minimum, the rows are split anew at the better point,
+with a band four times as wide.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from skfairloss._typing import Array, Index
 
 _PILOT_TOL = 1e-3
 _PILOT_ITER = 20
+_SMOOTHED = (1.0, 0.3)  # bandwidths of the Newton steps
 _PRESENT = 60  # rows of a group in the subsample at least, if it has as many
+_LEAST = 1e-8  # relative gap of a band that is solved
 _SPLITS = 4  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
@@ -69,16 +72,22 @@ def solve_grouped(
     if not has_many_rows(n, d):
         return on_rows(gq)
     start, spent = _subsample(gq) if start is None else (start, 0)
-    if len(gq.curvature) == 1:  # else the quadratics of step 2 would differ between outputs
+    # with several outputs the quadratics of step 2 would differ between them
+    for share in _SMOOTHED if len(gq.curvature) == 1 else ():
         step = group_interior_point(
-            _smoothed(gq, start), tol=_PILOT_TOL, floor=0.0, max_iter=_PILOT_ITER, crossover=False
+            _smoothed(gq, start, share),
+            tol=_PILOT_TOL,
+            floor=0.0,
+            max_iter=_PILOT_ITER,
+            crossover=False,
         )
         start, spent = start + step.delta, spent + step.n_iter
     size = int(max(20 * d, 3 * (d * n) ** 0.5))
     for _ in range(_SPLITS):
         if size >= _WHOLE * n or spent >= max_iter:
             break
-        found, start = _solve_band(_split(gq, start, size), on_rows, max_iter - spent)
+        band = _split(gq, start, size)
+        found, start = _solve_band(band, on_rows, max(100 * tol, _LEAST), max_iter - spent)
         spent += found.n_iter
         if found.dual.shape == gq.residual.shape:
             return replace(found, n_iter=spent)
@@ -143,16 +152,17 @@ def _draw(gq: GroupedQuadratic) -> tuple[Index, Array]:
     return index, factor[gq.codes[index], None]
 
 
-def _smoothed(gq: GroupedQuadratic, delta: Array) -> GroupedQuadratic:
+def _smoothed(gq: GroupedQuadratic, delta: Array, narrow: float) -> GroupedQuadratic:
     """Step 2's problem of one output, relative to δ: no rows, a quadratic for each group.
 
+    h is ``narrow`` times what covers the error of a model from the subsample.
     Within ±h the kink middle·r + half·|r| is replaced by middle·r + half·(r²/2h + h/2).
     """
     here = gq.shifted(delta)
     r, codes = here.residual[:, 0], here.codes
     middle, half = 0.5 * (gq.upper + gq.lower)[:, 0], 0.5 * (gq.upper - gq.lower)[:, 0]
     n, d = gq.rows.n_rows, gq.rows.n_columns
-    share = min(0.5, max(0.03, 3 * (d / sample_size(n, d)) ** 0.5))
+    share = narrow * min(0.5, max(0.03, 3 * (d / sample_size(n, d)) ** 0.5))
     absolute = np.abs(r)
     h = max(float(np.partition(absolute, int(share * n))[int(share * n)]), 1e-300)
     near = np.flatnonzero(absolute < h)
@@ -225,7 +235,7 @@ def _split(gq: GroupedQuadratic, at: Array, size: int) -> _Band:
 
 
 def _solve_band(
-    band: _Band, on_rows: Callable[..., GroupedSolution], max_iter: int
+    band: _Band, on_rows: Callable[..., GroupedSolution], tol: float, max_iter: int
 ) -> tuple[GroupedSolution, Array]:
     """Steps 4 and 5, and the better point; with duals of the band only where signs are wrong."""
     whole, spent, wrong = band.whole, 0, np.zeros(0, dtype=np.intp)
@@ -237,12 +247,14 @@ def _solve_band(
         residual = whole.residual - whole.rows.dot(found.delta)
         wrong = np.flatnonzero((residual * band.fixed < 0).any(axis=1))
         point = band.at + found.delta
-        if found.stopped or not len(wrong):
+        solved = found.gap <= tol * abs(found.objective) and not len(wrong)
+        if found.stopped or solved:
             dual = whole.group_weights(found.multipliers)[whole.codes, None] * band.fixed
             dual[band.index] = found.dual
-            gap = np.inf if len(wrong) else found.gap
+            gap = found.gap if solved else np.inf
             return replace(found, delta=point, dual=dual, gap=gap, n_iter=spent), point
-        if len(wrong) > _MANY * len(band.index) or spent >= max_iter:
+        many = not len(wrong) or len(wrong) > _MANY * len(band.index)
+        if many or spent >= max_iter:
             break
     price = 1.0 + float(found.multipliers.sum())
     before = whole.merit(np.zeros_like(found.delta), whole.residual, price)
