@@ -75,6 +75,13 @@ class Problem:
         """The problem of some of the outputs."""
         return replace(self, y=self.y[:, which], scale=self.scale[which])
 
+    def with_loss(self, loss: MixedLoss) -> Problem:
+        """The problem under another loss, with the same basis if that is known."""
+        other = replace(self, loss=loss)
+        if "basis" in self.__dict__:
+            other.__dict__["basis"] = self.basis
+        return other
+
     def residual(self, coef: Array, intercept: Array) -> Array:
         """r = y - X w - b, shape (n, m)."""
         return self.y - self.design.predict(coef, intercept)
