@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any
@@ -218,41 +218,45 @@ class _Run(CallbackSupportMixin, BaseEstimator):
     @with_callbacks
     def fit(self, X: Any, y: Any, weights: Any, features: Any, mixes: Array) -> LossMixPath:
         """Fit for each mix."""
-        training = self.regressor._read(X, y, weights, features)
         tasks = FitsTasks(self, len(mixes))
         models: dict[int, PixelLossRegressor] = {}
-        path = Walk(self.regressor, training)
+        walk = Walk(self.regressor, (X, y, weights, features))
         for j in walking_order(mixes):
-            model = path.model(mixes[j])
-            with tasks.fit(j, model):
-                path.fit(model)
-            models[j] = model
+            models[j] = walk.model(mixes[j])
+            with tasks.fit(j, models[j]):
+                walk.fit(models[j])
         tasks.end()
         return LossMixPath(mixes, tuple(models[j] for j in range(len(mixes))))
 
 
 class Walk:
-    """Fits of data that were read once, each started from the one before.
+    """Fits of one data set, read with the first of them, each started from the one before.
 
     Parameters
     ----------
-    reader : the regressor that read the data.
-    training : what it read.
+    template : a regressor with the parameters that the fits share.
+    data : X, y, sample_weight and sensitive_features.
     """
 
-    def __init__(self, reader: PixelLossRegressor, training: Training) -> None:
-        self._reader = reader
-        self._training = training
+    def __init__(self, template: PixelLossRegressor, data: tuple[Any, Any, Any, Any]) -> None:
+        self._template = template
+        self._data = data
+        self._training: Training | None = None
         self._start: tuple[Array, Array] | None = None
 
     def model(self, loss_mix: float) -> PixelLossRegressor:
         """A regressor for the next mix, not yet fitted."""
-        model = copy(self._reader)
+        model = copy(self._template)
         model.loss_mix = float(loss_mix)
         return model
 
     def fit(self, model: PixelLossRegressor) -> None:
         """Fit it. A fit that fails leaves the start as it was."""
+        if self._training is None:
+            self._training = self._template._read(*self._data)
+        for name in ("n_features_in_", "feature_names_in_"):  # found while reading
+            if hasattr(self._template, name):
+                setattr(model, name, getattr(self._template, name))
         self._training = self._training.with_loss_mix(model.loss_mix)
         model._fit_to(self._training, self._start)
         self._start = model._start()
