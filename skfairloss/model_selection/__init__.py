@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from ._path import loss_mix_path
+from ._rules import best_within_disparity, pareto_front
 
-__all__ = ["loss_mix_path"]
+__all__ = ["best_within_disparity", "loss_mix_path", "pareto_front"]
