@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from skfairloss._regressor import PixelLossRegressor
+from skfairloss.model_selection._compare import compare_loss_mixes
 from skfairloss.model_selection._cv import PixelLossRegressorCV
 
 __version__ = "0.1.0"
 
-__all__ = ["PixelLossRegressor", "PixelLossRegressorCV", "__version__"]
+__all__ = ["PixelLossRegressor", "PixelLossRegressorCV", "__version__", "compare_loss_mixes"]

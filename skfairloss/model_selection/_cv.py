@@ -17,14 +17,13 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import Tags, _safe_indexing
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.validation import check_is_fitted, indexable
+from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
 
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
-from skfairloss._groups import check_index
 from skfairloss._parameters import is_integer, is_real
 from skfairloss._regressor import PixelLossRegressor
 from skfairloss._typing import Array
-from skfairloss._validation import check_dimensions, check_weights
+from skfairloss._validation import check_weights
 from skfairloss.model_selection._path import LOSS_MIXES, Walk, check_loss_mixes, walking_order
 from skfairloss.model_selection._results import collect_results
 from skfairloss.model_selection._scoring import Scorers, make_scorers
@@ -73,9 +72,9 @@ class _Split:
 class PixelLossRegressorCV(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     """`PixelLossRegressor` with ``loss_mix`` and ``alpha`` chosen by cross-validation.
 
-    Candidates, folds, scores and choice are those of ``GridSearchCV`` over the same grid. It takes a
-    fraction of the time: each fold is read once, and each fit starts from the solution of the mix
-    next to it. Every fit has a certificate of its own.
+    Candidates, folds, scores and choice are those of ``GridSearchCV`` over the same grid. It takes
+    a fraction of the time: each fold is read once, and each fit starts from the solution of the
+    mix next to it. Every fit has a certificate of its own.
 
     Parameters
     ----------
@@ -367,7 +366,8 @@ class PixelLossRegressorCV(CallbackSupportMixin, MultiOutputMixin, RegressorMixi
         found = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
             delayed(evaluate)(split) for split in splits
         )
-        self._tell_failures([failure for _, _, failures in found for failure in failures])
+        failures = [failure for _, _, some in found for failure in some]
+        self._tell_failures(failures, len(candidates) * len(splits))
         results = collect_results(
             candidates, scorers.names, np.array([s for s, _, _ in found]), [t for _, t, _ in found]
         )
@@ -397,7 +397,7 @@ class PixelLossRegressorCV(CallbackSupportMixin, MultiOutputMixin, RegressorMixi
         check_is_fitted(self)
         return self.best_estimator_.predict(X)
 
-    def _regressor(self, **parameters: float) -> PixelLossRegressor:
+    def _regressor(self, **parameters: Any) -> PixelLossRegressor:
         """A regressor with the parameters shared by all candidates."""
         shared = {name: getattr(self, name) for name in _OF_THE_REGRESSOR}
         return PixelLossRegressor(**shared, **parameters)
@@ -412,9 +412,7 @@ class PixelLossRegressorCV(CallbackSupportMixin, MultiOutputMixin, RegressorMixi
             raise ValueError(f"alphas must not repeat a number, got {self.alphas!r}")
         known = isinstance(self.error_score, float | int) or self.error_score == "raise"
         if not known:
-            raise ValueError(
-                f"error_score must be 'raise' or a number, got {self.error_score!r}"
-            )
+            raise ValueError(f"error_score must be 'raise' or a number, got {self.error_score!r}")
         return mixes, np.array(alphas, dtype=np.float64)
 
     @property
@@ -433,25 +431,23 @@ class PixelLossRegressorCV(CallbackSupportMixin, MultiOutputMixin, RegressorMixi
                 f"best_within_disparity(...), got {self.refit!r}"
             )
         if not scorers.several and self.refit is not True:
-            raise ValueError(f"refit must be True or a callable with one scorer, got {self.refit!r}")
+            raise ValueError(
+                f"refit must be True or a callable with one scorer, got {self.refit!r}"
+            )
         rank = f"rank_test_{self._criterion}"
         return lambda results: int(results[rank].argmin())
 
     def _data(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> _Data:
         """The arguments of fit, of one length."""
-        for name, value in (("X", X), ("y", y)):
-            check_dimensions(name, value)
         if isinstance(sensitive_features, Mapping):
             raise ValueError(
                 "sensitive_features must not be a dict, which cannot be cut into folds: pass an "
                 "array or a DataFrame"
             )
-        if y is None:
-            raise ValueError("PixelLossRegressorCV requires y to be passed, but the target y is None")
-        if sensitive_features is not None:
-            check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
+        # refuses bad input by name, before any fold could
+        self._regressor()._read(X, y, sample_weight, sensitive_features)
         if sample_weight is not None:
-            sample_weight = check_weights(sample_weight, _n_rows(y))
+            sample_weight = check_weights(sample_weight, _num_samples(y))
         X, y, sensitive_features = indexable(X, y, sensitive_features)
         return _Data(X, y, sample_weight, sensitive_features)
 
@@ -473,10 +469,12 @@ class PixelLossRegressorCV(CallbackSupportMixin, MultiOutputMixin, RegressorMixi
             )
         return scorers.unrouted(**own), {}
 
-    def _tell_failures(self, failures: list[str]) -> None:
-        """Warn where some of the fits failed."""
+    def _tell_failures(self, failures: list[str], n_fits: int) -> None:
+        """Warn where some of the fits failed, raise where all did."""
         if failures:
             distinct = "\n".join(dict.fromkeys(failures))
+            if len(failures) == n_fits:
+                raise ValueError(f"all {n_fits} fits failed: {distinct}")
             warnings.warn(
                 f"{len(failures)} fits failed, and their scores are {self.error_score}: "
                 f"{distinct}\nerror_score='raise' raises the error",
@@ -516,7 +514,7 @@ class _Evaluation:
         seconds = np.zeros((*shape, 2))
         failures: list[str] = []
         train, test = self.data.rows(split.train), self.data.rows(split.test)
-        given = self.scorers.rows(self.for_scorers, split.test, _n_rows(self.data.y))
+        given = self.scorers.rows(self.for_scorers, split.test, _num_samples(self.data.y))
         for i, alpha in enumerate(self.alphas):
             walk = Walk(self.owner._regressor(alpha=float(alpha)), train.arguments)
             for j in walking_order(self.mixes):
@@ -527,15 +525,11 @@ class _Evaluation:
                     failures.append(failure)
                     scores[i, j] = self.owner.error_score
                     continue
-                scores[i, j] = self.scorers(
-                    model, test.X, test.y, given, self.owner.error_score
-                )
+                scores[i, j] = self.scorers(model, test.X, test.y, given, self.owner.error_score)
                 seconds[i, j, 1] = time.perf_counter() - started - seconds[i, j, 0]
         return scores.reshape(-1, scores.shape[2]), seconds.reshape(-1, 2), failures
 
-    def _fit(
-        self, walk: Walk, split: int, i: int, j: int
-    ) -> tuple[PixelLossRegressor, str | None]:
+    def _fit(self, walk: Walk, split: int, i: int, j: int) -> tuple[PixelLossRegressor, str | None]:
         """A candidate fitted to the rows of a walk, or what went wrong."""
         n_mixes, n_candidates = len(self.mixes), len(self.mixes) * len(self.alphas)
         mix = float(self.mixes[j])
@@ -549,12 +543,6 @@ class _Evaluation:
                 raise
             where = f"loss_mix={mix:g}, alpha={self.alphas[i]:g}"
             return model, f"{where}: {type(error).__name__}: {error}"
-
-
-def _n_rows(values: Any) -> int:
-    """Number of rows of an array, a data frame or a list."""
-    shape = getattr(values, "shape", None)
-    return int(shape[0]) if shape else len(values)
 
 
 def _check_index(index: Any, n_candidates: int) -> int:

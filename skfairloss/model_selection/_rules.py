@@ -210,7 +210,9 @@ def mean_scores(cv_results: Mapping[str, Any], name: str) -> Array:
     """Mean scores of the candidates under a scorer, all of them numbers."""
     key = f"mean_test_{name}"
     if key not in cv_results:
-        known = sorted(k.removeprefix("mean_test_") for k in cv_results if k.startswith("mean_test_"))
+        known = sorted(
+            k.removeprefix("mean_test_") for k in cv_results if k.startswith("mean_test_")
+        )
         raise ValueError(f"cv_results has no scorer {name!r}, it has {known}")
     scores = np.asarray(cv_results[key], dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(scores))

@@ -67,10 +67,8 @@ class Scorers:
             for key, values in given.items()
         }
 
-    def __call__(
-        self, model: Any, X: Any, y: Any, given: Given, error_score: float | str
-    ) -> Array:
-        """The scores of a fitted model, in the order of the names; a failure gives the error score."""
+    def __call__(self, model: Any, X: Any, y: Any, given: Given, error_score: float | str) -> Array:
+        """Scores of a fitted model, in the order of the names; the error score for a failure."""
         out = np.empty(len(self.scorers))
         for i, (name, scorer) in enumerate(self.scorers.items()):
             try:
@@ -106,7 +104,10 @@ def make_scorers(scoring: Any, estimator: Any) -> Scorers:
     if not named or not all(isinstance(name, str) for name in named):
         raise ValueError(f"scoring must name at least one scorer by a string, got {scoring!r}")
     return Scorers(
-        {n: check_scoring(estimator, s) if callable(s) else get_scorer(s) for n, s in named.items()},
+        {
+            n: check_scoring(estimator, s) if callable(s) else get_scorer(s)
+            for n, s in named.items()
+        },
         several=True,
     )
 
@@ -123,7 +124,9 @@ def _takes_weights(scorer: Scorer) -> bool:
     if asked is not None:
         return bool(asked())
     parameters = inspect.signature(scorer).parameters
-    return "sample_weight" in parameters or any(p.kind == p.VAR_KEYWORD for p in parameters.values())
+    return "sample_weight" in parameters or any(
+        p.kind == p.VAR_KEYWORD for p in parameters.values()
+    )
 
 
 def _has_rows(value: Any, n_rows: int) -> bool:
