@@ -4,8 +4,8 @@ Slow; it is left out by default. One command, from the repository root::
 
     python -m pytest -m slow tests/test_compare_coverage.py -s
 
-The truth is the expected difference on new rows, L1 minus L2, of models trained on n = 400 rows: the
-mean over the repetitions of the difference of the two models trained on the whole sample, on
+The truth is the expected difference on new rows, L1 minus L2, of models trained on n = 400 rows:
+the mean over the repetitions of the difference of the two models trained on the whole sample, on
 1 000 000 fresh rows.
 """
 

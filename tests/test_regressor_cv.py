@@ -70,7 +70,7 @@ def test_the_same_holds_with_weights_groups_and_group_scorers_under_routing(n_jo
         gap = make_group_scorer("mae", "difference").set_score_request(sample_weight=True)
         mae = make_scorer(mean_absolute_error, greater_is_better=False)
         mae.set_score_request(sample_weight=True)
-        rule = best_within_disparity("mae", "gap", 1.5)
+        rule = best_within_disparity("mae", "gap", 1.75)
         options = {"cv": folds(group), "scoring": {"mae": mae, "gap": gap}, "refit": rule}
         own = PixelLossRegressorCV(MIXES, alphas=ALPHAS, n_jobs=n_jobs, **options)
         own.fit(X, y, sample_weight=weights, sensitive_features=group)
@@ -145,7 +145,7 @@ def test_a_fold_where_a_bound_cannot_be_met_is_nan_with_a_warning_as_in_a_grid_s
     own = PixelLossRegressorCV([1.0, 0.0], fairness=bound, refit=lambda r: 0, **options)
     with (
         pytest.warns(FitFailedWarning, match="InfeasibleFairnessError"),
-        pytest.raises(ValueError, match="no model"),
+        pytest.raises(ValueError, match="cannot be met"),
     ):
         own.fit(X, y, sensitive_features=group)  # the bound cannot be met on all rows either
     loose = BoundedGroupLoss(reached[1] * 1.05)
@@ -159,20 +159,20 @@ def test_a_fold_where_a_bound_cannot_be_met_is_nan_with_a_warning_as_in_a_grid_s
     theirs = [grid.cv_results_[name][0] for name in names]
     assert np.isnan(theirs).sum() == 1
     np.testing.assert_allclose([own.cv_results_[n][0] for n in names], theirs, rtol=1e-5)
-    with pytest.raises(ValueError, match="no model"):
+    with pytest.raises(ValueError, match="cannot be met"):
         clone(own).set_params(error_score="raise").fit(X, y, sensitive_features=group)
 
 
 def test_where_every_fit_fails_the_error_is_raised_with_the_reason():
     X, y, _, group = data()
     hopeless = PixelLossRegressorCV(fairness=BoundedGroupLoss(1e-3))
-    with pytest.raises(ValueError, match="all 25 fits failed.*InfeasibleFairnessError"):
+    with pytest.raises(ValueError, match=r"all 25 fits failed(.|\n)*InfeasibleFairnessError"):
         hopeless.fit(X, y, sensitive_features=group)
     assert not [name for name in vars(hopeless) if name.endswith("_")]
 
 
 def test_a_scorer_that_fails_is_nan_with_a_warning_or_raises():
-    X, y, _, group = data()
+    X, y, _, _ = data()
 
     def fails(estimator, X, y):
         raise RuntimeError("no score today")
@@ -187,7 +187,7 @@ def test_a_scorer_that_fails_is_nan_with_a_warning_or_raises():
 
 
 def test_the_splitter_gets_its_groups_by_routing():
-    X, y, _, group = data()
+    X, y, _, _ = data()
     blocks = np.arange(len(y)) // 30
     with sklearn.config_context(enable_metadata_routing=True):
         own = PixelLossRegressorCV([0.0, 1.0], cv=GroupKFold(5)).fit(X, y, groups=blocks)
@@ -275,6 +275,8 @@ def test_a_progress_bar_counts_every_fit(n_jobs, capsys, monkeypatch):
     own = PixelLossRegressorCV([0.3, 0.9], cv=3, n_jobs=n_jobs)
     own.set_callbacks(ProgressBar(max_propagation_depth=None)).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
-    assert sum("PixelLossRegressorCV - fit" in line for line in lines) == 1
-    assert sum("PixelLossRegressor - fit" in line for line in lines) == 2 * 3 + 1
+    inner = [line for line in lines if "PixelLossRegressor - fit" in line]
+    outer = [line for line in lines if "PixelLossRegressorCV - fit" in line and line not in inner]
+    assert len(inner) == 2 * 3 + 1
+    assert len(outer) == 1
     assert all("100%" in line for line in lines)
