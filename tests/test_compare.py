@@ -190,13 +190,19 @@ def test_splits_of_ones_own_are_taken_if_they_test_every_row():
     half = [(np.arange(100), np.arange(100, 200))]
     with pytest.raises(ValueError, match="cv must test every row once"):
         compare_loss_mixes(X, y, cv=half, **options)
-    seen = [(np.arange(200), np.arange(100)), (np.arange(200), np.arange(100, 200))]
+    seen = [(np.arange(200), np.arange(k, k + 50)) for k in range(0, 200, 50)]
     with pytest.raises(ValueError, match="cv must test every row once"):
         compare_loss_mixes(X, y, cv=seen, **options)
+    order = np.argsort(group, kind="stable")  # the group v comes last
+    apart = [
+        (np.delete(order, s), order[s]) for s in (slice(0, 60), slice(60, 120), slice(120, 200))
+    ]
+    with pytest.raises(ValueError, match="'v' in 1 folds only"):
+        compare_loss_mixes(X, y, cv=apart, **options)
 
 
 def test_the_same_model_under_two_mixes_is_no_detectable_difference():
-    X, y, _, group = data(200)
+    X, _, _, group = data(200)
     exact = X @ np.arange(4.0)  # fitted without residuals, whatever the loss
     found = compare_loss_mixes(
         X, exact, sensitive_features=group, loss_mixes=[0.0, 1.0], scale=1.0, random_state=0
@@ -266,7 +272,7 @@ def test_text_html_and_plot_show_the_same_numbers_and_escape_names():
         ({"metric": lambda a, b: 1.0}, ValueError, "metric must return a finite loss"),
         ({"n_repeats": 0}, ValueError, "n_repeats must be"),
         ({"confidence_level": 1.0}, ValueError, "confidence_level must be"),
-        ({"cv": 1}, ValueError, "cv must be at least 2"),
+        ({"cv": 2}, ValueError, "cv must be at least 3"),
         ({"disparity_groups": ("u", "w")}, ValueError, "disparity_groups must be two of"),
         ({"disparity_groups": ("u", "u")}, ValueError, "disparity_groups must be two of"),
         ({"estimator": LinearRegression()}, TypeError, "exactly one"),
@@ -318,7 +324,7 @@ def test_a_progress_bar_counts_the_fits_of_a_comparison(capsys, monkeypatch):
     from sklearn.callback import ProgressBar
 
     monkeypatch.setenv("COLUMNS", "200")
-    compare(60, cv=2, n_repeats=1, callbacks=[ProgressBar(max_propagation_depth=None)])
+    compare(60, cv=3, n_repeats=1, callbacks=[ProgressBar(max_propagation_depth=None)])
     lines = capsys.readouterr().out.splitlines()
-    assert sum("PixelLossRegressor - fit" in line for line in lines) == 3 * 2
+    assert sum("PixelLossRegressor - fit" in line for line in lines) == 3 * 3
     assert all("100%" in line for line in lines)

@@ -101,7 +101,7 @@ def test_with_routing_off_group_scorers_get_the_groups_of_fit():
 
 
 def test_weights_reach_fits_and_scores_with_routing_off():
-    X, y, weights, group = data()
+    X, y, weights, _ = data()
     repeats = weights.astype(int)
     rows = np.repeat(np.arange(len(y)), repeats)
     fold = np.arange(len(y)) % 3

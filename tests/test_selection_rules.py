@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -98,17 +99,20 @@ def test_of_equal_accuracy_the_smaller_disparity_wins_then_the_first():
     assert rule(results) == 1
 
 
-@pytest.mark.parametrize("rule", ["best", "front"])
+READERS = [
+    best_within_disparity("mae", "gap", 1.0),
+    partial(pareto_front, accuracy="mae", disparity="gap"),
+]
+
+
+@pytest.mark.parametrize("read", READERS, ids=["best", "front"])
 @pytest.mark.parametrize("scorer", ["mae", "gap"])
-def test_a_score_that_is_nan_is_an_error_that_names_the_candidate(search, rule, scorer):
+def test_a_score_that_is_nan_is_an_error_that_names_the_candidate(search, read, scorer):
     results = {name: np.copy(values) for name, values in search.cv_results_.items()}
     results["params"] = search.cv_results_["params"]
     results[f"mean_test_{scorer}"][3] = np.nan
     with pytest.raises(ValueError, match=f"'{scorer}' is nan for 1 of 5 .* 3 .*0.75"):
-        if rule == "best":
-            best_within_disparity("mae", "gap", 1.0)(results)
-        else:
-            pareto_front(results, accuracy="mae", disparity="gap")
+        read(results)
 
 
 def test_a_positive_disparity_or_an_unknown_scorer_is_an_error(search):

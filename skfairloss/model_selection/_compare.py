@@ -14,7 +14,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
-from skfairloss._groups import Groups, check_index, encode_groups, group_means
+from skfairloss._groups import Groups, check_index, encode_groups
 from skfairloss._parameters import is_integer, is_real
 from skfairloss._regressor import PixelLossRegressor
 from skfairloss._typing import Array
@@ -22,7 +22,7 @@ from skfairloss._validation import check_weights
 from skfairloss.metrics._inputs import check_targets
 from skfairloss.model_selection._comparison import LossMixComparison, make_comparison
 from skfairloss.model_selection._folds import Split, fold_of_rows, make_folds
-from skfairloss.model_selection._intervals import Estimate, Quantities, estimate
+from skfairloss.model_selection._intervals import Estimate, Quantities, cell_sums, estimate
 from skfairloss.model_selection._path import (
     LOSS_MIXES,
     Walk,
@@ -152,7 +152,7 @@ def compare_loss_mixes(
     [2]_. In simulations with 400 rows the intervals are calibrated or somewhat too wide, the latter
     where the mixes have the same limit and no noise tells the groups apart. Models of folds are
     trained on (K-1)/K of the rows. With nearly as many features as rows the second part is too
-    small.
+    small, and where rows resemble each other (several of one person or school) both are.
 
     The disparity names two groups, so that it is a smooth function of losses, which largest minus
     smallest is not. Where the groups are taken from the data and others come close, name them.
@@ -207,15 +207,15 @@ def compare_loss_mixes(
     given = _Given(X, y, None if sample_weight is None else weights, sensitive_features)
     partitions = make_folds(cv, n_repeats, groups, random_state)
     found = run.fit(given, true, partitions, _Measure(row_loss, groups, weights))
-    rows, means = found.out_of_fold, found.of_models
+    rows, sums = found.out_of_fold, found.sums
     first = int(np.flatnonzero(mixes == reference)[0])
     pair = _pair(disparity_groups, groups, weights, rows[:, first].mean(axis=0))
     quantities = Quantities(groups, weights, pair)
     folds = np.stack([fold_of_rows(partition, n) for partition in partitions])
 
-    def interval(rows: Array, means: Array) -> Estimate:
-        """The estimate of rows (R, n) and their means over all and by group (R, K, 1 + G)."""
-        return estimate(quantities, rows, means, folds, confidence_level)
+    def interval(rows: Array, sums: Array) -> Estimate:
+        """The estimate of rows (R, n) with their sums (R, K, K, 1 + G)."""
+        return estimate(quantities, rows, sums, folds, confidence_level)
 
     return make_comparison(
         mixes=mixes,
@@ -224,9 +224,9 @@ def compare_loss_mixes(
         pair=pair,
         metric=metric_name,
         level=confidence_level,
-        levels=[interval(rows[:, j], means[:, :, j]) for j in range(len(mixes))],
+        levels=[interval(rows[:, j], sums[:, :, j]) for j in range(len(mixes))],
         differences=[
-            interval(rows[:, j] - rows[:, first], means[:, :, j] - means[:, :, first])
+            interval(rows[:, j] - rows[:, first], sums[:, :, j] - sums[:, :, first])
             for j in range(len(mixes))
         ],
         counts=np.bincount(groups.codes[weights > 0], minlength=groups.n_groups),
@@ -252,7 +252,7 @@ class _Given:
 
 @dataclass(frozen=True)
 class _Measure:
-    """The loss of rows, and its means over all rows and over each group."""
+    """The loss of rows, with their groups and weights."""
 
     row_loss: RowLoss
     groups: Groups
@@ -268,11 +268,6 @@ class _Measure:
             )
         return losses
 
-    def means(self, losses: Array) -> Array:
-        """Means over all rows and over each group, (1 + G,)."""
-        overall = float(self.weights @ losses / self.weights.sum())
-        return np.array([overall, *group_means(self.groups, losses, self.weights)])
-
 
 @dataclass(frozen=True)
 class _Found:
@@ -281,13 +276,13 @@ class _Found:
     Parameters
     ----------
     out_of_fold : (R, M, n), the loss of each row under the model that did not see it.
-    of_models : (R, K, M, 1 + G), mean losses of all rows, and of each group, under the model of
-        each fold.
+    sums : (R, K, M, K, 1 + G), weighted sums of the losses under the model of each fold, over the
+        rows of each fold, all of them and those of each group.
     predictions : (R, M, n) or (R, M, n, m), out of fold.
     """
 
     out_of_fold: Array
-    of_models: Array
+    sums: Array
     predictions: Array
 
 
@@ -375,10 +370,11 @@ class _Run(CallbackSupportMixin, BaseEstimator):
         n_mixes, n_folds, n = len(self.candidates.mixes), len(partitions[0]), len(true)
         tasks = FitsTasks(self, len(partitions) * n_folds * n_mixes)
         out_of_fold = np.empty((len(partitions), n_mixes, n))
-        n_means = 1 + measure.groups.n_groups
-        of_models = np.empty((len(partitions), n_folds, n_mixes, n_means))
+        n_sums = 1 + measure.groups.n_groups
+        sums = np.empty((len(partitions), n_folds, n_mixes, n_folds, n_sums))
         predictions = np.empty((len(partitions), n_mixes, *true.shape))
         for r, partition in enumerate(partitions):
+            fold = fold_of_rows(partition, n)
             for k, (train, test) in enumerate(partition):
                 number = (r * n_folds + k) * n_mixes
                 models = self.candidates.fit(tasks, number, data.rows(train))
@@ -386,10 +382,12 @@ class _Run(CallbackSupportMixin, BaseEstimator):
                     predicted = np.asarray(model.predict(data.X)).reshape(true.shape)
                     losses = measure.losses(true, predicted)
                     out_of_fold[r, j, test] = losses[test]
-                    of_models[r, k, j] = measure.means(losses)
+                    sums[r, k, j] = cell_sums(
+                        measure.groups, measure.weights * losses, fold, n_folds
+                    )
                     predictions[r, j, test] = predicted[test]
         tasks.end()
-        return _Found(out_of_fold, of_models, predictions)
+        return _Found(out_of_fold, sums, predictions)
 
 
 def _row_loss(metric: Any) -> tuple[RowLoss, str]:

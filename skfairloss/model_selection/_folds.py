@@ -14,6 +14,8 @@ from skfairloss._typing import Index
 
 Split = tuple[Index, Index]
 
+_FEWEST = 3  # folds: what training adds is measured on rows outside of two
+
 
 def make_folds(cv: Any, n_repeats: int, groups: Groups, random_state: Any) -> list[list[Split]]:
     """Partitions of the rows into folds, each a list of pairs (train, test); all of one length."""
@@ -29,8 +31,7 @@ def make_folds(cv: Any, n_repeats: int, groups: Groups, random_state: Any) -> li
     if len(sizes) > 1:
         raise ValueError(f"cv must repeat the same number of folds, got {sorted(sizes)}")
     for partition in partitions:
-        for train, _ in partition:
-            _check_present(groups, train)
+        _check_spread(groups, partition)
     return partitions
 
 
@@ -44,8 +45,8 @@ def fold_of_rows(partition: list[Split], n: int) -> Index:
 
 def _stratified(n_folds: int, n_repeats: int, groups: Groups, seed: Any) -> list[list[Split]]:
     """Stratified folds, shuffled anew for each repeat."""
-    if n_folds < 2:
-        raise ValueError(f"cv must be at least 2 folds, got {n_folds}")
+    if n_folds < _FEWEST:
+        raise ValueError(f"cv must be at least {_FEWEST} folds, got {n_folds}")
     sizes = np.bincount(groups.codes)
     smallest = int(sizes.argmin())
     if sizes[smallest] < n_folds:
@@ -75,18 +76,23 @@ def _partitions(splits: list[Split], n: int) -> list[list[Split]]:
         if tested.all():
             out.append(current)
             tested, current = np.zeros(n, dtype=bool), []
-    if current or not out or len(out[0]) < 2:
+    if current or not out or len(out[0]) < _FEWEST:
         raise ValueError(
-            "cv must test every row once, in two folds or more (or do so several times in a row)"
+            f"cv must test every row once, in {_FEWEST} folds or more (or do so several times in a "
+            "row)"
         )
     return out
 
 
-def _check_present(groups: Groups, train: Index) -> None:
-    """Raise ValueError where no training row is of some group."""
-    absent = np.flatnonzero(np.bincount(groups.codes[train], minlength=groups.n_groups) == 0)
-    if len(absent):
+def _check_spread(groups: Groups, partition: list[Split]) -> None:
+    """Raise ValueError where a group has test rows in too few of the folds."""
+    n_folds = len(partition)
+    fold = fold_of_rows(partition, len(groups.codes))
+    cells = np.bincount(fold * groups.n_groups + groups.codes, minlength=n_folds * groups.n_groups)
+    held = (cells.reshape(n_folds, -1) > 0).sum(axis=0)
+    few = np.flatnonzero(held < _FEWEST)
+    if len(few):
         raise ValueError(
-            f"cv leaves no row of the group {groups.labels[absent[0]]!r} to train on: stratify the "
-            "folds by group"
+            f"cv has rows of the group {groups.labels[few[0]]!r} in {held[few[0]]} folds only, it "
+            f"takes {_FEWEST}: stratify the folds by group"
         )

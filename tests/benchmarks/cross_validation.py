@@ -4,9 +4,9 @@ From the repository root::
 
     python tests/benchmarks/cross_validation.py
 
-``--help`` lists the options. Both search the same mixes on the same folds, with the same scorer, and
-refit; they run by turns in one process, and the table shows the median of the ratio of each pair.
-The scores must agree, else it fails.
+``--help`` lists the options. Both search the same mixes on the same folds, with the same scorer,
+and refit; they run by turns in one process, and the table shows the median of the ratio of each
+pair. The scores must agree, else it fails.
 """
 
 from __future__ import annotations
