@@ -230,6 +230,28 @@ def test_the_verdict_says_of_each_quantity_what_its_intervals_say():
         assert word not in found.verdict
 
 
+def test_the_verdict_says_where_the_other_group_becomes_the_worse_off_one():
+    rng = np.random.default_rng(0)
+    group = np.repeat(["few", "many"], [100, 200])
+    level, spread = np.repeat([0.0, 1.0], [100, 200]), np.repeat([0.7, 0.2], [100, 200])
+    y = level + spread * rng.choice([-1.0, 1.0], 300) + 0.01 * rng.normal(size=300)
+    found = compare_loss_mixes(
+        np.zeros((300, 1)),
+        y,
+        sensitive_features=group,
+        loss_mixes=[0.0, 1.0],
+        disparity_groups=("few", "many"),
+        reference=0.0,
+        random_state=0,
+    )
+    turned = found.overall["disparity"].prod() < 0
+    assert ("Its sign is the opposite at loss_mix 1." in found.verdict) == turned
+    same = compare_loss_mixes(
+        np.zeros((300, 1)), y, sensitive_features=group, loss_mixes=[0.0, 0.1], random_state=0
+    )
+    assert "sign is the opposite" not in same.verdict
+
+
 def test_the_frame_holds_every_estimate_and_the_reference_differs_by_nothing():
     found, _ = compare()
     frame = found.to_frame()

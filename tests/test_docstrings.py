@@ -44,9 +44,9 @@ def parse(value):
 
 
 def documented_parameters(doc):
-    """Name -> documented type, with ``X, y : array`` taken apart."""
+    """Name -> documented type, with ``X, y : array`` taken apart; without the stars of **kwargs."""
     sections = [*doc["Parameters"], *doc["Other Parameters"]]
-    return {name: entry.type for entry in sections for name in entry.name.split(", ")}
+    return {name.lstrip("*"): entry.type for entry in sections for name in entry.name.split(", ")}
 
 
 def signature_parameters(value):

@@ -82,6 +82,10 @@ class LossMixComparison:
         ]
         name = f"The disparity ({high} minus {low}, {at['disparity']:.4g} under the reference)"
         sentences.append(self._sentence("disparity", name, "a decrease", "an increase"))
+        turned = self.overall["disparity"] * at["disparity"] < 0
+        if turned.any():
+            mixes = _listed([f"{mix:g}" for mix in self.overall.loc[turned, "loss_mix"]])
+            sentences.append(f"Its sign is the opposite at loss_mix {mixes}.")
         m = len(self.differences)
         sentences.append(
             f"Each of these {m} intervals speaks for itself; "

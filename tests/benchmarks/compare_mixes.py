@@ -104,10 +104,12 @@ def star() -> dict[str, Any]:
 
 def read_pgm(path: Path) -> np.ndarray:
     """A binary portable graymap of 8 bits, values in [0, 1]."""
-    kind, width, height, largest, pixels = path.read_bytes().split(maxsplit=4)
-    assert kind == b"P5"
-    size = int(width) * int(height)
-    return np.frombuffer(pixels[-size:], np.uint8).reshape(int(height), -1) / int(largest)
+    content = path.read_bytes()
+    kind, width, height, largest = content.split(maxsplit=4)[:4]
+    if kind != b"P5" or int(largest) > 255:
+        raise ValueError(f"{path.name} is no binary graymap of 8 bits")
+    pixels = np.frombuffer(content[-int(width) * int(height) :], np.uint8)
+    return pixels.reshape(int(height), int(width)) / int(largest)
 
 
 def faces() -> dict[str, Any]:
