@@ -60,6 +60,8 @@ def signature_parameters(value):
 def documented_default(type_):
     """Return the value after ``default=``, or the signature's mark for "no default"."""
     found = re.search(r"default=(.+)$", type_)
+    if found and found[1] == "nan":
+        return np.nan
     return ast.literal_eval(found[1]) if found else inspect.Parameter.empty
 
 
