@@ -115,6 +115,25 @@ def test_weights_reach_fits_and_scores_with_routing_off():
     )
 
 
+def worst_error(y_true, y_pred, *, sensitive_features):
+    errors = np.abs(y_true - y_pred)
+    return max(errors[sensitive_features == name].mean() for name in set(sensitive_features))
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_a_scorer_of_ones_own_is_routed_what_it_requests_in_other_threads_too(n_jobs):
+    X, y, _, group = data()
+    with sklearn.config_context(enable_metadata_routing=True):
+        own = make_scorer(worst_error, greater_is_better=False)
+        own.set_score_request(sensitive_features=True)
+        options = {"cv": folds(group), "scoring": own, "error_score": "raise"}
+        found = PixelLossRegressorCV(MIXES, alphas=ALPHAS, n_jobs=n_jobs, **options)
+        found.fit(X, y, sensitive_features=group)
+        grid = GridSearchCV(PixelLossRegressor(), GRID, **options)
+        grid.fit(X, y, sensitive_features=group)
+    assert_same_search(found, grid)
+
+
 def test_a_named_scorer_or_a_callable_chooses_among_several():
     X, y, _, group = data()
     scoring = ["r2", "neg_mean_absolute_error"]

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
-from sklearn import get_config
+from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import Tags, _safe_indexing
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
 
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
@@ -509,6 +509,11 @@ class _Evaluation:
 
     def __call__(self, split: _Split) -> tuple[Array, Array, list[str]]:
         """Scores (candidates, scorers), seconds (candidates, 2: fit and score), and failures."""
+        with config_context(assume_finite=True):  # all rows were checked before they were cut
+            return self._evaluate(split)
+
+    def _evaluate(self, split: _Split) -> tuple[Array, Array, list[str]]:
+        """Walk over the mixes, for each weight of the penalty."""
         shape = len(self.alphas), len(self.mixes)
         scores = np.full((*shape, len(self.scorers.names)), np.nan)
         seconds = np.zeros((*shape, 2))
