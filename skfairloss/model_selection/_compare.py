@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
@@ -21,6 +20,7 @@ from skfairloss._typing import Array
 from skfairloss._validation import check_weights
 from skfairloss.metrics._inputs import check_targets
 from skfairloss.model_selection._comparison import LossMixComparison, make_comparison
+from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._folds import Split, fold_of_rows, make_folds
 from skfairloss.model_selection._intervals import Estimate, Quantities, cell_sums, estimate
 from skfairloss.model_selection._path import (
@@ -204,7 +204,7 @@ def compare_loss_mixes(
     run = _Run(candidates)
     if callbacks:
         set_callbacks(run, callbacks)
-    given = _Given(X, y, None if sample_weight is None else weights, sensitive_features)
+    given = FitData(X, y, None if sample_weight is None else weights, sensitive_features)
     partitions = make_folds(cv, n_repeats, groups, random_state)
     found = run.fit(given, true, partitions, _Measure(row_loss, groups, weights))
     rows, sums = found.out_of_fold, found.sums
@@ -233,21 +233,6 @@ def compare_loss_mixes(
         predictions=found.predictions,
         folds=folds,
     )
-
-
-@dataclass(frozen=True)
-class _Given:
-    """The arguments of the fits."""
-
-    X: Any
-    y: Any
-    sample_weight: Any
-    sensitive_features: Any
-
-    def rows(self, index: Any) -> _Given:
-        """Some of the rows."""
-        parts = (self.X, self.y, self.sample_weight, self.sensitive_features)
-        return _Given(*(None if part is None else _safe_indexing(part, index) for part in parts))
 
 
 @dataclass(frozen=True)
@@ -325,13 +310,12 @@ class _Candidates:
             return estimator
         return estimator.get_params(deep=True)[self.prefix.removesuffix("__")]
 
-    def fit(self, tasks: FitsTasks, number: int, train: _Given) -> list[Any]:
+    def fit(self, tasks: FitsTasks, number: int, train: FitData) -> list[Any]:
         """Models for all mixes, the first of them with the given number among the tasks."""
         fitted: dict[int, Any] = {}
         walk = None
         if type(self.estimator) is PixelLossRegressor:
-            data = train.X, train.y, train.sample_weight, train.sensitive_features
-            walk = Walk(self.estimator, data)
+            walk = Walk(self.estimator, train)
         for j in walking_order(self.mixes):
             mix = float(self.mixes[j])
             if walk is not None:
@@ -346,7 +330,7 @@ class _Candidates:
             fitted[j] = model
         return [fitted[j] for j in range(len(self.mixes))]
 
-    def _fit_whole(self, model: Any, train: _Given) -> None:
+    def _fit_whole(self, model: Any, train: FitData) -> None:
         """Fit an estimator, with the metadata on the way that routing prescribes."""
         routing = get_config()["enable_metadata_routing"]
         prefix = "" if routing else self.prefix
@@ -364,7 +348,7 @@ class _Run(CallbackSupportMixin, BaseEstimator):
 
     @with_callbacks
     def fit(
-        self, data: _Given, true: Array, partitions: list[list[Split]], measure: _Measure
+        self, data: FitData, true: Array, partitions: list[list[Split]], measure: _Measure
     ) -> _Found:
         """Fit all mixes on all folds, and measure them on all rows."""
         n_mixes, n_folds, n = len(self.candidates.mixes), len(partitions[0]), len(true)

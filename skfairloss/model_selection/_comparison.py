@@ -129,7 +129,7 @@ class LossMixComparison:
         return frame[order].sort_values("loss_mix", kind="stable", ignore_index=True)
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw losses, overall and of each group, and the disparity against the mix.
+        """Draw losses, over all rows and of each group, against the mix, with their intervals.
 
         Parameters
         ----------

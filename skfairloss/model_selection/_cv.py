@@ -14,7 +14,7 @@ from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
-from sklearn.utils import Tags, _safe_indexing
+from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
@@ -24,6 +24,7 @@ from skfairloss._parameters import is_integer, is_real
 from skfairloss._regressor import PixelLossRegressor
 from skfairloss._typing import Array
 from skfairloss._validation import check_weights
+from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._path import LOSS_MIXES, Walk, check_loss_mixes, walking_order
 from skfairloss.model_selection._results import collect_results
 from skfairloss.model_selection._scoring import Scorers, make_scorers
@@ -39,25 +40,6 @@ _OF_THE_REGRESSOR = (
     "tol",
     "max_iter",
 )
-
-
-@dataclass(frozen=True)
-class _Data:
-    """The arguments of fit, cut alike: X, y, sample_weight and sensitive_features."""
-
-    X: Any
-    y: Any
-    sample_weight: Any = None
-    sensitive_features: Any = None
-
-    @property
-    def arguments(self) -> tuple[Any, Any, Any, Any]:
-        """In the order of fit."""
-        return self.X, self.y, self.sample_weight, self.sensitive_features
-
-    def rows(self, index: Any) -> _Data:
-        """Some of the rows."""
-        return _Data(*(None if a is None else _safe_indexing(a, index) for a in self.arguments))
 
 
 @dataclass(frozen=True)
@@ -437,7 +419,7 @@ class PixelLossRegressorCV(CallbackSupportMixin, MultiOutputMixin, RegressorMixi
         rank = f"rank_test_{self._criterion}"
         return lambda results: int(results[rank].argmin())
 
-    def _data(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> _Data:
+    def _data(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> FitData:
         """The arguments of fit, of one length."""
         if isinstance(sensitive_features, Mapping):
             raise ValueError(
@@ -449,10 +431,10 @@ class PixelLossRegressorCV(CallbackSupportMixin, MultiOutputMixin, RegressorMixi
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, _num_samples(y))
         X, y, sensitive_features = indexable(X, y, sensitive_features)
-        return _Data(X, y, sample_weight, sensitive_features)
+        return FitData(X, y, sample_weight, sensitive_features)
 
     def _routed(
-        self, data: _Data, scorers: Scorers, params: dict[str, Any]
+        self, data: FitData, scorers: Scorers, params: dict[str, Any]
     ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
         """What each scorer and the splitter are given."""
         own = {
@@ -482,7 +464,7 @@ class PixelLossRegressorCV(CallbackSupportMixin, MultiOutputMixin, RegressorMixi
                 stacklevel=5,
             )
 
-    def _refit(self, data: _Data, tasks: FitsTasks, number: int) -> None:
+    def _refit(self, data: FitData, tasks: FitsTasks, number: int) -> None:
         """Fit the choice to all rows, and take over its attributes."""
         self.loss_mix_, self.alpha_ = self.best_params_["loss_mix"], self.best_params_["alpha"]
         model = self._regressor(loss_mix=self.loss_mix_, alpha=self.alpha_)
@@ -500,7 +482,7 @@ class _Evaluation:
     """Fits and scores all candidates on one split at a time."""
 
     owner: PixelLossRegressorCV
-    data: _Data
+    data: FitData
     for_scorers: dict[str, dict[str, Any]]
     scorers: Scorers
     alphas: Array
@@ -521,7 +503,7 @@ class _Evaluation:
         train, test = self.data.rows(split.train), self.data.rows(split.test)
         given = self.scorers.rows(self.for_scorers, split.test, _num_samples(self.data.y))
         for i, alpha in enumerate(self.alphas):
-            walk = Walk(self.owner._regressor(alpha=float(alpha)), train.arguments)
+            walk = Walk(self.owner._regressor(alpha=float(alpha)), train)
             for j in walking_order(self.mixes):
                 started = time.perf_counter()
                 model, failure = self._fit(walk, split.number, i, j)

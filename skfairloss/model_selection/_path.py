@@ -16,6 +16,7 @@ from skfairloss._compat import CallbackSupportMixin, with_callbacks
 from skfairloss._parameters import is_real
 from skfairloss._regressor import PixelLossRegressor, Training
 from skfairloss._typing import Array
+from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._tasks import FitsTasks
 
 LOSS_MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -206,7 +207,7 @@ def loss_mix_path(
     run = _Run(PixelLossRegressor(**parameters))
     if callbacks:
         set_callbacks(run, callbacks)
-    return run.fit(X, y, sample_weight, sensitive_features, mixes)
+    return run.fit(FitData(X, y, sample_weight, sensitive_features), mixes)
 
 
 class _Run(CallbackSupportMixin, BaseEstimator):
@@ -216,11 +217,11 @@ class _Run(CallbackSupportMixin, BaseEstimator):
         self.regressor = regressor
 
     @with_callbacks
-    def fit(self, X: Any, y: Any, weights: Any, features: Any, mixes: Array) -> LossMixPath:
+    def fit(self, data: FitData, mixes: Array) -> LossMixPath:
         """Fit for each mix."""
         tasks = FitsTasks(self, len(mixes))
         models: dict[int, PixelLossRegressor] = {}
-        walk = Walk(self.regressor, (X, y, weights, features))
+        walk = Walk(self.regressor, data)
         for j in walking_order(mixes):
             models[j] = walk.model(mixes[j])
             with tasks.fit(j, models[j]):
@@ -235,10 +236,10 @@ class Walk:
     Parameters
     ----------
     template : a regressor with the parameters that the fits share.
-    data : X, y, sample_weight and sensitive_features.
+    data : what they are fitted to.
     """
 
-    def __init__(self, template: PixelLossRegressor, data: tuple[Any, Any, Any, Any]) -> None:
+    def __init__(self, template: PixelLossRegressor, data: FitData) -> None:
         self._template = template
         self._data = data
         self._training: Training | None = None
@@ -253,7 +254,7 @@ class Walk:
     def fit(self, model: PixelLossRegressor) -> None:
         """Fit it. A fit that fails leaves the start as it was."""
         if self._training is None:
-            self._training = self._template._read(*self._data)
+            self._training = self._template._read(*self._data.arguments)
         for name in ("n_features_in_", "feature_names_in_"):  # found while reading
             if hasattr(self._template, name):
                 setattr(model, name, getattr(self._template, name))
