@@ -149,10 +149,11 @@ def compare_loss_mixes(
     The target of an interval is E[loss of mix - loss of reference] over new rows and over training
     samples of this size. Its variance has two parts: that of the paired row differences, out of
     fold [1]_, and what the training rows add, which the folds share, by a jackknife over folds
-    [2]_. In simulations with 400 rows the intervals are calibrated or somewhat too wide, the latter
-    where the mixes have the same limit and no noise tells the groups apart. Models of folds are
-    trained on (K-1)/K of the rows. With nearly as many features as rows the second part is too
-    small, and where rows resemble each other (several of one person or school) both are.
+    [2]_. The page "Choosing a mix" shows measured coverage: intervals of the disparity are too wide
+    where the mixes have the same limit in every group, and too short with very heavy tails in few
+    rows. Models of folds are trained on (K-1)/K of the rows. With nearly as many features as rows
+    the second part is too small, and where rows resemble each other (several of one person or
+    school) both are.
 
     The disparity names two groups, so that it is a smooth function of losses, which largest minus
     smallest is not. Where the groups are taken from the data and others come close, name them.

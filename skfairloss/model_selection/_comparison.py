@@ -143,7 +143,7 @@ class LossMixComparison:
         """
         from skfairloss.model_selection._plot import draw_comparison
 
-        return draw_comparison(self, ax)
+        return draw_comparison(self.overall, self.by_group, self.metric, ax)
 
     def __repr__(self) -> str:
         shown = {"float_format": "{:.4g}".format, "index": False}
