@@ -55,8 +55,10 @@ def assert_same_search(found, grid):
 def test_winner_and_scores_are_those_of_a_grid_search(outputs, scoring, shift, scale):
     X, y, _, group = data(outputs=outputs, shift=shift, scale=scale)
     options = {"cv": folds(group), "scoring": scoring, "error_score": "raise"}
-    found = PixelLossRegressorCV(MIXES, alphas=ALPHAS, scale="mad", **options).fit(X, y)
-    grid = GridSearchCV(PixelLossRegressor(scale="mad"), GRID, **options).fit(X, y)
+    alphas = [alpha / scale**2 for alpha in ALPHAS]  # else the penalty vanishes with the scale
+    found = PixelLossRegressorCV(MIXES, alphas=alphas, scale="mad", **options).fit(X, y)
+    candidates = {"loss_mix": MIXES, "alpha": alphas}
+    grid = GridSearchCV(PixelLossRegressor(scale="mad"), candidates, **options).fit(X, y)
     assert_same_search(found, grid)
     np.testing.assert_allclose(found.best_score_, grid.best_score_, rtol=1e-9)
     np.testing.assert_allclose(found.predict(X), grid.predict(X), rtol=1e-6)
