@@ -221,12 +221,8 @@ class GroupTerms:
 
     def row_weights(self, problem: Problem, multipliers: Multipliers) -> Array:
         """Weights of the plain fit that the multipliers amount to, (n,)."""
-        return self.criterion.row_weights(self.group_weights(multipliers), problem.weights)
-
-    def group_weights(self, multipliers: Multipliers) -> Array:
-        """(1 - γ) V_g + multipliers, (G,)."""
-        base = (1.0 - self.criterion.worst_weight) * self.criterion.shares
-        return base + multipliers.worst + multipliers.bound
+        own = self.criterion.group_weights(multipliers.worst, multipliers.bound)
+        return self.criterion.row_weights(own, problem.weights)
 
     def price(self, multipliers: Multipliers) -> float:
         """Σ multiplier · bound."""

@@ -276,13 +276,15 @@ def test_text_html_and_plot_show_the_same_numbers_and_escape_names():
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        ax = found.plot()
-    drawn = ax.containers[0].lines[0]
-    np.testing.assert_array_equal(drawn.get_ydata(), found.overall["loss"])
-    names = [text.get_text() for text in ax.get_legend().get_texts()]
+        display = found.plot()
+    np.testing.assert_array_equal(display.overall_line_.get_ydata(), found.overall["loss"])
+    losses = found.by_group.set_index(["group", "loss_mix"])["loss"]
+    for name, line in zip(["<b>bold</b>", "v"], display.lines_, strict=True):
+        np.testing.assert_array_equal(line.get_ydata(), losses[name])
+    names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert names == ["all rows", "<b>bold</b>", "v"]
-    assert found.plot(ax) is ax
-    plt.close(ax.figure)
+    assert found.plot(display.ax_).ax_ is display.ax_
+    plt.close(display.figure_)
 
 
 @pytest.mark.parametrize(

@@ -245,6 +245,8 @@ def _on_linear_rows(
 
 def _prices(problem: Problem) -> list[Array]:
     """For each term (q, m): what a difference in units of y is worth in losses."""
+    if not problem.linear:
+        return []
     loss, c = problem.loss, problem.scale
     steep = max(loss.upper, -loss.lower) / c + loss.curvature * problem.spread / c**2
     return [np.broadcast_to(steep, term.target.shape) for term in problem.linear]

@@ -12,6 +12,7 @@ import pandas as pd
 
 from skfairloss._groups import Groups
 from skfairloss._typing import Array, Index
+from skfairloss.displays import LossMixDisplay
 from skfairloss.model_selection._intervals import Estimate
 
 
@@ -128,22 +129,36 @@ class LossMixComparison:
         order = ["loss_mix", "quantity", "group", "estimate", "low", "high", *columns]
         return frame[order].sort_values("loss_mix", kind="stable", ignore_index=True)
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: Any = None) -> LossMixDisplay:
         """Draw losses, over all rows and of each group, against the mix, with their intervals.
 
         Parameters
         ----------
-        ax : matplotlib axes, default=None
+        ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
 
         Returns
         -------
-        ax : matplotlib axes
-            The axes drawn on.
+        display : LossMixDisplay
+            After its `plot`.
         """
-        from skfairloss.model_selection._plot import draw_comparison
+        overall = self.overall.sort_values("loss_mix")
+        # by position: names of groups may be tuples, which pandas would take for several columns
+        names = list(dict.fromkeys(self.by_group["group"]))
+        number = self.by_group["group"].map({name: i for i, name in enumerate(names)})
+        rows = self.by_group.assign(number=number)
 
-        return draw_comparison(self.overall, self.by_group, self.metric, ax)
+        def table(column: str) -> pd.DataFrame:
+            by_mix = rows.pivot(index="loss_mix", columns="number", values=column).sort_index()
+            return by_mix.set_axis(pd.Index(names, tupleize_cols=False), axis=1)
+
+        return LossMixDisplay(
+            table("loss"),
+            overall=overall["loss"],
+            by_group_ci=(table("low"), table("high")),
+            overall_ci=(overall["low"], overall["high"]),
+            metric=f"{self.metric}, out of fold",
+        ).plot(ax)
 
     def __repr__(self) -> str:
         shown = {"float_format": "{:.4g}".format, "index": False}

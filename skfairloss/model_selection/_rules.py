@@ -11,6 +11,7 @@ import pandas as pd
 
 from skfairloss._parameters import is_real
 from skfairloss._typing import Array
+from skfairloss.displays._tradeoff import undominated
 
 _IF_NONE = ("closest", "raise")
 
@@ -177,7 +178,7 @@ def pareto_front(cv_results: Mapping[str, Any], *, accuracy: str, disparity: str
     scores = mean_scores(cv_results, accuracy)
     disparities = mean_disparities(cv_results, disparity)
     order = np.lexsort((-scores, disparities))
-    kept = [i for i in order if not _dominated(i, scores, disparities)]
+    kept = order[undominated(-scores, disparities)[order]]
     front = pd.DataFrame({"candidate": kept})
     for name in cv_results["params"][0]:
         front[name] = [cv_results["params"][i][name] for i in kept]
@@ -186,13 +187,6 @@ def pareto_front(cv_results: Mapping[str, Any], *, accuracy: str, disparity: str
     front["disparity"] = disparities[kept]
     front["disparity_std"] = np.asarray(cv_results[f"std_test_{disparity}"])[kept]
     return front
-
-
-def _dominated(i: int, scores: Array, disparities: Array) -> bool:
-    """Whether another candidate is no worse in both respects and better in one."""
-    no_worse = (scores >= scores[i]) & (disparities <= disparities[i])
-    better = (scores > scores[i]) | (disparities < disparities[i])
-    return bool((no_worse & better).any())
 
 
 def mean_disparities(cv_results: Mapping[str, Any], name: str) -> Array:
