@@ -104,7 +104,7 @@ class PixelLossRegressorCV(CallbackSupportMixin, MultiOutputMixin, RegressorMixi
     tol : float, default=1e-8
         Duality gap at which a fit counts as optimal.
 
-    max_iter : int, default=200
+    max_iter : int, default=500
         Iterations allowed for each output.
 
     n_jobs : int, default=None
@@ -235,7 +235,7 @@ class PixelLossRegressorCV(CallbackSupportMixin, MultiOutputMixin, RegressorMixi
         fairness: Any = None,
         clip: tuple[float, float] | None = None,
         tol: float = 1e-8,
-        max_iter: int = 200,
+        max_iter: int = 500,
         n_jobs: int | None = None,
     ) -> None:
         self.loss_mixes = loss_mixes
