@@ -25,6 +25,7 @@ from skfairloss._solvers.group_formulation import (
 )
 from skfairloss._solvers.group_interior_point import GroupedSolution, nothing_moved
 from skfairloss._solvers.group_sign_fixing import solve_grouped
+from skfairloss._solvers.group_ties import resolve_group_ties
 from skfairloss._solvers.least_squares import fits_exactly
 from skfairloss.exceptions import InfeasibleFairnessError
 
@@ -79,7 +80,10 @@ def solve_constrained(
         met = found.gap <= tol * abs(found.objective) and grouped.excess(found) <= tol
         if not met:
             _check_bounds(problem, criterion, setting, tol, max_iter)
-    return to_solution(grouped, found, found.n_iter)
+    resolved = True
+    if problem.loss.curvature == 0.0 and not (found.stopped or rough):
+        found, resolved = resolve_group_ties(grouped.gq, found, problem.scale)
+    return to_solution(grouped, found, found.n_iter, resolved)
 
 
 def _start_is_exact(problem: Problem, setting: Setting) -> bool:

@@ -147,7 +147,9 @@ def to_model(grouped: Grouped, found: GroupedSolution) -> tuple[Array, Array]:
     return grouped.start[0] + change, grouped.start[1] + shift
 
 
-def to_solution(grouped: Grouped, found: GroupedSolution, spent: int) -> Solution:
+def to_solution(
+    grouped: Grouped, found: GroupedSolution, spent: int, tie_resolved: bool = True
+) -> Solution:
     """The model of a solution, with the duals that `certify` reads."""
     problem, gq, n, n_groups = grouped.problem, grouped.gq, grouped.n_data, grouped.n_groups
     coef, intercept = to_model(grouped, found)
@@ -169,7 +171,7 @@ def to_solution(grouped: Grouped, found: GroupedSolution, spent: int) -> Solutio
         intercept,
         dual,
         np.full(m, spent, dtype=np.intp),
-        np.ones(m, dtype=bool),
+        np.full(m, tie_resolved),
         np.full(m, found.stopped),
         Multipliers(worst, bound, linear),
     )
