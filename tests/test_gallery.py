@@ -238,3 +238,30 @@ def test_bounds_by_dict_hold_for_the_groups_that_they_name(page):
     assert named == ["cauc, female", "cauc, male", "other, male"]
     assert all(float(losses[group]) <= 3.3 for group in named)
     assert float(losses["hispanic, male"]) > 3.3
+
+
+@pytest.mark.slow
+def test_a_million_rows_leave_the_difference_between_the_losses(page):
+    text = page("big_data")
+    size = float(re.search(r"^X: 1000000 x 20, (\d+) MiB", text)[1])
+    table = text.split("first slope, MAE on new rows\n", 1)[1].splitlines()[1:4]
+    cells = [re.split(r" {2,}", line) for line in table]
+    fits = {name: [float(cell) for cell in row] for name, *row in cells}
+    assert all(row[0] < 0.8 * size for name, row in fits.items() if "worst" not in name)
+    assert 1.5 * size < fits["L1, worst group"][0] < 2.2 * size
+    assert all(row[1] < 1e-8 for row in fits.values())
+    assert abs(fits["L2"][2] - 1.2) < 0.005, "the mean of the slopes"
+    assert 1 < fits["L1"][2] < 1.15
+    assert abs(fits["L1, worst group"][3] / fits["L1, worst group"][4] - 1) < 0.02
+    sign = {"majority": 1, "minority": -1}
+    for group, better in sign.items():
+        rows = table_below(text, f"MAE of the {group} on new rows, over the parts")
+        spread = {}
+        for number, (l1_max, l1_mean, l1_min, l2_max, l2_mean, l2_min) in rows.items():
+            spread[number] = max(l1_max - l1_min, l2_max - l2_min)
+            apart = l2_min > l1_max if better == 1 else l1_min > l2_max
+            assert apart == (int(number) >= 20_000 or (group, number) == ("minority", "2000"))
+            assert int(number) < 2000 or better * (l2_mean - l1_mean) > 0.01
+        numbers = list(map(int, spread))
+        assert numbers == [200, 2000, 20_000, 1_000_000]
+        assert list(spread.values()) == sorted(spread.values(), reverse=True)
