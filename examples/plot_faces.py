@@ -174,7 +174,8 @@ print("figure saved in the working directory: faces_l1_l2.png")
 #
 # The points of both groups follow the line: an image that is hard under one loss is hard under the
 # other. The intervals of L1 - L2 contain 0 for each group and for all images, and they are narrow:
-# a difference of a few percent of the error would have shown.
+# a difference of a few percent of the error would have shown. Mean residuals are not detected to
+# differ between the groups either.
 #
 # The difference between the groups is another matter. Under L2, samples of images call it detected,
 # and samples of people do not, because ten images of a person say little more than one. The same

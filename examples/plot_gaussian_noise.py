@@ -155,7 +155,7 @@ print("figure saved in the working directory: gaussian_noise.png")
 #
 # Excess errors are small beside the noise: they are hundredths, where the variance of y around the
 # truth is 1, so that on real data, where the truth is unknown, a test set has to be large to show
-# them. They fall as rows are added, and their ratio stays.
+# them. By the theory of large samples they fall as rows are added, and their ratio stays.
 #
 # The same coefficients are true for both groups here, so that both losses aim at the same model.
 # Where they are not, the mean and the median of y differ, or a line fits neither group, L1 and L2

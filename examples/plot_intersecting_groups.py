@@ -186,8 +186,8 @@ print("MAE on the training rows:", losses)
 # the small groups merged the weight no longer goes there, and their errors are larger still, since
 # nothing looks after them.
 #
-# No term of this page is better than none for anyone but the men of the largest group. That is a
-# result about 534 rows, with one loss, and not about terms. The pages on the law school and on
+# Neither term of the figure is better than none for any group but the largest. That is a result
+# about 534 rows, with one loss, and not about terms. The pages on the law school and on
 # nonlinear features have one that carries over: there the groups are larger.
 #
 # Leaving small groups out of a bound does not say that they do not matter, but that these data

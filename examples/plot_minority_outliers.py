@@ -96,26 +96,6 @@ shown = wide[(wide["share"] == 0.2) & wide["shift"].abs().ge(2)]
 print("MAE of the worse-off group")
 print(shown.round(3).to_string(index=False))
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-grid = np.linspace(found["mean moved"].min(), found["mean moved"].max(), 601)
-axes[0].plot(grid, [worse_off_by_hand(move) for move in grid], color="C0")
-axes[0].axhline(0.6, color="C1", linestyle="--")
-for place in PLACES:
-    axes[0].axvline(place, color="0.85", zorder=0)
-STYLES = {"L2": ("C0", "o", "full"), "mix 0.5": ("0.5", "^", "none"), "L1": ("C1", "s", "none")}
-for loss, (colour, marker, fill) in STYLES.items():
-    each = found[found["loss"] == loss]
-    style = {"color": colour, "fillstyle": fill, "ms": 5, "label": loss}
-    axes[0].plot(each["mean moved"], each["MAE"], marker, **style)
-axes[0].set(
-    title="No feature tells the groups apart",
-    xlabel="how far the outliers move the mean of all rows",
-    ylabel="MAE of the worse-off group",
-    xlim=(-0.72, 0.72),
-    ylim=(0, 1.3),
-)
-axes[0].legend(frameon=False, loc="upper center", ncols=3, columnspacing=1, handletextpad=0.2)
-
 # %%
 # Where a feature tells the groups apart
 # --------------------------------------
@@ -140,6 +120,26 @@ revealed = pd.DataFrame(rows, columns=["shift", "loss", *LEVELS]).pivot(
 )
 print("MAE on new rows; a tenth of the dark images are outliers")
 print(revealed.round(4).to_string())
+
+figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+grid = np.linspace(found["mean moved"].min(), found["mean moved"].max(), 601)
+axes[0].plot(grid, [worse_off_by_hand(move) for move in grid], color="C0")
+axes[0].axhline(0.6, color="C1", linestyle="--")
+for place in PLACES:
+    axes[0].axvline(place, color="0.85", zorder=0)
+STYLES = {"L2": ("C0", "o", "full"), "mix 0.5": ("0.5", "^", "none"), "L1": ("C1", "s", "none")}
+for loss, (colour, marker, fill) in STYLES.items():
+    each = found[found["loss"] == loss]
+    style = {"color": colour, "fillstyle": fill, "ms": 5, "label": loss}
+    axes[0].plot(each["mean moved"], each["MAE"], marker, **style)
+axes[0].set(
+    title="No feature tells the groups apart",
+    xlabel="how far the outliers move the mean of all rows",
+    ylabel="MAE of the worse-off group",
+    xlim=(-0.72, 0.72),
+    ylim=(0, 1.3),
+)
+axes[0].legend(frameon=False, loc="upper center", ncols=3, columnspacing=1, handletextpad=0.2)
 
 for loss in ("L2", "L1"):
     colour, marker, fill = STYLES[loss]

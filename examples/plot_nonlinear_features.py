@@ -132,8 +132,7 @@ print("figure saved in the working directory: nonlinear_features.png")
 # The frame is the centre. A plane can only choose between dark for the border and bright for the
 # centre; the worst-group fit settles where both errors are alike, and most pixels pay for it. The
 # surface on the right has seen that there is a flower. Without a term its error in the centre is
-# less than half of the smallest that any plane can reach for its worse-off group on the pixels it
-# was fitted to.
+# less than half of what the worst-group fit of a plane reaches in either group.
 #
 # A term has its use there too: between the two radial fits the centre gains a hundredth, at the
 # price of three hundredths at the border. Its request is for a small maximum and not for a good
