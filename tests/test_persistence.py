@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import re
 
 import cloudpickle
 import joblib
@@ -32,7 +33,9 @@ from skfairloss.fairness import (
 from skfairloss.metrics import make_group_scorer
 from skfairloss.model_selection import best_within_disparity
 from tests.test_citizenship import draw, fitted_state
+from tests.test_examples import ROOT
 
+DOCS = ROOT / "docs"
 REGRESSOR = "skfairloss._regressor.PixelLossRegressor"
 CV = "skfairloss.model_selection._cv.PixelLossRegressorCV"
 ESTIMATORS = {"regressor": PixelLossRegressor, "CV": PixelLossRegressorCV}
@@ -122,6 +125,17 @@ def test_loading_what_another_version_saved_warns_with_both(monkeypatch, estimat
     np.testing.assert_array_equal(twin.coef_, model.coef_)
     monkeypatch.undo()
     assert twin.__getstate__()["_skfairloss_version"] == skfairloss.__version__
+
+
+def test_the_page_shows_the_warning(monkeypatch):
+    page = (DOCS / "persistence.md").read_text("utf-8")
+    (shown,) = re.findall(r"^```none\n(.*?)\n```$", page, re.M | re.S)
+    monkeypatch.setattr(_persistence, "__version__", "0.1.0")
+    saved = pickle.dumps(PixelLossRegressor())
+    monkeypatch.setattr(_persistence, "__version__", "0.2.0")
+    with pytest.warns(InconsistentVersionWarning) as caught:
+        pickle.loads(saved)
+    assert shown == f"{caught[0].category.__name__}: {caught[0].message}"
 
 
 def test_a_pipeline_and_a_search_warn_once_for_each_regressor_in_them(monkeypatch):
