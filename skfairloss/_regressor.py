@@ -20,6 +20,7 @@ from skfairloss._compat import CallbackSupportMixin, has_callbacks, with_callbac
 from skfairloss._design import make_design
 from skfairloss._groups import Groups, check_index, encode_groups
 from skfairloss._parameters import Check, check_parameters, is_integer, is_interval, is_real
+from skfairloss._persistence import VersionStampMixin
 from skfairloss._problem import Certificate, Problem, Solution
 from skfairloss._scale import residual_scale
 from skfairloss._solvers import Equalized, solve, solve_equalized
@@ -76,7 +77,9 @@ class Training:
         return replace(self, problem=self.problem.with_loss(loss))
 
 
-class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
+class PixelLossRegressor(
+    VersionStampMixin, CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
+):
     r"""Linear regression with an L1, an L2 or a mixed loss, minimised exactly and certified.
 
     With row weights :math:`v_i` (``sample_weight``, normalised to sum 1), residuals

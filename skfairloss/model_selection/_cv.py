@@ -21,6 +21,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
 
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
 from skfairloss._parameters import is_integer, is_real
+from skfairloss._persistence import VersionStampMixin
 from skfairloss._regressor import PixelLossRegressor
 from skfairloss._typing import Array
 from skfairloss._validation import check_weights
@@ -51,7 +52,9 @@ class _Split:
     test: Any
 
 
-class PixelLossRegressorCV(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
+class PixelLossRegressorCV(
+    VersionStampMixin, CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
+):
     """`PixelLossRegressor` with ``loss_mix`` and ``alpha`` chosen by cross-validation.
 
     Candidates, folds, scores and choice are those of ``GridSearchCV`` over the same grid. It takes
