@@ -56,6 +56,7 @@ myst_heading_anchors = 3
 html_math_renderer = "mathml"
 autodoc_typehints = "none"  # the docstrings say it in words
 numpydoc_show_class_members = False
+toc_object_entries_show_parents = "hide"  # a page is about one object
 # The prompts and the output of examples are not part of what one wants to paste.
 copybutton_exclude = ".linenos, .gp, .go"
 

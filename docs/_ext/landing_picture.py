@@ -30,14 +30,14 @@ def draw(app: Sphinx) -> None:
     """Draw both cases side by side."""
     path = Path(app.srcdir) / PICTURE
     path.parent.mkdir(exist_ok=True)
-    figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(6, 3), layout="constrained")
     X, y, groups = make_pixel_groups(100, minority_share=0.3, random_state=0)
     draw_errors(axes[0], (X, X, y, y, groups), scale=1.0)
-    axes[0].set_title("One grey value for all, 30 % dark images")
+    axes[0].set_title("One grey value for all,\n30 % dark images")
     data = load_photo_patches(return_X_y=True)
     X, X_test, y, y_test, _, groups = train_test_split(*data, stratify=data[2], random_state=0)
     draw_errors(axes[1], (X, X_test, y, y_test, groups), scale="mad")
-    axes[1].set_title("Half a photo patch from the other half")
+    axes[1].set_title("Half a photo patch\nfrom the other half")
     axes[0].set_ylabel("mean absolute error")
     axes[0].legend(frameon=False, loc="center right")
     figure.savefig(path, metadata={"Date": None})
@@ -57,3 +57,4 @@ def draw_errors(ax: Axes, data: tuple[Any, ...], scale: float | str) -> None:
         values = [error[group] for error in errors]
         ax.plot(MIXES, values, "o-", color=COLOURS[name], label=f"{name} images")
     ax.set(xlabel="loss_mix (0: L2, 1: L1)", ylim=0)
+    ax.title.set_fontsize("medium")
