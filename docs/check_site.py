@@ -224,7 +224,8 @@ def check_links(walk: Walk) -> None:
                 continue
             if target not in known:
                 known[target] = _status(walk.origin + target)
-            fragment = unquote(urldefrag(url).fragment)
+            # What follows :~: is text to be highlighted, not an anchor.
+            fragment = unquote(urldefrag(url).fragment.partition(":~:")[0])
             if known[target] != 200:
                 walk.faults.append(f"{path}: broken link to {target}")
             elif fragment and target in walk.anchors and fragment not in walk.anchors[target]:

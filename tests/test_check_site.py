@@ -55,7 +55,8 @@ def check(folder, body):
 
 
 def test_a_site_without_faults_passes(tmp_path):
-    status, printed = check(tmp_path, FORMULA)
+    highlight = '<a href="search.html#:~:text=Page">text</a>'
+    status, printed = check(tmp_path, FORMULA + highlight)
     assert status == 0, printed
     assert "desktop light: 2 pages" in printed
 
