@@ -47,8 +47,13 @@ async () => {
     return image.decode().catch(() => null);
   }));
   const root = document.documentElement;
+  const scrolls = element => element && element !== document.body && (
+    /auto|scroll/.test(getComputedStyle(element).overflowX) || scrolls(element.parentElement)
+  );
   const wide = [...document.body.querySelectorAll("*")]
+    .filter(element => element.checkVisibility({visibilityProperty: true}) && seen(element))
     .filter(element => element.getBoundingClientRect().right > root.clientWidth + 1)
+    .filter(element => !scrolls(element))
     .map(element => element.tagName.toLowerCase() + "." + element.className);
   const text = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const tex = [];
@@ -71,8 +76,8 @@ async () => {
       ).map(place => place.textContent),
       ...tex,
     ],
-    overflow: root.scrollWidth > root.clientWidth
-      ? `${root.scrollWidth} > ${root.clientWidth} px: ${wide.slice(0, 3)}` : null,
+    overflow: root.scrollWidth > root.clientWidth || wide.length
+      ? `${root.clientWidth} px: ${wide.slice(0, 3)}` : null,
     title: document.querySelector("h1") && seen(document.querySelector("h1")),
     theme: root.dataset.theme,
   };

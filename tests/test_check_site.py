@@ -33,6 +33,7 @@ FAULTS = {
     "<script>console.error('oh')</script>": "error on the console: oh",
     "<script>absent()</script>": "error in a script",
     '<div style="width: 700px">x</div>': "index.html (phone light): wider than the screen",
+    '<div style="overflow: hidden"><p class="cut" style="width: 700px">x</p></div>': "p.cut",
     '<div class="math">x^2</div>': "formula not drawn: 'x^2'",
     "<p>\\frac{1}{2}</p>": "formula not drawn",
     '<img src="http://192.0.2.1/x.png" alt="">': "asks another host for http://192.0.2.1/x.png",
@@ -55,8 +56,9 @@ def check(folder, body):
 
 
 def test_a_site_without_faults_passes(tmp_path):
+    scrolled = '<div style="overflow: auto"><p style="width: 2000px">x</p></div>'
     highlight = '<a href="search.html#:~:text=Page">text</a>'
-    status, printed = check(tmp_path, FORMULA + highlight)
+    status, printed = check(tmp_path, FORMULA + scrolled + highlight)
     assert status == 0, printed
     assert "desktop light: 2 pages" in printed
 
