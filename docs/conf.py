@@ -10,6 +10,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst.states import Inliner
+from sklearn.base import BaseEstimator
 from sphinx.util import logging
 
 import skfairloss
@@ -22,6 +23,7 @@ author = "The skfairloss developers"
 version = release = skfairloss.__version__
 
 extensions = [
+    "landing_picture",
     "mathml",
     "myst_parser",
     "numpydoc",
@@ -29,6 +31,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
     "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
@@ -48,10 +51,12 @@ if os.environ.get("DOCS_ONLINE") == "1":
         "sklearn": ("https://scikit-learn.org/stable/", None),
     }
 
+myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 html_math_renderer = "mathml"
 autodoc_typehints = "none"  # the docstrings say it in words
 numpydoc_show_class_members = False
+toc_object_entries_show_parents = "hide"  # a page is about one object
 # The prompts and the output of examples are not part of what one wants to paste.
 copybutton_exclude = ".linenos, .gp, .go"
 
@@ -85,17 +90,25 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = f"skfairloss {release}"
 html_show_sourcelink = False
+html_use_index = False  # the API reference is the index
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
-html_sidebars = {"*": []}  # pages at the top have no section to navigate
+# Pages that are no part of a section have none to navigate.
+html_sidebars = {page: [] for page in ("index", "getting_started", "search")}
 html_theme_options = {
-    "header_links_before_dropdown": 5,
+    "header_links_before_dropdown": 6,
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
     "icon_links": [],
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
 }
+
+# Diagrams of estimators in the gallery link to the pages of this site.
+for value in vars(skfairloss).values():
+    if isinstance(value, type) and issubclass(value, BaseEstimator):
+        value._doc_link_module = "skfairloss"
+        value._doc_link_template = "../generated/skfairloss.{estimator_name}.html"
 
 
 def keep_bars(_: Inliner, match: Any, __: int) -> tuple[str, list[nodes.Node], str, list]:

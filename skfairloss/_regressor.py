@@ -90,7 +90,9 @@ class PixelLossRegressor(
 
         \sum_k \Big[ \sum_i v_i \, \ell(r_{ik} / c)
         + \alpha \big( \rho \|w_k\|_1 + \tfrac{1 - \rho}{2} \|w_k\|_2^2 \big) \Big],
-        \qquad
+
+    .. math::
+
         \ell(z) = \lambda \big( |z| + (2\tau - 1) z \big) + (1 - \lambda) z^2 .
 
     The intercept is not penalised. Each fit carries a bound on its distance from the optimum

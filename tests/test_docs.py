@@ -13,6 +13,7 @@ import sklearn
 from sklearn import config_context
 from sklearn.exceptions import UnsetMetadataPassedError
 
+import skfairloss
 from tests.test_docstrings import OBJECTS
 from tests.test_examples import PNG, ROOT, run
 
@@ -136,16 +137,27 @@ def test_a_mix_is_chosen_in_25_lines_with_routing_on_and_off(routing, tmp_path):
 
 
 def test_every_relative_link_of_a_page_leads_to_a_page_or_an_example():
-    for page in PAGES:
+    for page in [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
         for target in re.findall(r"\]\(([^):#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
             example = re.fullmatch(r"auto_examples/(\w+)\.rst", target)
-            path = DOCS / target
+            path = page.parent / target
             if example:
                 name = example[1]
                 path = (
                     ROOT / "examples" / ("GALLERY_HEADER.rst" if name == "index" else f"{name}.py")
                 )
             assert path.exists(), f"{page.name} links to {target}"
+
+
+def test_the_citation_names_the_version():
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert re.search(r"^version: (.+)$", citation, re.M)[1] == skfairloss.__version__
+
+
+def test_a_diagram_of_the_estimator_links_to_no_address_that_does_not_exist():
+    diagram = skfairloss.PixelLossRegressor()._repr_html_()
+    assert "PixelLossRegressor" in diagram
+    assert "href=" not in diagram
 
 
 @pytest.fixture(scope="module")

@@ -43,4 +43,5 @@ def _mathml(node: nodes.Element, as_block: bool) -> str:
     except MathError as error:
         logger.warning("formula not understood: %s", error, location=node, type="mathml")
         return node.astext()
-    return re.sub("<mo>([|‖])</mo>", r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', mathml)
+    bar = '<mo(?: stretchy="false")?>([|‖])</mo>'
+    return re.sub(bar, r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>', mathml)
