@@ -25,8 +25,8 @@ measurement, which nobody wants to have predicted. Errors are in grey values; y 
 #
 #     x = 0.9 - 0.6 p + d
 #
-# and L1 the median. That is 0.9, the level of the majority, as long as more than half of all rows
-# stay on either side of it or at it, and the dark images have an error of 0.6. Under L2 the larger
+# and L1 the median. That is 0.9, the level of the majority, as long as fewer than half of all rows
+# lie on either side of it, and the dark images have an error of 0.6. Under L2 the larger
 # of the errors is that of the group farther from x, and it exceeds 0.6 if x > 0.9 or x < 0.3:
 #
 # .. code-block:: none
