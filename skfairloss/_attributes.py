@@ -56,7 +56,6 @@ class Attributes:
         if found is None:  # terms that ask nothing
             nothing = np.zeros(self._groups.n_groups if self._groups is not None else 0)
             found = Multipliers(nothing, nothing, ())
-        held = problem.group_terms(problem.residual(solution.coef, solution.intercept))
         multipliers: dict[str, Any] = {}
         linear = iter(found.linear)
         for term in terms:
@@ -70,7 +69,7 @@ class Attributes:
                 multipliers[name] = rows[:, 0] if self._single else rows
         out: dict[str, Any] = {"multipliers_": multipliers}
         if problem.criterion is not None:
-            out["group_weights_"] = held.group_weights(found)
+            out["group_weights_"] = problem.criterion.group_weights(found.worst, found.bound)
         return out
 
     def certificate(self, certificate: Certificate) -> dict[str, Any]:

@@ -13,6 +13,7 @@ all with the same predictions: rank deficiency and p > n need no other treatment
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import qr, solve_triangular
@@ -68,14 +69,21 @@ class Basis:
         centred = g - np.multiply.outer(self.center, total)
         return np.concatenate([self.transform.T @ centred, np.reshape(total, (1, *g.shape[1:]))])
 
-    def coordinates(self, block: Array) -> Array:
-        """Rows of X as rows of the design in θ."""
+    def coordinates(
+        self, block: Array, centred: Array | None = None, out: Array | None = None
+    ) -> Array:
+        """Rows of X as rows of the design in θ; ``centred`` and ``out`` are room to work in."""
         if not self.fit_intercept:
-            return block @ self.transform
-        out = np.empty((len(block), self.n_coordinates))
-        np.matmul(block - self.center, self.transform, out=out[:, :-1])
+            return np.matmul(block, self.transform, out=out)
+        centred = np.subtract(block, self.center, out=centred)
+        out = np.matmul(centred, self._bordered, out=out)
         out[:, -1] = 1.0
         return out
+
+    @cached_property
+    def _bordered(self) -> Array:
+        """T with a column for the intercept's coordinate, (p, k + 1)."""
+        return np.hstack([self.transform, np.zeros((len(self.transform), 1))])
 
     def full_gram(self) -> Array:
         """AᵀVA with the intercept's coordinate, (n_coordinates, n_coordinates)."""

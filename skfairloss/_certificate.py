@@ -16,8 +16,8 @@ it equals Σ v_i (A d)_i (f*_i - f_i) for predictions f, and is at most
 
 F being the attained objective: no better point has a larger loss. A ridge adds its share likewise.
 
-A may as well be orthonormal on a sample of rows alone, under weights ṽ ≤ e v: the rest then equals
-Σ ṽ_i (A d)_i (f*_i - f_i) over the sample, and the two charges grow by e and √e.
+A may as well be orthonormal on a sample of rows alone, or on rows of other weights: where these are
+ṽ ≤ e v, the rest equals Σ ṽ_i (A d)_i (f*_i - f_i), and the two charges grow by e and √e.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def certify(
     found = _measure(problem, coef, intercept, dual)
     objective = found.loss + problem.penalty(coef)
     infeasibility = np.zeros_like(objective)
-    gap = _gap(problem, coef, intercept, dual, found, objective, 0.0)
+    gap = _gap(problem, coef, intercept, dual, found, objective, 0.0, objective)
     certified = gap <= tol * objective
     for k in map(int, np.flatnonzero(~certified)):
         certified[k] = gap[k] <= _allowed(
@@ -131,13 +131,15 @@ def _certify_constrained(
     pull, slack = problem.linear_slack(coef, multipliers)
     total = np.full(problem.n_outputs, bounded)
     found = _measure(fit, coef, intercept, dual)
-    gaps = _gap(fit, coef, intercept, dual, found, total, pull)
+    size = np.full(problem.n_outputs, objective / problem.n_outputs)
+    # the problem's own basis will do, at a higher charge
+    near = _Support(problem.basis, problem.design, float((problem.weights / weights).max()))
+    gaps = _gap(fit, coef, intercept, dual, found, total, pull, size, near)
     gap = float(gaps.sum()) + held.slack(multipliers) + slack
     allowed = tol * objective
     if gap > allowed:
-        parts = np.full(problem.n_outputs, objective / problem.n_outputs)
         allowed = sum(
-            _allowed(problem, coef, intercept, residual, k, parts[k], tol)
+            _allowed(problem, coef, intercept, residual, k, size[k], tol)
             for k in range(problem.n_outputs)
         )
     certified = gap <= allowed and infeasibility <= tol
@@ -203,24 +205,37 @@ def _gap(
     found: _Measured,
     objective: Array,
     pull: Array | float,
+    size: Array,
+    near: _Support | None = None,
 ) -> Array:
-    """The module's bound for each output; ``pull`` is what linear rows add to Xᵀu."""
+    """The module's bound for each output.
+
+    ``objective`` is what no better point's loss exceeds, ``pull`` is what linear rows add to Xᵀu,
+    and ``size`` tells which gaps are negligible. ``near`` is a basis to be tried first.
+    """
     if dual is None:
         return np.full_like(objective, np.inf)
-    sample = problem.sample
-    if sample is not None and problem.sample_basis is not None:
-        support = _Support(problem.sample_basis, sample.design, sample.excess)
-        gap, _ = _bound(problem, coef, found, objective, pull, support)
-        if (gap <= _NEGLIGIBLE * objective).all():
+    near = near or _sample_support(problem)
+    if near is not None:
+        gap, _ = _bound(problem, coef, found, objective, pull, near)
+        if (gap <= _NEGLIGIBLE * size).all():
             return gap
     support = _Support(problem.basis, problem.design, 1.0)
     gap, defect = _bound(problem, coef, found, objective, pull, support)
-    if (gap > _NEGLIGIBLE * objective).any():
+    if (gap > _NEGLIGIBLE * size).any():
         # Project the duals onto Xᵀu = penalty, 1ᵀu = 0 (A is orthonormal), and measure again.
         dual = _into_domain(problem, dual) - problem.scale * _predict(support, defect)
         again = _measure(problem, coef, intercept, dual)
         gap = np.fmin(gap, _bound(problem, coef, again, objective, pull, support)[0])
     return np.where(np.isfinite(gap), gap, np.inf)
+
+
+def _sample_support(problem: Problem) -> _Support | None:
+    """The sample, where there is one with a basis."""
+    sample, basis = problem.sample, problem.sample_basis
+    if sample is None or basis is None:
+        return None
+    return _Support(basis, sample.design, sample.excess)
 
 
 def _into_domain(problem: Problem, dual: Array) -> Array:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 try:
-    from sklearn.callback import CallbackSupportMixin, ScoringMonitor
+    from sklearn.callback import AutoPropagatedCallback, CallbackSupportMixin, ScoringMonitor
     from sklearn.callback import with_callbacks as _with_callbacks
 except ImportError:  # scikit-learn < 1.9
-    ScoringMonitor = None
+    AutoPropagatedCallback = ScoringMonitor = None
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Empty: no callbacks can be set."""
@@ -22,7 +22,13 @@ except ImportError:  # scikit-learn < 1.9
         return method
 
 
-__all__ = ["CallbackSupportMixin", "ScoringMonitor", "has_callbacks", "with_callbacks"]
+__all__ = [
+    "AutoPropagatedCallback",
+    "CallbackSupportMixin",
+    "ScoringMonitor",
+    "has_callbacks",
+    "with_callbacks",
+]
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 

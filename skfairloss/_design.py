@@ -172,11 +172,18 @@ class DenseDesign(Design):
         return out
 
     def grams_by_group(self, basis: Basis, weights: Array, codes: Index, n_groups: int) -> Array:
-        out = np.zeros((n_groups, basis.n_coordinates, basis.n_coordinates))
+        d = basis.n_coordinates
+        out = np.zeros((n_groups, d, d))
+        # fresh arrays of this size cost more than the products
+        centred, scaled, ordered = (
+            np.empty((self._step, width)) for width in (self.shape[1], d, d)
+        )
         for rows, block in self.blocks():
-            scaled = basis.coordinates(block) * np.sqrt(weights[rows])[:, None]
-            index, ends = sorted_by_group(codes[rows], n_groups)
-            for g, part in enumerate(np.split(scaled[index], ends[:-1])):
+            k, index = len(block), sorted_by_group(codes[rows], n_groups)
+            basis.coordinates(block, centred[:k], scaled[:k])
+            scaled[:k] *= np.sqrt(weights[rows])[:, None]
+            np.take(scaled[:k], index[0], axis=0, out=ordered[:k])
+            for g, part in enumerate(np.split(ordered[:k], index[1][:-1])):
                 if len(part):
                     out[g] += part.T @ part
         return out

@@ -288,6 +288,14 @@ def _distinct(rows: list[Any], name: str) -> Collection[Any]:
 
 def _factorise(column: NDArray[Any], name: str) -> tuple[NDArray[np.intp], NDArray[Any]]:
     """Codes and sorted distinct values of one column without missing values."""
+    if column.dtype.kind in "iu" and len(column):
+        low, high = int(column.min()), int(column.max())
+        if high - low < len(column):  # to count is faster than to sort
+            shifted = (column - column.dtype.type(low)).astype(np.intp)
+            present = np.flatnonzero(np.bincount(shifted))
+            codes_of = np.zeros(high - low + 1, dtype=np.intp)
+            codes_of[present] = np.arange(len(present))
+            return codes_of[shifted], (present + low).astype(column.dtype)
     if column.dtype.kind not in "OUS":
         values, codes = np.unique(column, return_inverse=True)
         return codes.astype(np.intp, copy=False), values

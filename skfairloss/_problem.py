@@ -116,6 +116,13 @@ class Problem:
         """The problem of some of the outputs."""
         return replace(self, y=self.y[:, which], scale=self.scale[which])
 
+    def with_loss(self, loss: MixedLoss) -> Problem:
+        """The problem under another loss, with all that is known and does not depend on it."""
+        other = replace(self, loss=loss)
+        shared = ("basis", "sample", "first_moments", "means", "spread")
+        other.__dict__.update({n: self.__dict__[n] for n in shared if n in self.__dict__})
+        return other
+
     def residual(self, coef: Array, intercept: Array) -> Array:
         """r = y - X w - b, shape (n, m)."""
         return self.y - self.design.predict(coef, intercept)
@@ -214,12 +221,8 @@ class GroupTerms:
 
     def row_weights(self, problem: Problem, multipliers: Multipliers) -> Array:
         """Weights of the plain fit that the multipliers amount to, (n,)."""
-        return self.criterion.row_weights(self.group_weights(multipliers), problem.weights)
-
-    def group_weights(self, multipliers: Multipliers) -> Array:
-        """(1 - γ) V_g + multipliers, (G,)."""
-        base = (1.0 - self.criterion.worst_weight) * self.criterion.shares
-        return base + multipliers.worst + multipliers.bound
+        own = self.criterion.group_weights(multipliers.worst, multipliers.bound)
+        return self.criterion.row_weights(own, problem.weights)
 
     def price(self, multipliers: Multipliers) -> float:
         """Σ multiplier · bound."""

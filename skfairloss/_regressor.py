@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,6 +20,7 @@ from skfairloss._compat import CallbackSupportMixin, has_callbacks, with_callbac
 from skfairloss._design import make_design
 from skfairloss._groups import Groups, check_index, encode_groups
 from skfairloss._parameters import Check, check_parameters, is_integer, is_interval, is_real
+from skfairloss._persistence import VersionStampMixin
 from skfairloss._problem import Certificate, Problem, Solution
 from skfairloss._scale import residual_scale
 from skfairloss._solvers import Equalized, solve, solve_equalized
@@ -49,7 +50,36 @@ _CHECKS: dict[str, Check] = {
 }
 
 
-class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
+@dataclass(frozen=True)
+class Training:
+    """What a fit reads from its parameters and data; all but the loss is the same for any mix.
+
+    Parameters
+    ----------
+    problem : the optimisation problem.
+    spread : tolerance of an `EqualizedLoss`; None without one.
+    groups : the groups of the rows; None where they are not known.
+    terms : the fairness terms.
+    single : whether y is one-dimensional.
+    given : X, y and sample_weight as the user gave them, for callbacks.
+    """
+
+    problem: Problem
+    spread: float | None
+    groups: Groups | None
+    terms: tuple[BaseEstimator, ...]
+    single: bool
+    given: tuple[Any, Any, Any]
+
+    def with_loss_mix(self, loss_mix: float) -> Training:
+        """The same data and penalty under another mix."""
+        loss = replace(self.problem.loss, loss_mix=float(loss_mix))
+        return replace(self, problem=self.problem.with_loss(loss))
+
+
+class PixelLossRegressor(
+    VersionStampMixin, CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
+):
     r"""Linear regression with an L1, an L2 or a mixed loss, minimised exactly and certified.
 
     With row weights :math:`v_i` (``sample_weight``, normalised to sum 1), residuals
@@ -296,22 +326,22 @@ class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin,
         """
         before = self.__dict__.copy()
         try:
-            return self._fit(X, y, sample_weight, sensitive_features)
+            start = self._start() if self.warm_start else None
+            self._forget()
+            return self._fit_to(self._read(X, y, sample_weight, sensitive_features), start)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> Self:
-        """Fit in a dozen steps; may leave the estimator half-fitted where it raises."""
+    def _read(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> Training:
+        """Check parameters and data, and put them into the form that solvers take."""
         check_parameters(type(self).__name__, self.get_params(deep=False), _CHECKS)
         terms = read_terms(self.fairness)
         if terms and sensitive_features is None:
             raise ValueError(
                 f"fairness={self.fairness!r} needs the groups: pass sensitive_features to fit"
             )
-        start = self._start() if self.warm_start else None
-        self._forget()
         if sensitive_features is not None:
             check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
         given = X, y, sample_weight
@@ -328,11 +358,16 @@ class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin,
         targets = y.reshape(len(y), -1)
         problem, spread = self._problem(X, targets, weights, terms, groups)
         self._check_finite(X, problem.means)
-        if start is not None and start[0].shape != (X.shape[1], targets.shape[1]):
+        return Training(problem, spread, groups, terms, y.ndim == 1, given)
+
+    def _fit_to(self, training: Training, start: tuple[Array, Array] | None) -> Self:
+        """Fit to what was read; from a start, where it has the shape that is needed."""
+        problem, groups = training.problem, training.groups
+        if start is not None and start[0].shape != (problem.design.shape[1], problem.n_outputs):
             start = None
-        attributes = Attributes(problem, groups, single=y.ndim == 1)
-        with one_blas_thread(X.size):
-            problem, solution = self._solve(problem, spread, start, attributes, given)
+        attributes = Attributes(problem, groups, training.single)
+        with one_blas_thread(int(np.prod(problem.design.shape))):
+            problem, solution = self._solve(training, start, attributes)
             certificate = certify(
                 problem,
                 solution.coef,
@@ -344,7 +379,7 @@ class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin,
         self._warn_unless_certified(solution, certificate)
         self.__dict__.update(attributes.model(solution.coef, solution.intercept))
         self.__dict__.update(attributes.certificate(certificate))
-        self.__dict__.update(attributes.constraints(problem, solution, terms))
+        self.__dict__.update(attributes.constraints(problem, solution, training.terms))
         self.n_iter_ = int(solution.n_iter.max())
         return self
 
@@ -442,17 +477,15 @@ class PixelLossRegressor(CallbackSupportMixin, MultiOutputMixin, RegressorMixin,
     @with_callbacks
     def _solve(
         self,
-        problem: Problem,
-        spread: float | None,
+        training: Training,
         start: tuple[Array, Array] | None,
         attributes: Attributes,
-        given: tuple[Any, Any, Any],
     ) -> tuple[Problem, Solution]:
         """Solve, and tell callbacks, if any, as it goes; also the problem that was solved."""
-        tasks = None
+        problem, spread, tasks = training.problem, training.spread, None
         if has_callbacks(self):
             n_tasks = 1 if problem.constrained else problem.n_outputs
-            tasks = FitTasks(self, n_tasks, _shown(*given), attributes.model)
+            tasks = FitTasks(self, n_tasks, _shown(*training.given), attributes.model)
         on_iteration = None if tasks is None else tasks.on_iteration
         if spread is not None:
             found = solve_equalized(

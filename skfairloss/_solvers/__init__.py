@@ -43,7 +43,7 @@ def solve(
     problem: Problem,
     *,
     tol: float = 1e-8,
-    max_iter: int = 200,
+    max_iter: int = 500,
     start: tuple[Array, Array] | None = None,
     n_jobs: int | None = None,
     on_iteration: Callable[[Iteration], bool] | None = None,
@@ -96,7 +96,7 @@ def solve_equalized(
     tolerance: float,
     *,
     tol: float = 1e-8,
-    max_iter: int = 200,
+    max_iter: int = 500,
     on_iteration: Callable[[Iteration], bool] | None = None,
 ) -> Equalized:
     """The point with the largest level of the losses whose spread is within a tolerance.

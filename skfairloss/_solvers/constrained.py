@@ -12,6 +12,7 @@ from math import floor, log10
 import numpy as np
 from scipy.optimize import linprog
 
+from skfairloss._constraints import GroupCriterion
 from skfairloss._problem import Problem, Solution
 from skfairloss._solvers.formulation import Progress
 from skfairloss._solvers.group_formulation import (
@@ -24,6 +25,7 @@ from skfairloss._solvers.group_formulation import (
 )
 from skfairloss._solvers.group_interior_point import GroupedSolution, nothing_moved
 from skfairloss._solvers.group_sign_fixing import solve_grouped
+from skfairloss._solvers.group_ties import resolve_group_ties
 from skfairloss._solvers.least_squares import fits_exactly
 from skfairloss.exceptions import InfeasibleFairnessError
 
@@ -73,10 +75,15 @@ def solve_constrained(
         start=setting.latest,
     )
     setting.latest = found.delta
-    met = grouped.excess(found) <= tol and found.gap <= tol * abs(found.objective)
-    if not (found.stopped or rough or met):
-        _check_bounds(problem, setting, tol, max_iter)
-    return to_solution(grouped, found, found.n_iter)
+    criterion = problem.criterion
+    if criterion is not None and len(criterion.bounded) and not (found.stopped or rough):
+        met = found.gap <= tol * abs(found.objective) and grouped.excess(found) <= tol
+        if not met:
+            _check_bounds(problem, criterion, setting, tol, max_iter)
+    resolved = True
+    if problem.loss.curvature == 0.0 and not (found.stopped or rough):
+        found, resolved = resolve_group_ties(grouped.gq, found, problem.scale)
+    return to_solution(grouped, found, found.n_iter, resolved)
 
 
 def _start_is_exact(problem: Problem, setting: Setting) -> bool:
@@ -99,15 +106,13 @@ def _watch(grouped: Grouped, progress: Progress | None) -> Callable[[GroupedSolu
     return on_iteration
 
 
-def _check_bounds(problem: Problem, setting: Setting, tol: float, max_iter: int) -> None:
+def _check_bounds(
+    problem: Problem, criterion: GroupCriterion, setting: Setting, tol: float, max_iter: int
+) -> None:
     """Raise InfeasibleFairnessError where the smallest factor f is above 1 for certain."""
-    criterion = problem.criterion
-    if criterion is None or not len(criterion.bounded):
-        return
     bounds = group_bounds(problem) / problem.n_outputs
     grouped = formulate_groups(problem, setting.basis, setting.start, factor=True)
     found = solve_grouped(grouped.gq, tol=_INNER_TOL * tol, floor=0.0, max_iter=max_iter)
-    bounds = group_bounds(problem) / problem.n_outputs
     largest = problem.n_outputs * float(bounds[criterion.bounded].max())
     if not (found.objective - found.gap) / largest > 1.0 + tol:
         return

@@ -125,9 +125,8 @@ class _Scan:
                 below = root - step
             if root + step < above and excess(root + step) > 0:
                 above = root + step
-            if excess(below) < 0 < excess(above):
-                brentq(excess, below, above, xtol=_RESOLUTION * below, rtol=_RESOLUTION)
-        self.exact(below)
+        if excess(below) < 0 < excess(above):
+            brentq(excess, below, above, xtol=_RESOLUTION * below, rtol=_RESOLUTION)
         found = [
             point
             for t, point in self._exact.items()

@@ -147,7 +147,9 @@ def to_model(grouped: Grouped, found: GroupedSolution) -> tuple[Array, Array]:
     return grouped.start[0] + change, grouped.start[1] + shift
 
 
-def to_solution(grouped: Grouped, found: GroupedSolution, spent: int) -> Solution:
+def to_solution(
+    grouped: Grouped, found: GroupedSolution, spent: int, tie_resolved: bool = True
+) -> Solution:
     """The model of a solution, with the duals that `certify` reads."""
     problem, gq, n, n_groups = grouped.problem, grouped.gq, grouped.n_data, grouped.n_groups
     coef, intercept = to_model(grouped, found)
@@ -169,7 +171,7 @@ def to_solution(grouped: Grouped, found: GroupedSolution, spent: int) -> Solutio
         intercept,
         dual,
         np.full(m, spent, dtype=np.intp),
-        np.ones(m, dtype=bool),
+        np.full(m, tie_resolved),
         np.full(m, found.stopped),
         Multipliers(worst, bound, linear),
     )
@@ -245,6 +247,8 @@ def _on_linear_rows(
 
 def _prices(problem: Problem) -> list[Array]:
     """For each term (q, m): what a difference in units of y is worth in losses."""
+    if not problem.linear:
+        return []
     loss, c = problem.loss, problem.scale
     steep = max(loss.upper, -loss.lower) / c + loss.curvature * problem.spread / c**2
     return [np.broadcast_to(steep, term.target.shape) for term in problem.linear]

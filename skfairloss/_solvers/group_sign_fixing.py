@@ -21,7 +21,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skfairloss._sample import sample_size
+from skfairloss._design import sorted_by_group
+from skfairloss._sample import sample_size, smallest_sample
 from skfairloss._solvers.group_interior_point import GroupedSolution, group_interior_point
 from skfairloss._solvers.grouped import GroupedQuadratic
 from skfairloss._typing import Array, Index
@@ -30,6 +31,7 @@ _PILOT_TOL = 1e-3
 _PILOT_ITER = 20
 _SMOOTHED = (1.0, 0.3)  # bandwidths of the Newton steps
 _PRESENT = 60  # rows of a group in the subsample at least, if it has as many
+_ENOUGH = 200  # rows of a group per coordinate that settle a matrix of second derivatives
 _LEAST = 1e-8  # relative gap of a band that is solved
 _SPLITS = 4  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
@@ -133,7 +135,7 @@ def _draw(gq: GroupedQuadratic) -> tuple[Index, Array]:
     rng, last = np.random.default_rng(0), gq.n_groups - 1
     width = (gq.upper - gq.lower).sum(axis=1)
     width[gq.codes == last] = 0.0
-    size = sample_size(gq.rows.n_rows, gq.rows.n_columns)
+    size = smallest_sample(gq.rows.n_columns)
     ends = np.cumsum(width)
     parts = [np.searchsorted(ends, rng.random(size) * ends[-1], side="right")]
     seen = np.bincount(gq.codes[parts[0]], minlength=gq.n_groups)
@@ -162,19 +164,14 @@ def _smoothed(gq: GroupedQuadratic, delta: Array, narrow: float) -> GroupedQuadr
     r, codes = here.residual[:, 0], here.codes
     middle, half = 0.5 * (gq.upper + gq.lower)[:, 0], 0.5 * (gq.upper - gq.lower)[:, 0]
     n, d = gq.rows.n_rows, gq.rows.n_columns
-    share = narrow * min(0.5, max(0.03, 3 * (d / sample_size(n, d)) ** 0.5))
+    share = narrow * min(0.5, max(0.03, 3 * (d / smallest_sample(d)) ** 0.5))
     absolute = np.abs(r)
     h = max(float(np.partition(absolute, int(share * n))[int(share * n)]), 1e-300)
     near = np.flatnonzero(absolute < h)
     slope = middle + half * np.clip(r / h, -1.0, 1.0)
     value = middle * r + half * absolute
     value[near] += half[near] * 0.5 * (h - absolute[near]) ** 2 / h
-    rows = gq.rows.take(near)
-    grams = gq.curvature[0] * gq.grams
-    for g in np.unique(codes[near]):
-        mine = codes[near] == g
-        scaled = rows[mine] * np.sqrt(half[near][mine] / h)[:, None]
-        grams[g] += scaled.T @ scaled
+    grams = gq.curvature[0] * gq.grams + _near_grams(gq, near, half / h)
     return replace(
         here.taken(near[:0]),
         curvature=np.ones(1),
@@ -182,6 +179,22 @@ def _smoothed(gq: GroupedQuadratic, delta: Array, narrow: float) -> GroupedQuadr
         gradients=here.gradients + gq.pulls(slope[:, None]),
         constants=here.constants + np.bincount(codes, value, gq.n_groups),
     )
+
+
+def _near_grams(gq: GroupedQuadratic, near: Index, steep: Array) -> Array:
+    """Gram matrices of the near rows of each group, (G, d, d), from as many rows as settle them."""
+    d = gq.rows.n_columns
+    order, ends = sorted_by_group(gq.codes[near], gq.n_groups)
+    parts = [near[part] for part in np.split(order, ends[:-1])]
+    few = [part[:: max(1, len(part) // (_ENOUGH * d))] for part in parts]
+    rows = np.split(gq.rows.take(np.concatenate(few)), np.cumsum([len(part) for part in few])[:-1])
+    grams = np.zeros((gq.n_groups, d, d))
+    for g, (part, some, own) in enumerate(zip(parts, few, rows, strict=True)):
+        if len(some):
+            dense = steep[part].sum() / steep[some].sum()
+            scaled = own * np.sqrt(dense * steep[some])[:, None]
+            grams[g] = scaled.T @ scaled
+    return grams
 
 
 @dataclass(frozen=True)

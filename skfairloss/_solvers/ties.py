@@ -14,6 +14,7 @@ exact once the width exceeds the multipliers (Fletcher 1987, section 14.3).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -25,10 +26,10 @@ from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.piecewise import PiecewiseQuadratic
 from skfairloss._typing import Array, Index, Mask
 
-_INSIDE = 1e-7  # a dual this far inside its interval, relative to the width, holds its row at 0
+INSIDE = 1e-7  # a dual this far inside its interval, relative to the width, holds its row at 0
 _SLACK = 1e-12  # a violation this small, relative to the largest residual, is rounding
 _CUTS = 50  # rounds of adding violated rows
-_FEW = 20  # rows per coordinate that usually show full rank
+FEW = 20  # rows per coordinate that usually show full rank
 
 
 def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
@@ -41,7 +42,7 @@ def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
         output = replace(output, basis=output.problem.basis)
         free = _free_directions(output, model)
     reached = True
-    unseen = _null(free.T @ output.basis.full_gram() @ free, free)  # by any prediction
+    unseen = null_directions(free.T @ output.basis.full_gram() @ free, free)  # by any prediction
     if output.problem.loss.curvature == 0.0:
         if unseen.shape[1] < free.shape[1]:
             model, reached = _least_squares_on_face(output, model, free)
@@ -58,18 +59,18 @@ def _free_directions(output: Output, model: Model) -> Array:
     if problem.loss.curvature > 0:
         if problem.l1 == 0:
             return np.empty((basis.n_coordinates, 0))
-        free = _null(basis.full_gram(), np.eye(basis.n_coordinates))
+        free = null_directions(basis.full_gram(), np.eye(basis.n_coordinates))
     else:
         free = _not_moving(output, _held(output, model))
     if problem.l1 > 0 and free.shape[1]:
         held = np.flatnonzero(_inside(output, model)[n:])
-        free = _null(output.penalty_rows.take(held) @ free, free)
+        free = null_directions(output.penalty_rows.take(held) @ free, free)
     if problem.l2 > 0 and free.shape[1]:
-        free = _null(basis.transform @ free[: basis.n_directions], free, size=0.0)
+        free = null_directions(basis.transform @ free[: basis.n_directions], free, size=0.0)
     return free
 
 
-def _null(rows: Array, directions: Array, size: float = 1.0) -> Array:
+def null_directions(rows: Array, directions: Array, size: float = 1.0) -> Array:
     """Combinations of the directions on which the rows (given in those directions) vanish.
 
     In coordinates θ all rows are of size 1.
@@ -81,11 +82,11 @@ def _not_moving(output: Output, held: Index) -> Array:
     """Directions that do not change the residuals of the held rows; a few are tried before all."""
     every = np.eye(output.basis.n_coordinates)
     null = every
-    for index in (held[: _FEW * len(every)], held):
+    for index in (held[: FEW * len(every)], held):
         rows = output.problem.design.rows(output.basis, index).take(np.arange(len(index)))
         if lu_if_regular(rows) is not None:
             return every[:, :0]
-        null = _null(rows, every)
+        null = null_directions(rows, every)
         if not null.shape[1]:
             break
     return null
@@ -101,14 +102,14 @@ def _held(output: Output, model: Model) -> Index:
         model.dual[model.band],
     )
     room = np.minimum(loss.upper * weights - dual, dual - loss.lower * weights)
-    return model.band[room > _INSIDE * (loss.upper - loss.lower) * weights]
+    return model.band[room > INSIDE * (loss.upper - loss.lower) * weights]
 
 
 def _inside(output: Output, model: Model) -> Mask:
     """Rows whose dual is strictly inside its interval."""
     lower, upper = output.interval
     room = np.minimum(upper - model.dual, model.dual - lower)
-    return room > _INSIDE * (upper - lower)
+    return room > INSIDE * (upper - lower)
 
 
 def _least_squares_on_face(output: Output, model: Model, free: Array) -> tuple[Model, bool]:
@@ -142,28 +143,56 @@ def _move(
     """
     lower, upper = output.interval
     side = np.where(model.dual > 0.5 * (lower + upper), 1.0, -1.0)
-    room = side * _all_residuals(output, model.coef, model.residual)
-    loose = ~_inside(output, model)
-    index = np.zeros(0, dtype=np.intp)
-    rows = np.zeros((0, free.shape[1]))
-    for _ in range(_CUTS):
-        limits = np.maximum(room[index], 0.0)
-        step, reached = _one_sided_minimum(hessian, linear, side[index, None] * rows, limits)
+
+    def moved(step: Array) -> Model:
         coef, intercept = output.basis.to_model(free @ step)
         coef, shift = model.coef + coef, model.intercept + float(intercept)
-        residual = output.residual(coef, shift)
-        slack = side * _all_residuals(output, coef, residual)
-        size = float(np.abs(room).max())
-        wrong = np.flatnonzero(loose & (slack < np.minimum(room, 0.0) - _SLACK * size))
-        wrong = np.setdiff1d(wrong, index)
+        return replace(model, coef=coef, intercept=shift, residual=output.residual(coef, shift))
+
+    def slack_at(step: Array) -> Array:
+        there = moved(step)
+        return side * _all_residuals(output, there.coef, there.residual)
+
+    def rows_of(index: Index) -> Array:
+        return side[index, None] * (_rows(output, index) @ free)
+
+    step = minimum_by_cuts(hessian, linear, ~_inside(output, model), slack_at, rows_of)
+    return (model, False) if step is None else (moved(step), True)
+
+
+def minimum_by_cuts(
+    hessian: Array,
+    linear: Array,
+    loose: Mask,
+    slack_at: Callable[[Array], Array],
+    rows_of: Callable[[Index], Array],
+) -> Array | None:
+    """argmin ½ sᵀHs - gᵀs over steps s that leave no slack negative; None if it is not found.
+
+    Parameters
+    ----------
+    hessian, linear : H (f, f) and g (f,).
+    loose : which slacks count.
+    slack_at : the slacks at a step; at 0 they are >= 0 up to rounding.
+    rows_of : what some slacks lose per unit of s, (len(index), f).
+    """
+    room = slack_at(np.zeros(len(linear)))
+    size = float(np.abs(room).max())
+    index = np.zeros(0, dtype=np.intp)
+    rows = np.zeros((0, len(linear)))
+    for _ in range(_CUTS):
+        step, reached = _one_sided_minimum(hessian, linear, rows, np.maximum(room[index], 0.0))
         if not reached:
             break
+        slack = slack_at(step)
+        wrong = np.flatnonzero(loose & (slack < np.minimum(room, 0.0) - _SLACK * size))
+        wrong = np.setdiff1d(wrong, index)
         if not len(wrong):
-            return replace(model, coef=coef, intercept=shift, residual=residual), True
-        worst = wrong[np.argsort(slack[wrong], kind="stable")[: 10 * free.shape[1] + 50]]
+            return step
+        worst = wrong[np.argsort(slack[wrong], kind="stable")[: 10 * len(linear) + 50]]
         index = np.concatenate([index, worst])
-        rows = np.vstack([rows, _rows(output, worst) @ free])
-    return model, False
+        rows = np.vstack([rows, rows_of(worst)])
+    return None
 
 
 def _all_residuals(output: Output, coef: Array, residual: Array) -> Array:

@@ -1,0 +1,8 @@
+"""Choosing a mix: paths, cross-validation, rules for a choice, paired comparison."""
+
+from __future__ import annotations
+
+from ._path import loss_mix_path
+from ._rules import best_within_disparity, pareto_front
+
+__all__ = ["best_within_disparity", "loss_mix_path", "pareto_front"]

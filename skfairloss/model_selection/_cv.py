@@ -1,0 +1,551 @@
+"""`PixelLossRegressorCV`: cross-validation over mixes and penalties, a path for each fold."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn import config_context, get_config
+from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import check_cv
+from sklearn.utils import Tags
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
+
+from skfairloss._compat import CallbackSupportMixin, with_callbacks
+from skfairloss._parameters import is_integer, is_real
+from skfairloss._persistence import VersionStampMixin
+from skfairloss._regressor import PixelLossRegressor
+from skfairloss._typing import Array
+from skfairloss._validation import check_weights
+from skfairloss.model_selection._data import FitData
+from skfairloss.model_selection._path import LOSS_MIXES, Walk, check_loss_mixes, walking_order
+from skfairloss.model_selection._results import collect_results
+from skfairloss.model_selection._scoring import Scorers, make_scorers
+from skfairloss.model_selection._tasks import FitsTasks
+
+_OF_THE_REGRESSOR = (
+    "quantile",
+    "scale",
+    "l1_ratio",
+    "fit_intercept",
+    "fairness",
+    "clip",
+    "tol",
+    "max_iter",
+)
+
+
+@dataclass(frozen=True)
+class _Split:
+    """One split of the rows: its number, and the positions of its training and test rows."""
+
+    number: int
+    train: Any
+    test: Any
+
+
+class PixelLossRegressorCV(
+    VersionStampMixin, CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
+):
+    """`PixelLossRegressor` with ``loss_mix`` and ``alpha`` chosen by cross-validation.
+
+    Candidates, folds, scores and choice are those of ``GridSearchCV`` over the same grid. It takes
+    a fraction of the time: each fold is read once, and each fit starts from the solution of the
+    mix next to it. Every fit has a certificate of its own.
+
+    Parameters
+    ----------
+    loss_mixes : sequence of floats, default=(0.0, 0.25, 0.5, 0.75, 1.0)
+        Mixes to try, in [0, 1]: 0 is L2, 1 is L1.
+
+    alphas : sequence of floats, default=(0.0,)
+        Weights of the penalty to try, >= 0.
+
+    cv : int, splitter or iterable of splits, default=None
+        The folds, as in ``GridSearchCV``; ``None`` is 5-fold without shuffling. To have every group
+        in every fold, pass ``list(StratifiedKFold(...).split(X, groups))``.
+
+    scoring : str, callable, list of str or dict, default=None
+        How candidates are scored on the rows left out: a name known to scikit-learn, a scorer such
+        as those of `skfairloss.metrics.make_group_scorer`, or several, as a list of names or a
+        dict of names and scorers. ``None`` is R².
+
+    refit : True, str or callable, default=True
+        How the candidate is chosen: the one with the best score; with several scorers the name of
+        one of them; or a callable that takes ``cv_results_`` and returns an index, such as
+        `best_within_disparity`.
+
+    error_score : "raise" or float, default=nan
+        Score of a fit or a scorer that fails, with a warning; ``"raise"`` raises.
+
+    quantile : float, default=0.5
+        As in `PixelLossRegressor`, like the following.
+
+    scale : float or "mad", default=1.0
+        Residual scale; ``"mad"`` is taken from the training rows of each fold.
+
+    l1_ratio : float, default=0.0
+        Share of the L1 norm in the penalty.
+
+    fit_intercept : bool, default=True
+        Whether to fit an intercept.
+
+    fairness : fairness term or list of them, default=None
+        What is asked of the groups in every fit.
+
+    clip : tuple of two floats, default=None
+        Interval that predictions are clipped to, those that are scored included.
+
+    tol : float, default=1e-8
+        Duality gap at which a fit counts as optimal.
+
+    max_iter : int, default=500
+        Iterations allowed for each output.
+
+    n_jobs : int, default=None
+        Number of folds to work on at a time, in threads; ``None`` is 1, -1 all processors.
+
+    Attributes
+    ----------
+    loss_mix_ : float
+        The mix chosen.
+
+    alpha_ : float
+        The weight of the penalty chosen.
+
+    cv_results_ : dict of str to array
+        Scores and times of all candidates, in the form of ``GridSearchCV``: ``params``,
+        ``param_loss_mix``, ``param_alpha``, ``split0_test_score``, ..., ``mean_test_score``,
+        ``std_test_score``, ``rank_test_score`` (the name of the scorer in place of ``score`` where
+        there are several), ``mean_fit_time``, ``mean_score_time``, ... in seconds. The time for
+        reading a fold counts with its first fit.
+
+    best_index_ : int
+        Position of the candidate chosen.
+
+    best_params_ : dict
+        Its ``loss_mix`` and ``alpha``.
+
+    best_score_ : float
+        Its mean score, where ``refit`` is no callable.
+
+    best_estimator_ : PixelLossRegressor
+        The candidate chosen, fitted to all rows. The attributes below are its.
+
+    scorer_ : callable or dict of callables
+        What candidates were scored with.
+
+    multimetric_ : bool
+        Whether there are several scorers.
+
+    n_splits_ : int
+        Number of folds.
+
+    refit_time_ : float
+        Seconds that the last fit took.
+
+    coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Coefficients.
+
+    intercept_ : float or ndarray of shape (n_outputs,)
+        Intercepts.
+
+    objective_ : float or ndarray of shape (n_outputs,)
+        Attained objective.
+
+    dual_gap_ : float or ndarray of shape (n_outputs,)
+        Upper bound on `objective_` minus the smallest possible objective.
+
+    infeasibility_ : float or ndarray of shape (n_outputs,)
+        Largest violation of a fairness term.
+
+    scale_ : float or ndarray of shape (n_outputs,)
+        Residual scale used.
+
+    n_iter_ : int
+        Iterations of the solver in the last fit.
+
+    n_features_in_ : int
+        Number of features seen in fit.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features; only where X has string column names.
+
+    groups_ : ndarray of shape (n_groups,) or (n_groups, n_columns)
+        The groups; only with ``sensitive_features``, like the next two.
+
+    group_losses_ : ndarray of shape (n_groups,)
+        Mean loss of each group in the last fit.
+
+    group_weights_ : ndarray of shape (n_groups,)
+        Group weights of the equivalent plain fit.
+
+    multipliers_ : dict of str to ndarray
+        Lagrange multipliers of the fairness terms; only with ``fairness``.
+
+    See Also
+    --------
+    loss_mix_path : The fits of one data set.
+    compare_loss_mixes : How sure differences between mixes are.
+
+    Notes
+    -----
+    With metadata routing on, ``fit`` takes what the scorers and the splitter request, such as
+    ``groups`` for ``GroupKFold``; ``sensitive_features`` go to the fits and to the scorers that
+    request them. With routing off they go to the fits and to the scorers of `make_group_scorer`
+    that were made without a column name, and ``sample_weight`` to the scorers that can take it.
+
+    Scores choose; they do not tell whether differences between candidates exceed their resolution.
+
+    Examples
+    --------
+    >>> from sklearn.model_selection import StratifiedKFold
+    >>> from skfairloss import PixelLossRegressorCV
+    >>> from skfairloss.datasets import make_pixel_groups
+    >>> X, y, group = make_pixel_groups(300, noise=0.1, random_state=0)
+    >>> folds = list(StratifiedKFold(5).split(X, group))
+    >>> model = PixelLossRegressorCV(cv=folds, scoring="neg_mean_absolute_error", scale="mad")
+    >>> model = model.fit(X, y, sensitive_features=group)
+    >>> model.best_params_
+    {'alpha': 0.0, 'loss_mix': 1.0}
+    >>> len(model.cv_results_["mean_test_score"])
+    5
+    """
+
+    __metadata_request__fit: ClassVar[dict[str, bool]] = {"sensitive_features": True}
+
+    def __init__(
+        self,
+        loss_mixes: Sequence[float] = LOSS_MIXES,
+        *,
+        alphas: Sequence[float] = (0.0,),
+        cv: Any = None,
+        scoring: Any = None,
+        refit: bool | str | Callable[[dict[str, Any]], int] = True,
+        error_score: float | str = np.nan,
+        quantile: float = 0.5,
+        scale: float | str = 1.0,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        fairness: Any = None,
+        clip: tuple[float, float] | None = None,
+        tol: float = 1e-8,
+        max_iter: int = 500,
+        n_jobs: int | None = None,
+    ) -> None:
+        self.loss_mixes = loss_mixes
+        self.alphas = alphas
+        self.cv = cv
+        self.scoring = scoring
+        self.refit = refit
+        self.error_score = error_score
+        self.quantile = quantile
+        self.scale = scale
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.fairness = fairness
+        self.clip = clip
+        self.tol = tol
+        self.max_iter = max_iter
+        self.n_jobs = n_jobs
+
+    def __sklearn_tags__(self) -> Tags:
+        """Tags of scikit-learn: sparse X is accepted."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return what fit takes, and what it hands to scorers and splitter.
+
+        Returns
+        -------
+        routing : sklearn.utils.metadata_routing.MetadataRouter
+            Requests of this estimator, its scorers and its splitter.
+        """
+        router = MetadataRouter(owner=self).add_self_request(self)
+        mapping = MethodMapping().add(caller="fit", callee="score")
+        for key, scorer in make_scorers(self.scoring, PixelLossRegressor()).by_key().items():
+            router.add(**{key: scorer}, method_mapping=mapping)
+        split = MethodMapping().add(caller="fit", callee="split")
+        return router.add(splitter=check_cv(self.cv), method_mapping=split)
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        sensitive_features: Any = None,
+        **params: Any,
+    ) -> Self:
+        """Score all candidates on all folds, choose, and fit the choice to all rows.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Targets.
+
+        sample_weight : array-like of shape (n_samples,) or float, default=None
+            Weights >= 0 of the rows.
+
+        sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
+            What defines the groups, as in ``PixelLossRegressor.fit``; no dict, which cannot be
+            cut into folds.
+
+        **params : dict
+            What scorers and splitter request; only with metadata routing.
+
+        Returns
+        -------
+        self : PixelLossRegressorCV
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not what is described above, or every fit fails.
+
+        Warns
+        -----
+        sklearn.exceptions.FitFailedWarning
+            If some of the fits fail, as where a bound cannot be met: their scores are
+            ``error_score``.
+        """
+        before = self.__dict__.copy()
+        try:
+            return self._fit(X, y, sample_weight, sensitive_features, params)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    @with_callbacks
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any, params: dict[str, Any]
+    ) -> Self:
+        """Fit; may leave the estimator half-fitted where it raises."""
+        mixes, alphas = self._check()
+        scorers = make_scorers(self.scoring, PixelLossRegressor())
+        choose = self._choice(scorers)
+        for name in [name for name in self.__dict__ if name.endswith("_") and name[0] != "_"]:
+            delattr(self, name)
+        data = self._data(X, y, sample_weight, sensitive_features)
+        for_scorers, for_splitter = self._routed(data, scorers, params)
+        cv = check_cv(self.cv, data.y, classifier=False)
+        pairs = enumerate(cv.split(data.X, data.y, **for_splitter))
+        splits = [_Split(number, *rows) for number, rows in pairs]
+        candidates = [(a, m) for a in alphas for m in mixes]
+        tasks = FitsTasks(self, len(candidates) * len(splits) + 1)
+        evaluate = _Evaluation(self, data, for_scorers, scorers, alphas, mixes, tasks)
+        found = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+            delayed(evaluate)(split) for split in splits
+        )
+        failures = [failure for _, _, some in found for failure in some]
+        self._tell_failures(failures, len(candidates) * len(splits))
+        results = collect_results(
+            candidates, scorers.names, np.array([s for s, _, _ in found]), [t for _, t, _ in found]
+        )
+        self.best_index_ = choose(results)
+        self.cv_results_, self.n_splits_ = results, len(splits)
+        self.scorer_, self.multimetric_ = scorers.as_given, scorers.several
+        self.best_params_ = results["params"][self.best_index_]
+        if not callable(self.refit):
+            self.best_score_ = results[f"mean_test_{self._criterion}"][self.best_index_]
+        self._refit(data, tasks, len(candidates) * len(splits))
+        tasks.end()
+        return self
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Predict with the model chosen.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions, in units of y.
+        """
+        check_is_fitted(self)
+        return self.best_estimator_.predict(X)
+
+    def _regressor(self, **parameters: Any) -> PixelLossRegressor:
+        """A regressor with the parameters shared by all candidates."""
+        shared = {name: getattr(self, name) for name in _OF_THE_REGRESSOR}
+        return PixelLossRegressor(**shared, **parameters)
+
+    def _check(self) -> tuple[Array, Array]:
+        """The grids, sorted as given."""
+        mixes = check_loss_mixes(self.loss_mixes)
+        alphas = list(np.atleast_1d(np.asarray(self.alphas, dtype=object)))
+        if not alphas or not all(is_real(alpha) and alpha >= 0 for alpha in alphas):
+            raise ValueError(f"alphas must be numbers >= 0, at least one, got {self.alphas!r}")
+        if len(set(alphas)) < len(alphas):
+            raise ValueError(f"alphas must not repeat a number, got {self.alphas!r}")
+        known = isinstance(self.error_score, float | int) or self.error_score == "raise"
+        if not known:
+            raise ValueError(f"error_score must be 'raise' or a number, got {self.error_score!r}")
+        return mixes, np.array(alphas, dtype=np.float64)
+
+    @property
+    def _criterion(self) -> str:
+        """The scorer that decides, where one does."""
+        return self.refit if isinstance(self.refit, str) else "score"
+
+    def _choice(self, scorers: Scorers) -> Callable[[dict[str, Any]], int]:
+        """From results to the index of the candidate chosen."""
+        if callable(self.refit):
+            rule = self.refit
+            return lambda results: _check_index(rule(results), len(results["params"]))
+        if scorers.several and self.refit not in scorers.names:
+            raise ValueError(
+                f"refit must name one of the scorers {scorers.names}, or be a callable such as "
+                f"best_within_disparity(...), got {self.refit!r}"
+            )
+        if not scorers.several and self.refit is not True:
+            raise ValueError(
+                f"refit must be True or a callable with one scorer, got {self.refit!r}"
+            )
+        rank = f"rank_test_{self._criterion}"
+        return lambda results: int(results[rank].argmin())
+
+    def _data(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> FitData:
+        """The arguments of fit, of one length."""
+        if isinstance(sensitive_features, Mapping):
+            raise ValueError(
+                "sensitive_features must not be a dict, which cannot be cut into folds: pass an "
+                "array or a DataFrame"
+            )
+        # refuses bad input by name, before any fold could
+        self._regressor()._read(X, y, sample_weight, sensitive_features)
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, _num_samples(y))
+        X, y, sensitive_features = indexable(X, y, sensitive_features)
+        return FitData(X, y, sample_weight, sensitive_features)
+
+    def _routed(
+        self, data: FitData, scorers: Scorers, params: dict[str, Any]
+    ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+        """What each scorer and the splitter are given."""
+        own = {
+            "sample_weight": data.sample_weight,
+            "sensitive_features": data.sensitive_features,
+        }
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(self, "fit", **own, **params)
+            return {key: routed[key].score for key in scorers.by_key()}, routed.splitter.split
+        if params:
+            raise TypeError(
+                f"PixelLossRegressorCV.fit got unexpected arguments {sorted(params)}: they need "
+                "sklearn.set_config(enable_metadata_routing=True)"
+            )
+        return scorers.unrouted(**own), {}
+
+    def _tell_failures(self, failures: list[str], n_fits: int) -> None:
+        """Warn where some of the fits failed, raise where all did."""
+        if failures:
+            distinct = "\n".join(dict.fromkeys(failures))
+            if len(failures) == n_fits:
+                raise ValueError(f"all {n_fits} fits failed: {distinct}")
+            warnings.warn(
+                f"{len(failures)} fits failed, and their scores are {self.error_score}: "
+                f"{distinct}\nerror_score='raise' raises the error",
+                FitFailedWarning,
+                stacklevel=5,
+            )
+
+    def _refit(self, data: FitData, tasks: FitsTasks, number: int) -> None:
+        """Fit the choice to all rows, and take over its attributes."""
+        self.loss_mix_, self.alpha_ = self.best_params_["loss_mix"], self.best_params_["alpha"]
+        model = self._regressor(loss_mix=self.loss_mix_, alpha=self.alpha_)
+        started = time.perf_counter()
+        with tasks.fit(number, model):
+            model.fit(
+                data.X,
+                data.y,
+                sample_weight=data.sample_weight,
+                sensitive_features=data.sensitive_features,
+            )
+        self.refit_time_ = time.perf_counter() - started
+        self.best_estimator_ = model
+        fitted = {name: value for name, value in vars(model).items() if name.endswith("_")}
+        self.__dict__.update({n: value for n, value in fitted.items() if n[0] != "_"})
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """Fits and scores all candidates on one split at a time."""
+
+    owner: PixelLossRegressorCV
+    data: FitData
+    for_scorers: dict[str, dict[str, Any]]
+    scorers: Scorers
+    alphas: Array
+    mixes: Array
+    tasks: FitsTasks
+
+    def __call__(self, split: _Split) -> tuple[Array, Array, list[str]]:
+        """Scores (candidates, scorers), seconds (candidates, 2: fit and score), and failures."""
+        with config_context(assume_finite=True):  # all rows were checked before they were cut
+            return self._evaluate(split)
+
+    def _evaluate(self, split: _Split) -> tuple[Array, Array, list[str]]:
+        """Walk over the mixes, for each weight of the penalty."""
+        shape = len(self.alphas), len(self.mixes)
+        scores = np.full((*shape, len(self.scorers.names)), np.nan)
+        seconds = np.zeros((*shape, 2))
+        failures: list[str] = []
+        train, test = self.data.rows(split.train), self.data.rows(split.test)
+        given = self.scorers.rows(self.for_scorers, split.test, _num_samples(self.data.y))
+        for i, alpha in enumerate(self.alphas):
+            walk = Walk(self.owner._regressor(alpha=float(alpha)), train)
+            for j in walking_order(self.mixes):
+                started = time.perf_counter()
+                model, failure = self._fit(walk, split.number, i, j)
+                seconds[i, j, 0] = time.perf_counter() - started
+                if failure is not None:
+                    failures.append(failure)
+                    scores[i, j] = self.owner.error_score
+                    continue
+                scores[i, j] = self.scorers(model, test.X, test.y, given, self.owner.error_score)
+                seconds[i, j, 1] = time.perf_counter() - started - seconds[i, j, 0]
+        return scores.reshape(-1, scores.shape[2]), seconds.reshape(-1, 2), failures
+
+    def _fit(self, walk: Walk, split: int, i: int, j: int) -> tuple[PixelLossRegressor, str | None]:
+        """A candidate fitted to the rows of a walk, or what went wrong."""
+        n_mixes, n_candidates = len(self.mixes), len(self.mixes) * len(self.alphas)
+        mix = float(self.mixes[j])
+        model = walk.model(mix)
+        try:
+            with self.tasks.fit(split * n_candidates + i * n_mixes + j, model):
+                walk.fit(model)
+            return model, None
+        except Exception as error:
+            if self.owner.error_score == "raise":
+                raise
+            where = f"loss_mix={mix:g}, alpha={self.alphas[i]:g}"
+            return model, f"{where}: {type(error).__name__}: {error}"
+
+
+def _check_index(index: Any, n_candidates: int) -> int:
+    """What a callable ``refit`` returned, if it is a position."""
+    if not is_integer(index) or not 0 <= index < n_candidates:
+        raise ValueError(
+            f"refit must return an integer from 0 to {n_candidates - 1}, the position of a "
+            f"candidate, got {index!r}"
+        )
+    return int(index)

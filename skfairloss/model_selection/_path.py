@@ -1,0 +1,286 @@
+"""Fits of one data set along a grid of mixes: read once, each started from the one before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+
+from skfairloss._compat import CallbackSupportMixin, with_callbacks
+from skfairloss._parameters import is_real
+from skfairloss._regressor import PixelLossRegressor, Training
+from skfairloss._typing import Array
+from skfairloss.model_selection._data import FitData
+from skfairloss.model_selection._tasks import FitsTasks
+
+LOSS_MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class LossMixPath:
+    """Fits of one data set under several mixes; made by `loss_mix_path`.
+
+    Parameters
+    ----------
+    loss_mixes : ndarray of shape (n_mixes,)
+        The mixes, in the order in which they were given.
+
+    models : tuple of PixelLossRegressor
+        The fitted models, one for each mix.
+    """
+
+    loss_mixes: Array
+    models: tuple[PixelLossRegressor, ...]
+
+    @property
+    def coefs(self) -> Array:
+        """Coefficients, (n_mixes, n_features) or (n_mixes, n_outputs, n_features)."""
+        return self._stacked("coef_")
+
+    @property
+    def intercepts(self) -> Array:
+        """Intercepts, (n_mixes,) or (n_mixes, n_outputs)."""
+        return self._stacked("intercept_")
+
+    @property
+    def objectives(self) -> Array:
+        """Attained objectives, (n_mixes,) or (n_mixes, n_outputs), without a unit."""
+        return self._stacked("objective_")
+
+    @property
+    def dual_gaps(self) -> Array:
+        """Upper bounds on objective minus optimum, of the shape of ``objectives``."""
+        return self._stacked("dual_gap_")
+
+    @property
+    def infeasibilities(self) -> Array:
+        """Largest violations of a fairness term, of the shape of ``objectives``."""
+        return self._stacked("infeasibility_")
+
+    @property
+    def n_iters(self) -> Array:
+        """Iterations of the solver, (n_mixes,)."""
+        return self._stacked("n_iter_")
+
+    @property
+    def groups(self) -> Array:
+        """The groups, (n_groups,) or (n_groups, n_columns); only with sensitive_features."""
+        groups: Array = self._first("groups_")
+        return groups
+
+    @property
+    def group_losses(self) -> Array:
+        """Mean loss of each group, (n_mixes, n_groups); only with sensitive_features.
+
+        Each row is measured by the loss of its own mix: compare groups within a row, not rows.
+        """
+        self._first("groups_")
+        return self._stacked("group_losses_")
+
+    @property
+    def group_weights(self) -> Array:
+        """Group weights of the equivalent plain fit, (n_mixes, n_groups)."""
+        self._first("groups_")
+        return self._stacked("group_weights_")
+
+    @property
+    def multipliers(self) -> dict[str, Array]:
+        """Multipliers of each fairness term, a row for each mix; only with ``fairness``."""
+        names = self._first("multipliers_")
+        return {name: np.stack([m.multipliers_[name] for m in self.models]) for name in names}
+
+    def predict(self, X: ArrayLike) -> Array:
+        """Predictions of all models, (n_mixes, n_samples) or (n_mixes, n_samples, n_outputs)."""
+        return np.stack([model.predict(X) for model in self.models])
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row for each mix and coefficient: loss_mix, output, feature, coefficient."""
+        coefs = self.coefs.reshape(len(self.loss_mixes), -1, self.models[0].n_features_in_)
+        names = getattr(self.models[0], "feature_names_in_", np.arange(coefs.shape[2]))
+        axes = [self.loss_mixes, np.arange(coefs.shape[1]), names]
+        index = pd.MultiIndex.from_product(axes, names=["loss_mix", "output", "feature"])
+        return pd.Series(coefs.ravel(), index=index, name="coefficient").reset_index()
+
+    def _stacked(self, attribute: str) -> Array:
+        return np.stack([np.asarray(getattr(model, attribute)) for model in self.models])
+
+    def _first(self, attribute: str) -> Any:
+        """An attribute of the first model, or an error that says what it takes."""
+        if not hasattr(self.models[0], attribute):
+            needed = "fairness" if attribute == "multipliers_" else "sensitive_features"
+            raise AttributeError(f"the path was fitted without {needed}")
+        return getattr(self.models[0], attribute)
+
+
+def loss_mix_path(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    loss_mixes: Sequence[float] = LOSS_MIXES,
+    sensitive_features: Any = None,
+    sample_weight: ArrayLike | None = None,
+    callbacks: Sequence[Any] = (),
+    **parameters: Any,
+) -> LossMixPath:
+    """Fit a `PixelLossRegressor` for each mix of a grid.
+
+    The data are read once, and each fit starts from the solution of the mix next to it. Every fit
+    is the one that `PixelLossRegressor` gives, with a certificate of its own.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Features.
+
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        Targets.
+
+    loss_mixes : sequence of floats, default=(0.0, 0.25, 0.5, 0.75, 1.0)
+        The mixes, in [0, 1], in any order.
+
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
+        What defines the groups, as in ``PixelLossRegressor.fit``; needed with ``fairness``.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights >= 0 of the rows.
+
+    callbacks : sequence of callbacks, default=()
+        Callbacks of scikit-learn >= 1.9, such as `sklearn.callback.ProgressBar` and
+        `skfairloss.callbacks.GroupLossMonitor`.
+
+    **parameters : dict
+        Parameters of `PixelLossRegressor` but ``loss_mix`` and ``warm_start``.
+
+    Returns
+    -------
+    path : LossMixPath
+        With ``loss_mixes``, the fitted ``models``, arrays with a row for each mix (``coefs``,
+        ``intercepts``, ``objectives``, ``dual_gaps``, ``infeasibilities``, ``n_iters``; with
+        groups ``groups``, ``group_losses``, ``group_weights``; with fairness terms a dict
+        ``multipliers``), ``predict(X)`` and ``to_frame()``.
+
+    Raises
+    ------
+    TypeError
+        If a parameter is not one of `PixelLossRegressor`.
+
+    ValueError
+        If an argument is not what is described above.
+
+    skfairloss.exceptions.InfeasibleFairnessError
+        If for some mix no model meets the fairness terms.
+
+    Warns
+    -----
+    sklearn.exceptions.ConvergenceWarning
+        If a fit is not certified, as for `PixelLossRegressor`.
+
+    Notes
+    -----
+    Under fairness terms, and in the closed form at a mix of 0, a start has no effect; the data
+    are still read once.
+
+    Examples
+    --------
+    A constant prediction for 30 dark pixels (0.3) and 70 bright ones (0.9):
+
+    >>> import numpy as np
+    >>> from skfairloss.model_selection import loss_mix_path
+    >>> X, y = np.zeros((100, 1)), np.repeat([0.3, 0.9], [30, 70])
+    >>> path = loss_mix_path(X, y, loss_mixes=[0, 0.25, 1], sensitive_features=y)
+    >>> path.intercepts.round(4)
+    array([0.72  , 0.7867, 0.9   ])
+    >>> path.group_losses.round(4)
+    array([[0.1764, 0.0324],
+           [0.2993, 0.038 ],
+           [0.6   , 0.    ]])
+    """
+    mixes = check_loss_mixes(loss_mixes)
+    for name in {"loss_mix", "warm_start"} & set(parameters):
+        raise TypeError(f"{name} is no parameter of loss_mix_path, which varies loss_mixes")
+    run = _Run(PixelLossRegressor(**parameters))
+    if callbacks:
+        set_callbacks(run, callbacks)
+    return run.fit(FitData(X, y, sample_weight, sensitive_features), mixes)
+
+
+class _Run(CallbackSupportMixin, BaseEstimator):
+    """The run of a path, as callbacks know it."""
+
+    def __init__(self, regressor: PixelLossRegressor) -> None:
+        self.regressor = regressor
+
+    @with_callbacks
+    def fit(self, data: FitData, mixes: Array) -> LossMixPath:
+        """Fit for each mix."""
+        tasks = FitsTasks(self, len(mixes))
+        models: dict[int, PixelLossRegressor] = {}
+        walk = Walk(self.regressor, data)
+        for j in walking_order(mixes):
+            models[j] = walk.model(mixes[j])
+            with tasks.fit(j, models[j]):
+                walk.fit(models[j])
+        tasks.end()
+        return LossMixPath(mixes, tuple(models[j] for j in range(len(mixes))))
+
+
+class Walk:
+    """Fits of one data set, read with the first of them, each started from the one before.
+
+    Parameters
+    ----------
+    template : a regressor with the parameters that the fits share.
+    data : what they are fitted to.
+    """
+
+    def __init__(self, template: PixelLossRegressor, data: FitData) -> None:
+        self._template = template
+        self._data = data
+        self._training: Training | None = None
+        self._start: tuple[Array, Array] | None = None
+
+    def model(self, loss_mix: float) -> PixelLossRegressor:
+        """A regressor for the next mix, not yet fitted."""
+        model = copy(self._template)
+        model.loss_mix = float(loss_mix)
+        return model
+
+    def fit(self, model: PixelLossRegressor) -> None:
+        """Fit it. A fit that fails leaves the start as it was."""
+        if self._training is None:
+            self._training = self._template._read(*self._data.arguments)
+        for name in ("n_features_in_", "feature_names_in_"):  # found while reading
+            if hasattr(self._template, name):
+                setattr(model, name, getattr(self._template, name))
+        self._training = self._training.with_loss_mix(model.loss_mix)
+        model._fit_to(self._training, self._start)
+        self._start = model._start()
+
+
+def walking_order(mixes: Array) -> list[int]:
+    """Positions of the mixes from L2, which needs no start, to L1."""
+    return [int(j) for j in np.argsort(mixes, kind="stable")]
+
+
+def check_loss_mixes(loss_mixes: Any, name: str = "loss_mixes") -> Array:
+    """The mixes as an array (n_mixes,): at least one, each in [0, 1], none twice."""
+    values = [loss_mixes] if np.ndim(loss_mixes) == 0 else list(loss_mixes)
+    if not values or not all(is_real(value) and 0 <= value <= 1 for value in values):
+        raise ValueError(f"{name} must be numbers in [0, 1], at least one, got {loss_mixes!r}")
+    mixes = np.array(values, dtype=np.float64)
+    if len(np.unique(mixes)) < len(mixes):
+        raise ValueError(f"{name} must not repeat a mix, got {loss_mixes!r}")
+    return mixes
+
+
+def set_callbacks(run: Any, callbacks: Sequence[Any]) -> None:
+    """Set callbacks on a run, where the version of scikit-learn has them."""
+    if not hasattr(run, "set_callbacks"):
+        raise ValueError("callbacks need scikit-learn >= 1.9")
+    run.set_callbacks(*callbacks)

@@ -1,0 +1,224 @@
+"""Rules that read the ``cv_results_`` of a search: a choice under a bound, and the front."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skfairloss._parameters import is_real
+from skfairloss._typing import Array
+from skfairloss.displays._tradeoff import undominated
+
+_IF_NONE = ("closest", "raise")
+
+
+def best_within_disparity(
+    accuracy: str, disparity: str, max_disparity: float, *, if_none: str = "closest"
+) -> WithinDisparity:
+    """Choose the most accurate candidate whose disparity between groups is within a bound.
+
+    For ``GridSearchCV(refit=...)`` and ``PixelLossRegressorCV(refit=...)`` with several scorers.
+    Both numbers are means over the folds; of candidates with equal accuracy the one with the
+    smaller disparity is taken, then the first.
+
+    Parameters
+    ----------
+    accuracy : str
+        Name of the scorer that measures accuracy; greater is better.
+
+    disparity : str
+        Name of the scorer that measures disparity. It must be a negated loss, as
+        ``make_group_scorer(metric, "difference")`` and ``"group_max"`` are.
+
+    max_disparity : float
+        Largest disparity allowed, > 0 and without the minus sign of the scorer.
+
+    if_none : {"closest", "raise"}, default="closest"
+        What to do if no candidate is within the bound: take the one with the smallest disparity,
+        with a warning that states it, or raise.
+
+    Returns
+    -------
+    rule : callable
+        ``rule(cv_results)`` returns the position of the candidate chosen. It can be pickled.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not what is described above. Called, the rule raises it if a scorer is
+        missing, a mean score is NaN or a disparity is positive; and if no candidate is within the
+        bound, where that is asked for.
+
+    Warns
+    -----
+    UserWarning
+        If no candidate is within the bound.
+
+    Notes
+    -----
+    Means over folds are estimates. That a candidate is within the bound on the folds does not say
+    that it is on new rows, least of all where it was chosen for it.
+
+    Examples
+    --------
+    >>> from skfairloss.model_selection import best_within_disparity
+    >>> rule = best_within_disparity("mae", "gap", max_disparity=0.1)
+    >>> rule
+    best_within_disparity('mae', 'gap', 0.1)
+    >>> scores = {"mean_test_mae": [-0.30, -0.35, -0.40], "mean_test_gap": [-0.20, -0.10, -0.05]}
+    >>> rule(scores)
+    1
+    """
+    for name, value in (("accuracy", accuracy), ("disparity", disparity)):
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be the name of a scorer, got {value!r}")
+    if not (is_real(max_disparity) and max_disparity > 0):
+        raise ValueError(
+            f"max_disparity must be a number > 0, without the sign of the scorer, got "
+            f"{max_disparity!r}"
+        )
+    if if_none not in _IF_NONE:
+        raise ValueError(f"if_none must be one of {list(_IF_NONE)}, got {if_none!r}")
+    return WithinDisparity(accuracy, disparity, float(max_disparity), if_none)
+
+
+class WithinDisparity:
+    """The rule of `best_within_disparity`, which checks the arguments."""
+
+    def __init__(self, accuracy: str, disparity: str, max_disparity: float, if_none: str) -> None:
+        self.accuracy = accuracy
+        self.disparity = disparity
+        self.max_disparity = max_disparity
+        self.if_none = if_none
+
+    def __call__(self, cv_results: Mapping[str, Any]) -> int:
+        """Position of the candidate chosen."""
+        scores = mean_scores(cv_results, self.accuracy)
+        disparities = mean_disparities(cv_results, self.disparity)
+        within = np.flatnonzero(disparities <= self.max_disparity)
+        if not len(within):
+            closest = int(np.lexsort((-scores, disparities))[0])
+            text = (
+                f"no candidate has a {self.disparity} within {self.max_disparity:g}: the smallest "
+                f"is {disparities[closest]:.6g}, with {self.accuracy} {scores[closest]:.6g}, of "
+                f"candidate {closest}{_shown(cv_results, closest)}"
+            )
+            if self.if_none == "raise":
+                raise ValueError(text)
+            warnings.warn(f"{text}, which is taken", UserWarning, stacklevel=2)
+            return closest
+        return int(within[np.lexsort((disparities[within], -scores[within]))[0]])
+
+    def __repr__(self) -> str:
+        option = "" if self.if_none == _IF_NONE[0] else f", if_none={self.if_none!r}"
+        return (
+            f"best_within_disparity({self.accuracy!r}, {self.disparity!r}, "
+            f"{self.max_disparity:g}{option})"
+        )
+
+
+def pareto_front(cv_results: Mapping[str, Any], *, accuracy: str, disparity: str) -> pd.DataFrame:
+    """List the candidates of a search that no other one dominates.
+
+    A candidate is dominated if another one is at least as accurate with at most its disparity, and
+    better in one of them, by their means over the folds.
+
+    Parameters
+    ----------
+    cv_results : dict
+        ``cv_results_`` of a search with several scorers.
+
+    accuracy : str
+        Name of the scorer that measures accuracy; greater is better.
+
+    disparity : str
+        Name of the scorer that measures disparity, a negated loss.
+
+    Returns
+    -------
+    front : pandas.DataFrame
+        A row for each undominated candidate, from the smallest disparity up, with columns
+
+        - ``candidate`` : position in ``cv_results``;
+        - one for each parameter of the grid;
+        - ``accuracy`` and ``accuracy_std`` : mean score, greater is better, and its standard
+          deviation over the folds;
+        - ``disparity`` and ``disparity_std`` : the same of the disparity, without the minus sign.
+
+    Raises
+    ------
+    ValueError
+        If a scorer is missing, a mean score is NaN, or a disparity is positive.
+
+    Notes
+    -----
+    The front is one of estimates. Standard deviations over folds are not those of the means, since
+    folds share training rows; `compare_loss_mixes` has confidence intervals.
+
+    Examples
+    --------
+    >>> from skfairloss.model_selection import pareto_front
+    >>> results = {
+    ...     "params": [{"loss_mix": 0.0}, {"loss_mix": 0.5}, {"loss_mix": 1.0}],
+    ...     "mean_test_mae": [-0.30, -0.35, -0.33],
+    ...     "std_test_mae": [0.01, 0.01, 0.01],
+    ...     "mean_test_gap": [-0.20, -0.12, -0.10],
+    ...     "std_test_gap": [0.02, 0.02, 0.02],
+    ... }
+    >>> front = pareto_front(results, accuracy="mae", disparity="gap")
+    >>> print(front[["loss_mix", "accuracy", "disparity"]].to_string(index=False))
+     loss_mix  accuracy  disparity
+          1.0     -0.33        0.1
+          0.0     -0.30        0.2
+    """
+    scores = mean_scores(cv_results, accuracy)
+    disparities = mean_disparities(cv_results, disparity)
+    order = np.lexsort((-scores, disparities))
+    kept = order[undominated(-scores, disparities)[order]]
+    front = pd.DataFrame({"candidate": kept})
+    for name in cv_results["params"][0]:
+        front[name] = [cv_results["params"][i][name] for i in kept]
+    front["accuracy"] = scores[kept]
+    front["accuracy_std"] = np.asarray(cv_results[f"std_test_{accuracy}"])[kept]
+    front["disparity"] = disparities[kept]
+    front["disparity_std"] = np.asarray(cv_results[f"std_test_{disparity}"])[kept]
+    return front
+
+
+def mean_disparities(cv_results: Mapping[str, Any], name: str) -> Array:
+    """Mean disparities of the candidates, >= 0."""
+    disparities = -mean_scores(cv_results, name)
+    if disparities.min() < 0:
+        raise ValueError(
+            f"the disparity {name!r} has positive scores, up to {-disparities.min():.6g}: it must "
+            "be a negated loss, as make_group_scorer(metric, 'difference') is"
+        )
+    return disparities + 0.0  # no negative zero
+
+
+def mean_scores(cv_results: Mapping[str, Any], name: str) -> Array:
+    """Mean scores of the candidates under a scorer, all of them numbers."""
+    key = f"mean_test_{name}"
+    if key not in cv_results:
+        known = sorted(
+            k.removeprefix("mean_test_") for k in cv_results if k.startswith("mean_test_")
+        )
+        raise ValueError(f"cv_results has no scorer {name!r}, it has {known}")
+    scores = np.asarray(cv_results[key], dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(scores))
+    if len(bad):
+        raise ValueError(
+            f"{name!r} is {scores[bad[0]]} for {len(bad)} of {len(scores)} candidates, the first "
+            f"is {bad[0]}{_shown(cv_results, int(bad[0]))}: a fit or a scorer failed in some fold; "
+            "error_score='raise' shows why"
+        )
+    return scores
+
+
+def _shown(cv_results: Mapping[str, Any], i: int) -> str:
+    """The parameters of a candidate, where they are known."""
+    return f" {cv_results['params'][i]}" if "params" in cv_results else ""

@@ -1,0 +1,144 @@
+"""Scorers of a cross-validation: from ``scoring`` to numbers, with or without metadata routing."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import check_scoring, get_scorer
+from sklearn.utils import _safe_indexing
+from sklearn.utils.metadata_routing import get_routing_for_object
+
+from skfairloss._typing import Array
+
+Scorer = Callable[..., Any]
+Given = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Scorers:
+    """One or several scorers.
+
+    Parameters
+    ----------
+    scorers : by name; "score" for a single one.
+    several : whether ``scoring`` named several.
+    """
+
+    scorers: dict[str, Scorer]
+    several: bool
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the scorers."""
+        return list(self.scorers)
+
+    @property
+    def as_given(self) -> Any:
+        """The scorer, or a dict of scorers where there are several."""
+        return dict(self.scorers) if self.several else self.scorers["score"]
+
+    def by_key(self) -> dict[str, Scorer]:
+        """The scorers under the names that metadata are routed by."""
+        return {f"scorer_{name}": scorer for name, scorer in self.scorers.items()}
+
+    def unrouted(self, sample_weight: Any, sensitive_features: Any) -> Given:
+        """What each scorer is given with routing off: what it asks for or, weights, can take."""
+        out: Given = {}
+        for key, scorer in self.by_key().items():
+            out[key] = {}
+            if sensitive_features is not None and _requests_groups(scorer):
+                out[key]["sensitive_features"] = sensitive_features
+            if sample_weight is not None and _takes_weights(scorer):
+                out[key]["sample_weight"] = sample_weight
+        return out
+
+    def rows(self, given: Given, index: Any, n_rows: int) -> Given:
+        """What each scorer is given, for some of the rows."""
+        return {
+            key: {
+                name: _safe_indexing(value, index) if _has_rows(value, n_rows) else value
+                for name, value in values.items()
+            }
+            for key, values in given.items()
+        }
+
+    def __call__(self, model: Any, X: Any, y: Any, given: Given, error_score: float | str) -> Array:
+        """Scores of a fitted model, in the order of the names; the error score for a failure."""
+        out = np.empty(len(self.scorers))
+        for i, (name, scorer) in enumerate(self.scorers.items()):
+            try:
+                out[i] = _number(scorer(model, X, y, **given[f"scorer_{name}"]), name)
+            except Exception as error:
+                if error_score == "raise":
+                    raise
+                out[i] = error_score
+                warnings.warn(
+                    f"Scoring failed. The score on this train-test partition is {error_score}. "
+                    f"{name}: {type(error).__name__}: {error}",
+                    UserWarning,
+                    stacklevel=2,
+                )
+        return out
+
+
+def make_scorers(scoring: Any, estimator: Any) -> Scorers:
+    """Read ``scoring``: None, a name, a callable, a list of names or a dict."""
+    if scoring is None or isinstance(scoring, str) or callable(scoring):
+        return Scorers({"score": check_scoring(estimator, scoring)}, several=False)
+    if isinstance(scoring, Mapping):
+        named = dict(scoring)
+    elif isinstance(scoring, list | tuple | set) and all(isinstance(s, str) for s in scoring):
+        named = {name: name for name in scoring}
+        if len(named) < len(scoring):
+            raise ValueError(f"scoring names a scorer twice, got {scoring!r}")
+    else:
+        raise ValueError(
+            "scoring must be None, a name, a callable, a list of names or a dict of names and "
+            f"scorers, got {scoring!r}"
+        )
+    if not named or not all(isinstance(name, str) for name in named):
+        raise ValueError(f"scoring must name at least one scorer by a string, got {scoring!r}")
+    return Scorers(
+        {
+            n: check_scoring(estimator, s) if callable(s) else get_scorer(s)
+            for n, s in named.items()
+        },
+        several=True,
+    )
+
+
+def _requests_groups(scorer: Scorer) -> bool:
+    """Whether a scorer asks for ``sensitive_features``."""
+    routing = get_routing_for_object(scorer)
+    return bool(routing.consumes("score", ["sensitive_features"]))
+
+
+def _takes_weights(scorer: Scorer) -> bool:
+    """Whether a scorer can be given ``sample_weight``."""
+    asked = getattr(scorer, "_accept_sample_weight", None)
+    if asked is not None:
+        return bool(asked())
+    parameters = inspect.signature(scorer).parameters
+    return "sample_weight" in parameters or any(
+        p.kind == p.VAR_KEYWORD for p in parameters.values()
+    )
+
+
+def _has_rows(value: Any, n_rows: int) -> bool:
+    """Whether metadata have a value for each row."""
+    shape = getattr(value, "shape", None)
+    if shape:
+        return bool(shape[0] == n_rows)
+    return hasattr(value, "__len__") and not isinstance(value, str) and len(value) == n_rows
+
+
+def _number(value: Any, name: str) -> float:
+    """A score, if it is one number."""
+    if np.ndim(value) != 0 or isinstance(value, str | Mapping):
+        raise ValueError(f"scoring must return a number, {name} returned {type(value).__name__}")
+    return float(value)

