@@ -158,3 +158,13 @@ def test_more_columns_than_rows_give_the_interpolation_of_smallest_norm(fit_inte
     for loss_mix in (0.0, 0.5, 1.0):
         model = fit(RegressionProblem(X, y, loss_mix=loss_mix, fit_intercept=fit_intercept))
         np.testing.assert_allclose(model.coef_, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", [4, 6, 38])
+def test_a_tie_whose_rule_names_an_end_of_the_interval_is_resolved_there(seed):
+    rng = np.random.default_rng(0)
+    y = [rng.normal(size=200) for _ in range(seed + 1)][-1]
+    low, high = np.sort(y)[99:101]
+    assert not low <= y.mean() <= high
+    model = PixelLossRegressor(1.0).fit(np.zeros((200, 1)), y)  # a warning would be an error
+    assert model.intercept_ == pytest.approx(np.clip(y.mean(), low, high), rel=1e-12)

@@ -221,7 +221,7 @@ def _one_sided_minimum(
     free_step = np.linalg.lstsq(hessian, linear, rcond=1e-12)[0]
     size = np.linalg.norm(rows, axis=1)
     rows, room = rows[size > 0] / size[size > 0, None], room[size > 0] / size[size > 0]
-    slack = _SLACK * float(room.max(initial=0.0)) + 1e-15 * float(np.linalg.norm(free_step))
+    slack = _SLACK * (float(room.max(initial=0.0)) + float(np.linalg.norm(free_step)))
     if (rows @ free_step <= room + slack).all():
         return free_step, True
     width = 10.0 * float(np.linalg.norm(linear))
@@ -235,6 +235,7 @@ def _one_sided_minimum(
             hessian=hessian,
             linear=linear,
             constant=gain,
+            unit=float(np.linalg.norm(free_step)),  # room may be 0 everywhere
         )
         found = interior_point(pq, tol=1e-10, floor=gain, max_iter=100)
         violation = float((rows @ found.delta - room).max())
