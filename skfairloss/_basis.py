@@ -13,6 +13,7 @@ all with the same predictions: rank deficiency and p > n need no other treatment
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import qr, solve_triangular
@@ -43,6 +44,11 @@ class Basis:
     gram: Array
     norms: Array
     fit_intercept: bool
+
+    @cached_property
+    def norm_gram(self) -> Array:
+        """TᵀT, (k, k)."""
+        return self.transform.T @ self.transform
 
     @property
     def n_directions(self) -> int:
