@@ -103,30 +103,38 @@ def _equations(kinks: Kinks, side: Sides, columns: Index) -> tuple[Array, Array,
     fixed = g + a.T @ dual
     theta = np.divide(fixed, h, out=np.zeros_like(h), where=curved[:, None])
     shift, solved = np.zeros(len(columns)), np.zeros(len(columns), dtype=bool)
+    last: tuple[Index, Array, Array | None] | None = None
     for i, k in enumerate(columns):
-        index = np.flatnonzero(side[:, i] == 0)
-        if len(index) > len(curved) or (not curved.all() and not len(index)):
-            continue
-        rows, rhs = a[index], kinks.target[index, k]
-        inner = rows[:, curved] / np.sqrt(h[curved, i])
-        factor, info = lapack.dpotrf(inner @ inner.T, lower=True) if len(index) else (inner, 0)
-        if info != 0:
+        index, own = np.flatnonzero(side[:, i] == 0), h[curved, i]
+        rows = a[index]
+        if last is None or not (np.array_equal(last[0], index) and np.array_equal(last[1], own)):
+            last = index, own, _factor(rows[:, curved] / np.sqrt(own))
+        factor = last[2]
+        if factor is None or not (len(index) or curved.all()):
             continue
         solved[i] = True
         if not len(index):
             continue
-        rhs = rhs - rows[:, curved] @ theta[curved, i]
+        rhs = (kinks.target[index, k] - rows[:, curved] @ theta[curved, i])[:, None]
+        both = lapack.dpotrs(factor, np.hstack([rhs, rows[:, ~curved]]), lower=True)[0]
         if not curved.all():
-            both = np.column_stack([rhs, rows[:, -1]])
-            both = lapack.dpotrs(factor, both, lower=True)[0]
             column = rows[:, -1]
             shift[i] = (column @ both[:, 0] + fixed[-1, i]) / (column @ both[:, 1])
-            dual[index, i] = both[:, 0] - shift[i] * both[:, 1]
-        else:
-            dual[index, i] = lapack.dpotrs(factor, rhs, lower=True)[0]
+            both[:, 0] -= shift[i] * both[:, 1]
+        dual[index, i] = both[:, 0]
     np.divide(g + a.T @ dual, h, out=theta, where=curved[:, None])
     theta[~curved] = shift
     return theta, dual, solved & np.isfinite(theta).all(axis=0)
+
+
+def _factor(rows: Array) -> Array | None:
+    """Cholesky factor of the products of the rows; None where they are dependent."""
+    if not len(rows):
+        return rows
+    if len(rows) > rows.shape[1] + 1:
+        return None
+    factor, info = lapack.dpotrf(rows @ rows.T, lower=True)
+    return factor if info == 0 else None
 
 
 def _changed(

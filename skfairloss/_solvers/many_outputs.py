@@ -27,10 +27,10 @@ from skfairloss._solvers.sign_fixing import solve_near
 from skfairloss._typing import Array, Index
 
 _OUTPUTS = 4  # outputs from which sharing pays
-_STEPS = 40  # of the alternating direction method
+_STEPS = 30  # of the alternating direction method
 _RELAXATION = 1.6
 _SMALLEST = 0.01  # step, relative to the spread of y
-_BAND = 2.0  # rows in a first band, per coordinate
+_BAND = 2.2  # rows in a first band, per coordinate
 _TOGETHER = 2**16  # residuals of a group of outputs: its arrays stay in cache
 _FEWEST = 16  # outputs in a group, so that products are of matrices
 

@@ -121,7 +121,9 @@ def solve_by_signs(
 def solve_near(
     output: Output, start: tuple[Array, float], size: int, options: Options
 ) -> tuple[Model | None, int]:
-    """Steps 3 to 5 from a model that is close to the optimum, with so many rows in a first band."""
+    """Steps 3 to 5 from a model close to the optimum, with so many rows in a first band."""
+    if size >= _WHOLE * len(output.y):
+        return None, 0
     limit = order_statistic(output.residual(*start), size)
     return _solve_bands(output, start, size, limit, 0, options)
 
