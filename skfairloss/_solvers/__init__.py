@@ -82,7 +82,8 @@ def solve(
     options = Options(tol, max_iter, start is not None, _progress(problem, on_iteration, first))
     bases[0]()  # computed once, before the outputs share it
     shared = None if first is None else share(problem)
-    groups = [range(k, k + 1) for k in range(problem.n_outputs)] if shared is None else shared.groups
+    alone = [range(k, k + 1) for k in range(problem.n_outputs)]
+    groups = alone if shared is None else shared.groups
     if len(groups) == 1:
         parts = [_solve_group(problem, groups[0], bases, first, options, shared)]
     else:

@@ -7,9 +7,9 @@ their interval, θ and a_Z solve linear equations, in as many unknowns as Z has 
 
     A_Z diag(1/h) A_Zᵀ a_Z = y_Z - A_Z diag(1/h) (g + A_Fᵀ a_F).
 
-Rows of Z whose dual leaves its interval go to that side, rows elsewhere that change sign join Z: the
-primal-dual active set strategy, a semismooth Newton method (Hintermüller, Ito & Kunisch 2002). From
-a good guess a few rounds are enough; there is no guarantee, so that whoever asks has to check.
+Rows of Z whose dual leaves its interval go to that side, rows elsewhere that change sign join Z:
+the primal-dual active set strategy, a semismooth Newton method (Hintermüller, Ito & Kunisch 2002).
+From a good guess a few rounds are enough; there is no guarantee, so that whoever asks has to check.
 A column without curvature, the intercept at λ = 1, stays in the equations as an unknown.
 """
 
@@ -79,8 +79,8 @@ def guess_sides(
     side, open_ = side.copy(), np.arange(q)
     for _ in range(min(_ROUNDS, max_iter)):
         here, known, solved = _equations(kinks, side[:, open_], open_)
-        n_iter[open_] += 1
         open_, here, known = open_[solved], here[:, solved], known[:, solved]
+        n_iter[open_] += 1
         theta[:, open_], dual[:, open_] = here, known
         residual = kinks.target[:, open_] - kinks.rows @ here
         changed = _changed(kinks, side[:, open_], known, residual, open_)
@@ -97,12 +97,13 @@ def guess_sides(
 def _equations(kinks: Kinks, side: Sides, columns: Index) -> tuple[Array, Array, Mask]:
     """θ and duals of the given sides, and the columns whose equations are regular."""
     a, h, g = kinks.rows, kinks.curvature[:, columns], kinks.linear[:, columns]
-    curved = kinks.curvature.all(axis=1)
+    curved: Mask = np.asarray(kinks.curvature.all(axis=1))
     dual = np.where(side > 0, kinks.upper[:, None], kinks.lower[:, None])
     dual[side == 0] = 0.0
     fixed = g + a.T @ dual
     theta = np.divide(fixed, h, out=np.zeros_like(h), where=curved[:, None])
-    shift, solved = np.zeros(len(columns)), np.zeros(len(columns), dtype=bool)
+    shift: Array = np.zeros(len(columns))
+    solved: Mask = np.zeros(len(columns), dtype=bool)
     last: tuple[Index, Array, Array | None] | None = None
     for i, k in enumerate(columns):
         index, own = np.flatnonzero(side[:, i] == 0), h[curved, i]
@@ -137,9 +138,7 @@ def _factor(rows: Array) -> Array | None:
     return factor if info == 0 else None
 
 
-def _changed(
-    kinks: Kinks, side: Sides, dual: Array, residual: Array, columns: Index
-) -> Sides:
+def _changed(kinks: Kinks, side: Sides, dual: Array, residual: Array, columns: Index) -> Sides:
     """The sides that duals and residuals ask for."""
     slack = _INSIDE * (kinks.upper - kinks.lower)[:, None]
     rounding = _AT_KINK * np.abs(kinks.target[:, columns]).max(axis=0)

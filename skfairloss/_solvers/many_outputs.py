@@ -2,13 +2,13 @@ r"""Several outputs that share X: what can be done for all of them is done by ma
 
   1. The rows are brought to coordinates in which squared loss and ridge are diagonal, once.
   2. A fixed number of steps of the alternating direction method of multipliers (Boyd, Parikh, Chu,
-     Peleato & Eckstein 2011, section 6.1, over-relaxed as in their section 3.4.3) on the residuals of
-     a group of outputs: two products with the rows a step. They tell most signs.
-  3. With a quadratic `active_set` ends at the exact optimum of most outputs. Without one, or where it
-     does not settle, `sign_fixing` solves the rows near residual 0 of one output.
+     Peleato & Eckstein 2011, section 6.1, over-relaxed as in their section 3.4.3) on the residuals
+     of a group of outputs: two products with the rows a step. They tell most signs.
+  3. With a quadratic `active_set` ends at the exact optimum of most outputs. Without one, or where
+     it does not settle, `sign_fixing` solves the rows near residual 0 of one output.
 
 Whatever comes of them is measured like any other model: outputs for which the gap stays open take
-the route for a single output, from the model found.
+the route for a single output.
 """
 
 from __future__ import annotations
@@ -64,9 +64,7 @@ class Shared:
     def curvature(self) -> Array:
         """Diagonals of the outputs' quadratics, (d, m)."""
         problem, basis = self.problem, self.basis
-        out = np.multiply.outer(
-            np.diag(basis.full_gram()), problem.loss.curvature / problem.scale
-        )
+        out = np.multiply.outer(np.diag(basis.full_gram()), problem.loss.curvature / problem.scale)
         norms = np.diag(basis.norm_gram)
         out[: basis.n_directions] += problem.l2 * np.multiply.outer(norms, problem.scale)
         return out
