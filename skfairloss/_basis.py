@@ -45,6 +45,11 @@ class Basis:
     norms: Array
     fit_intercept: bool
 
+    @cached_property
+    def norm_gram(self) -> Array:
+        """TᵀT, (k, k)."""
+        return self.transform.T @ self.transform
+
     @property
     def n_directions(self) -> int:
         """Length of t."""

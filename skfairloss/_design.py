@@ -243,8 +243,14 @@ class SparseDesign(Design):
         return SparseDesign(abs(self.x))
 
     def moments(self, weights: Array, center: Array) -> Array:
-        second = (self.x.T @ self.x.multiply(weights[:, None]).tocsr()).toarray()
-        shift = np.outer(self.x.T @ weights, center)
+        x = self.x.astype(np.float64, copy=False)
+        if weights.max() == weights.min():  # sums of indicators are then counts, without rounding
+            second = weights[0] * (x.T @ x).toarray()
+            first = weights[0] * (x.T @ np.ones(len(weights)))
+        else:
+            second = (x.T @ x.multiply(weights[:, None]).tocsr()).toarray()
+            first = x.T @ weights
+        shift = np.outer(first, center)
         return second - shift - shift.T + weights.sum() * np.outer(center, center)
 
     def grams_by_group(self, basis: Basis, weights: Array, codes: Index, n_groups: int) -> Array:

@@ -21,6 +21,7 @@ from skfairloss._typing import Array, Index
 # Gram matrices square the condition number: below this pivot (of columns scaled to norm 1) a QR of
 # the rows decides, unless the pivots that are left are plain zeros.
 _SAFE_PIVOT = 1e-8
+_PLAIN_ZERO = 1e-10  # what sums over many rows may leave of a pivot that is 0
 # A column whose spread is smaller, relative to its mean, may be constant up to rounding.
 _SAFE_SPREAD = 1e-6
 _NULL = 1e-13  # size of a null direction's predictions, with columns of norm 1
@@ -98,8 +99,11 @@ def _factor_gram(gram: Array, center: Array) -> Factor | None:
     if not (scale > _SAFE_SPREAD * np.abs(center)).all() or not scale.all():
         return None
     factor, pivot, rank, _ = lapack.dpstrf(gram / np.outer(scale, scale), tol=10 * p * EPS)
-    if factor[rank - 1, rank - 1] ** 2 < _SAFE_PIVOT:
+    pivots = np.diag(factor)[:rank] ** 2
+    safe = int((pivots >= _SAFE_PIVOT).sum())
+    if safe < rank and pivots[safe] > _PLAIN_ZERO:
         return None
+    rank = safe
     return Factor(np.triu(factor)[:rank], pivot.astype(np.intp) - 1, scale)
 
 
@@ -119,6 +123,8 @@ def _truncated_rightly(design: Design, weights: Array, center: Array, factor: Fa
     null[dropped] = np.eye(p - k)
     coef = null / factor.scale[:, None]
     moved = design.predict(coef, -center @ coef)
+    if center.any():  # it is rounded; what it misses is a constant, not a direction
+        moved -= weights @ moved
     size = np.sqrt(weights @ (moved * moved)) / np.abs(null).sum(axis=0)
     return bool((size <= _NULL).all())
 

@@ -41,6 +41,10 @@ class Rows(ABC):
     def take(self, index: Index) -> Array:
         """The named rows as an array, shape (len(index), n_columns)."""
 
+    def subset(self, index: Index) -> Rows:
+        """The named rows."""
+        return DenseRows(self.take(index))
+
 
 class Membership:
     """The group of each row, for sums over the rows of each group."""
@@ -128,6 +132,9 @@ class SparseRows(Rows):
 
     def take(self, index: Index) -> Array:
         return self.basis.coordinates(self.matrix[index].toarray())
+
+    def subset(self, index: Index) -> Rows:
+        return SparseRows(self.matrix[index], self.basis)
 
 
 class IdentityRows(Rows):

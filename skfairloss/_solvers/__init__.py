@@ -5,6 +5,8 @@ r"""Solvers: functions from a `Problem` to a `Solution`. `solve` is the table of
 | λ = 0, no L1 penalty                   | `least_squares`: closed form, all outputs at once      |
 | kinks, few rows                        | `kinked`: interior point and crossover on every row    |
 | λ > 0, many more rows than features    | `sign_fixing`: the same on the rows near zero residual |
+| λ > 0, fewer rows, several outputs     | `many_outputs`: shared steps for all, then an active   |
+|                                        | set or `sign_fixing` for each                          |
 | group losses or linear rows            | `constrained`: interior point on all outputs at once,  |
 |                                        | on the rows near zero where there are many             |
 | equalised losses                       | `equalized`: a path of bounded problems                |
@@ -13,6 +15,8 @@ r"""Solvers: functions from a `Problem` to a `Solution`. `solve` is the table of
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -32,11 +36,15 @@ from skfairloss._solvers.formulation import (
 )
 from skfairloss._solvers.kinked import solve_all_rows
 from skfairloss._solvers.least_squares import fits_exactly, least_squares, ridge_fit
+from skfairloss._solvers.many_outputs import Shared, share, solve_together
 from skfairloss._solvers.sign_fixing import solve_by_signs
 from skfairloss._solvers.ties import resolve_ties
 from skfairloss._typing import Array
 
 __all__ = ["Equalized", "Iteration", "solve", "solve_equalized"]
+
+# Coefficients, intercept, z, iterations, whether ties were settled, whether it was stopped.
+Part = tuple[Array, float, Array, int, bool, bool]
 
 
 def solve(
@@ -73,14 +81,16 @@ def solve(
     bases = _bases(problem, first)
     options = Options(tol, max_iter, start is not None, _progress(problem, on_iteration, first))
     bases[0]()  # computed once, before the outputs share it
-    outputs = range(problem.n_outputs)
-    if len(outputs) == 1:
-        parts = [_solve_and_report(problem, 0, bases, first, options)]
+    shared = None if first is None else share(problem)
+    alone = [range(k, k + 1) for k in range(problem.n_outputs)]
+    groups = alone if shared is None else shared.groups
+    if len(groups) == 1:
+        parts = [_solve_group(problem, groups[0], bases, first, options, shared)]
     else:
         parts = Parallel(n_jobs=n_jobs, require="sharedmem")(
-            delayed(_solve_and_report)(problem, k, bases, first, options) for k in outputs
+            delayed(_solve_group)(problem, group, bases, first, options, shared) for group in groups
         )
-    coef, intercept, dual, n_iter, resolved, stopped = zip(*parts, strict=True)
+    coef, intercept, dual, n_iter, resolved, stopped = zip(*chain(*parts), strict=True)
     return Solution(
         np.column_stack(coef),
         np.array(intercept),
@@ -139,47 +149,64 @@ def _bases(problem: Problem, start: tuple[Array, Array] | None) -> list[Callable
     return [lambda: problem.sample_basis or problem.basis]
 
 
-def _solve_and_report(
+def _solve_group(
     problem: Problem,
-    k: int,
+    group: range,
     bases: list[Callable[[], Basis]],
     start: tuple[Array, Array] | None,
     options: Options,
-) -> tuple[Array, float, Array, int, bool, bool]:
-    """`_solve_output`, and its final model to whom it concerns."""
-    part = _solve_output(problem, k, bases, start, options)
-    if options.progress is not None:
-        options.progress.report(k, part[0], part[1], finished=True)
-    return part
+    shared: Shared | None,
+) -> list[Part]:
+    """Some of the outputs; what is left open together is solved one by one."""
+    outputs = [Output(problem, k, bases[0]()) for k in group]
+    found: list[tuple[Model | None, int]] = [(None, 0)] * len(group)
+    if shared is not None and start is not None:
+        outputs = [shared.output(k) for k in group]
+        found = solve_together(shared, group, start, options)
+    parts = []
+    for output, (model, spent) in zip(outputs, found, strict=True):
+        if model is None:
+            part = _solve_output(output, bases, start, options, spent)
+        else:
+            part = _part(output, model, spent)
+        if options.progress is not None:
+            options.progress.report(output.k, part[0], part[1], finished=True)
+        parts.append(part)
+    return parts
 
 
 def _solve_output(
-    problem: Problem,
-    k: int,
+    output: Output,
     bases: list[Callable[[], Basis]],
     start: tuple[Array, Array] | None,
     options: Options,
-) -> tuple[Array, float, Array, int, bool, bool]:
-    """Coefficients, intercept, z, iterations, whether ties were settled, whether it was stopped.
+    spent: int = 0,
+) -> Part:
+    """An output by itself, once some iterations are spent.
 
     A basis in which rounding keeps the gap open gives way to the next; the best result counts.
     """
+    problem, k = output.problem, output.k
     first = None if start is None else (start[0][:, k], float(start[1][k]))
     if first is not None and fits_exactly(problem, k, *first):
         return *first, np.zeros(len(problem.y)), 1, True, False
     found: list[tuple[Output, Model]] = []
-    spent = 0
     for basis in bases:
-        output = Output(problem, k, basis())
+        if found:
+            output = Output(problem, k, basis())
         model, n_iter = _solve_in_basis(output, first, options.after(spent))
         found.append((output, model))
         spent += n_iter
         if model.stopped or model.gap <= options.tol or spent >= options.max_iter:
             break
-    output, model = min(found, key=lambda pair: pair[1].gap)
+    output, best = min(found, key=lambda pair: pair[1].gap)
+    return _part(output, replace(best, stopped=found[-1][1].stopped), spent)
+
+
+def _part(output: Output, model: Model, spent: int) -> Part:
+    """An output's share of the solution, ties settled."""
     model, resolved = resolve_ties(output, model)
-    stopped = found[-1][1].stopped
-    return model.coef, model.intercept, output.data_dual(model), spent, resolved, stopped
+    return model.coef, model.intercept, output.data_dual(model), spent, resolved, model.stopped
 
 
 def _solve_in_basis(

@@ -118,11 +118,15 @@ class Options:
 
 @dataclass(frozen=True)
 class Output:
-    """Output k of a problem, to be solved in the coordinates of a basis."""
+    """Output k of a problem, to be solved in the coordinates of a basis.
+
+    ``shared`` holds all rows of the data in these coordinates, (n, d), where outputs share them.
+    """
 
     problem: Problem
     k: int
     basis: Basis
+    shared: Array | None = None
 
     @property
     def c(self) -> float:
@@ -161,12 +165,18 @@ class Output:
         width = self.c * self.problem.l1 / self.basis.norms[self.penalised]
         return -width, width
 
+    def rows(self, index: Index | None = None) -> Rows:
+        """Rows of the data, all of them when index is None, in the coordinates of the basis."""
+        if self.shared is None:
+            return self.problem.design.rows(self.basis, index)
+        return DenseRows(self.shared if index is None else self.shared[index])
+
     def hessian(self, gram: Array) -> Array:
         """H, given AᵀVA as the rows at hand have it: a rounded A must not contradict it."""
-        d, transform = self.basis.n_directions, self.basis.transform
+        d = self.basis.n_directions
         out = self.problem.loss.curvature / self.c * gram
         if self.problem.l2 > 0:
-            out[:d, :d] += self.c * self.problem.l2 * (transform.T @ transform)
+            out[:d, :d] += self.c * self.problem.l2 * self.basis.norm_gram
         return out
 
     def smooth_gradient(self, coef: Array, residual: Array) -> Array:

@@ -29,6 +29,8 @@ from skfairloss._typing import Array, Mask
 
 _TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover is tried
 _TRY_TIES = 1e-4  # the same for unlikely rows at their kink ...
+_TRY_MANY = 1e-7  # ... where there are many columns, whose singular values cost many iterations ...
+_MANY = 100
 _TRY_AGAIN = 0.01  # ... and the fall of the gap after which they are tried again
 _PLAIN = 1e-3  # share of the gap aimed at that an iterate must reach to do without crossover
 _UNBOUNDED = 30.0  # growth of the kinked terms that tells of a problem without a minimum
@@ -170,7 +172,8 @@ class _Crossing:
         likely = count <= full if pq.curved else count == full
         if likely and self._tried is not None:
             likely = not np.array_equal(active, self._tried)
-        if not likely and complementarity > min(_TRY_AGAIN * self._last, _TRY_TIES * size):
+        ties = _TRY_TIES if full < _MANY else _TRY_MANY
+        if not likely and complementarity > min(_TRY_AGAIN * self._last, ties * size):
             return None
         self._last, self._tried = complementarity, active
         delta, a = polish(pq, point.delta, _dual(pq, point.room), active)

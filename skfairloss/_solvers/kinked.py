@@ -25,7 +25,7 @@ def solve_all_rows(
     if output.problem.l1 > 0:
         coef = np.where(output.basis.norms > 0, coef, 0.0)  # columns screened out
     residual = output.residual(coef, intercept)
-    rows = output.problem.design.rows(output.basis) if output.has_kinks else None
+    rows = output.rows() if output.has_kinks else None
     pq = formulate(output, coef, residual, rows)
     found = _at_start(pq, INNER_TOL * options.tol) if options.warm else None
     if found is None:

@@ -66,7 +66,7 @@ def _factors(problem: Problem) -> dict[float, tuple[Array, bool]]:
     basis = problem.basis
     if not basis.n_directions:
         return {}
-    square = basis.transform.T @ basis.transform
+    square = basis.norm_gram
     return {
         float(c): cho_factor(basis.gram + 0.5 * c**2 * problem.l2 * square, check_finite=False)
         for c in np.unique(problem.scale)

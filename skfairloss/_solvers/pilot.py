@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skfairloss._rows import DenseRows, Rows
+from skfairloss._rows import Rows
 from skfairloss._sample import Sample, smallest_sample
 from skfairloss._solvers.formulation import Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point
@@ -128,7 +128,7 @@ def _smoothed_step(
     delta, left = at
     near = np.flatnonzero(np.abs(left) < h)
     steep = sample.weights[near] * (half_width(output) / h)
-    curvature = problem.hessian + DenseRows(rows.take(near)).gram(steep)
+    curvature = problem.hessian + rows.subset(near).gram(steep)
     pull = rows.adjoint(smoothed_slope(output, sample.weights, left, h))
     slope = problem.linear - problem.hessian @ delta + pull
     step: Array = np.linalg.lstsq(curvature, slope, rcond=None)[0]

@@ -80,7 +80,7 @@ class _Band:
     def with_rows(self, output: Output, state: _State, more: Index) -> _Band:
         """The band with more rows."""
         released = self.fixed[more]
-        rows = output.problem.design.rows(output.basis, more)
+        rows = output.rows(more)
         fixed = self.fixed.copy()
         fixed[more] = 0.0
         return _Band(
@@ -108,15 +108,36 @@ def solve_by_signs(
 
     A warm start takes the place of steps 1 and 2.
     """
-    n, size = len(output.y), _band_size(output)
+    size = _band_size(output)
     if start is not None and output.problem.l1 > 0:  # columns screened out
         start = np.where(output.basis.norms > 0, start[0], 0.0), start[1]
     if options.warm and start is not None:
-        coef, intercept, spent = *start, 0
-        limit = order_statistic(output.residual(coef, intercept), size)
-    else:
-        coef, intercept, h, spent = pilot(output, sample, start)
-        coef, intercept, limit = _newton(output, coef, intercept, h, size)
+        return solve_near(output, start, size, options)
+    coef, intercept, h, spent = pilot(output, sample, start)
+    coef, intercept, limit = _newton(output, coef, intercept, h, size)
+    return _solve_bands(output, (coef, intercept), size, limit, spent, options)
+
+
+def solve_near(
+    output: Output, start: tuple[Array, float], size: int, options: Options
+) -> tuple[Model | None, int]:
+    """Steps 3 to 5 from a model close to the optimum, with so many rows in a first band."""
+    if size >= _WHOLE * len(output.y):
+        return None, 0
+    limit = order_statistic(output.residual(*start), size)
+    return _solve_bands(output, start, size, limit, 0, options)
+
+
+def _solve_bands(
+    output: Output,
+    start: tuple[Array, float],
+    size: int,
+    limit: float,
+    spent: int,
+    options: Options,
+) -> tuple[Model | None, int]:
+    """Steps 3 to 5, split anew as often as that is of use."""
+    n, (coef, intercept) = len(output.y), start
     for _ in range(_SPLITS):
         if size >= _WHOLE * n or spent >= options.max_iter:
             break
@@ -289,7 +310,7 @@ def _solve_band(
 def _band_problem(output: Output, state: _State, band: _Band) -> PiecewiseQuadratic:
     """Step 4's problem, relative to the state."""
     basis, problem = output.basis, output.problem
-    rows = problem.design.rows(basis, band.index)
+    rows = output.rows(band.index)
     return kinked_problem(
         output,
         state.coef,

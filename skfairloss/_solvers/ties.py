@@ -39,7 +39,7 @@ def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
         return model, True
     if output.problem.l1 == 0 and output.basis is not output.problem.basis:
         # squares have to be exact from here on, as they are not in coordinates from a sample
-        output = replace(output, basis=output.problem.basis)
+        output = replace(output, basis=output.problem.basis, shared=None)
         free = _free_directions(output, model)
     reached = True
     unseen = null_directions(free.T @ output.basis.full_gram() @ free, free)  # by any prediction
@@ -60,6 +60,10 @@ def _free_directions(output: Output, model: Model) -> Array:
         if problem.l1 == 0:
             return np.empty((basis.n_coordinates, 0))
         free = null_directions(basis.full_gram(), np.eye(basis.n_coordinates))
+    elif problem.l2 > 0 and problem.l1 == 0:
+        # the ridge leaves the intercept alone, which no row at 0 lets move
+        free = np.eye(basis.n_coordinates)[:, basis.n_directions :]
+        free = free[:, : 0 if len(_held(output, model)) else None]
     else:
         free = _not_moving(output, _held(output, model))
     if problem.l1 > 0 and free.shape[1]:
@@ -83,7 +87,7 @@ def _not_moving(output: Output, held: Index) -> Array:
     every = np.eye(output.basis.n_coordinates)
     null = every
     for index in (held[: FEW * len(every)], held):
-        rows = output.problem.design.rows(output.basis, index).take(np.arange(len(index)))
+        rows = output.rows(index).take(np.arange(len(index)))
         if lu_if_regular(rows) is not None:
             return every[:, :0]
         null = null_directions(rows, every)
@@ -207,7 +211,7 @@ def _rows(output: Output, index: Index) -> Array:
     n = len(output.y)
     data = index[index < n]
     rows = np.empty((len(index), output.basis.n_coordinates))
-    taken = output.problem.design.rows(output.basis, data).take(np.arange(len(data)))
+    taken = output.rows(data).take(np.arange(len(data)))
     rows[index < n] = taken
     if output.problem.l1 > 0:
         rows[index >= n] = output.penalty_rows.take(index[index >= n] - n)
