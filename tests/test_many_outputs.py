@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from skfairloss import PixelLossRegressor
 from skfairloss._design import make_design
@@ -169,3 +170,16 @@ def test_sides_that_settle_are_those_of_the_optimum(flat):
     np.testing.assert_allclose(residual[inside], 0.0, atol=1e-12)
     assert (residual[dual == upper[:, None]] >= -1e-12).all()
     assert (residual[dual == lower[:, None]] <= 1e-12).all()
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-3])
+def test_pixels_that_are_black_in_every_image_are_predicted_so(alpha):
+    images = load_digits().images[:800] / 16
+    X, Y = images[:, :4].reshape(800, -1), images[:, 4:].reshape(800, -1)
+    black = (Y == 0).all(axis=0)
+    assert black.any()
+    model = PixelLossRegressor(1.0, alpha=alpha).fit(X, Y)
+    assert (model.objective_[black] == 0).all()
+    assert (model.predict(X)[:, black] == 0).all()
+    alone = PixelLossRegressor(1.0, alpha=alpha).fit(X, Y[:, 10])
+    assert model.objective_[10] == pytest.approx(alone.objective_, rel=1e-8)

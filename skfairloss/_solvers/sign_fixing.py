@@ -283,7 +283,7 @@ def _solve_band(
         )
         latest = replace(state, n_iter=latest.n_iter).moved(output, found.delta, found.n_iter)
         wrong, lost = band.wrong(output, latest.residual)
-        size = max(pq.objective(found.delta), FLOOR * pq.unit)
+        size = max(pq.objective(found.delta), FLOOR * pq.unit, 1e-300)
         right = lost <= INNER_TOL * options.tol * size and found.gap <= options.tol * size
         if found.stopped or right:
             relative = (found.gap + lost) / size if right else np.inf
