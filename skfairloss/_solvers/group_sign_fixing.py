@@ -30,6 +30,7 @@ from skfairloss._typing import Array, Index
 _PILOT_TOL = 1e-3
 _PILOT_ITER = 20
 _SMOOTHED = (1.0, 0.3)  # bandwidths of the Newton steps
+_BAND, _NEAR_BAND = 3.0, 2.0  # rows in a first band, in units of √(d n); and from a close start
 _PRESENT = 60  # rows of a group in the subsample at least, if it has as many
 _ENOUGH = 200  # rows of a group per coordinate that settle a matrix of second derivatives
 _LEAST = 1e-8  # relative gap of a band that is solved
@@ -53,7 +54,8 @@ def solve_grouped(
 
     Parameters
     ----------
-    start : (d, m), a point close to the solution, which takes the place of step 1.
+    start : (d, m), a point close to the solution, which takes the place of step 1 and the first of
+        step 2.
     others : as for `group_interior_point`.
     """
 
@@ -73,9 +75,10 @@ def solve_grouped(
     n, d = gq.rows.n_rows, gq.rows.n_columns
     if not has_many_rows(n, d):
         return on_rows(gq)
+    bandwidths, width = (_SMOOTHED, _BAND) if start is None else (_SMOOTHED[1:], _NEAR_BAND)
     start, spent = _subsample(gq) if start is None else (start, 0)
     # with several outputs the quadratics of step 2 would differ between them
-    for share in _SMOOTHED if len(gq.curvature) == 1 else ():
+    for share in bandwidths if len(gq.curvature) == 1 else ():
         step = group_interior_point(
             _smoothed(gq, start, share),
             tol=_PILOT_TOL,
@@ -84,7 +87,7 @@ def solve_grouped(
             crossover=False,
         )
         start, spent = start + step.delta, spent + step.n_iter
-    size = int(max(20 * d, 3 * (d * n) ** 0.5))
+    size = int(max(20 * d, width * (d * n) ** 0.5))
     for _ in range(_SPLITS):
         if size >= _WHOLE * n or spent >= max_iter:
             break
