@@ -71,7 +71,6 @@ STATUSES = ("certified", "infeasible agreed", "unchecked", "declared", "wrong", 
 ACCEPTABLE = STATUSES[:4]
 PROVEN = 1e-6  # objective against the oracle, relative
 EDGE = 1e-6  # requests this close to the edge of what can be met may end either way
-LEVELS = 8  # of an equalised path that are looked at
 LIMIT = 1e-6  # what a worst-group weight of 1 lacks
 
 
@@ -407,15 +406,15 @@ class Path:
 def judge_path(problem: FairProblem, reached: Value, unmet: bool, n_levels: int = 44) -> str:
     """What is wrong about the answer to an `EqualizedLoss`; empty if nothing is.
 
-    The estimator looks at 8 levels, so that between more than two groups it may pass over a
-    crossing that is narrower than such a step.
+    The estimator looks at levels and refines between them, so that with more than two groups it
+    may pass over a crossing narrower than such a step; one of a fortieth of the path must be found.
     """
     path, tolerance = Path(problem), problem.asked.spread
     scan = path.scan(n_levels)
     near = 1e-6 * max(scan.objective[0], 1e-3 * natural(problem))
     t, spread = float(reached.losses.max()), float(np.ptp(reached.losses))
     edge, several = 1e-5 * scan.t[0], len(reached.losses) > 2
-    window = -(-n_levels // LEVELS) + 1 if several else 1
+    window = -(-n_levels // 40) + 1 if several else 1
     inside = np.convolve(scan.spread <= tolerance, np.ones(window), "valid") == window
     first = float(scan.t[inside.argmax()]) if inside.any() else 0.0
     step = abs(np.diff(scan.spread)).max(initial=0.0) * window if several else 0.0
