@@ -48,16 +48,18 @@ def solve_grouped(
     max_iter: int,
     crossover: bool = True,
     on_iteration: Callable[[GroupedSolution], bool] | None = None,
-    start: Array | None = None,
+    start: GroupedSolution | None = None,
 ) -> GroupedSolution:
     """`group_interior_point` on all rows, or on the few that matter where there are many.
 
     Parameters
     ----------
-    start : (d, m), a point close to the solution, which takes the place of step 1 and the first of
-        step 2.
+    start : of a problem close to this one, which takes the place of step 1 and the first of step 2.
     others : as for `group_interior_point`.
     """
+
+    same = start is not None and len(start.multipliers) == len(gq.bound)
+    guess = start.multipliers if start is not None and same else None
 
     def on_rows(
         part: GroupedQuadratic, at: Array | None = None, allowed: int = max_iter
@@ -70,29 +72,37 @@ def solve_grouped(
             max_iter=max(1, allowed),
             crossover=crossover,
             on_iteration=_relative_to(on_iteration, at),
+            multipliers=guess,
         )
 
     n, d = gq.rows.n_rows, gq.rows.n_columns
     if not has_many_rows(n, d):
         return on_rows(gq)
     bandwidths, width = (_SMOOTHED, _BAND) if start is None else (_SMOOTHED[1:], _NEAR_BAND)
-    start, spent = _subsample(gq) if start is None else (start, 0)
+    at, spent = _subsample(gq) if start is None else (start.delta, 0)
     # with several outputs the quadratics of step 2 would differ between them
     for share in bandwidths if len(gq.curvature) == 1 else ():
         step = group_interior_point(
-            _smoothed(gq, start, share),
+            _smoothed(gq, at, share),
             tol=_PILOT_TOL,
             floor=0.0,
             max_iter=_PILOT_ITER,
             crossover=False,
+            multipliers=guess,
         )
-        start, spent = start + step.delta, spent + step.n_iter
+        at, spent = at + step.delta, spent + step.n_iter
+    if start is not None:  # so close that smoothing is the larger error?
+        price = 1.0 + float(start.multipliers.sum())
+        at = min(
+            (start.delta, at),
+            key=lambda delta: gq.merit(delta, gq.residual - gq.rows.dot(delta), price),
+        )
     size = int(max(20 * d, width * (d * n) ** 0.5))
     for _ in range(_SPLITS):
         if size >= _WHOLE * n or spent >= max_iter:
             break
-        band = _split(gq, start, size)
-        found, start = _solve_band(band, on_rows, max(100 * tol, _LEAST), max_iter - spent)
+        band = _split(gq, at, size)
+        found, at = _solve_band(band, on_rows, max(100 * tol, _LEAST), max_iter - spent)
         spent += found.n_iter
         if found.dual.shape == gq.residual.shape:
             return replace(found, n_iter=spent)
