@@ -1,10 +1,10 @@
 r"""Primal-dual interior point for fits whose group losses are constrained.
 
-As `interior_point`, with one more multiplier μ_j and slack s_j for each constraint: the dual
-interval of row i is W_g(i) [lower_i, upper_i] with W = base + μ, so it grows with the multipliers
-of its group. Perturbed optimality conditions:
+As `interior_point`, also in its barriers, with one more multiplier μ_j and slack s_j for each
+constraint: the dual interval of row i is W_g(i) [lower_i, upper_i] with W = base + μ, so it grows
+with the multipliers of its group. Perturbed optimality conditions:
 
-    u_i (W upper_i - a_i) = width_i σ,   v_i (a_i - W lower_i) = width_i σ,   s_j μ_j = σ',
+    u_i (W upper_i - a_i) = aim_i σ,   v_i (a_i - W lower_i) = aim_i σ,   s_j μ_j = σ',
     Σ_g W_g ∇F_g^smooth + Hδ - linear = Aᵀa,   slopeᵀμ = γ,   F_g(j) + s_j = bound_j + slope_j t.
 
 Eliminating rows leaves M dδ - B dμ = ..., M block diagonal over the outputs, B the gradients of the
@@ -103,7 +103,9 @@ def group_interior_point(
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         point, best, waited, stopped = _start(gq, multipliers), nothing_moved(gq), 0, False
         crossed: GroupedSolution | None = None
-        stalled, lowest, before, tried = 0, np.inf, None, None
+        stalled, lowest = 0, np.inf
+        before: _Guess | None = None
+        tried: _Guess | None = None
         for iteration in range(1, max_iter + 1):
             system = _system(gq, point)
             if system is None:
@@ -116,7 +118,7 @@ def group_interior_point(
             lowest = min(lowest, violation)
             settled = _settled(gq, point, system)
             guess = _guess(gq, point, here) if crossover and settled else None
-            if guess is not None and guess == before and guess != tried:
+            if guess is not None and guess.same(before) and not guess.same(tried):
                 crossed, tried = _crossed(gq, here, guess), guess
                 if crossed is not None and crossed.gap < best.gap:
                     best = crossed
@@ -167,16 +169,17 @@ def _solution(point: _Point, system: _System, iteration: int) -> GroupedSolution
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class _Guess:
     """Rows (N, m) that look as if they ended at their kink, constraints (J,) as if they bound."""
 
     active: Mask
     binding: Mask
 
-    def __eq__(self, other: object) -> bool:
+    def same(self, other: _Guess | None) -> bool:
+        """Whether another guess has the same rows and constraints."""
         return (
-            isinstance(other, _Guess)
+            other is not None
             and np.array_equal(self.active, other.active)
             and np.array_equal(self.binding, other.binding)
         )
@@ -199,9 +202,7 @@ def _guess(gq: GroupedQuadratic, point: _Point, here: GroupedSolution) -> _Guess
 
 def _crossed(gq: GroupedQuadratic, here: GroupedSolution, guess: _Guess) -> GroupedSolution | None:
     """The exact optimum for what looks active; a gap of infinity where it is none."""
-    found = group_polish(
-        gq, here.delta, here.multipliers, here.dual, guess.active, guess.binding
-    )
+    found = group_polish(gq, here.delta, here.multipliers, here.dual, guess.active, guess.binding)
     if found is None:
         return None
     delta, multipliers, dual = found
@@ -238,10 +239,8 @@ def _start(gq: GroupedQuadratic, guess: Array | None) -> _Point:
     size = 0.1 * float(held.mean()) + 1e-300 if len(held) else 0.0
     t = gq.level(losses) + size if sloped.any() else 0.0
     room = gq.bound + gq.slope * t - losses[gq.constrained]
-    return _Point(
-        np.zeros_like(gq.linear), t, np.maximum(room, size * usual / multipliers), multipliers, u, v,
-        box * mu / u, box * mu / v,
-    )  # fmt: skip
+    slack = np.maximum(room, size * usual / multipliers)
+    return _Point(np.zeros_like(gq.linear), t, slack, multipliers, u, v, box * mu / u, box * mu / v)
 
 
 def _aims(box: Array) -> Array:
