@@ -22,6 +22,7 @@ A may as well be orthonormal on a sample of rows alone, or on rows of other weig
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,7 +30,7 @@ from scipy.optimize import minimize_scalar
 
 from skfairloss._basis import EPS, Basis, row_sorted_qr
 from skfairloss._design import Design
-from skfairloss._problem import Certificate, Multipliers, Problem
+from skfairloss._problem import Certificate, Measured, Multipliers, Problem
 from skfairloss._typing import Array
 
 # A charge below this share of the objective is not worth another pass over X.
@@ -47,21 +48,6 @@ class _Support:
     excess: float
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """What one pass over the rows finds of a point and its duals.
-
-    ``loss``, ``rows`` and ``total`` are, for each output, the loss, the first sum of the module's
-    bound and 1ᵀu; ``gradient`` is Xᵀu.
-    """
-
-    residual: Array
-    loss: Array
-    rows: Array
-    total: Array
-    gradient: Array
-
-
 def certify(
     problem: Problem,
     coef: Array,
@@ -69,6 +55,7 @@ def certify(
     dual: Array | None,
     tol: float = 1e-8,
     multipliers: Multipliers | None = None,
+    measured: Measured | None = None,
 ) -> Certificate:
     """Bound how far a point is from optimal, whoever computed it.
 
@@ -80,6 +67,7 @@ def certify(
     tol : the gap allowed, relative to max(objective, 1e-6 · loss of the best constant), and the
         violation of a constraint allowed, relative to its bound.
     multipliers : of the constraints, where the problem has any; they re-weight the rows.
+    measured : what `measure` found of this very point: spares a pass over X.
 
     Returns
     -------
@@ -87,7 +75,9 @@ def certify(
     """
     if problem.constrained:
         return _certify_constrained(problem, coef, intercept, dual, tol, multipliers)
-    found = _measure(problem, coef, intercept, dual)
+    found = measured
+    if found is None or not found.is_of(coef, intercept, dual):
+        found = _measure(problem, coef, intercept, dual)
     objective = found.loss + problem.penalty(coef)
     infeasibility = np.zeros_like(objective)
     gap = _gap(problem, coef, intercept, dual, found, objective, 0.0, objective)
@@ -170,31 +160,44 @@ def _allowed(
     return tol * max(objective, _NATURAL * natural) + rounding
 
 
-def _measure(problem: Problem, coef: Array, intercept: Array, dual: Array | None) -> _Measured:
-    """One pass over X, a block of rows at a time."""
-    loss, scale, weights = problem.loss, problem.scale, problem.weights
-    values, gaps, total = np.zeros((3, problem.n_outputs))
+def _measure(problem: Problem, coef: Array, intercept: Array, dual: Array | None) -> Measured:
+    """`measure` of given duals; of duals 0 where there are none."""
+    known = np.zeros(problem.y.shape) if dual is None else dual
+    return measure(problem, coef, intercept, known, lambda rows, _: known[rows])
 
-    def score(rows: slice, residual: Array) -> Array:
-        """u of these rows; what their sums need is added on the way."""
+
+def measure(
+    problem: Problem,
+    coef: Array,
+    intercept: Array,
+    dual: Array,
+    duals_at: Callable[[slice, Array], Array],
+) -> Measured:
+    """One pass over X, a block of rows at a time.
+
+    ``duals_at(rows, r)`` are the duals z of some rows with residuals r: those in ``dual``, where it
+    may put them as it goes.
+    """
+    loss, scale, weights = problem.loss, problem.scale, problem.weights
+
+    def score(rows: slice, residual: Array) -> tuple[Array, Array]:
+        """u of these rows, and the sums of the losses, of the gaps and of u."""
         here, z = weights[rows], residual / scale
         value = loss.value(z)
-        values[:] += here @ value
-        if dual is None:
-            return np.zeros_like(z)
-        u = _into_domain(problem, dual[rows])
+        losses = here @ value
+        u = _into_domain(problem, duals_at(rows, residual))
         value -= u * z
         if loss.curvature > 0:  # in its domain, ℓ* is 0 otherwise
             value += loss.conjugate(u)
-        gaps[:] += here @ np.maximum(value, 0.0, out=value)
+        gaps = here @ np.maximum(value, 0.0, out=value)
         u = u * (here[:, None] / scale)
-        total[:] += u.sum(axis=0)
-        return u
+        return u, np.array([losses, gaps, u.sum(axis=0)])
 
-    residual, gradient = problem.design.sweep(problem.y, coef, intercept, score)
+    residual, gradient, sums = problem.design.sweep(problem.y, coef, intercept, score)
+    losses, gaps, total = sums
     if not problem.fit_intercept:
         total[:] = 0.0
-    return _Measured(residual, values, gaps, total, gradient)
+    return Measured(coef, intercept, dual, residual, losses, gaps, total, gradient)
 
 
 def _gap(
@@ -202,7 +205,7 @@ def _gap(
     coef: Array,
     intercept: Array,
     dual: Array | None,
-    found: _Measured,
+    found: Measured,
     objective: Array,
     pull: Array | float,
     size: Array,
@@ -248,7 +251,7 @@ def _into_domain(problem: Problem, dual: Array) -> Array:
 def _bound(
     problem: Problem,
     coef: Array,
-    found: _Measured,
+    found: Measured,
     objective: Array,
     pull: Array | float,
     support: _Support,

@@ -17,10 +17,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from skfairloss._basis import Basis
-from skfairloss._rows import DenseRows, Membership, Rows, SparseRows
+from skfairloss._rows import DenseRows, Membership, Rows, SparseRows, take_rows
 from skfairloss._typing import Array, Index
 
-_BLOCK = 2**17  # numbers in a block of rows: about 1 MiB, so that a block stays in cache
+Score = Callable[[slice, Array], tuple[Array, Array]]
 _NEAR = 10.0  # means of columns, relative to their spread, that cost a Gram matrix no digits
 
 
@@ -28,6 +28,7 @@ class Design(ABC):
     """X behind the products that solvers and the certificate need."""
 
     shape: tuple[int, int]
+    block_size = 2**17  # numbers in a block of rows: 1 MiB
 
     @abstractmethod
     def predict(self, coef: Array, intercept: Array | float) -> Array:
@@ -43,15 +44,18 @@ class Design(ABC):
         y: Array,
         coef: Array,
         intercept: Array | float,
-        score: Callable[[slice, Array], Array],
-    ) -> tuple[Array, Array]:
-        """Residuals r = y - X coef - intercept, and Xᵀ u for u = score(rows, r[rows]).
+        score: Score,
+        index: Index | None = None,
+    ) -> tuple[Array, Array, Array]:
+        """Residuals r = y - X coef - intercept, and the sums of Xᵀ u and s over blocks of rows.
 
-        One pass over X serves both; y is (n,) or (n, m).
+        (u, s) = score(rows, r[rows]), s an array of any shape.
+        One pass over X serves all; y is (n,) or (n, m). With ``index`` the rows are those alone, y,
+        r and ``rows`` their own.
         """
 
     @abstractmethod
-    def gather(self, u: Callable[[slice], Array], width: int) -> Array:
+    def gather(self, u: Callable[[slice], Array]) -> Array:
         """Xᵀ u for u(rows) of shape (len(rows), width), made for a block of rows at a time."""
 
     @abstractmethod
@@ -87,16 +91,19 @@ class Design(ABC):
 
     def blocks(self) -> Iterator[tuple[slice, Array]]:
         """X from top to bottom, a block of rows at a time."""
-        n, step = self.shape[0], self._step
-        for start in range(0, n, step):
-            rows = slice(start, min(start + step, n))
+        for rows in self.slices(self.shape[0]):
             yield rows, self.block(rows)
+
+    def slices(self, n: int) -> list[slice]:
+        """The blocks of n rows."""
+        step = self._step
+        return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
     @property
     def _step(self) -> int:
         """Rows in a block."""
         n, p = self.shape
-        return min(n, max(_BLOCK // max(p, 1), 2 * p, 64))
+        return min(n, max(self.block_size // max(p, 1), 2 * p, 64))
 
 
 class DenseDesign(Design):
@@ -104,6 +111,8 @@ class DenseDesign(Design):
 
     With ``absolute`` it stands for |X|.
     """
+
+    block_size = 2**18  # stays in cache, and is large enough for single calls not to count
 
     def __init__(self, x: Array, absolute: bool = False) -> None:
         self.x = x
@@ -124,36 +133,38 @@ class DenseDesign(Design):
     def adjoint(self, u: Array) -> Array:
         if self._as_is:
             return self.x.T @ u
-        out = np.zeros((self.shape[1], *u.shape[1:]))
-        for rows, block in self.blocks():
-            out += block.T @ u[rows]
-        return out
+        return self.gather(lambda rows: u[rows])
 
     def sweep(
         self,
         y: Array,
         coef: Array,
         intercept: Array | float,
-        score: Callable[[slice, Array], Array],
-    ) -> tuple[Array, Array]:
+        score: Score,
+        index: Index | None = None,
+    ) -> tuple[Array, Array, Array]:
         residual = np.empty(y.shape)
-        out = np.zeros((self.shape[1], *y.shape[1:]))
-        for rows, block in self.blocks():
+        adjoint: Array | float = 0.0
+        sums: Array | float = 0.0
+        for rows in self.slices(len(y)):
+            block = self.block(rows if index is None else index[rows])
             r = residual[rows]
             np.matmul(block, coef, out=r)
             r += intercept
             np.subtract(y[rows], r, out=r)
-            out += block.T @ score(rows, r)
-        return residual, out
+            u, own = score(rows, r)
+            adjoint += block.T @ u
+            sums += own
+        return residual, np.asarray(adjoint), np.asarray(sums)
 
-    def gather(self, u: Callable[[slice], Array], width: int) -> Array:
-        out = np.zeros((self.shape[1], width))
+    def gather(self, u: Callable[[slice], Array]) -> Array:
+        out: Array | float = 0.0
         for rows, block in self.blocks():
             out += block.T @ u(rows)
-        return out
+        return np.asarray(out)
 
     def subset(self, index: Index) -> Design:
-        return DenseDesign(self.x[index], absolute=self._absolute)
+        return DenseDesign(take_rows(self.x, index), absolute=self._absolute)
 
     def absolute(self) -> Design:
         return DenseDesign(self.x, absolute=True)
@@ -196,7 +207,8 @@ class DenseDesign(Design):
         return bool((np.abs(center) <= _NEAR * first.std(axis=0)).all())
 
     def block(self, rows: slice | Index) -> Array:
-        block = np.asarray(self.x[rows], dtype=np.float64)
+        some = self.x[rows] if isinstance(rows, slice) else take_rows(self.x, rows)
+        block = np.asarray(some, dtype=np.float64)
         return np.abs(block) if self._absolute else block
 
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:
@@ -226,15 +238,16 @@ class SparseDesign(Design):
         y: Array,
         coef: Array,
         intercept: Array | float,
-        score: Callable[[slice, Array], Array],
-    ) -> tuple[Array, Array]:
-        residual = y - self.predict(coef, intercept)
-        return residual, self.adjoint(score(slice(0, len(y)), residual))
+        score: Score,
+        index: Index | None = None,
+    ) -> tuple[Array, Array, Array]:
+        x = self.x if index is None else self.x[index]
+        residual = y - (x @ coef + intercept)
+        u, sums = score(slice(0, len(y)), residual)
+        return residual, x.T @ u, sums
 
-    def gather(self, u: Callable[[slice], Array], width: int) -> Array:
-        out = np.zeros((self.shape[1], width))
-        out += self.x.T @ u(slice(0, self.shape[0]))
-        return out
+    def gather(self, u: Callable[[slice], Array]) -> Array:
+        return np.asarray(self.x.T @ u(slice(0, self.shape[0])))
 
     def subset(self, index: Index) -> Design:
         return SparseDesign(self.x[index])

@@ -87,7 +87,7 @@ class Problem:
             return out
 
         with np.errstate(invalid="ignore", over="ignore"):  # whoever reads them checks
-            sums = self.design.gather(weighted, 1 + y.shape[1])
+            sums = self.design.gather(weighted)
         return sums[:, 0].copy(), sums[:, 1:]
 
     @cached_property
@@ -273,6 +273,34 @@ class Multipliers:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What one pass over the rows finds of models and their duals, an entry for each output.
+
+    Parameters
+    ----------
+    coef, intercept, dual : (p, m), (m,) and (n, m): what was measured.
+    residual : (n, m).
+    loss : (m,), Σ v ℓ(r/c).
+    rows : (m,), Σ v [ℓ(r/c) + ℓ*(z) - z r/c] for duals z.
+    total, gradient : (m,) and (p, m), 1ᵀu and Xᵀu for u = v z / c.
+    """
+
+    coef: Array
+    intercept: Array
+    dual: Array
+    residual: Array
+    loss: Array
+    rows: Array
+    total: Array
+    gradient: Array
+
+    def is_of(self, coef: Array, intercept: Array, dual: Array | None) -> bool:
+        """Whether it is of these models, and of this very array of duals."""
+        same = np.array_equal(self.coef, coef) and np.array_equal(self.intercept, intercept)
+        return same and dual is self.dual
+
+
+@dataclass(frozen=True)
 class Solution:
     """What a solver returns.
 
@@ -286,6 +314,7 @@ class Solution:
         rule names was not reached.
     stopped : (m,) of bool, True where ``on_iteration`` ended the work.
     multipliers : of the constraints; None without any.
+    measured : what the certificate's pass found, where a solver went through it last.
     """
 
     coef: Array
@@ -295,3 +324,4 @@ class Solution:
     tie_resolved: Mask
     stopped: Mask
     multipliers: Multipliers | None = None
+    measured: Measured | None = None

@@ -357,7 +357,8 @@ class PixelLossRegressor(
             groups = groups.subset(kept) if groups is not None else None
         targets = y.reshape(len(y), -1)
         problem, spread = self._problem(X, targets, weights, terms, groups)
-        self._check_finite(X, problem.means)
+        with one_blas_thread(X.shape[1]):
+            self._check_finite(X, problem.means)
         return Training(problem, spread, groups, terms, y.ndim == 1, given)
 
     def _fit_to(self, training: Training, start: tuple[Array, Array] | None) -> Self:
@@ -366,7 +367,7 @@ class PixelLossRegressor(
         if start is not None and start[0].shape != (problem.design.shape[1], problem.n_outputs):
             start = None
         attributes = Attributes(problem, groups, training.single)
-        with one_blas_thread(int(np.prod(problem.design.shape))):
+        with one_blas_thread(problem.design.shape[1]):
             problem, solution = self._solve(training, start, attributes)
             certificate = certify(
                 problem,
@@ -375,6 +376,7 @@ class PixelLossRegressor(
                 solution.dual,
                 self.tol,
                 solution.multipliers,
+                solution.measured,
             )
         self._warn_unless_certified(solution, certificate)
         self.__dict__.update(attributes.model(solution.coef, solution.intercept))

@@ -46,6 +46,11 @@ class Rows(ABC):
         return DenseRows(self.take(index))
 
 
+def take_rows(array: Array, index: Index) -> Array:
+    """The named rows; by `take` where it is faster: it would copy all of another memory order."""
+    return array.take(index, axis=0) if array.flags.c_contiguous else array[index]
+
+
 class Membership:
     """The group of each row, for sums over the rows of each group."""
 
@@ -95,7 +100,7 @@ class DenseRows(Rows):
         return self._work.T @ self._work
 
     def take(self, index: Index) -> Array:
-        return self.array[index]
+        return take_rows(self.array, index)
 
 
 class SparseRows(Rows):

@@ -1,4 +1,4 @@
-"""One BLAS thread for small arrays: handing them to several costs more than it gains."""
+"""One BLAS thread for narrow arrays: handing them to several costs more than it gains."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from threading import Lock
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
+
+_MANY = 400  # columns from which products of matrices are worth more than one thread
 
 
 class _Guard:
@@ -41,13 +43,10 @@ class _Guard:
 _GUARD = _Guard()
 
 
-_SMALL = 4_000_000  # numbers in X (32 MB) up to which passes over it are faster on one thread
-
-
 @contextmanager
-def one_blas_thread(size: int = 0) -> Iterator[None]:
-    """Run the block with one BLAS thread, unless the ``size`` of its arrays is worth more."""
-    if size > _SMALL:
+def one_blas_thread(columns: int = 0) -> Iterator[None]:
+    """Run the block with one BLAS thread, unless matrices have many columns."""
+    if columns > _MANY:
         yield
         return
     _GUARD.enter()

@@ -140,12 +140,25 @@ def test_a_sample_follows_the_weights():
 
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_a_sweep_gives_residuals_and_the_adjoint_of_their_score(order, dtype):
+def test_a_sweep_gives_residuals_the_adjoint_of_their_score_and_sums(order, dtype):
     X, y = make_rows(23)
     X = np.asarray(X, dtype=dtype, order=order)
     coef = np.array([0.3, -1.0, 2.0, 0.0])
     design = make_design(X)
-    residual, adjoint = design.sweep(y, coef, 0.7, lambda rows, r: np.sign(r) * y[rows])
-    expected = y - X.astype(np.float64) @ coef - 0.7
-    np.testing.assert_allclose(residual, expected, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(adjoint, X.astype(np.float64).T @ (np.sign(expected) * y))
+    plane = X.astype(np.float64)
+    some = np.arange(0, len(y), 3)
+
+    for index in (None, some):
+        own = slice(None) if index is None else index
+        target = y[own]
+
+        def score(rows, r, target=target):
+            u = np.sign(r) * target[rows]
+            return u, np.array([u.sum(), np.abs(r).sum()])
+
+        residual, adjoint, sums = design.sweep(target, coef, 0.7, score, index)
+        expected = target - plane[own] @ coef - 0.7
+        pull = np.sign(expected) * target
+        np.testing.assert_allclose(residual, expected, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(adjoint, plane[own].T @ pull)
+        np.testing.assert_allclose(sums, [pull.sum(), np.abs(expected).sum()])

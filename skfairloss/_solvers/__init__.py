@@ -22,7 +22,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from skfairloss._basis import Basis
-from skfairloss._problem import Problem, Solution
+from skfairloss._problem import Measured, Problem, Solution
 from skfairloss._solvers import equalized
 from skfairloss._solvers.constrained import solve_constrained
 from skfairloss._solvers.equalized import Equalized
@@ -43,8 +43,9 @@ from skfairloss._typing import Array
 
 __all__ = ["Equalized", "Iteration", "solve", "solve_equalized"]
 
-# Coefficients, intercept, z, iterations, whether ties were settled, whether it was stopped.
-Part = tuple[Array, float, Array, int, bool, bool]
+# Coefficients, intercept, z, iterations, whether ties were settled, whether it was stopped, what
+# the certificate's pass has found of it.
+Part = tuple[Array, float, Array, int, bool, bool, Measured | None]
 
 
 def solve(
@@ -82,22 +83,28 @@ def solve(
     options = Options(tol, max_iter, start is not None, _progress(problem, on_iteration, first))
     bases[0]()  # computed once, before the outputs share it
     shared = None if first is None else share(problem)
-    alone = [range(k, k + 1) for k in range(problem.n_outputs)]
-    groups = alone if shared is None else shared.groups
+    singly = [range(k, k + 1) for k in range(problem.n_outputs)]
+    groups = singly if shared is None else shared.groups
     if len(groups) == 1:
         parts = [_solve_group(problem, groups[0], bases, first, options, shared)]
     else:
         parts = Parallel(n_jobs=n_jobs, require="sharedmem")(
             delayed(_solve_group)(problem, group, bases, first, options, shared) for group in groups
         )
-    coef, intercept, dual, n_iter, resolved, stopped = zip(*chain(*parts), strict=True)
+    coef, intercept, dual, n_iter, resolved, stopped, measured = zip(*chain(*parts), strict=True)
+    alone = measured[0] if len(measured) == 1 else None
+    if alone is not None:
+        z = alone.dual
+    else:
+        z = dual[0][:, None] if len(dual) == 1 else np.column_stack(dual)
     return Solution(
         np.column_stack(coef),
         np.array(intercept),
-        dual[0][:, None] if len(dual) == 1 else np.column_stack(dual),
+        z,
         np.array(n_iter, dtype=np.intp),
         np.array(resolved),
         np.array(stopped),
+        measured=alone,
     )
 
 
@@ -189,7 +196,7 @@ def _solve_output(
     problem, k = output.problem, output.k
     first = None if start is None else (start[0][:, k], float(start[1][k]))
     if first is not None and fits_exactly(problem, k, *first):
-        return *first, np.zeros(len(problem.y)), 1, True, False
+        return *first, np.zeros(len(problem.y)), 1, True, False, None
     found: list[tuple[Output, Model]] = []
     for basis in bases:
         if found:
@@ -206,7 +213,8 @@ def _solve_output(
 def _part(output: Output, model: Model, spent: int) -> Part:
     """An output's share of the solution, ties settled."""
     model, resolved = resolve_ties(output, model)
-    return model.coef, model.intercept, output.data_dual(model), spent, resolved, model.stopped
+    z = output.data_dual(model)
+    return model.coef, model.intercept, z, spent, resolved, model.stopped, model.measured
 
 
 def _solve_in_basis(

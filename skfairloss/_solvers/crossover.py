@@ -61,6 +61,15 @@ def lu_if_regular(rows: Array) -> tuple[Array, Array] | None:
     return lu, pivots
 
 
+def solve_symmetric(matrix: Array, rhs: Array) -> Array:
+    """Solution of equations with a positive semidefinite matrix, the shortest if it is singular."""
+    factor, info = lapack.dpotrf(matrix, lower=True)
+    size = float(np.abs(matrix).sum(axis=0).max(initial=0.0))
+    if info == 0 and len(matrix) and lapack.dpocon(factor, size, uplo="L")[0] > _REGULAR:
+        return lapack.dpotrs(factor, rhs, lower=True)[0]
+    return np.linalg.lstsq(matrix, rhs, rcond=None)[0]
+
+
 def particular_and_null(rows: Array, residual: Array, size: float = 0.0) -> tuple[Array, Array]:
     """Least-norm solution of ``rows @ step = residual`` and a basis of the null space of rows.
 

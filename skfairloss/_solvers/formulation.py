@@ -17,7 +17,7 @@ import numpy as np
 
 from skfairloss._basis import Basis
 from skfairloss._factor import coefficient_basis, column_spread
-from skfairloss._problem import Problem
+from skfairloss._problem import Measured, Problem
 from skfairloss._rows import DenseRows, IdentityRows, Rows, StackedRows
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
 from skfairloss._typing import Array, Index
@@ -29,7 +29,8 @@ class Model:
 
     ``dual`` holds the n rows of the data, then the rows of the L1 penalty; ``gap`` is the solver's
     own, relative to the objective it aims at; ``stopped`` tells that it was not to go on; ``band``
-    names all rows of the data whose duals may be inside their intervals, if not any may.
+    names all rows of the data whose duals may be inside their intervals, if not any may;
+    ``measured`` is what the certificate's pass found of this very model, if it was gone through.
     """
 
     coef: Array
@@ -39,6 +40,7 @@ class Model:
     gap: float
     stopped: bool = False
     band: Index | None = None
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,13 @@ class Output:
     def c(self) -> float:
         """The residual scale."""
         return float(self.problem.scale[self.k])
+
+    @cached_property
+    def alone(self) -> Problem:
+        """The problem without the other outputs."""
+        if self.problem.n_outputs == 1:
+            return self.problem
+        return self.problem.outputs(slice(self.k, self.k + 1))
 
     @property
     def y(self) -> Array:
@@ -244,6 +253,8 @@ class Output:
 
     def data_dual(self, model: Model) -> Array:
         """z = ℓ'(r/c) from the kinked part's duals and the squared part."""
+        if model.measured is not None:
+            return model.measured.dual[:, 0]
         z = model.dual[: len(model.residual)] / self.problem.weights
         if self.problem.loss.curvature > 0:
             z += self.problem.loss.curvature / self.c * model.residual

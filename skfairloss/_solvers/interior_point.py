@@ -35,7 +35,6 @@ _TRY_AGAIN = 0.01  # ... and the fall of the gap after which they are tried agai
 _PLAIN = 1e-3  # share of the gap aimed at that an iterate must reach to do without crossover
 _UNBOUNDED = 30.0  # growth of the kinked terms that tells of a problem without a minimum
 _LONG_STEP = 0.9995
-_LARGE = 400  # columns from which several BLAS threads are a gain
 _SIDES = np.array([[1.0], [-1.0]])  # a rising α takes from 1 - α and gives to α
 
 
@@ -85,11 +84,9 @@ def interior_point(
     if not pq.rows.n_rows or not pq.rows.n_columns:
         return _trivial(pq)
     # at its limit an iterate may overflow: its gap is then no number, and it is not taken
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        if pq.rows.n_columns > _LARGE:
-            return _iterate(pq, tol, floor, max_iter, crossover, bounded, on_iteration)
-        with one_blas_thread():
-            return _iterate(pq, tol, floor, max_iter, crossover, bounded, on_iteration)
+    quiet = np.errstate(over="ignore", divide="ignore", invalid="ignore")
+    with one_blas_thread(pq.rows.n_columns), quiet:
+        return _iterate(pq, tol, floor, max_iter, crossover, bounded, on_iteration)
 
 
 def _iterate(

@@ -41,15 +41,13 @@ def _fit(problem: Problem) -> tuple[Array, Array, Array]:
     theta = _solve(problem, factors, basis.pull_back(problem.first_moments[1], means))
     coef, intercept = basis.to_model(theta)
     last = float(np.abs(theta).max(initial=0.0))
+
+    def weighted(rows: slice, residual: Array) -> tuple[Array, Array]:
+        out = weights[rows, None] * residual
+        return out, out.sum(axis=0)
+
     for _ in range(_REFINEMENTS):
-        total = np.zeros(problem.n_outputs)
-
-        def weighted(rows: slice, residual: Array, total: Array = total) -> Array:
-            out = weights[rows, None] * residual
-            total += out.sum(axis=0)
-            return out
-
-        residual, adjoint = design.sweep(problem.y, coef, intercept, weighted)
+        residual, adjoint, total = design.sweep(problem.y, coef, intercept, weighted)
         target = basis.pull_back(adjoint, total)
         target[:k] -= 0.5 * problem.scale**2 * problem.l2 * (basis.transform.T @ coef)
         theta = _solve(problem, factors, target)

@@ -12,6 +12,7 @@ import numpy as np
 
 from skfairloss._rows import Rows
 from skfairloss._sample import Sample, smallest_sample
+from skfairloss._solvers.crossover import solve_symmetric
 from skfairloss._solvers.formulation import Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import FLOOR
@@ -20,7 +21,7 @@ from skfairloss._typing import Array, Index
 
 PILOT_TOL = 1e-3  # gap of models that are corrected later
 _EXACT = 1e-8  # gap of a pilot that is to be exact
-_LARGE = 2  # size of a sample, relative to the smallest, from which a part of it is solved first
+_LARGE = 4  # size of a sample, relative to a part that is solved first, from which there is one
 _STEPS = 2  # Newton steps from there
 _PILED = 0.05  # 15 % quantile of |r|, in medians, below which rows pile up at 0
 
@@ -33,9 +34,10 @@ def pilot(
     problem, coef, intercept = _relative_problem(output, sample, rows, start)
     d, s = output.basis.n_coordinates, rows.n_rows
     pq, known = problem, s
-    if s >= _LARGE * smallest_sample(d) and output.problem.l1 == 0:
-        known = smallest_sample(d)
-        pq = _part(output, sample, problem, np.linspace(0, s - 1, known).astype(np.intp))
+    few = smallest_sample(d) // 2
+    if s >= _LARGE * few and output.problem.l1 == 0:
+        known = few
+        pq = _part(output, sample, rows, problem, np.linspace(0, s - 1, known).astype(np.intp))
     floor = FLOOR * pq.unit
     found = interior_point(pq, tol=PILOT_TOL, floor=floor, max_iter=50, crossover=False)
     left = problem.residual[:s] - rows.dot(found.delta)
@@ -102,14 +104,14 @@ def _relative_problem(
 
 
 def _part(
-    output: Output, sample: Sample, problem: PiecewiseQuadratic, index: Index
+    output: Output, sample: Sample, rows: Rows, problem: PiecewiseQuadratic, index: Index
 ) -> PiecewiseQuadratic:
     """The same with some rows of the sample."""
     share = sample.weights[index] / sample.weights[index].sum()
     return kinked_problem(
         output,
         np.zeros(0),
-        Selection(sample.design.subset(index).rows(output.basis), problem.residual[index], share),
+        Selection(rows.subset(index), problem.residual[index], share),
         hessian=problem.hessian,
         linear=problem.linear,
         constant=problem.constant,
@@ -131,8 +133,7 @@ def _smoothed_step(
     curvature = problem.hessian + rows.subset(near).gram(steep)
     pull = rows.adjoint(smoothed_slope(output, sample.weights, left, h))
     slope = problem.linear - problem.hessian @ delta + pull
-    step: Array = np.linalg.lstsq(curvature, slope, rcond=None)[0]
-    return step
+    return solve_symmetric(curvature, slope)
 
 
 def _cold_start(
@@ -149,7 +150,7 @@ def _cold_start(
         cross = problem.first_moments[1][:, output.k]
         smooth = steep * basis.pull_back(cross, float(weighted.sum()))
         base = 0.5 * steep * float(weighted @ output.y)
-        theta = np.linalg.lstsq(hessian, smooth, rcond=None)[0]
+        theta = solve_symmetric(hessian, smooth)
     else:
         theta = rows.adjoint(sample.weights * y)
     if problem.fit_intercept:

@@ -25,7 +25,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skfairloss._basis import EPS
+from skfairloss._certificate import measure
+from skfairloss._problem import Measured
 from skfairloss._sample import Sample
+from skfairloss._solvers.crossover import solve_symmetric
 from skfairloss._solvers.formulation import Model, Options, Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import FLOOR, INNER_TOL
@@ -43,7 +46,8 @@ _ADJUSTMENTS = 3  # tries for a band of the right size
 _ROUNDING = 64 * EPS  # residuals this small, relative to y, are rounding errors of 0
 _SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
 _OFF = 3  # factor by which a band may miss the size aimed at
-_ENOUGH = 200  # rows per coordinate that settle a matrix of second derivatives
+_REACH = 4.5  # standard deviations that a row may be moved by
+_ENOUGH = 80  # rows per coordinate that settle a matrix of second derivatives
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,6 @@ class _State:
     residual: Array
     n_iter: int
 
-    def moved(self, output: Output, delta: Array, n_iter: int) -> _State:
-        """The model at θ + δ, with its residuals."""
-        coef, intercept = _moved(output, self.coef, self.intercept, delta)
-        residual = output.residual(coef, intercept)
-        return _State(coef, intercept, residual, self.n_iter + n_iter)
-
 
 @dataclass(frozen=True)
 class _Band:
@@ -69,6 +67,7 @@ class _Band:
     ``fixed`` holds the duals of all rows of the data, 0 in the band; ``linear`` is minus the
     gradient of all that is smooth or fixed, ``constant`` its value. ``idle`` are rows at 0 beyond
     what a band needs, with the middle of their interval for a dual: they are to stay at 0.
+    ``ahead`` is where the band's solution is looked for, relative to the state.
     """
 
     index: Index
@@ -76,6 +75,7 @@ class _Band:
     fixed: Array
     linear: Array
     constant: float
+    ahead: Array
 
     def with_rows(self, output: Output, state: _State, more: Index) -> _Band:
         """The band with more rows."""
@@ -83,22 +83,20 @@ class _Band:
         rows = output.rows(more)
         fixed = self.fixed.copy()
         fixed[more] = 0.0
-        return _Band(
-            np.union1d(self.index, more),
-            np.setdiff1d(self.idle, more),
-            fixed,
-            self.linear - rows.adjoint(released),
-            self.constant - float(released @ state.residual[more]),
+        return replace(
+            self,
+            index=np.union1d(self.index, more),
+            idle=np.setdiff1d(self.idle, more),
+            fixed=fixed,
+            linear=self.linear - rows.adjoint(released),
+            constant=self.constant - float(released @ state.residual[more]),
         )
 
-    def wrong(self, output: Output, residual: Array) -> tuple[Index, float]:
-        """Rows whose dual does not go with their residual, and what that loses."""
-        wrong = np.flatnonzero(residual * self.fixed < 0)
-        if len(self.idle):
-            wrong = np.union1d(wrong, self.idle[residual[self.idle] != 0])
+    def lost(self, output: Output, residual: Array, wrong: Index) -> float:
+        """What rows lose whose dual does not go with their residual."""
         r, loss, weights = residual[wrong], output.problem.loss, output.problem.weights[wrong]
-        lost = weights @ np.maximum(loss.upper * r, loss.lower * r) - self.fixed[wrong] @ r
-        return wrong, float(lost)
+        kinks = np.maximum(loss.upper * r, loss.lower * r)
+        return float(weights @ kinks - self.fixed[wrong] @ r)
 
 
 def solve_by_signs(
@@ -114,18 +112,39 @@ def solve_by_signs(
     if options.warm and start is not None:
         return solve_near(output, start, size, options)
     coef, intercept, h, spent = pilot(output, sample, start)
-    coef, intercept, limit = _newton(output, coef, intercept, h, size)
-    return _solve_bands(output, (coef, intercept), size, limit, spent, options)
+    if h <= 0:
+        return solve_near(output, (coef, intercept), size, options, spent)
+    smoothed = _smoothed(output, coef, intercept, h)
+    delta = _newton_step(output, smoothed)
+    band = _near_band(output, smoothed, delta, size)
+    if band is None:
+        moved = _moved(output, coef, intercept, delta)
+        limit = order_statistic(smoothed.state.residual, size)
+        return _solve_bands(output, moved, size, limit, spent, options)
+    model, latest = _solve_band(output, replace(smoothed.state, n_iter=spent), band, options)
+    if model is not None:
+        return model, latest.n_iter
+    return _solve_anew(output, latest, 4 * size, options)
 
 
 def solve_near(
-    output: Output, start: tuple[Array, float], size: int, options: Options
+    output: Output, start: tuple[Array, float], size: int, options: Options, spent: int = 0
 ) -> tuple[Model | None, int]:
     """Steps 3 to 5 from a model close to the optimum, with so many rows in a first band."""
     if size >= _WHOLE * len(output.y):
-        return None, 0
+        return None, spent
     limit = order_statistic(output.residual(*start), size)
-    return _solve_bands(output, start, size, limit, 0, options)
+    return _solve_bands(output, start, size, limit, spent, options)
+
+
+def _solve_anew(
+    output: Output, latest: _State, size: int, options: Options
+) -> tuple[Model | None, int]:
+    """Steps 3 to 5 from where a smaller band has led."""
+    limit = order_statistic(latest.residual, min(size, len(output.y) - 1))
+    return _solve_bands(
+        output, (latest.coef, latest.intercept), size, limit, latest.n_iter, options
+    )
 
 
 def _solve_bands(
@@ -161,45 +180,122 @@ def _band_size(output: Output) -> int:
     return int(max(20 * d, share * n))
 
 
+def _heaviest(output: Output, size: int) -> float:
+    """Weight from which a row belongs to any band: no others could make up for it."""
+    return 1.0 / size if output.problem.weights.max() * size > 1.0 else np.inf
+
+
 def _moved(output: Output, coef: Array, intercept: float, delta: Array) -> tuple[Array, float]:
     """The model at θ + δ."""
     change, shift = output.basis.to_model(delta)
     return coef + change, intercept + float(shift)
 
 
-def _newton(
-    output: Output, coef: Array, intercept: float, h: float, size: int
-) -> tuple[Array, float, float]:
-    """Step 2: one Newton step on all rows; also how far the ``size`` rows nearest to 0 reach."""
-    problem, design, weights = output.problem, output.problem.design, output.problem.weights
-    steep, total = problem.loss.curvature / output.c, 0.0
-    if h <= 0:
-        return coef, intercept, order_statistic(output.residual(coef, intercept), size)
+@dataclass(frozen=True)
+class _Smoothed:
+    """All rows at a model, |r| smoothed within ±h.
 
-    def score(rows: slice, residual: Array) -> Array:
-        nonlocal total
-        u = smoothed_slope(output, weights[rows], residual, h)
-        if steep > 0:
-            u += steep * weights[rows] * residual
-        total += float(u.sum())
-        return u
+    Parameters
+    ----------
+    state : the model, with its residuals.
+    h : the bandwidth.
+    slope : (n,), the smoothed slopes of the kinked part; for rows beyond h their duals.
+    linear : minus the gradient, in θ.
+    constant : the value of squares and ridge, and of the rows' linear terms with these slopes.
+    """
 
-    residual, adjoint = design.sweep(output.y, coef, intercept, score)
-    gradient = output.downhill(coef, adjoint, total)
-    near = np.flatnonzero(np.abs(residual) < h)
+    state: _State
+    h: float
+    slope: Array
+    linear: Array
+    constant: float
+
+
+def _smoothed(output: Output, coef: Array, intercept: float, h: float) -> _Smoothed:
+    """The pass over X of step 2."""
+    problem, weights = output.problem, output.problem.weights
+    steep, slope = problem.loss.curvature / output.c, np.empty(len(weights))
+
+    def score(rows: slice, residual: Array) -> tuple[Array, Array]:
+        here = slope[rows]
+        here[:] = smoothed_slope(output, weights[rows], residual, h)
+        u = here if steep == 0 else here + steep * weights[rows] * residual
+        return u, np.array([u.sum(), here @ residual])
+
+    residual, adjoint, (total, value) = problem.design.sweep(output.y, coef, intercept, score)
+    linear = output.downhill(coef, adjoint, float(total))
+    constant = output.squares(coef, residual) + float(value)
+    return _Smoothed(_State(coef, intercept, residual, 0), h, slope, linear, constant)
+
+
+def _newton_step(output: Output, smoothed: _Smoothed) -> Array:
+    """Step 2: δ of a Newton step on all rows."""
+    problem, weights = output.problem, output.problem.weights
+    near = np.flatnonzero(np.abs(smoothed.state.residual) < smoothed.h)
     few = near[:: max(1, len(near) // (_ENOUGH * output.basis.n_coordinates))]
-    dense = float(weights[near].sum() / max(weights[few].sum(), 1e-300)) * half_width(output) / h
+    share = float(weights[near].sum() / max(weights[few].sum(), 1e-300))
+    steep = weights[few] * (share * half_width(output) / smoothed.h)
     curvature = output.hessian(output.basis.full_gram())
-    curvature = curvature + design.rows(output.basis, few).gram(weights[few] * dense)
+    curvature = curvature + problem.design.rows(output.basis, few).gram(steep)
     if problem.l1 == 0:
-        delta = np.linalg.lstsq(curvature, gradient, rcond=None)[0]
-    else:
-        constant = output.objective(coef, residual)
-        pq = kinked_problem(
-            output, coef, None, hessian=curvature, linear=gradient, constant=constant
-        )
-        delta = interior_point(pq, tol=PILOT_TOL, floor=0.0, max_iter=50).delta
-    return *_moved(output, coef, intercept, delta), order_statistic(residual, size)
+        return solve_symmetric(curvature, smoothed.linear)
+    state = smoothed.state
+    pq = kinked_problem(
+        output,
+        state.coef,
+        None,
+        hessian=curvature,
+        linear=smoothed.linear,
+        constant=output.objective(state.coef, state.residual),
+    )
+    return interior_point(pq, tol=PILOT_TOL, floor=0.0, max_iter=50).delta
+
+
+def _near_band(output: Output, smoothed: _Smoothed, delta: Array, size: int) -> _Band | None:
+    """Step 3 for what a Newton step leads to: only rows that it can take to 0 are looked at again.
+
+    In orthonormal coordinates ‖δ‖ is the standard deviation of what it changes. None where these
+    rows may not hold the band that is wanted: heavy rows count, or many lie at 0.
+    """
+    problem, state = output.problem, smoothed.state
+    weights, loss = problem.weights, problem.loss
+    if weights.max() * size > 1.0:
+        return None
+    absolute = np.abs(state.residual)
+    limit = order_statistic(absolute, size)
+    reach = max(limit + _REACH * float(np.linalg.norm(delta)), smoothed.h)
+    close = np.flatnonzero(absolute <= reach)
+    inside, slope = np.empty(len(close), dtype=bool), smoothed.slope
+
+    def score(rows: slice, residual: Array) -> tuple[Array, Array]:
+        """What the slopes of these rows change by."""
+        index = close[rows]
+        here = np.abs(residual) <= limit
+        ends = np.where(residual > 0, loss.upper, loss.lower) * weights[index]
+        ends[here] = 0.0
+        change = ends - slope[index]
+        inside[rows], slope[index] = here, ends
+        return change, np.array([change.sum(), change @ state.residual[index]])
+
+    model = _moved(output, state.coef, state.intercept, delta)
+    _, adjoint, (total, value) = problem.design.sweep(output.y[close], *model, score, close)
+    count = int(inside.sum())
+    if limit <= _rounding(output) or not size / _OFF <= count <= _OFF * size:
+        return None
+    return _Band(
+        close[inside],
+        np.zeros(0, dtype=np.intp),
+        slope,
+        smoothed.linear + output.basis.pull_back(adjoint, float(total)),
+        smoothed.constant + float(value),
+        delta,
+    )
+
+
+def _rounding(output: Output) -> float:
+    """Residuals up to this are rounding errors of 0."""
+    sample, y = output.problem.sample, output.y
+    return _ROUNDING * float(np.median(np.abs(y if sample is None else y[sample.index])))
 
 
 def _split(
@@ -210,9 +306,8 @@ def _split(
     How far the band reaches is known from another model; where its size is not what it should be,
     the residuals found decide.
     """
-    weights = output.problem.weights
-    heaviest, thin = 1.0 / size if weights.max() * size > 1.0 else np.inf, 1
-    rounding = _ROUNDING * float(np.median(np.abs(output.y)))
+    weights, heaviest, thin = output.problem.weights, _heaviest(output, size), 1
+    rounding = _rounding(output)
     limit = max(limit, rounding)
     for _ in range(_ADJUSTMENTS):
         state, band = _split_at(output, model, limit, heaviest, thin)
@@ -235,14 +330,12 @@ def _split_at(
     Of each ``thin`` such rows one is taken, the others are idle.
     """
     problem, weights = output.problem, output.problem.weights
-    loss, steep, total = problem.loss, problem.loss.curvature / output.c, 0.0
-    fixed = np.empty(len(weights))
+    loss, steep, fixed = problem.loss, problem.loss.curvature / output.c, np.empty(len(weights))
     middle = 0.5 * (loss.upper + loss.lower)
     inside: list[Index] = []
     idle: list[Index] = [np.zeros(0, dtype=np.intp)]
 
-    def score(rows: slice, residual: Array) -> Array:
-        nonlocal total
+    def score(rows: slice, residual: Array) -> tuple[Array, Array]:
         here = fixed[rows]
         np.multiply(np.where(residual > 0, loss.upper, loss.lower), weights[rows], out=here)
         close = np.abs(residual) <= limit
@@ -256,13 +349,14 @@ def _split_at(
         if thin > 1:
             idle.append(np.setdiff1d(near, taken, assume_unique=True) + rows.start)
         u = here if steep == 0 else here + steep * weights[rows] * residual
-        total += float(u.sum())
-        return u
+        return u, np.array([u.sum(), here @ residual])
 
-    residual, adjoint = problem.design.sweep(output.y, *model, score)
-    constant = output.squares(model[0], residual) + float(fixed @ residual)
-    linear = output.downhill(model[0], adjoint, total)
-    band = _Band(np.concatenate(inside), np.concatenate(idle), fixed, linear, constant)
+    residual, adjoint, (total, value) = problem.design.sweep(output.y, *model, score)
+    constant = output.squares(model[0], residual) + float(value)
+    linear = output.downhill(model[0], adjoint, float(total))
+    ahead = np.zeros(output.basis.n_coordinates)
+    index, rest = (np.sort(np.concatenate(part)) for part in (inside, idle))
+    band = _Band(index, rest, fixed, linear, constant, ahead)
     return _State(*model, residual, 0), band
 
 
@@ -273,31 +367,24 @@ def _solve_band(
     latest = state
     for _ in range(_ROUNDS):
         pq = _band_problem(output, state, band)
+        ahead = _moved(output, state.coef, state.intercept, band.ahead)
         found = interior_point(
             pq,
             tol=INNER_TOL * options.tol,
             floor=FLOOR * pq.unit,
             max_iter=options.after(latest.n_iter).max_iter,
             bounded=False,
-            on_iteration=options.watch(output, state.coef, state.intercept),
+            on_iteration=options.watch(output, *ahead),
         )
-        latest = replace(state, n_iter=latest.n_iter).moved(output, found.delta, found.n_iter)
-        wrong, lost = band.wrong(output, latest.residual)
+        coef, intercept = _moved(output, *ahead, found.delta)
+        measured, wrong = _verify(output, (coef, intercept), band, found)
+        latest = _State(coef, intercept, measured.residual[:, 0], latest.n_iter + found.n_iter)
         size = max(pq.objective(found.delta), FLOOR * pq.unit, 1e-300)
+        lost = band.lost(output, latest.residual, wrong)
         right = lost <= INNER_TOL * options.tol * size and found.gap <= options.tol * size
         if found.stopped or right:
             relative = (found.gap + lost) / size if right else np.inf
-            dual = _all_duals(band, found)
-            model = Model(
-                latest.coef,
-                latest.intercept,
-                latest.residual,
-                dual,
-                relative,
-                found.stopped,
-                np.append(band.index, band.idle) if right else None,
-            )
-            return model, latest
+            return _model(latest, band, found, relative, measured), latest
         many = not len(wrong) or len(wrong) > _MANY * len(band.index)
         if many or latest.n_iter >= options.max_iter:
             break
@@ -308,10 +395,10 @@ def _solve_band(
 
 
 def _band_problem(output: Output, state: _State, band: _Band) -> PiecewiseQuadratic:
-    """Step 4's problem, relative to the state."""
+    """Step 4's problem, relative to where its solution is looked for."""
     basis, problem = output.basis, output.problem
     rows = output.rows(band.index)
-    return kinked_problem(
+    pq = kinked_problem(
         output,
         state.coef,
         Selection(rows, state.residual[band.index], problem.weights[band.index]),
@@ -319,10 +406,52 @@ def _band_problem(output: Output, state: _State, band: _Band) -> PiecewiseQuadra
         linear=band.linear,
         constant=band.constant,
     )
+    return pq.shifted(band.ahead) if band.ahead.any() else pq
 
 
-def _all_duals(band: _Band, found: PiecewiseSolution) -> Array:
-    """The duals of all rows of the data, in the band's own array, then of the penalty."""
+def _verify(
+    output: Output, model: tuple[Array, float], band: _Band, found: PiecewiseSolution
+) -> tuple[Measured, Index]:
+    """Step 5 in the certificate's own pass over X; also the rows whose sign is wrong."""
+    problem, steep = output.alone, output.problem.loss.curvature / output.c
+    weights, fixed = problem.weights, band.fixed
+    z, wrong = np.empty((len(weights), 1)), []
+    fixed[band.index] = found.dual[: len(band.index)]
+
+    def duals_at(rows: slice, residual: Array) -> Array:
+        here, r = z[rows], residual[:, 0]
+        np.divide(fixed[rows], weights[rows], out=here[:, 0])
+        if steep > 0:
+            here += steep * residual
+        wrong.append(np.flatnonzero(r * fixed[rows] < 0) + rows.start)
+        return here
+
+    measured = measure(problem, model[0][:, None], np.array([model[1]]), z, duals_at)
+    fixed[band.index] = 0.0
+    index = np.setdiff1d(np.sort(np.concatenate(wrong)), band.index, assume_unique=True)
+    if len(band.idle):
+        idle = band.idle[measured.residual[band.idle, 0] != 0]
+        index = np.union1d(np.setdiff1d(index, band.idle, assume_unique=True), idle)
+    return measured, index
+
+
+def _model(
+    latest: _State,
+    band: _Band,
+    found: PiecewiseSolution,
+    gap: float,
+    measured: Measured,
+) -> Model:
+    """The model of a band's solution; its duals are put into the band's own array."""
     data, penalty = np.split(found.dual, [len(band.index)])
     band.fixed[band.index] = data
-    return np.concatenate([band.fixed, penalty]) if len(penalty) else band.fixed
+    return Model(
+        latest.coef,
+        latest.intercept,
+        latest.residual,
+        np.concatenate([band.fixed, penalty]) if len(penalty) else band.fixed,
+        gap,
+        found.stopped,
+        np.append(band.index, band.idle) if np.isfinite(gap) else None,
+        measured,
+    )

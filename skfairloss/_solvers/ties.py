@@ -151,7 +151,8 @@ def _move(
     def moved(step: Array) -> Model:
         coef, intercept = output.basis.to_model(free @ step)
         coef, shift = model.coef + coef, model.intercept + float(intercept)
-        return replace(model, coef=coef, intercept=shift, residual=output.residual(coef, shift))
+        residual = output.residual(coef, shift)
+        return replace(model, coef=coef, intercept=shift, residual=residual, measured=None)
 
     def slack_at(step: Array) -> Array:
         there = moved(step)
