@@ -322,7 +322,8 @@ def test_the_block_size_changes_nothing(monkeypatch, storage, fit_intercept):
         )
 
     whole = results()
-    monkeypatch.setattr(design_module, "_BLOCK", 1)
+    for kind in (design_module.DenseDesign, design_module.SparseDesign):
+        monkeypatch.setattr(kind, "block_size", 1)
     cut = results()
     assert whole[0] == 1
     assert cut[0] > 5
