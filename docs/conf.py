@@ -117,6 +117,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skfairloss",),
     "within_subsection_order": "reading_order.position",
+    "minigallery_sort_order": "reading_order.position",
     "filename_pattern": "/plot_" + "".join(rf"(?!{name[5:]}\b)" for name in not_run),
     "reference_url": {"skfairloss": None},
     "abort_on_example_error": True,

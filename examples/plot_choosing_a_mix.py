@@ -38,13 +38,15 @@ print("rows:", pd.Series(groups).value_counts().sort_index().to_dict())
 # between models of other training rows like these. What it returns, a
 # :class:`~skfairloss.model_selection.LossMixComparison`, has them in tables and in words.
 
+import textwrap
+
 from skfairloss import compare_loss_mixes
 
 MIXES = [0.0, 0.25, 0.5, 0.75, 1.0]
 found = compare_loss_mixes(X, y, sensitive_features=groups, loss_mixes=MIXES, random_state=0)
 print(found.differences.drop(columns="group").round(2).to_string(index=False))
 print()
-print(found.verdict)
+print(textwrap.fill(found.verdict, 95))
 
 # %%
 # Then what searches pick

@@ -63,6 +63,27 @@ def run_page(page):
     return namespace
 
 
+def test_every_fenced_block_runs_or_has_its_reason_not_to():
+    """Python runs, here or in test_readme, and text is what it prints; the rest is named."""
+    errors = {}
+    for page in [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))]:
+        source = page.read_text("utf-8")
+        opened = re.findall(r"^ *```(\S+)", source, re.M)
+        assert len(re.findall(r"^ *```", source, re.M)) == 2 * len(opened), "without a language"
+        languages = [language for language in opened if language[0] != "{"]
+        found = [language for language, _ in blocks_of(page)]
+        for language in ("python", "pycon"):
+            assert languages.count(language) == found.count(language), "indented: would not run"
+        for before, language in zip(["", *languages], languages, strict=False):
+            # sh: commands to set up, build and measure; .ci/run takes those of README.md
+            assert language in {"python", "pycon", "text", "none", "sh"}
+            assert language != "text" or before == "python", "the output of nothing"
+        if "none" in languages:
+            errors[page.name] = languages.count("none")
+    # Errors of other versions; below and in test_persistence they are compared with those raised.
+    assert errors == {"groups.md": 2, "persistence.md": 1}
+
+
 NEEDED = {"persistence.md": ("skops", "skl2onnx", "onnxruntime")}  # packages of a page's code
 RUNNABLE = [page for page in PAGES if {"python", "pycon"} & set(dict(blocks_of(page)))]
 
@@ -109,7 +130,7 @@ def test_the_api_reference_lists_exactly_the_public_objects():
 def names_by_heading():
     """The pages of the gallery in the order of its first page, and the lines that list them."""
     header = (ROOT / "examples/GALLERY_HEADER.rst").read_text("utf-8")
-    return re.findall(r"^(\d+)\. (.+[?a-z]) --\n +:doc:`(\w+)`$", header, re.M)
+    return re.findall(r"^(\d+)\. (.+\?)\n +:doc:`(\w+)`$", header, re.M)
 
 
 def test_the_first_page_of_the_gallery_lists_every_page_once_with_its_question():
