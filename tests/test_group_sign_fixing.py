@@ -152,3 +152,16 @@ def test_few_iterations_are_declared():
     with pytest.warns(ConvergenceWarning, match="raise max_iter"):
         model = fit(WorstGroupLoss(), data(seed=5), 0.4, max_iter=2)
     assert np.isfinite(model.coef_).all()
+
+
+@pytest.mark.parametrize(("shift", "unit"), [(0.0, 1.0), (300.0, 20.0)])
+def test_a_small_group_that_decides_needs_a_band_only(shift, unit, count):
+    rng = np.random.default_rng(0)
+    X, code = rng.normal(size=(10_000, 20)), rng.choice(4, 10_000, p=[0.55, 0.25, 0.15, 0.05])
+    signal = X @ rng.normal(size=20) + 0.4 * X[np.arange(10_000), code]
+    y = signal + np.array([1.0, 1.3, 0.8, 2.0])[code] * rng.standard_t(3, 10_000)
+    sample = X, shift + unit * y, np.ones(10_000), code
+    model = fit(WorstGroupLoss(), sample, 1.0, scale=unit)
+    assert model.group_weights_[3] > 0.9
+    assert max(count) < 5_000
+    assert model.dual_gap_ <= 1e-8 * model.objective_

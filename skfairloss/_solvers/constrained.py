@@ -7,6 +7,7 @@ f with L̄_g <= f bound_g; contradicting linear rows by a linear programme (HiGH
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import floor, log10
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.optimize import linprog
 from skfairloss._constraints import GroupCriterion
 from skfairloss._problem import Problem, Solution
 from skfairloss._solvers.formulation import Progress
+from skfairloss._solvers.group_continuation import continued
 from skfairloss._solvers.group_formulation import (
     Grouped,
     Setting,
@@ -26,6 +28,7 @@ from skfairloss._solvers.group_formulation import (
 from skfairloss._solvers.group_interior_point import GroupedSolution, nothing_moved
 from skfairloss._solvers.group_sign_fixing import solve_grouped
 from skfairloss._solvers.group_ties import resolve_group_ties
+from skfairloss._solvers.grouped import GroupedQuadratic
 from skfairloss._solvers.least_squares import fits_exactly
 from skfairloss.exceptions import InfeasibleFairnessError
 
@@ -65,16 +68,21 @@ def solve_constrained(
     grouped = setting.grouped(problem)
     if _start_is_exact(problem, setting):
         return to_solution(grouped, nothing_moved(grouped.gq), 1)
-    found = solve_grouped(
-        grouped.gq,
-        tol=_ROUGH if rough else _INNER_TOL * tol,
-        floor=_FLOOR * problem.n_outputs * problem.natural_loss,
-        max_iter=max_iter,
-        crossover=not rough,
-        on_iteration=_watch(grouped, progress),
-        start=setting.latest,
-    )
-    setting.latest = found.delta
+    floor, watch = _FLOOR * problem.n_outputs * problem.natural_loss, _watch(grouped, progress)
+    found = None if rough else _from_before(grouped.gq, setting, _INNER_TOL * tol, floor, watch)
+    if found is None:
+        found = solve_grouped(
+            grouped.gq,
+            tol=_ROUGH if rough else _INNER_TOL * tol,
+            floor=floor,
+            max_iter=max_iter,
+            crossover=not rough,
+            on_iteration=watch,
+            start=setting.latest,
+        )
+    setting.latest = found
+    if not rough:
+        setting.exact = found
     criterion = problem.criterion
     if criterion is not None and len(criterion.bounded) and not (found.stopped or rough):
         met = found.gap <= tol * abs(found.objective) and grouped.excess(found) <= tol
@@ -84,6 +92,23 @@ def solve_constrained(
     if problem.loss.curvature == 0.0 and not (found.stopped or rough):
         found, resolved = resolve_group_ties(grouped.gq, found, problem.scale)
     return to_solution(grouped, found, found.n_iter, resolved)
+
+
+def _from_before(
+    gq: GroupedQuadratic,
+    setting: Setting,
+    tol: float,
+    floor: float,
+    watch: Callable[[GroupedSolution], bool] | None,
+) -> GroupedSolution | None:
+    """The solution that follows from the last exact one under other bounds, if it does."""
+    before = setting.exact
+    if before is None or len(before.multipliers) != len(gq.bound) or gq.slope.any():
+        return None
+    found = continued(gq, before, tol, floor)
+    if found is not None and watch is not None and watch(found):
+        return replace(found, stopped=True)
+    return found
 
 
 def _start_is_exact(problem: Problem, setting: Setting) -> bool:

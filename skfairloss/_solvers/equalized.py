@@ -23,6 +23,7 @@ from skfairloss._typing import Array
 
 _LEVELS = 8  # of t, for more than two groups
 _RESOLUTION = 1e-6  # of t, relative
+_SECANTS = 30
 _NEAR = 2e-2  # of the step between levels: how near to a crossing rough points lead
 _ROUNDING = 1e-9  # spread that is rounding, relative to t
 _INSIDE = 1e-7  # levels this close to t*, relative, are left to the worst-group problem
@@ -114,25 +115,39 @@ class _Scan:
 
     def _between(self, below: float, above: float) -> Equalized | None:
         """The largest t within the tolerance between two levels; rough points lead near to it."""
-
-        def excess(t: float) -> float:
-            return self.exact(t).spread - self._tolerance
-
+        first = below
         if self._excess(below) < 0 < self._excess(above):
-            step = _NEAR * (above - below)
-            root = brentq(self._excess, below, above, xtol=step)
-            if root - step > below and excess(root - step) < 0:
-                below = root - step
-            if root + step < above and excess(root + step) > 0:
-                above = root + step
-        if excess(below) < 0 < excess(above):
-            brentq(excess, below, above, xtol=_RESOLUTION * below, rtol=_RESOLUTION)
+            first = float(brentq(self._excess, below, above, xtol=_NEAR * (above - below)))
+        self._refine(below, above, first)
         found = [
             point
             for t, point in self._exact.items()
             if below <= t <= above and point.within(self._tolerance)
         ]
         return max(found, key=lambda point: point.t, default=None)
+
+    def _refine(self, below: float, above: float, t: float) -> None:
+        """Exact points from t towards the crossing between two levels: a safeguarded secant.
+
+        It aims at the side that is within the tolerance, and ends there, the resolution away.
+        """
+        low, high = below, above
+        near = sorted(self._rough, key=lambda other: abs(other - t))[:2]
+        slope = _slope(*((other, self._rough[other].spread) for other in near))
+        last: tuple[float, float] | None = None
+        for _ in range(_SECANTS):
+            spread = self.exact(t).spread
+            excess, step = spread - self._tolerance, _RESOLUTION * t
+            if last is not None and last[0] != t:
+                slope = _slope(last, (t, spread)) or slope
+            last = t, spread
+            low, high = (t, high) if excess <= 0 else (low, t)
+            if high - low <= step or -slope * step <= excess <= 0:
+                return
+            aim = t - excess / slope - 0.5 * step if slope else low
+            t = min(max(aim, below), above)
+            if (t in self._exact and t in {low, high}) or not low <= t <= high:
+                t = 0.5 * (low + high)
 
     def smallest(self) -> Equalized:
         """The level with the smallest spread, refined between its neighbours."""
@@ -148,6 +163,11 @@ class _Scan:
                 options={"xatol": 1e-3 * (high - low)},
             )
         return min(self._exact.values(), key=lambda point: point.spread)
+
+
+def _slope(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Of a spread that rises with t, through two points; 0 where it does not."""
+    return max((other[1] - one[1]) / (other[0] - one[0]), 0.0)
 
 
 class _Path:

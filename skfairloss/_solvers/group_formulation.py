@@ -33,7 +33,8 @@ _PRESENT = 1e-9
 class Setting:
     """A problem's basis, start and rows: problems that differ in their criterion share them.
 
-    ``latest`` is where the last of them ended, (d, m), for the next one to begin with.
+    ``latest`` is where the last of them ended, for the next one to begin with; ``exact`` the last
+    one that was solved to the end.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -42,7 +43,8 @@ class Setting:
         self.problem = problem
         self.start = _on_linear_rows(problem, exact, full, *ridge_fit(problem))
         self.basis = _restricted(full, exact)
-        self.latest: Array | None = None
+        self.latest: GroupedSolution | None = None
+        self.exact: GroupedSolution | None = None
         self._built: Grouped | None = None
 
     def grouped(self, problem: Problem) -> Grouped:

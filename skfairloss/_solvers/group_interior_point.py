@@ -1,10 +1,10 @@
 r"""Primal-dual interior point for fits whose group losses are constrained.
 
-As `interior_point`, with one more multiplier μ_j and slack s_j for each constraint: the dual
-interval of row i is W_g(i) [lower_i, upper_i] with W = base + μ, so it grows with the multipliers
-of its group. Perturbed optimality conditions:
+As `interior_point`, also in its barriers, with one more multiplier μ_j and slack s_j for each
+constraint: the dual interval of row i is W_g(i) [lower_i, upper_i] with W = base + μ, so it grows
+with the multipliers of its group. Perturbed optimality conditions:
 
-    u_i (W upper_i - a_i) = width_i σ,   v_i (a_i - W lower_i) = width_i σ,   s_j μ_j = σ',
+    u_i (W upper_i - a_i) = aim_i σ,   v_i (a_i - W lower_i) = aim_i σ,   s_j μ_j = σ',
     Σ_g W_g ∇F_g^smooth + Hδ - linear = Aᵀa,   slopeᵀμ = γ,   F_g(j) + s_j = bound_j + slope_j t.
 
 Eliminating rows leaves M dδ - B dμ = ..., M block diagonal over the outputs, B the gradients of the
@@ -25,7 +25,7 @@ from scipy.linalg import lapack
 from skfairloss._solvers.group_crossover import group_polish
 from skfairloss._solvers.grouped import GroupedQuadratic
 from skfairloss._threads import one_blas_thread
-from skfairloss._typing import Array
+from skfairloss._typing import Array, Mask
 
 _LONG_STEP = 0.995
 _TRY_POLISH = 1e-4  # gap, relative to the objective, below which crossover is tried
@@ -86,6 +86,7 @@ def group_interior_point(
     max_iter: int,
     crossover: bool = True,
     on_iteration: Callable[[GroupedSolution], bool] | None = None,
+    multipliers: Array | None = None,
 ) -> GroupedSolution:
     """Solve to a gap of ``tol`` · max(objective, ``floor``), or as far as rounding lets it.
 
@@ -96,11 +97,15 @@ def group_interior_point(
     max_iter : iterations allowed.
     crossover : whether to try for an exact optimum.
     on_iteration : called after each iteration with the best so far; True stops.
+    multipliers : (J,), of a problem close to this one, to begin with.
     """
     # at its limit an iterate may overflow: its gap is then no number, and it is not taken
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        point, best, waited, stopped = _start(gq), nothing_moved(gq), 0, False
+        point, best, waited, stopped = _start(gq, multipliers), nothing_moved(gq), 0, False
+        crossed: GroupedSolution | None = None
         stalled, lowest = 0, np.inf
+        before: _Guess | None = None
+        tried: _Guess | None = None
         for iteration in range(1, max_iter + 1):
             system = _system(gq, point)
             if system is None:
@@ -112,9 +117,12 @@ def group_interior_point(
             best = here if here.gap < 0.9 * best.gap else best
             lowest = min(lowest, violation)
             settled = _settled(gq, point, system)
-            crossed = _crossed(gq, point, here) if crossover and settled else None
-            if crossed is not None and crossed.gap < best.gap:
-                best = crossed
+            guess = _guess(gq, point, here) if crossover and settled else None
+            if guess is not None and guess.same(before) and not guess.same(tried):
+                crossed, tried = _crossed(gq, here, guess), guess
+                if crossed is not None and crossed.gap < best.gap:
+                    best = crossed
+            before = guess
             stopped = on_iteration is not None and on_iteration(best)
             if stopped or stalled > _PATIENCE:
                 break
@@ -122,7 +130,7 @@ def group_interior_point(
                 # An exact optimum is worth waiting for, and groups of tiny weight are to be as
                 # close to theirs as the others.
                 waited += 1
-                exact = best is crossed or (settled and crossed is None)
+                exact = best is crossed or (settled and guess is None)
                 if exact or not crossover or waited > _WAIT:
                     best = best if best is crossed else here
                     break
@@ -161,53 +169,86 @@ def _solution(point: _Point, system: _System, iteration: int) -> GroupedSolution
     )
 
 
-def _crossed(gq: GroupedQuadratic, point: _Point, here: GroupedSolution) -> GroupedSolution | None:
-    """The exact optimum for the kinks and constraints that look active, if close to one."""
+@dataclass(frozen=True)
+class _Guess:
+    """Rows (N, m) that look as if they ended at their kink, constraints (J,) as if they bound."""
+
+    active: Mask
+    binding: Mask
+
+    def same(self, other: _Guess | None) -> bool:
+        """Whether another guess has the same rows and constraints."""
+        return (
+            other is not None
+            and np.array_equal(self.active, other.active)
+            and np.array_equal(self.binding, other.binding)
+        )
+
+
+def _guess(gq: GroupedQuadratic, point: _Point, here: GroupedSolution) -> _Guess | None:
+    """What looks active, if that can be told: close to an optimum, and without ties."""
     if not here.gap <= _TRY_POLISH * abs(here.objective):
         return None
     scale = max(gq.size, 1e-300)
     box = gq.group_weights(point.multipliers)[gq.codes, None] * (gq.upper - gq.lower)
     inside = np.minimum(point.to_upper, point.to_lower) / np.maximum(box, 1e-300)
     active = inside * scale > np.minimum(point.u, point.v) + np.abs(point.u - point.v)
-    if active.sum() > _MANY * here.delta.size:  # not told apart yet, or ties
+    if active.sum() > _MANY * here.delta.size:
         return None
     weight = max(float(gq.base[:-1].sum()), gq.worst_weight)
     level = max(abs(here.objective), 1e-300) / weight
-    binding = point.multipliers / weight > point.slack / level
-    found = group_polish(gq, here.delta, here.multipliers, here.dual, active, binding)
+    return _Guess(active, point.multipliers / weight > point.slack / level)
+
+
+def _crossed(gq: GroupedQuadratic, here: GroupedSolution, guess: _Guess) -> GroupedSolution | None:
+    """The exact optimum for what looks active; a gap of infinity where it is none."""
+    found = group_polish(gq, here.delta, here.multipliers, here.dual, guess.active, guess.binding)
     if found is None:
         return None
     delta, multipliers, dual = found
     gap = gq.gap(delta, multipliers, dual)
     objective = gq.objective(delta)
-    if not (np.isfinite(gap) and _exact_in_every_group(gq, delta, multipliers, dual)):
+    if not (np.isfinite(gap) and exact_in_every_group(gq, delta, multipliers, dual)):
         gap = np.inf
     return GroupedSolution(delta, multipliers, dual, gap, objective, here.n_iter)
 
 
-def _start(gq: GroupedQuadratic) -> _Point:
-    """δ = 0, every row centred, γ shared equally, slacks of the size of the losses."""
+def _start(gq: GroupedQuadratic, guess: Array | None) -> _Point:
+    """δ = 0, every row centred, γ shared equally, slacks of the size of the losses.
+
+    A guess of the multipliers is taken where it is larger.
+    """
     r = gq.residual
     sloped = gq.slope > 0
     width = gq.upper - gq.lower
     multipliers = np.full(len(gq.bound), 0.1 * float(gq.base[:-1].sum()) / max(len(gq.bound), 1))
     if sloped.any():
         multipliers[sloped] = gq.worst_weight / float(gq.slope.sum())
+    usual = multipliers
+    if guess is not None and not sloped.any():
+        multipliers = np.maximum(multipliers, guess)
+    box = gq.group_weights(multipliers)[gq.codes, None] * width
     mu = 0.5 * max(gq.size, 1e-12 * float(np.abs(r).max(initial=0.0)), 1e-300)
+    mu = mu * _aims(box) / np.maximum(box, 1e-300)
     root = np.hypot(2 * mu, r)
     larger = 0.5 * (2 * mu + np.abs(r) + root)
     other = mu * larger / (larger - mu)
     u, v = np.where(r > 0, larger, other), np.where(r > 0, other, larger)
-    box = gq.group_weights(multipliers)[gq.codes, None] * width
     losses = gq.smooth_losses(np.zeros_like(gq.linear)) + gq.by_group(gq.upper * u - gq.lower * v)
     held = np.abs(losses[gq.constrained])
     size = 0.1 * float(held.mean()) + 1e-300 if len(held) else 0.0
     t = gq.level(losses) + size if sloped.any() else 0.0
     room = gq.bound + gq.slope * t - losses[gq.constrained]
-    return _Point(
-        np.zeros_like(gq.linear), t, np.maximum(room, size), multipliers, u, v,
-        box * mu / u, box * mu / v,
-    )  # fmt: skip
+    slack = np.maximum(room, size * usual / multipliers)
+    return _Point(np.zeros_like(gq.linear), t, slack, multipliers, u, v, box * mu / u, box * mu / v)
+
+
+def _aims(box: Array) -> Array:
+    """What complementarities aim at, up to a factor: between the width of an interval and none."""
+    live = box > 0
+    if not live.any():
+        return box
+    return np.sqrt(box * box.mean(where=live))
 
 
 @dataclass(frozen=True)
@@ -229,7 +270,7 @@ class _System:
     objective: float
 
 
-def _exact_in_every_group(
+def exact_in_every_group(
     gq: GroupedQuadratic, delta: Array, multipliers: Array, dual: Array
 ) -> bool:
     """Whether the rows of each group are complementary at the group's own weight."""
@@ -358,7 +399,7 @@ def _step(gq: GroupedQuadratic, point: _Point, system: _System) -> _Point | None
         length = _length(point, affine, 1.0)
         ahead = _moved(point, affine, length)
         # rows share their complementarity by the width of their intervals, constraints equally
-        box = system.weights[gq.codes, None] * (gq.upper - gq.lower)
+        box = _aims(system.weights[gq.codes, None] * (gq.upper - gq.lower))
         then = float((ahead.u * ahead.to_upper + ahead.v * ahead.to_lower).sum())
         then += float(ahead.slack @ ahead.multipliers)
         shrink = min(1.0, max(then / max(rows + constraints, 1e-300), 0.0)) ** 3

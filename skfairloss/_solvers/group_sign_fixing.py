@@ -28,14 +28,16 @@ from skfairloss._solvers.grouped import GroupedQuadratic
 from skfairloss._typing import Array, Index
 
 _PILOT_TOL = 1e-3
-_PILOT_ITER = 20
+_PILOT_ITER, _NEAR_ITER = 20, 8  # the latter from a close start: smoothed bounds can be too low
 _SMOOTHED = (1.0, 0.3)  # bandwidths of the Newton steps
 _BAND, _NEAR_BAND = 3.0, 2.0  # rows in a first band, in units of √(d n); and from a close start
 _PRESENT = 60  # rows of a group in the subsample at least, if it has as many
 _ENOUGH = 200  # rows of a group per coordinate that settle a matrix of second derivatives
 _LEAST = 1e-8  # relative gap of a band that is solved
+_LOST = 0.01  # of the gap asked of a band: what wrong signs may lose
 _SPLITS = 4  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
+_HEAVY = 4.0  # weight of a group's rows, relative to the mean, from which few rows decide
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
 _WHOLE = 0.5  # share of the rows from which a band is no gain
 
@@ -48,16 +50,17 @@ def solve_grouped(
     max_iter: int,
     crossover: bool = True,
     on_iteration: Callable[[GroupedSolution], bool] | None = None,
-    start: Array | None = None,
+    start: GroupedSolution | None = None,
 ) -> GroupedSolution:
     """`group_interior_point` on all rows, or on the few that matter where there are many.
 
     Parameters
     ----------
-    start : (d, m), a point close to the solution, which takes the place of step 1 and the first of
-        step 2.
+    start : of a problem close to this one, which takes the place of step 1 and the first of step 2.
     others : as for `group_interior_point`.
     """
+    same = start is not None and len(start.multipliers) == len(gq.bound)
+    guess = start.multipliers if start is not None and same else None
 
     def on_rows(
         part: GroupedQuadratic, at: Array | None = None, allowed: int = max_iter
@@ -70,33 +73,43 @@ def solve_grouped(
             max_iter=max(1, allowed),
             crossover=crossover,
             on_iteration=_relative_to(on_iteration, at),
+            multipliers=guess,
         )
 
     n, d = gq.rows.n_rows, gq.rows.n_columns
     if not has_many_rows(n, d):
         return on_rows(gq)
     bandwidths, width = (_SMOOTHED, _BAND) if start is None else (_SMOOTHED[1:], _NEAR_BAND)
-    start, spent = _subsample(gq) if start is None else (start, 0)
+    at, multipliers, spent = _subsample(gq) if start is None else (start.delta, guess, 0)
     # with several outputs the quadratics of step 2 would differ between them
     for share in bandwidths if len(gq.curvature) == 1 else ():
         step = group_interior_point(
-            _smoothed(gq, start, share),
+            _smoothed(gq, at, share),
             tol=_PILOT_TOL,
             floor=0.0,
-            max_iter=_PILOT_ITER,
+            max_iter=_PILOT_ITER if start is None else _NEAR_ITER,
             crossover=False,
+            multipliers=guess,
         )
-        start, spent = start + step.delta, spent + step.n_iter
+        at, multipliers, spent = at + step.delta, step.multipliers, spent + step.n_iter
+    if start is not None:  # so close that smoothing is the larger error?
+        price = 1.0 + float(start.multipliers.sum())
+        at = min(
+            (start.delta, at),
+            key=lambda delta: gq.merit(delta, gq.residual - gq.rows.dot(delta), price),
+        )
     size = int(max(20 * d, width * (d * n) ** 0.5))
+    heavy = _heavy_groups(gq, multipliers)
     for _ in range(_SPLITS):
         if size >= _WHOLE * n or spent >= max_iter:
             break
-        band = _split(gq, start, size)
-        found, start = _solve_band(band, on_rows, max(100 * tol, _LEAST), max_iter - spent)
+        band = _split(gq, at, size, heavy)
+        found, at = _solve_band(band, on_rows, max(100 * tol, _LEAST), max_iter - spent)
         spent += found.n_iter
         if found.dual.shape == gq.residual.shape:
             return replace(found, n_iter=spent)
-        size *= 4
+        # a band that was solved leads close, even where many signs were wrong
+        size *= 2 if found.gap <= _LEAST * abs(found.objective) else 4
     found = on_rows(gq, allowed=max_iter - spent)
     return replace(found, n_iter=found.n_iter + spent)
 
@@ -115,8 +128,8 @@ def _relative_to(
     return lambda found: on_iteration(replace(found, delta=at + found.delta))
 
 
-def _subsample(gq: GroupedQuadratic) -> tuple[Array, int]:
-    """Step 1: the solution of a subsample, and the iterations spent."""
+def _subsample(gq: GroupedQuadratic) -> tuple[Array, Array, int]:
+    """Step 1: the solution of a subsample, its multipliers, and the iterations spent."""
     index, factor = _draw(gq)
     part = gq.taken(index)
     found = group_interior_point(
@@ -126,7 +139,20 @@ def _subsample(gq: GroupedQuadratic) -> tuple[Array, int]:
         max_iter=_PILOT_ITER,
         crossover=False,
     )
-    return found.delta, found.n_iter
+    return found.delta, found.multipliers, found.n_iter
+
+
+def _heavy_groups(gq: GroupedQuadratic, multipliers: Array | None) -> list[Index]:
+    """Rows of each group whose rows weigh much more than others: few rows decide there."""
+    if multipliers is None:
+        return []
+    last = gq.n_groups - 1
+    weight = gq.group_weights(multipliers)[gq.codes] * (gq.upper - gq.lower).sum(axis=1)
+    weight[gq.codes == last] = 0.0
+    rows = np.bincount(gq.codes, minlength=gq.n_groups)
+    mean = np.bincount(gq.codes, weight, gq.n_groups) / np.maximum(rows, 1)
+    heavy = np.flatnonzero(mean > _HEAVY * weight.mean())
+    return [np.flatnonzero(gq.codes == g) for g in heavy]
 
 
 def _draw(gq: GroupedQuadratic) -> tuple[Index, Array]:
@@ -232,13 +258,28 @@ class _Band:
         )
         return replace(self, index=index, fixed=fixed, part=part)
 
+    def lost(self, wrong: Index, residual: Array, multipliers: Array) -> float:
+        """What rows on the wrong side of their kink cost, at the weights of their groups."""
+        whole, r = self.whole, residual[wrong]
+        own = whole.group_weights(multipliers)[whole.codes[wrong], None]
+        kinks = np.where(r > 0, whole.upper[wrong], whole.lower[wrong])
+        return float((own * (kinks - self.fixed[wrong]) * r).sum(where=self.fixed[wrong] != 0))
 
-def _split(gq: GroupedQuadratic, at: Array, size: int) -> _Band:
-    """Step 3: the ``size`` rows nearest to 0 in each output, and all of the penalty."""
+
+def _split(gq: GroupedQuadratic, at: Array, size: int, heavy: list[Index]) -> _Band:
+    """Step 3: the ``size`` rows nearest to 0 in each output, and all of the penalty.
+
+    Of heavy rows there are as many as a band of these alone would have: it is they that keep a
+    direction from being without a minimum.
+    """
     whole = gq.shifted(at)
     absolute = np.abs(whole.residual)
     limits = np.partition(absolute, size, axis=0)[size]
     inside = (absolute <= limits).any(axis=1) | (gq.codes == gq.n_groups - 1)
+    for rows in heavy:
+        own = int(size * (len(rows) / len(absolute)) ** 0.5)
+        nearest = np.argsort(absolute[rows].min(axis=1), kind="stable")
+        inside[rows[nearest[:own]]] = True
     index = np.flatnonzero(inside)
     fixed = np.where(whole.residual > 0, gq.upper, gq.lower)
     fixed[index] = 0.0
@@ -253,7 +294,10 @@ def _split(gq: GroupedQuadratic, at: Array, size: int) -> _Band:
 def _solve_band(
     band: _Band, on_rows: Callable[..., GroupedSolution], tol: float, max_iter: int
 ) -> tuple[GroupedSolution, Array]:
-    """Steps 4 and 5, and the better point; with duals of the band only where signs are wrong."""
+    """Steps 4 and 5, and the better point; with duals of the band only where signs are wrong.
+
+    Signs that lose next to nothing may stay wrong.
+    """
     whole, spent, wrong = band.whole, 0, np.zeros(0, dtype=np.intp)
     for _ in range(_ROUNDS):
         if len(wrong):
@@ -263,11 +307,13 @@ def _solve_band(
         residual = whole.residual - whole.rows.dot(found.delta)
         wrong = np.flatnonzero((residual * band.fixed < 0).any(axis=1))
         point = band.at + found.delta
-        solved = found.gap <= tol * abs(found.objective) and not len(wrong)
+        lost = band.lost(wrong, residual, found.multipliers)
+        small = lost <= _LOST * tol * abs(found.objective)
+        solved = found.gap <= tol * abs(found.objective) and small
         if found.stopped or solved:
             dual = whole.group_weights(found.multipliers)[whole.codes, None] * band.fixed
             dual[band.index] = found.dual
-            gap = found.gap if solved else np.inf
+            gap = found.gap + lost if solved else np.inf
             return replace(found, delta=point, dual=dual, gap=gap, n_iter=spent), point
         many = not len(wrong) or len(wrong) > _MANY * len(band.index)
         if many or spent >= max_iter:

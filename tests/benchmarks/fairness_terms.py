@@ -3,7 +3,8 @@
 From the repository root: ``python tests/benchmarks/fairness_terms.py``; ``--help`` lists the
 options. Parts: "worst", the worst of four groups, also with y rounded to one decimal; "bound",
 fairlearn's `ExponentiatedGradient` against our `BoundedGroupLoss`, with a bound of 1.05 times the
-smallest worst-group loss; "parity"; and "many", 200 groups.
+smallest worst-group loss; "parity"; "equalized", whose tolerance lies halfway between the spread
+of the plain fit and that of `WorstGroupLoss`; and "many", 200 groups.
 
 The excess of "bound" is that of the worst-group loss over the smallest one that any model can have:
 0.05 is asked for, and less than 0 is impossible. A randomised predictor gets its expected
@@ -15,14 +16,21 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from bench.cases import Case, LowerBound
+import numpy as np
+from bench.cases import Case, LowerBound, fit_ours
 from bench.command import format_size, make_peer_parser, run_script
 from bench.data import grouped
 from bench.fits import OURS, Bench, ours
 
-from skfairloss.fairness import BoundedGroupLoss, PredictionParity, ResidualParity, WorstGroupLoss
+from skfairloss.fairness import (
+    BoundedGroupLoss,
+    EqualizedLoss,
+    PredictionParity,
+    ResidualParity,
+    WorstGroupLoss,
+)
 
-PARTS = ("worst", "bound", "parity", "many")
+PARTS = ("worst", "bound", "parity", "equalized", "many")
 PLAIN = f"{OURS}, plain"
 SLACK = 1.05  # bound relative to the smallest worst-group loss
 
@@ -58,6 +66,11 @@ def fill(bench: Bench, arguments: argparse.Namespace) -> None:
                     add_term(bench, arguments, one, WorstGroupLoss())
             if "parity" in arguments.parts:
                 add_term(bench, arguments, plain, PredictionParity(), ResidualParity())
+        if "equalized" in arguments.parts:
+            plain = make_case(arguments, arguments.rows[0], 4, mix)
+            lowest = replace(plain, fairness=WorstGroupLoss())
+            ends = [np.ptp(fit_ours(case).group_losses_) for case in (plain, lowest)]
+            add_term(bench, arguments, plain, EqualizedLoss(round(float(np.mean(ends)), 6)))
         if "bound" in arguments.parts and mix in {0, 1}:
             plain = make_case(arguments, arguments.rows[0], 4, mix)
             bound = LowerBound.certified(replace(plain, fairness=WorstGroupLoss()))
