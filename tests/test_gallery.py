@@ -132,12 +132,15 @@ def test_a_fit_stopped_early_is_never_closer_to_the_optimum_than_its_gap_admits(
     assert np.abs(np.divide(plain[0], plain[-1]) - 1).max() < 0.005, "half a percent"
     assert np.ptp(worst[-1]) < 0.02
     half = len(worst) // 2
-    assert np.ptp(worst[half - 1]) < 0.1 < np.ptp(worst[half - 3])
+    assert np.ptp(worst[half]) < 0.1
+    assert all(np.ptp(losses) > 1 for losses in worst[:3])
     fits = list(table_below(text, "excess over the full fit, dual_gap_").values())
     assert len(fits) == len(worst)
     *stopped, full = fits
-    assert all(row[3] >= max(5 * row[2], 1e-5) and row[4] == 1 for row in stopped)
-    assert full[3] == full[4] == 0
+    assert all(row[4] == 1 for row in stopped), "each one warns"
+    assert all(row[3] >= 3 * row[2] for row in stopped), "several times as large"
+    assert full[4] == 0
+    assert full[3] < 1e-4
     assert "at max_iter=3: PixelLossRegressor did not reach tol=1e-08" in text
 
 
