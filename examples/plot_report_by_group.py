@@ -49,8 +49,9 @@ predictions = {name: model.fit(X, y).predict(X_test) for name, model in MODELS.i
 # By the amount of ink
 # --------------------
 #
-# The report is fairlearn's ``MetricFrame`` with intervals from a bootstrap within the groups. A
-# notebook shows it as a table, ``print`` as text; here with the MAE alone.
+# A :class:`~skfairloss.report.GroupReport` is fairlearn's ``MetricFrame`` with intervals from a
+# bootstrap within the groups. A notebook shows it as a table, ``print`` as text; here with the MAE
+# alone.
 
 from sklearn.metrics import mean_absolute_error
 
@@ -118,13 +119,24 @@ figure.savefig("report_by_group.png", dpi=150)
 print("figure saved in the working directory: report_by_group.png")
 
 # %%
+# The plot of a report is a :class:`~skfairloss.displays.GroupLossDisplay`, which can also be made
+# from predictions. Nearest neighbours, by the digit:
+
+from skfairloss.displays import GroupLossDisplay, PixelGroupDisplay, TradeoffDisplay
+
+losses = GroupLossDisplay.from_predictions(
+    y_test,
+    predictions["neighbours"],
+    sensitive_features=groups_test["digit"].to_numpy(),
+    random_state=0,
+)
+
+# %%
 # What the errors look like
 # -------------------------
 #
 # The median of the errors of each digit, under least squares. All truths and predictions share one
 # scale, all errors another.
-
-from skfairloss.displays import PixelGroupDisplay, TradeoffDisplay
 
 
 def whole(lower_half):

@@ -6,7 +6,8 @@ Weekly wages are predicted without the column that names the groups. The lower-p
 the *smaller* mean absolute error (MAE), and a mean residual of less than -100 dollars: the model
 says that its members earn more than they do. A term on the size of errors sees no harm to that
 group, and makes its over-prediction larger. A term on mean residuals sees it, and costs both groups
-accuracy. The notion decides, so it has to be chosen first.
+accuracy. A term on mean predictions does the opposite of the latter. The notion decides, so it has
+to be chosen first.
 
 Whether over-prediction is a harm depends on the use: where an assumed income decides what someone
 has to pay, it is; where the prediction becomes the wage that is offered, it is the opposite.
@@ -56,18 +57,23 @@ X_train, X_new, y_train, y_new, groups_train, groups_new = train_test_split(
 print(wage.groupby(groups).agg(["count", "mean", "median"]).round(0).astype(int).to_string())
 
 # %%
-# Three fits
-# ----------
+# Four fits
+# ---------
 #
-# All three minimise the squared error: plain, with the smallest MSE of the worst-off group, and
-# with equal mean residuals of the groups (within 0 dollars of that of all rows). The terms hold for
-# the training rows; the table shows new ones.
+# All of them minimise the squared error: plain, with the smallest MSE of the worst-off group, with
+# equal mean residuals of the groups (within 0 dollars of that of all rows), and with equal mean
+# predictions. The terms hold for the training rows; the table shows new ones.
 
 from skfairloss import PixelLossRegressor
-from skfairloss.fairness import ResidualParity, WorstGroupLoss
+from skfairloss.fairness import EqualizedLoss, PredictionParity, ResidualParity, WorstGroupLoss
 from skfairloss.metrics import group_metric_frame
 
-TERMS = {"plain": None, "worst group": WorstGroupLoss(), "residual parity": ResidualParity()}
+TERMS = {
+    "plain": None,
+    "worst group": WorstGroupLoss(),
+    "residual parity": ResidualParity(),
+    "prediction parity": PredictionParity(),
+}
 COLUMNS = ["mae", "rmse", "mean_residual"]
 
 
@@ -92,6 +98,26 @@ print(pd.concat(tables, names=["fit"]).round(1).to_string())
 # the lower-paid one more than the plain fit does. Residual parity nearly closes the difference of
 # mean residuals, and the MAE of *both* groups rises: it levels down, which parities can do.
 #
+# Equal mean predictions are another request, and here the opposite one: the lower-paid group is
+# predicted to earn as much as the other, and is over-predicted more than by the plain fit.
+#
+# Nor can the losses of the groups, here mean squared errors in squared units of the scale, be
+# brought within 0.1 of each other. ``EqualizedLoss`` lowers the larger one as far as it goes; the
+# rest could only be closed by making the other group's errors larger for nothing. It returns that
+# model with an :class:`~skfairloss.exceptions.UnmetFairnessWarning`.
+
+import warnings
+
+from skfairloss.exceptions import UnmetFairnessWarning
+
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always", UnmetFairnessWarning)
+    equalised = fit(EqualizedLoss(0.1))
+for warning in caught:
+    print(warning.message)
+print(dict(zip(equalised.groups_, equalised.group_losses_.round(2).tolist(), strict=True)))
+
+# %%
 # With the logarithm of wages the order of the errors turns round: which group has the larger error
 # is a question about the unit as well.
 
@@ -146,7 +172,7 @@ model = fit(None, with_group(X_train, groups_train))
 tables["group in X"] = by_group(model, with_group(X_new, groups_new)).by_group[COLUMNS]
 print(tables["group in X"].round(1).to_string())
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(10.5, 3.8), layout="constrained")
 COLOURS = {"afam": "C1", "cauc": "C0"}
 for ax, column in zip(axes, ("mae", "mean_residual"), strict=True):
     for shift, (group, colour) in zip((-0.2, 0.2), COLOURS.items(), strict=True):
@@ -166,7 +192,8 @@ print("figure saved in the working directory: wages_residual_parity.png")
 #
 # On the left, the group that a term on errors looks after is "cauc"; on the right, the group that
 # is over-predicted is "afam". Both are correct statements about the same plain fit. Residual parity
-# answers the second, and the errors of both groups grow.
+# answers the second, and the errors of both groups grow. Prediction parity answers neither, and
+# makes the over-prediction larger.
 #
 # Equal mean residuals say nothing about parts of a group: within the region that carries the
 # correction, others are now under-predicted. Nothing here says why wages differ, and a model that

@@ -34,6 +34,7 @@ FAULTS = {
     "<script>absent()</script>": "error in a script",
     '<div style="width: 700px">x</div>': "index.html (phone light): wider than the screen",
     '<div style="overflow: hidden"><p class="cut" style="width: 700px">x</p></div>': "p.cut",
+    '<div style="overflow:auto"><h1>x</h1><p class="side" style="width:70em">x</p></div>': "p.side",
     '<div class="math">x^2</div>': "formula not drawn: 'x^2'",
     "<p>\\frac{1}{2}</p>": "formula not drawn",
     '<img src="http://192.0.2.1/x.png" alt="">': "asks another host for http://192.0.2.1/x.png",

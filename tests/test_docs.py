@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import doctest
 import importlib
@@ -62,6 +63,27 @@ def run_page(page):
     return namespace
 
 
+def test_every_fenced_block_runs_or_has_its_reason_not_to():
+    """Python runs, here or in test_readme, and text is what it prints; the rest is named."""
+    errors = {}
+    for page in [*PAGES, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))]:
+        source = page.read_text("utf-8")
+        opened = re.findall(r"^ *```(\S+)", source, re.M)
+        assert len(re.findall(r"^ *```", source, re.M)) == 2 * len(opened), "without a language"
+        languages = [language for language in opened if language[0] != "{"]
+        found = [language for language, _ in blocks_of(page)]
+        for language in ("python", "pycon"):
+            assert languages.count(language) == found.count(language), "indented: would not run"
+        for before, language in zip(["", *languages], languages, strict=False):
+            # sh: commands to set up, build and measure; .ci/run takes those of README.md
+            assert language in {"python", "pycon", "text", "none", "sh"}
+            assert language != "text" or before == "python", "the output of nothing"
+        if "none" in languages:
+            errors[page.name] = languages.count("none")
+    # Errors of other versions; below and in test_persistence they are compared with those raised.
+    assert errors == {"groups.md": 2, "persistence.md": 1}
+
+
 NEEDED = {"persistence.md": ("skops", "skl2onnx", "onnxruntime")}  # packages of a page's code
 RUNNABLE = [page for page in PAGES if {"python", "pycon"} & set(dict(blocks_of(page)))]
 
@@ -103,6 +125,54 @@ def test_the_api_reference_lists_exactly_the_public_objects():
     missing = [value.__qualname__ for value in OBJECTS if value not in listed]
     assert not missing, "add them to docs/api.rst"
     assert len(listed) == len(OBJECTS)
+
+
+def names_by_heading():
+    """The pages of the gallery in the order of its first page, and the lines that list them."""
+    header = (ROOT / "examples/GALLERY_HEADER.rst").read_text("utf-8")
+    return re.findall(r"^(\d+)\. (.+\?)\n +:doc:`(\w+)`$", header, re.M)
+
+
+def test_the_first_page_of_the_gallery_lists_every_page_once_with_its_question():
+    listed = names_by_heading()
+    assert [int(number) for number, *_ in listed] == list(range(1, len(listed) + 1))
+    names = [name for *_, name in listed]
+    assert sorted(names) == sorted(path.stem for path in (ROOT / "examples").glob("plot_*.py"))
+
+
+def used_in(script):
+    """Public names that a page of the gallery imports and uses, or names as its own subject."""
+    source = script.read_text("utf-8")
+    tree = ast.parse(source)
+    imported = {
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("skfairloss")
+        for alias in node.names
+    }
+    loaded = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    roles = re.findall(r":(?:class|func):`~skfairloss\.(?:\w+\.)*(\w+)`", source)
+    return (imported & loaded) | set(roles)
+
+
+def test_every_public_object_is_used_on_a_page_of_the_gallery():
+    shown = set().union(*(used_in(path) for path in (ROOT / "examples").glob("plot_*.py")))
+    missing = {value.__name__ for value in OBJECTS} - shown
+    # Its packages are optional: the guide shows it, and the tests run that page.
+    assert missing == {"register_converters"}
+
+
+def test_every_public_object_links_to_a_page_of_the_guide_that_speaks_of_it():
+    conf = ast.parse((DOCS / "conf.py").read_text("utf-8"))
+    assigned = {
+        ast.unparse(node.targets[0]): node for node in conf.body if isinstance(node, ast.Assign)
+    }
+    pages = ast.literal_eval(assigned["GUIDE"].value)
+    guide = {name: page for page, names in pages.items() for name in names}
+    assert set(guide) == {value.__name__ for value in OBJECTS}
+    for name, page in guide.items():
+        text = (DOCS / f"{page}.md").read_text("utf-8")
+        assert re.search(rf"\b{name}\b", text), f"docs/{page}.md does not mention {name}"
 
 
 def rows_of_bad_input():

@@ -123,15 +123,20 @@ def wages(tmp_path_factory):
 def test_the_group_of_smaller_error_is_over_predicted_and_the_terms_disagree_on_whom_to_help(wages):
     text, folder = wages
     assert [path.name for path in folder.iterdir()] == ["wages_residual_parity.png"]
-    table = text.split("residual = true - predicted\n", 1)[1].split("MAE of log", 1)[0]
+    table = text.split("residual = true - predicted\n", 1)[1].split("EqualizedLoss", 1)[0]
     found = re.findall(r"(afam|cauc) +(\S+) +(\S+) +(\S+)$", table, re.M)
     rows = [(group, *map(float, numbers)) for group, *numbers in found]
-    plain, worst, parity = ({row[0]: row[1:] for row in rows[i : i + 2]} for i in (0, 2, 4))
+    fits = [{row[0]: row[1:] for row in rows[i : i + 2]} for i in (0, 2, 4, 6)]
+    plain, worst, parity, equal = fits
     assert plain["afam"][0] < plain["cauc"][0], "MAE"
     assert plain["afam"][2] < -100, "mean residual"
     assert worst["afam"][2] < plain["afam"][2]
     assert abs(parity["afam"][2] - parity["cauc"][2]) < 10
     assert all(parity[group][0] > plain[group][0] for group in plain), "both pay"
+    assert equal["afam"][2] < plain["afam"][2] - 20, "the opposite request"
+    left = re.search(r"EqualizedLoss left a spread of (\S+) .* making a group worse", text)[1]
+    losses = re.search(r"\{'afam': (\S+), 'cauc': (\S+)\}\nMAE of log", text)
+    assert abs(float(losses[2]) - float(losses[1]) - float(left)) < 0.011
     logs = re.search(r"MAE of log wages: \{'afam': (\S+), 'cauc': (\S+)\}", text)
     assert float(logs[1]) > float(logs[2])
 
@@ -144,8 +149,8 @@ def test_parity_costs_more_the_closer_it_is_and_works_through_a_region(wages):
     assert multipliers[0] == 0
     assert multipliers == sorted(set(multipliers))
     coefficients = table_below(text, re.search(r"^.*share afam$", text, re.M)[0])
-    plain, _, parity, share = coefficients["south"]
-    assert share == max(row[3] for row in coefficients.values() if len(row) == 4)
+    plain, _, parity, _, share = coefficients["south"]
+    assert share == max(row[4] for row in coefficients.values() if len(row) == 5)
     assert parity < plain - 100
 
 

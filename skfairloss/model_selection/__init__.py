@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from ._path import loss_mix_path
+from ._comparison import LossMixComparison
+from ._path import LossMixPath, loss_mix_path
 from ._rules import best_within_disparity, pareto_front
 
-__all__ = ["best_within_disparity", "loss_mix_path", "pareto_front"]
+__all__ = [
+    "LossMixComparison",
+    "LossMixPath",
+    "best_within_disparity",
+    "loss_mix_path",
+    "pareto_front",
+]

@@ -52,6 +52,21 @@ class LossMixComparison:
 
     confidence_level : float
         Of each interval by itself.
+
+    Examples
+    --------
+    >>> from skfairloss import compare_loss_mixes
+    >>> from skfairloss.datasets import make_pixel_groups
+    >>> X, y, group = make_pixel_groups(400, noise=0.1, random_state=0)
+    >>> found = compare_loss_mixes(
+    ...     X, y, sensitive_features=group, loss_mixes=[0, 1], random_state=0
+    ... )
+    >>> found.overall[["loss_mix", "loss", "disparity"]].round(3)
+       loss_mix   loss  disparity
+    0       0.0  0.263      0.244
+    1       1.0  0.232      0.475
+    >>> found.disparity_groups
+    ('dark', 'bright')
     """
 
     overall: pd.DataFrame

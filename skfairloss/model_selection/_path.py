@@ -33,6 +33,18 @@ class LossMixPath:
 
     models : tuple of PixelLossRegressor
         The fitted models, one for each mix.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skfairloss.model_selection import loss_mix_path
+    >>> X, y = np.zeros((100, 1)), np.repeat([0.3, 0.9], [30, 70])
+    >>> path = loss_mix_path(X, y, loss_mixes=[0, 1])
+    >>> path.predict([[0.0]]).round(2)
+    array([[0.72],
+           [0.9 ]])
+    >>> bool((path.dual_gaps <= 1e-8 * path.objectives).all())
+    True
     """
 
     loss_mixes: Array
@@ -96,11 +108,29 @@ class LossMixPath:
         return {name: np.stack([m.multipliers_[name] for m in self.models]) for name in names}
 
     def predict(self, X: ArrayLike) -> Array:
-        """Predictions of all models, (n_mixes, n_samples) or (n_mixes, n_samples, n_outputs)."""
+        """Predict with all models.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        y_pred : ndarray of shape (n_mixes, n_samples) or (n_mixes, n_samples, n_outputs)
+            Predictions, after ``clip``.
+        """
         return np.stack([model.predict(X) for model in self.models])
 
     def to_frame(self) -> pd.DataFrame:
-        """One row for each mix and coefficient: loss_mix, output, feature, coefficient."""
+        """All coefficients in one tidy table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each mix and coefficient: ``loss_mix``, ``output``, ``feature``,
+            ``coefficient``.
+        """
         coefs = self.coefs.reshape(len(self.loss_mixes), -1, self.models[0].n_features_in_)
         names = getattr(self.models[0], "feature_names_in_", np.arange(coefs.shape[2]))
         axes = [self.loss_mixes, np.arange(coefs.shape[1]), names]
