@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from skfairloss import PixelLossRegressor
+from skfairloss._solvers.ties import minimum_by_cuts
 from tests import oracles
 from tests.problems import TWINS, RegressionProblem, twin
 
@@ -168,3 +169,23 @@ def test_a_tie_whose_rule_names_an_end_of_the_interval_is_resolved_there(seed):
     assert not low <= y.mean() <= high
     model = PixelLossRegressor(1.0).fit(np.zeros((200, 1)), y)  # a warning would be an error
     assert model.intercept_ == pytest.approx(np.clip(y.mean(), low, high), rel=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-4, 1e5])
+@pytest.mark.parametrize("angle", [-0.14, 0.6])
+def test_a_direction_of_little_curvature_keeps_its_digits_beside_a_row_that_binds(angle, unit):
+    # without rows both directions would go further: the nearest row of each kind stops it
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    hessian = turn @ np.diag([164.0, 2e-6]) @ turn.T
+    rows = np.array([[14.0, 0.0], [14.0, 0.0], [0.0, 6.7], [0.0, 6.7]]) @ turn.T
+    room = unit * np.array([0.014, 0.13, 0.00034, 0.07])
+    step = minimum_by_cuts(
+        hessian,
+        unit * turn @ [1.7, 2.7e-8],
+        np.ones(4, dtype=bool),
+        lambda s: room - rows @ s,
+        lambda index: rows[index],
+    )
+    assert step is not None
+    expected = room[[0, 2]] / [14.0, 6.7]
+    np.testing.assert_allclose(turn.T @ step, expected, rtol=1e-9)

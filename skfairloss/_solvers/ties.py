@@ -28,6 +28,7 @@ from skfairloss._typing import Array, Index, Mask
 
 INSIDE = 1e-7  # a dual this far inside its interval, relative to the width, holds its row at 0
 _SLACK = 1e-12  # a violation this small, relative to the largest residual, is rounding
+_FLAT = 1e-14  # curvature, relative to the largest, below which a direction has none
 _CUTS = 50  # rounds of adding violated rows
 FEW = 20  # rows per coordinate that usually show full rank
 
@@ -181,6 +182,10 @@ def minimum_by_cuts(
     slack_at : the slacks at a step; at 0 they are >= 0 up to rounding.
     rows_of : what some slacks lose per unit of s, (len(index), f).
     """
+    # where directions of little curvature have a size of their own, a barrier leaves them digits
+    values, vectors = np.linalg.eigh(hessian)
+    scale = vectors / np.sqrt(np.maximum(values, _FLAT * float(values[-1])))
+    hessian, linear = scale.T @ hessian @ scale, scale.T @ linear
     room = slack_at(np.zeros(len(linear)))
     size = float(np.abs(room).max())
     index = np.zeros(0, dtype=np.intp)
@@ -189,6 +194,7 @@ def minimum_by_cuts(
         step, reached = _one_sided_minimum(hessian, linear, rows, np.maximum(room[index], 0.0))
         if not reached:
             break
+        step = scale @ step
         slack = slack_at(step)
         wrong = np.flatnonzero(loose & (slack < np.minimum(room, 0.0) - _SLACK * size))
         wrong = np.setdiff1d(wrong, index)
@@ -196,7 +202,7 @@ def minimum_by_cuts(
             return step
         worst = wrong[np.argsort(slack[wrong], kind="stable")[: 10 * len(linear) + 50]]
         index = np.concatenate([index, worst])
-        rows = np.vstack([rows, rows_of(worst)])
+        rows = np.vstack([rows, rows_of(worst) @ scale])
     return None
 
 
