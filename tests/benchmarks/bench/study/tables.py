@@ -62,7 +62,7 @@ def data_table(results: Record) -> str:
                 record["domain"],
                 record["target"],
                 f"{record['rows']} x {record['features']}{outputs}{units}",
-                ", ".join(f"{name} {count}" for name, count in groups),
+                ", ".join(f"{name} ({count})" for name, count in groups),
             ]
         )
     header = ["data (package)", "domain", "predicted", "rows x features", "groups and their rows"]
@@ -172,17 +172,17 @@ def summary_table(results: Record) -> str:
     names = {middle: f"{middle:g}", L1: "L1"}
     header = ["quantity"]
     for name in names.values():
-        header += [f"{name} - L2: smaller", "not detected", "larger", "median, %"]
+        header += [f"{name} - L2", "median, %"]
     rows = []
     for quantity, words in WORDS.items():
         row = [words]
         for mix in names:
-            row += [str(len(detected(results, quantity, k, mix))) for k in (-1, 0, 1)]
+            counts = [len(detected(results, quantity, k, mix)) for k in (-1, 0, 1)]
             changes = [contrast(record, quantity, mix)[0] for record in real(results)]
-            row.append(f"{median(changes):+.2f}")
+            row += [" / ".join(map(str, counts)), f"{median(changes):+.2f}"]
         rows.append(row)
     return (
-        f"The {len(real(results))} real data sets, counted by whether a quantity is detectably "
-        "smaller or larger than under L2, with the median change in percent of the MAE (MSE) of L2 "
-        f"over all rows:\n\n{table(header, rows)}"
+        f"On how many of {len(real(results))} real data sets a quantity is detectably smaller than "
+        "under L2 / not detectably different / larger, with the median change in percent of the "
+        f"MAE (MSE) of L2 over all rows:\n\n{table(header, rows)}"
     )
