@@ -49,6 +49,7 @@ def draw(app: Sphinx) -> None:
 
 def draw_differences(ax: Axes, results: dict[str, Any], quantity: str) -> None:
     """Draw the differences of two mixes from L2, a row for each data set."""
+    ax.set_xscale("symlog", linthresh=LINEAR)  # first: it decides on margins
     data = results["data"]
     middle = results["protocol"]["primary"]
     styles = [(middle, -0.17, "0.0", "o"), (L1, 0.17, "0.55", "s")]
@@ -65,6 +66,5 @@ def draw_differences(ax: Axes, results: dict[str, Any], quantity: str) -> None:
     ax.axhline(sum(map(is_real, data)) - 0.5, color="0.4", lw=0.8, ls=":")
     ax.set_yticks(range(len(data)), [record["title"] for record in data])
     ax.set_ylim(len(data) - 0.5, -0.5)
-    ax.set_xscale("symlog", linthresh=LINEAR)
     ax.xaxis.set_major_formatter("{x:+g}")
     ax.tick_params(axis="x", labelsize="small")

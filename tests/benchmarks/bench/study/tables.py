@@ -179,7 +179,7 @@ def summary_table(results: Record) -> str:
         for mix in names:
             counts = [len(detected(results, quantity, k, mix)) for k in (-1, 0, 1)]
             changes = [contrast(record, quantity, mix)[0] for record in real(results)]
-            row += [" / ".join(map(str, counts)), f"{median(changes):+.2f}"]
+            row += ["/".join(map(str, counts)), f"{median(changes):+.2f}"]
         rows.append(row)
     return (
         f"On how many of {len(real(results))} real data sets a quantity is detectably smaller than "
