@@ -27,6 +27,7 @@ extensions = [
     "mathml",
     "myst_parser",
     "numpydoc",
+    "study_figures",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",

@@ -33,8 +33,8 @@ from typing import Any
 
 import numpy as np
 from bench.command import add_json, parse, write_json
-from bench.data import MissingDataError, communities_crime
 from bench.measure import to_markdown
+from bench.packages import MissingDataError, communities_crime
 from fairlearn import reductions
 from sklearn.model_selection import RepeatedStratifiedKFold
 
