@@ -75,9 +75,9 @@ def solve(
     if problem.loss.loss_mix == 0 and problem.l1 == 0:
         return least_squares(problem)
     first = start
-    if start is None and (problem.sample is None or not _kinked_rows(problem) or problem.l1 > 0):
+    if start is None and not (_by_signs(problem) and problem.l1 == 0):
         first = ridge_fit(problem)
-    if first is not None:
+    if first is not None and not _by_signs(problem):
         first = _better_start(problem, *first)
     bases = _bases(problem, first)
     options = Options(tol, max_iter, start is not None, _progress(problem, on_iteration, first))
@@ -144,9 +144,9 @@ def _progress(
     return Progress(nothing, np.zeros(problem.n_outputs), on_iteration)
 
 
-def _kinked_rows(problem: Problem) -> bool:
-    """Whether the rows of the data have kinks."""
-    return problem.loss.loss_mix > 0
+def _by_signs(problem: Problem) -> bool:
+    """Whether signs of rows are worth fixing: there are many, and they have kinks."""
+    return problem.loss.loss_mix > 0 and problem.sample is not None
 
 
 def _bases(problem: Problem, start: tuple[Array, Array] | None) -> list[Callable[[], Basis]]:
@@ -195,7 +195,7 @@ def _solve_output(
     """
     problem, k = output.problem, output.k
     first = None if start is None else (start[0][:, k], float(start[1][k]))
-    if first is not None and fits_exactly(problem, k, *first):
+    if first is not None and not _by_signs(problem) and fits_exactly(problem, k, *first):
         return *first, np.zeros(len(problem.y)), 1, True, False, None
     found: list[tuple[Output, Model]] = []
     for basis in bases:
@@ -222,7 +222,7 @@ def _solve_in_basis(
 ) -> tuple[Model, int]:
     """The route of the table above; every row where fixing signs does not work out."""
     spent, sample = 0, output.problem.sample
-    if sample is not None and _kinked_rows(output.problem):
+    if sample is not None and _by_signs(output.problem):
         found, spent = solve_by_signs(output, sample, start, options)
         if found is not None:
             return found, spent

@@ -38,6 +38,8 @@ from skfairloss._typing import Array, Index
 
 _BAND = 1.5  # rows in a first band, in units of √(d n) for rows of one weight ...
 _WIDEST = 0.1  # ... and at most, as a share of all
+_WARM = 0.025  # share of the rows that a warm start may have on the wrong side
+_WIDER = 4  # a band that has failed, to the next
 _SPLITS = 6  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
@@ -104,47 +106,60 @@ def solve_by_signs(
 ) -> tuple[Model | None, int]:
     """An output from a starting model, and the iterations spent; None where the route fails.
 
-    A warm start takes the place of steps 1 and 2.
+    A warm start takes the place of step 1, unless it proves to be far from the optimum.
     """
-    size = _band_size(output)
+    size, spent = _band_size(output), 0
     if start is not None and output.problem.l1 > 0:  # columns screened out
         start = np.where(output.basis.norms > 0, start[0], 0.0), start[1]
     if options.warm and start is not None:
-        return solve_near(output, start, size, options)
-    coef, intercept, h, spent = pilot(output, sample, start)
+        left = output.y[sample.index] - sample.design.predict(*start)
+        h = order_statistic(left, int(_WARM * len(left)))
+        model, latest = _solve_ahead(output, start, h, size // 2, 0, options)
+        if model is not None:
+            return model, latest.n_iter
+        spent = latest.n_iter
+    coef, intercept, h, more = pilot(output, sample, start)
+    model, latest = _solve_ahead(output, (coef, intercept), h, size, spent + more, options)
+    if model is not None:
+        return model, latest.n_iter
+    return _solve_anew(output, latest, options)
+
+
+def _solve_ahead(
+    output: Output, start: tuple[Array, float], h: float, size: int, spent: int, options: Options
+) -> tuple[Model | None, _State]:
+    """Steps 2 to 5 once, from a model that is wrong by about h; else where they have led."""
+    coef, intercept = start
     if h <= 0:
-        return solve_near(output, (coef, intercept), size, options, spent)
+        return None, _State(coef, intercept, output.residual(coef, intercept), spent)
     smoothed = _smoothed(output, coef, intercept, h)
     delta = _newton_step(output, smoothed)
     band = _near_band(output, smoothed, delta, size)
     if band is None:
-        moved = _moved(output, coef, intercept, delta)
+        coef, intercept = _moved(output, coef, intercept, delta)
         limit = order_statistic(smoothed.state.residual, size)
-        return _solve_bands(output, moved, size, limit, spent, options)
-    model, latest = _solve_band(output, replace(smoothed.state, n_iter=spent), band, options)
-    if model is not None:
-        return model, latest.n_iter
-    return _solve_anew(output, latest, 4 * size, options)
+        state, band = _split(output, (coef, intercept), size, limit)
+    else:
+        state = smoothed.state
+    return _solve_band(output, replace(state, n_iter=spent), band, options)
 
 
 def solve_near(
-    output: Output, start: tuple[Array, float], size: int, options: Options, spent: int = 0
+    output: Output, start: tuple[Array, float], size: int, options: Options
 ) -> tuple[Model | None, int]:
     """Steps 3 to 5 from a model close to the optimum, with so many rows in a first band."""
     if size >= _WHOLE * len(output.y):
-        return None, spent
+        return None, 0
     limit = order_statistic(output.residual(*start), size)
-    return _solve_bands(output, start, size, limit, spent, options)
+    return _solve_bands(output, start, size, limit, 0, options)
 
 
-def _solve_anew(
-    output: Output, latest: _State, size: int, options: Options
-) -> tuple[Model | None, int]:
-    """Steps 3 to 5 from where a smaller band has led."""
+def _solve_anew(output: Output, latest: _State, options: Options) -> tuple[Model | None, int]:
+    """Steps 3 to 5 from where a first band has led."""
+    size = _WIDER * _band_size(output)
     limit = order_statistic(latest.residual, min(size, len(output.y) - 1))
-    return _solve_bands(
-        output, (latest.coef, latest.intercept), size, limit, latest.n_iter, options
-    )
+    start = latest.coef, latest.intercept
+    return _solve_bands(output, start, size, limit, latest.n_iter, options)
 
 
 def _solve_bands(
@@ -164,7 +179,7 @@ def _solve_bands(
         model, latest = _solve_band(output, replace(state, n_iter=spent), band, options)
         if model is not None:
             return model, latest.n_iter
-        size *= 4
+        size *= _WIDER
         coef, intercept, spent = latest.coef, latest.intercept, latest.n_iter
         limit = order_statistic(latest.residual, min(size, n - 1))
     return None, spent

@@ -1,4 +1,4 @@
-"""A path of 21 mixes, each fit warm-started by the one before, against cold fits.
+"""A path of 21 mixes, by `loss_mix_path`, by warm-started fits and by cold ones.
 
 From the repository root: ``python tests/benchmarks/mix_path.py``; ``--help`` lists the options.
 The excess of a path is the largest of its mixes.
@@ -17,6 +17,7 @@ from bench.fits import OURS, Bench, ours
 from bench.measure import Run
 
 from skfairloss import PixelLossRegressor
+from skfairloss.model_selection import loss_mix_path
 
 COLD = f"{OURS}, cold at 0.5"
 
@@ -28,6 +29,12 @@ def fit_path(case: Case, mixes: np.ndarray, warm_start: bool) -> list[Model]:
         estimator.set_params(loss_mix=float(mix)).fit(case.X, case.y)
         models.append(Model.of(estimator.coef_, estimator.intercept_))
     return models
+
+
+def walk(case: Case, mixes: np.ndarray) -> list[Model]:
+    """The same by one function, which reads the data once."""
+    path = loss_mix_path(case.X, case.y, loss_mixes=mixes)
+    return [Model.of(model.coef_, model.intercept_) for model in path.models]
 
 
 def fill(bench: Bench, arguments: argparse.Namespace) -> None:
@@ -48,7 +55,11 @@ def fill(bench: Bench, arguments: argparse.Namespace) -> None:
         def path(name: str, warm: bool, case: Case = case, excess: object = excess) -> Run:
             return Run(f"{OURS}, {name}", lambda: fit_path(case, mixes, warm), excess)
 
-        paths = [path(f"{len(mixes)} mixes warm", True), path(f"{len(mixes)} mixes cold", False)]
+        paths = [
+            Run(f"loss_mix_path, {len(mixes)} mixes", lambda case=case: walk(case, mixes), excess),
+            path(f"{len(mixes)} mixes warm", True),
+            path(f"{len(mixes)} mixes cold", False),
+        ]
         bench.add(case, bound, ours(case, bound, COLD), *paths, against={"ratio to cold": COLD})
 
 
