@@ -162,3 +162,14 @@ def test_a_sweep_gives_residuals_the_adjoint_of_their_score_and_sums(order, dtyp
         np.testing.assert_allclose(residual, expected, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(adjoint, plane[own].T @ pull)
         np.testing.assert_allclose(sums, [pull.sum(), np.abs(expected).sum()])
+
+
+@pytest.mark.parametrize("loss_mix", [0.4, 1.0])
+@pytest.mark.parametrize("away", [0.0, 1e-3, 30.0, 1e6])
+def test_a_warm_start_however_far_ends_where_a_cold_one_does(loss_mix, away):
+    X, y = make_rows(29)
+    cold = PixelLossRegressor(loss_mix).fit(X, y)
+    model = PixelLossRegressor(loss_mix, warm_start=True).fit(X, y + away * (1.0 + X[:, 0]))
+    model.fit(X, y)
+    np.testing.assert_allclose(model.coef_, cold.coef_, rtol=1e-8, atol=1e-10)
+    assert model.dual_gap_ <= 1e-8 * model.objective_
