@@ -7,7 +7,13 @@ V and A = (X - 1 x̄ᵀ) T,
     diagonal:     T = diag(1/scale), for penalties that look at single coefficients.
 
 The orthonormal T maps into the row space of X, so that w = T t is the model of smallest norm among
-all with the same predictions: rank deficiency and p > n need no other treatment.
+all with the same predictions: rank deficiency and p > n need no other treatment. So does
+
+    plain:        T = (I - N Nᵀ) S diag(1/scale),
+
+where S picks well-conditioned columns, as many as the rank, and N is an orthonormal basis of what
+no prediction sees. Its A are the picked columns themselves, centred and scaled: for sparse rows
+nothing else has to be formed.
 """
 
 from __future__ import annotations
@@ -37,6 +43,8 @@ class Basis:
     gram : (k, k), AᵀVA; the intercept's coordinate is orthogonal to it, with norm 1.
     norms : (p,), the sizes of the augmented columns.
     fit_intercept : whether θ ends with b₀.
+    plain : the picked columns and the scale of each, (k,), if that is what A is.
+    ridge : of a plain basis.
     """
 
     center: Array
@@ -44,11 +52,18 @@ class Basis:
     gram: Array
     norms: Array
     fit_intercept: bool
+    plain: tuple[Index, Array] | None = None
+    ridge: float = 0.0
 
     @cached_property
     def norm_gram(self) -> Array:
         """TᵀT, (k, k)."""
         return self.transform.T @ self.transform
+
+    @cached_property
+    def factor(self) -> Array:
+        """Lower Cholesky factor of AᵀVA + ridge · TᵀT, (k, k), of a plain basis."""
+        return np.linalg.cholesky(self.gram + self.ridge * self.norm_gram)
 
     @property
     def n_directions(self) -> int:
@@ -66,6 +81,21 @@ class Basis:
         if not self.fit_intercept:
             return coef, np.zeros(theta.shape[1:])
         return coef, theta[-1] - self.center @ coef
+
+    def resolved(self, left: Array) -> tuple[Array, Array]:
+        """d with (AᵀVA + ridge · TᵀT) d = left, and √(leftᵀd), for left (n_coordinates, m)."""
+        if self.plain is None:
+            return left, np.linalg.norm(left, axis=0)
+        k = self.n_directions
+        half = solve_triangular(self.factor, left[:k], lower=True, check_finite=False)
+        size = np.linalg.norm(np.vstack([half, left[k:]]), axis=0)
+        full = solve_triangular(self.factor, half, lower=True, trans="T", check_finite=False)
+        return np.vstack([full, left[k:]]), size
+
+    def spread(self, theta: Array) -> float:
+        """Standard deviation of the predictions of t, for coordinates θ."""
+        t = theta[: self.n_directions]
+        return float(max(t @ (self.gram @ t), 0.0)) ** 0.5
 
     def pull_back(self, g: Array, total: Array | float) -> Array:
         """The gradient in θ, from Xᵀu (p,) or (p, m) and the column sums of u."""
@@ -120,7 +150,7 @@ def orthonormal(factor: Factor, center: Array, fit_intercept: bool, ridge: float
         transform = np.zeros((p, k))
         transform[factor.pivot] = solve_triangular(factor.r, np.eye(p), check_finite=False)
         transform /= factor.scale[:, None]
-    elif _comparable(factor.scale):
+    elif comparable(factor.scale):
         transform = _pseudo_inverse(factor.unpivoted * factor.scale)
     else:
         transform = _pseudo_inverse(factor.unpivoted) / factor.scale[:, None]
@@ -139,7 +169,7 @@ def orthonormal_with_ridge(
     """
     rows = factor.unpivoted * factor.scale
     space = np.eye(rows.shape[1])
-    if len(rows) < rows.shape[1] and _comparable(factor.scale):
+    if len(rows) < rows.shape[1] and comparable(factor.scale):
         space, upper, _ = row_sorted_qr(rows.T)
         rows = upper.T
     norms = np.sqrt((rows * rows).sum(axis=0) + ridge)
@@ -148,6 +178,32 @@ def orthonormal_with_ridge(
     basis = orthonormal(Factor(small, order, norms), center, fit_intercept, ridge)
     norms = np.sqrt(factor.scale**2 + ridge)
     return replace(basis, transform=space @ basis.transform, norms=norms)
+
+
+def plain_basis(
+    factor: Factor, moments: Array, center: Array, fit_intercept: bool, ridge: float
+) -> Basis:
+    """The picked columns of a factor of the rows."""
+    p, picked = len(center), factor.pivot[: len(factor.r)]
+    norms = np.sqrt(factor.scale**2 + ridge)
+    scale = norms[picked]
+    transform = np.zeros((p, len(picked)))
+    transform[picked, np.arange(len(picked))] = 1.0 / scale
+    if len(picked) < p:
+        null = row_sorted_qr(null_space(factor))[0]
+        transform -= null @ (null[picked] / scale[:, None]).T
+    gram = moments[np.ix_(picked, picked)] / np.outer(scale, scale)
+    return Basis(center, transform, gram, norms, fit_intercept, (picked, scale), ridge)
+
+
+def null_space(factor: Factor) -> Array:
+    """Coefficients (p, p - k) that change no prediction, one direction for each dropped column."""
+    k, p = factor.r.shape
+    kept, dropped = factor.pivot[:k], factor.pivot[k:]
+    null = np.zeros((p, p - k))
+    null[kept] = -solve_triangular(factor.r[:, :k], factor.r[:, k:], check_finite=False)
+    null[dropped] = np.eye(p - k)
+    return null / factor.scale[:, None]
 
 
 def diagonal_basis(moments: Array, center: Array, fit_intercept: bool, ridge: float) -> Basis:
@@ -200,7 +256,7 @@ def row_sorted_qr(c: Array, full: bool = False) -> tuple[Array, Array, Index]:
     return q, upper, columns
 
 
-def _comparable(scale: Array) -> bool:
+def comparable(scale: Array) -> bool:
     """Whether rounding errors of the largest column leave the smallest one its digits."""
     return bool(scale.max(initial=1.0) <= _COMPARABLE * scale.min(initial=1.0))
 

@@ -8,8 +8,9 @@ duality (Boyd & Vandenberghe, sections 5.1.6 and 5.5.1) bounds the excess of a p
                   + (Xᵀu - ĝ)ᵀ(w* - w) + (1ᵀu)(b* - b)                           (what is left)
 
 Every bracket is a Fenchel-Young gap: it is ≥ 0 and is summed term by term, so nothing cancels. The
-rest would vanish for exact duals. It is charged: with d its coordinates in the orthonormal basis A,
-it equals Σ v_i (A d)_i (f*_i - f_i) for predictions f, and is at most
+rest would vanish for exact duals. It is charged: with d its coordinates in the orthonormal basis A
+(in any other, once multiplied by the inverse of AᵀVA) it equals Σ v_i (A d)_i (f*_i - f_i) for
+predictions f, and is at most
 
     max|A d| · 2B,          B = c · min(F / (2λ min(τ, 1-τ)), √(F / (1-λ))) a bound on Σ v|r|,
     ‖d‖ · 2c √(F / (1-λ))   for λ < 1,
@@ -35,6 +36,8 @@ from skfairloss._typing import Array
 
 # A charge below this share of the objective is not worth another pass over X.
 _NEGLIGIBLE = 1e-10
+# Share of the gap allowed from which a bound is worth another pass over X.
+_SHARP = 0.1
 # Objectives below this share of the loss of the best constant are measured against the latter.
 _NATURAL = 1e-6
 
@@ -80,7 +83,7 @@ def certify(
         found = _measure(problem, coef, intercept, dual)
     objective = found.loss + problem.penalty(coef)
     infeasibility = np.zeros_like(objective)
-    gap = _gap(problem, coef, intercept, dual, found, objective, 0.0, objective)
+    gap = _gap(problem, coef, intercept, dual, found, objective, 0.0, objective, tol=tol)
     certified = gap <= tol * objective
     for k in map(int, np.flatnonzero(~certified)):
         certified[k] = gap[k] <= _allowed(
@@ -210,20 +213,22 @@ def _gap(
     pull: Array | float,
     size: Array,
     near: _Support | None = None,
+    tol: float = 0.0,
 ) -> Array:
     """The module's bound for each output.
 
     ``objective`` is what no better point's loss exceeds, ``pull`` is what linear rows add to Xᵀu,
-    and ``size`` tells which gaps are negligible. ``near`` is a basis to be tried first.
+    and ``size`` tells which gaps are negligible. ``near`` is a basis to be tried first, where a
+    bound of a tenth of ``tol`` is sharp enough.
     """
     if dual is None:
         return np.full_like(objective, np.inf)
     near = near or _sample_support(problem)
     if near is not None:
         gap, _ = _bound(problem, coef, found, objective, pull, near)
-        if (gap <= _NEGLIGIBLE * size).all():
+        if (gap <= max(_NEGLIGIBLE, _SHARP * tol) * size).all():
             return gap
-    support = _Support(problem.basis, problem.design, 1.0)
+    support = _Support(problem.exact_basis, problem.design, 1.0)
     gap, defect = _bound(problem, coef, found, objective, pull, support)
     if (gap > _NEGLIGIBLE * size).any():
         # Project the duals onto Xᵀu = penalty, 1ᵀu = 0 (A is orthonormal), and measure again.
@@ -235,8 +240,8 @@ def _gap(
 
 def _sample_support(problem: Problem) -> _Support | None:
     """The sample, where there is one with a basis."""
-    sample, basis = problem.sample, problem.sample_basis
-    if sample is None or basis is None:
+    basis = problem.sample_basis
+    if basis is None or (sample := problem.sample) is None:
         return None
     return _Support(basis, sample.design, sample.excess)
 
@@ -268,7 +273,7 @@ def _bound(
         charge = _charge(problem, support, left, objective)
         unseen = _outside_row_space(problem, basis, rest, coef, objective)
         bound = rows + _kink_gap(problem, coef, slope) + unseen + charge
-        defect = np.where(bound < gap, left, defect)
+        defect = np.where(bound < gap, basis.resolved(left)[0], defect)
         gap = np.fmin(gap, bound)
     if problem.l2 > 0:  # ... or ĝ = Xᵀu, and only the intercept is charged.
         slope = np.clip(gradient, -problem.l1, problem.l1)
@@ -308,13 +313,13 @@ def _outside_row_space(
     return (unseen * (np.abs(coef) + objective / problem.l1)).sum(axis=0)
 
 
-def _charge(problem: Problem, support: _Support, defect: Array, objective: Array) -> Array:
-    """Upper bound on dᵀ(θ* - θ), by cheap norms first, by a pass over X where they are too coarse.
+def _charge(problem: Problem, support: _Support, left: Array, objective: Array) -> Array:
+    """Upper bound on leftᵀ(θ* - θ), by cheap norms first, by a pass over X where those are coarse.
 
-    The basis makes dᵀΔθ = Σ v (A d) Δf + ridge (T d)ᵀΔw.
+    The basis makes it Σ v (A d) Δf + ridge (T d)ᵀΔw.
     """
     loss, scale, basis = problem.loss, problem.scale, support.basis
-    size = np.linalg.norm(defect, axis=0)
+    defect, size = basis.resolved(left)
     mean = np.full_like(size, np.inf)  # bounds Σ v |Δf|
     root = np.full_like(size, np.inf)  # bounds √(Σ v Δf²)
     if loss.curvature > 0:

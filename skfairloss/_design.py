@@ -17,7 +17,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from skfairloss._basis import Basis
-from skfairloss._rows import DenseRows, Membership, Rows, SparseRows, take_rows
+from skfairloss._rows import (
+    DenseRows,
+    Membership,
+    PlainRows,
+    Rows,
+    SparseGrams,
+    SparseRows,
+    take_rows,
+)
 from skfairloss._typing import Array, Index
 
 Score = Callable[[slice, Array], tuple[Array, Array]]
@@ -29,6 +37,7 @@ class Design(ABC):
 
     shape: tuple[int, int]
     block_size = 2**17  # numbers in a block of rows: 1 MiB
+    sparse = False
 
     @abstractmethod
     def predict(self, coef: Array, intercept: Array | float) -> Array:
@@ -98,6 +107,11 @@ class Design(ABC):
         """The blocks of n rows."""
         step = self._step
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+    @property
+    def blas_size(self) -> int:
+        """Numbers that products of matrices with BLAS go through."""
+        return int(np.prod(self.shape))
 
     @property
     def _step(self) -> int:
@@ -223,12 +237,20 @@ class DenseDesign(Design):
 class SparseDesign(Design):
     """A CSR matrix or array; dense only in blocks of rows no larger than a Gram matrix."""
 
+    sparse = True
+
     def __init__(self, x: Any) -> None:
         self.x = x.tocsr()
         self.shape = x.shape
 
+    @property
+    def blas_size(self) -> int:
+        return self.shape[1] ** 2  # products with X itself are not those of BLAS
+
     def predict(self, coef: Array, intercept: Array | float) -> Array:
-        return self.x @ coef + intercept
+        out = np.asarray(self.x @ coef)
+        out += intercept
+        return out
 
     def adjoint(self, u: Array) -> Array:
         return self.x.T @ u
@@ -241,13 +263,19 @@ class SparseDesign(Design):
         score: Score,
         index: Index | None = None,
     ) -> tuple[Array, Array, Array]:
-        x = self.x if index is None else self.x[index]
-        residual = y - (x @ coef + intercept)
-        u, sums = score(slice(0, len(y)), residual)
-        return residual, x.T @ u, sums
+        some = self if index is None else SparseDesign(self.x[index])
+        residual = some.predict(coef, intercept)
+        np.subtract(y, residual, out=residual)
+        u, sums = np.empty_like(residual), []
+        for start in range(0, len(y), self.block_size):
+            rows = slice(start, min(start + self.block_size, len(y)))
+            u[rows], own = score(rows, residual[rows])
+            sums.append(own)
+        return residual, some.adjoint(u), np.sum(sums, axis=0)
 
     def gather(self, u: Callable[[slice], Array]) -> Array:
-        return np.asarray(self.x.T @ u(slice(0, self.shape[0])))
+        columns = u(slice(0, self.shape[0])).T
+        return np.column_stack([self.adjoint(np.ascontiguousarray(column)) for column in columns])
 
     def subset(self, index: Index) -> Design:
         return SparseDesign(self.x[index])
@@ -258,13 +286,12 @@ class SparseDesign(Design):
     def moments(self, weights: Array, center: Array) -> Array:
         x = self.x.astype(np.float64, copy=False)
         if weights.max() == weights.min():  # sums of indicators are then counts, without rounding
-            second = weights[0] * (x.T @ x).toarray()
-            first = weights[0] * (x.T @ np.ones(len(weights)))
+            second, first = SparseGrams(x).gram(np.ones(len(weights))), x.T @ np.ones(len(weights))
+            second, first = weights[0] * second, weights[0] * first
         else:
-            second = (x.T @ x.multiply(weights[:, None]).tocsr()).toarray()
-            first = x.T @ weights
-        shift = np.outer(first, center)
-        return second - shift - shift.T + weights.sum() * np.outer(center, center)
+            second, first = SparseGrams(x).gram(weights), x.T @ weights
+        shift = np.outer(first - 0.5 * weights.sum() * center, center)
+        return second - shift - shift.T
 
     def grams_by_group(self, basis: Basis, weights: Array, codes: Index, n_groups: int) -> Array:
         index, ends = sorted_by_group(codes, n_groups)
@@ -275,8 +302,9 @@ class SparseDesign(Design):
         return np.asarray(self.x[rows].toarray(), dtype=np.float64)
 
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:
-        matrix = self.x if index is None else self.x[index]
-        return SparseRows(matrix.astype(np.float64, copy=False), basis)
+        matrix = (self.x if index is None else self.x[index]).astype(np.float64, copy=False)
+        kind = SparseRows if basis.plain is None else PlainRows
+        return kind(matrix, basis)
 
 
 class DesignRows(Rows):

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack, qr, solve_triangular
+from scipy.linalg import lapack, qr
 
 from skfairloss._basis import (
     EPS,
     Basis,
     Factor,
+    comparable,
     completed,
     diagonal_basis,
     embedded,
+    null_space,
     orthonormal,
     orthonormal_with_ridge,
+    plain_basis,
 )
 from skfairloss._design import Design
 from skfairloss._typing import Array, Index
@@ -25,7 +28,7 @@ _PLAIN_ZERO = 1e-10  # what sums over many rows may leave of a pivot that is 0
 # A column whose spread is smaller, relative to its mean, may be constant up to rounding.
 _SAFE_SPREAD = 1e-6
 _NULL = 1e-13  # size of a null direction's predictions, with columns of norm 1
-_FEW_NULL = 16  # null directions that are worth checking one by one
+_PLAIN_PIVOT = 1e-4  # pivots from which columns are as good as orthonormal ones
 _MANY_ROWS = 20  # rows per column from which the Gram matrix is tried first
 
 
@@ -52,6 +55,34 @@ def orthonormal_basis(
     if ridge == 0:
         return orthonormal(factor, center, fit_intercept)
     return orthonormal_with_ridge(factor, center, fit_intercept, ridge)
+
+
+def column_basis(
+    design: Design,
+    weights: Array,
+    fit_intercept: bool,
+    ridge: float,
+    center: Array | None = None,
+    whole: tuple[Design, Array] | None = None,
+) -> Basis | None:
+    """Columns of a sparse design as a basis, where they are well conditioned; else None.
+
+    ``whole`` is the design with its weights that the rows are a sample of, if they are.
+    """
+    n, p = design.shape
+    if not design.sparse or n <= _MANY_ROWS * p:
+        return None
+    if center is None:
+        center = _center(design, weights, fit_intercept)
+    moments = design.moments(weights, center)
+    factor = _factor_gram(moments, center)
+    if factor is None or not len(factor.r) or not comparable(factor.scale):
+        return None
+    if np.diag(factor.r).min() ** 2 < _PLAIN_PIVOT:
+        return None
+    if not _truncated_rightly(*(whole or (design, weights)), center, factor):
+        return None
+    return plain_basis(factor, moments, center, fit_intercept, ridge)
 
 
 def coefficient_basis(
@@ -110,23 +141,17 @@ def _factor_gram(gram: Array, center: Array) -> Factor | None:
 def _truncated_rightly(design: Design, weights: Array, center: Array, factor: Factor) -> bool:
     """Whether what a Gram matrix takes for null directions changes no prediction.
 
-    It cannot tell directions below √ε from none; a product with X can.
+    It cannot tell directions below √ε from none; a product with X can. One serves all directions:
+    a combination with random coefficients vanishes only where each of them does.
     """
     k, p = factor.r.shape
     if k == p:
         return True
-    if p - k > _FEW_NULL:
-        return False
-    kept, dropped = factor.pivot[:k], factor.pivot[k:]
-    null = np.zeros((p, p - k))
-    null[kept] = -solve_triangular(factor.r[:, :k], factor.r[:, k:], check_finite=False)
-    null[dropped] = np.eye(p - k)
-    coef = null / factor.scale[:, None]
-    moved = design.predict(coef, -center @ coef)
-    if center.any():  # it is rounded; what it misses is a constant, not a direction
-        moved -= weights @ moved
-    size = np.sqrt(weights @ (moved * moved)) / np.abs(null).sum(axis=0)
-    return bool((size <= _NULL).all())
+    null = null_space(factor) @ np.random.default_rng(0).uniform(1.0, 2.0, p - k)
+    moved = design.predict(null, -float(center @ null))
+    mean = float(weights @ moved) if center.any() else 0.0  # center is rounded; no direction
+    square = float(weights @ np.square(moved, out=moved)) - mean * mean
+    return bool(np.sqrt(max(square, 0.0)) <= _NULL * float(factor.scale @ np.abs(null)))
 
 
 def _factor_rows(design: Design, weights: Array, center: Array, columns: Index) -> Factor:

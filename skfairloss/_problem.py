@@ -15,7 +15,7 @@ import numpy as np
 from skfairloss._basis import Basis
 from skfairloss._constraints import GroupCriterion, LinearRows
 from skfairloss._design import Design
-from skfairloss._factor import orthonormal_basis
+from skfairloss._factor import column_basis, orthonormal_basis
 from skfairloss._sample import Sample, draw_sample, sample_size
 from skfairloss._typing import Array, Index, Mask
 from skfairloss.losses import MixedLoss
@@ -98,6 +98,14 @@ class Problem:
         return orthonormal_basis(self.design, self.weights, self.fit_intercept, self.ridge, center)
 
     @cached_property
+    def exact_basis(self) -> Basis:
+        """Coordinates of all rows: columns of sparse X where that is safe, else orthonormal."""
+        means = self.means
+        center = means if self.fit_intercept else np.zeros_like(means)
+        plain = column_basis(self.design, self.weights, self.fit_intercept, self.ridge, center)
+        return plain or self.basis
+
+    @cached_property
     def sample(self) -> Sample | None:
         """Some rows that stand for all; None where those are not many more."""
         n, p = self.design.shape
@@ -119,7 +127,7 @@ class Problem:
     def with_loss(self, loss: MixedLoss) -> Problem:
         """The problem under another loss, with all that is known and does not depend on it."""
         other = replace(self, loss=loss)
-        shared = ("basis", "sample", "first_moments", "means", "spread")
+        shared = ("basis", "exact_basis", "sample", "first_moments", "means", "spread")
         other.__dict__.update({n: self.__dict__[n] for n in shared if n in self.__dict__})
         return other
 

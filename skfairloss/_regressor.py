@@ -367,7 +367,7 @@ class PixelLossRegressor(
         if start is not None and start[0].shape != (problem.design.shape[1], problem.n_outputs):
             start = None
         attributes = Attributes(problem, groups, training.single)
-        with one_blas_thread(problem.design.shape[1]):
+        with one_blas_thread(problem.design.shape[1], problem.design.blas_size):
             problem, solution = self._solve(training, start, attributes)
             certificate = certify(
                 problem,

@@ -9,7 +9,7 @@ import numpy as np
 
 from skfairloss._basis import Basis
 from skfairloss._design import Design
-from skfairloss._factor import orthonormal_basis
+from skfairloss._factor import column_basis, orthonormal_basis
 from skfairloss._typing import Array, Index
 
 
@@ -31,8 +31,9 @@ class Sample:
     ----------
     index : (s,), ascending, each row once.
     design : these rows.
-    weights : (s,), how often each was drawn, summing to 1.
+    weights : (s,), what each stands for, summing to 1.
     excess : the largest ratio of ``weights`` to the weights in all rows.
+    whole : all rows and their weights.
     fit_intercept, ridge : of the problem.
     """
 
@@ -40,31 +41,59 @@ class Sample:
     design: Design
     weights: Array
     excess: float
+    whole: tuple[Design, Array]
     fit_intercept: bool
     ridge: float
 
     @cached_property
     def basis(self) -> Basis | None:
-        """The orthonormal basis of the sample; None where it does not reach every coefficient."""
-        basis = orthonormal_basis(self.design, self.weights, self.fit_intercept, self.ridge)
+        """Plain or orthonormal coordinates; None where these do not reach every prediction."""
+        given = self.design, self.weights, self.fit_intercept, self.ridge
+        plain = column_basis(*given, whole=self.whole)
+        if plain is not None:
+            return plain
+        basis = orthonormal_basis(*given)
         return basis if basis.n_directions == self.design.shape[1] else None
 
 
 def draw_sample(design: Design, weights: Array, fit_intercept: bool, ridge: float) -> Sample:
-    """A sample without repetition, one row of each of as many strata of equal weight.
+    """A sample without repetition.
 
     The seed is fixed: a fit has no randomness. What is drawn decides how fast it is, not where it
     ends.
     """
     n, p = design.shape
     size = sample_size(n, p + fit_intercept)
-    position = (np.arange(size) + np.random.default_rng(0).random(size)) / size
-    if weights.max() == weights.min():
-        index = np.minimum((position * n).astype(np.intp), n - 1)
-    else:
-        share = np.cumsum(weights)
-        index = np.minimum(np.searchsorted(share, position * share[-1]), n - 1)
-    index, count = np.unique(index, return_counts=True)
-    drawn = count / size
+    index, drawn = proportional(weights, size, np.random.default_rng(0).random(size))
     excess = float((drawn / weights[index]).max())
-    return Sample(index, design.subset(index), drawn, excess, fit_intercept, ridge)
+    whole = design, weights
+    return Sample(index, design.subset(index), drawn, excess, whole, fit_intercept, ridge)
+
+
+def proportional(weights: Array, size: int, place: Array) -> tuple[Index, Array]:
+    """About so many rows, ascending, drawn in proportion to weights that sum to 1, with theirs.
+
+    A row of more than its share is taken with its own weight, for certain; of the others one is
+    drawn from each of as many strata of equal weight (Tillé 2006, Sampling Algorithms, chapter 7),
+    at the given ``place`` in it, (size,) of [0, 1).
+    """
+    n = len(weights)
+    if weights.max() == weights.min():
+        position = (np.arange(size) + place) / size
+        index, count = _counted((position * n).astype(np.intp).clip(max=n - 1))
+        return index, count / size
+    certain = weights * size > 1.0
+    share = np.cumsum(np.where(certain, 0.0, weights))
+    strata = min(int(np.ceil(share[-1] * size)), size)
+    position = (np.arange(strata) + place[:strata]) / max(strata, 1) * share[-1]
+    index, count = _counted(np.searchsorted(share, position))
+    drawn = np.where(certain, weights, 0.0)
+    drawn[index] = count * (share[-1] / max(strata, 1))
+    index = np.flatnonzero(drawn)
+    return index, drawn[index]
+
+
+def _counted(index: Index) -> tuple[Index, Index]:
+    """The different entries of an ascending index, and how often each occurs."""
+    ends = np.append(np.flatnonzero(index[1:] != index[:-1]), len(index) - 1)
+    return index[ends], np.diff(ends, prepend=-1)

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
-_MANY = 400  # columns from which products of matrices are worth more than one thread
+_MANY = 400  # columns from which products of matrices are worth more than one thread ...
+_LARGE = 4_000_000  # ... if they go through more numbers than these (32 MB)
 
 
 class _Guard:
@@ -44,9 +46,9 @@ _GUARD = _Guard()
 
 
 @contextmanager
-def one_blas_thread(columns: int = 0) -> Iterator[None]:
-    """Run the block with one BLAS thread, unless matrices have many columns."""
-    if columns > _MANY:
+def one_blas_thread(columns: int = 0, size: float = np.inf) -> Iterator[None]:
+    """Run the block with one BLAS thread, unless matrices have many columns and numbers."""
+    if columns > _MANY and size > _LARGE:
         yield
         return
     _GUARD.enter()

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.sparse._compressed import _cs_matrix
+from scipy.sparse._coo import _coo_base
 
 import skfairloss._design as design_module
 import skfairloss._factor as factor_module
 from skfairloss import PixelLossRegressor
 from skfairloss._basis import Basis
+from skfairloss._certificate import certify
 from skfairloss._design import DenseDesign, make_design
-from skfairloss._factor import coefficient_basis, column_spread, orthonormal_basis
+from skfairloss._factor import (
+    coefficient_basis,
+    column_basis,
+    column_spread,
+    orthonormal_basis,
+)
+from skfairloss._problem import Problem
+from skfairloss._rows import SparseGrams
+from skfairloss._solvers import solve
+from skfairloss.losses import MixedLoss
 
 KINDS = ("tall", "long", "wide", "duplicate", "constant", "zero", "scales", "one hot", "near")
 every_design = pytest.mark.parametrize("kind", KINDS)
@@ -350,12 +362,12 @@ def test_a_fit_of_a_sparse_design_never_makes_a_dense_copy(monkeypatch, loss_mix
     X = sp.csr_array((np.ones(n), (np.arange(n), codes)), shape=(n, p))
     y = rng.normal(size=p)[codes] + rng.standard_t(3, size=n)
     made = []
-    toarray = _cs_matrix.toarray
-    monkeypatch.setattr(
-        _cs_matrix,
-        "toarray",
-        lambda self, *a, **k: made.append(np.prod(self.shape)) or toarray(self, *a, **k),
-    )
+
+    def watched(toarray):
+        return lambda self, *a, **k: made.append(np.prod(self.shape)) or toarray(self, *a, **k)
+
+    for kind in (_cs_matrix, _coo_base):
+        monkeypatch.setattr(kind, "toarray", watched(kind.toarray))
     model = PixelLossRegressor(loss_mix, **penalty, tol=1e-6)
     tracemalloc.start()
     model.fit(X, y)
@@ -365,3 +377,115 @@ def test_a_fit_of_a_sparse_design_never_makes_a_dense_copy(monkeypatch, loss_mix
     assert made, "the largest dense array was not seen"
     assert max(made) <= n * p / 4
     assert peak < 8 * n * p  # bytes of a dense copy
+
+
+@pytest.mark.parametrize("n_columns", [1, 5, 60, 1100])
+@pytest.mark.parametrize("kind", ["uniform", "mixed", "repeated"])
+def test_products_of_sparse_columns_are_those_of_dense_ones(kind, n_columns):
+    rng = np.random.default_rng(n_columns)
+    n = 700
+    counts = np.full(n, min(3, n_columns)) if kind == "uniform" else rng.integers(0, 40, size=n)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    columns = rng.integers(n_columns, size=starts[-1])  # not sorted, some of them twice in a row
+    X = sp.csr_array((rng.normal(size=starts[-1]), columns, starts), shape=(n, n_columns))
+    if kind == "mixed":
+        X.sum_duplicates()
+    d = 10.0 ** rng.uniform(-3, 3, size=n)
+    dense = X.toarray()
+    expected = dense.T @ (d[:, None] * dense)
+    size = np.sqrt(np.outer(np.diag(expected), np.diag(expected)))
+    grams = SparseGrams(X)
+    for scale in (1.0, 3.0, 5.0):  # products are kept from the second time on
+        assert (np.abs(grams.gram(scale * d) - scale * expected) <= 1e-12 * size).all()
+
+
+def make_blocks(n: int, seed: int) -> tuple[sp.csr_array, np.ndarray]:
+    """Two one-hot blocks beside a scaled numeric column, and weights that sum to one."""
+    rng = np.random.default_rng(seed)
+    first, second = (np.eye(k)[rng.integers(k, size=n)] for k in (4, 6))
+    numbers = np.where(rng.random(n) < 0.3, 7.0 + 50.0 * rng.normal(size=n), 0.0)
+    weights = rng.lognormal(size=n)
+    return sp.csr_array(np.column_stack([first, second, numbers])), weights / weights.sum()
+
+
+@every_ridge
+@every_intercept
+def test_plain_coordinates_are_columns_and_reach_every_prediction(fit_intercept, ridge):
+    X, weights = make_blocks(400, 3)
+    dense = X.toarray()
+    basis = column_basis(make_design(X), weights, fit_intercept, ridge)
+    assert basis.n_directions == (9 if fit_intercept else 10)
+    columns, scale = basis.plain
+    Xc = centred(dense, weights, fit_intercept)
+    A = basis.coordinates(dense)
+    np.testing.assert_allclose(A[:, : len(columns)], Xc[:, columns] / scale, atol=1e-13)
+    gram = augmented_gram(dense, weights, basis, ridge)
+    d = basis.n_directions
+    np.testing.assert_allclose(gram[:d, :d], basis.factor @ basis.factor.T, atol=1e-12)
+    np.testing.assert_allclose(gram[d:, :d], 0.0, atol=1e-12)
+    theta = np.random.default_rng(4).normal(size=(basis.n_coordinates, 2))
+    coef, intercept = basis.to_model(theta)
+    np.testing.assert_allclose(dense @ coef + intercept, A @ theta, atol=1e-10)
+    np.testing.assert_allclose(np.linalg.pinv(Xc, rcond=1e-12) @ (Xc @ coef), coef, atol=1e-10)
+    d, size = basis.resolved(theta)
+    np.testing.assert_allclose(gram @ d, theta, atol=1e-10)
+    np.testing.assert_allclose(size**2, (theta * d).sum(axis=0), rtol=1e-10)
+
+
+@every_intercept
+def test_rows_in_plain_coordinates_have_the_products_of_their_array(fit_intercept):
+    X, weights = make_blocks(300, 5)
+    design = make_design(X)
+    rows = design.rows(column_basis(design, weights, fit_intercept, 0.1), np.arange(20, 200))
+    array = rows.take(np.arange(rows.n_rows))
+    rng = np.random.default_rng(6)
+    theta, a, d = rng.normal(size=rows.n_columns), rng.normal(size=180), rng.random(180)
+    np.testing.assert_allclose(rows.dot(theta), array @ theta, atol=1e-12)
+    np.testing.assert_allclose(rows.adjoint(a), array.T @ a, atol=1e-12)
+    np.testing.assert_allclose(rows.gram(d), array.T @ (d[:, None] * array), atol=1e-12)
+
+
+def test_nearly_collinear_or_dense_columns_are_no_plain_coordinates():
+    X, weights = make_blocks(400, 7)
+    assert column_basis(make_design(X.toarray()), weights, True, 0.0) is None
+    near = X[:, [10]] + 1e-3 * sp.csr_array(np.random.default_rng(8).normal(size=(400, 1)))
+    assert column_basis(make_design(sp.hstack([X, near])), weights, True, 0.0) is None
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-3])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("n", [500, 20_000])
+def test_a_fit_in_plain_coordinates_is_the_fit_of_dense_x(loss_mix, alpha, n):
+    X, weights = make_blocks(n, 9)
+    y = X @ np.linspace(-2.0, 3.0, X.shape[1]) + np.random.default_rng(10).standard_t(2, size=n)
+    models = [
+        PixelLossRegressor(loss_mix, alpha=alpha).fit(x, y, sample_weight=weights)
+        for x in (X, X.toarray())
+    ]
+    for model in models:
+        assert model.dual_gap_ <= 1e-8 * model.objective_
+    one, two = models
+    np.testing.assert_allclose(one.objective_, two.objective_, rtol=1e-9)
+    np.testing.assert_allclose(one.coef_, two.coef_, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(one.intercept_, two.intercept_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("l2", [0.0, 1e-2])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_the_certificate_in_plain_coordinates_never_understates_the_excess(loss_mix, l2):
+    X, weights = make_blocks(500, 11)
+    rng = np.random.default_rng(12)
+    y = (X @ rng.normal(size=X.shape[1]) + rng.standard_t(2, size=500))[:, None]
+    loss = MixedLoss(loss_mix, 0.5)
+    sparse = Problem(make_design(X), y, weights, np.ones(1), loss, l2=l2)
+    dense = replace(sparse, design=make_design(X.toarray()))
+    assert sparse.exact_basis.plain is not None
+    assert dense.exact_basis.plain is None
+    best = solve(dense, tol=1e-12)
+    least = dense.objective(best.coef, best.intercept)
+    for size in (1e-6, 1e-3, 1.0):
+        coef = best.coef + size * rng.normal(size=best.coef.shape)
+        dual = best.dual + size * rng.normal(size=best.dual.shape)
+        found = [certify(one, coef, best.intercept, dual) for one in (sparse, dense)]
+        assert found[0].gap >= dense.objective(coef, best.intercept) - least - 1e-12
+        assert found[0].gap == pytest.approx(found[1].gap, rel=0.5)

@@ -9,7 +9,10 @@ from skfairloss import PixelLossRegressor
 from skfairloss._certificate import certify
 from skfairloss._design import make_design
 from skfairloss._problem import Problem
+from skfairloss._sample import sample_size
 from skfairloss._solvers import solve
+from skfairloss._solvers.formulation import Output
+from skfairloss._solvers.sign_fixing import _reach
 from skfairloss.losses import MixedLoss
 
 ROWS, COLUMNS = 6000, 4
@@ -55,6 +58,10 @@ def make_hard(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         y[::97] += 1e8
     elif name == "skewed weights":
         weights = np.exp(3.0 * rng.standard_normal(ROWS))
+    elif name == "weights of two sizes":
+        weights = np.where(rng.random(ROWS) < 0.03, 1000.0, 1.0)
+    elif name == "three rows weigh most":
+        weights[::2500] = 1e4
     elif name == "leverage":
         X = np.exp(1.5 * rng.standard_normal(X.shape))
         y = X @ [1.0, -0.2, 4.0, 0.5] + rng.standard_t(2, ROWS)
@@ -64,12 +71,13 @@ def make_hard(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return X, y, weights
 
 
-HARD = ["plain", "rounded y", "rows on the plane", "outliers", "skewed weights", "leverage"]
+HARD = ["plain", "rounded y", "rows on the plane", "outliers", "leverage"]
+WEIGHTED = ["skewed weights", "weights of two sizes", "three rows weigh most"]
 
 
 @pytest.mark.parametrize("quantile", [0.5, 0.8])
 @pytest.mark.parametrize("loss_mix", [0.5, 1.0])
-@pytest.mark.parametrize("name", [*HARD, "sorted rows"])
+@pytest.mark.parametrize("name", [*HARD, "sorted rows", *WEIGHTED])
 def test_fixing_signs_ends_where_all_rows_do(name, loss_mix, quantile):
     X, y, weights = make_hard(name)
     problem = make_problem(X, y, weights, loss_mix, quantile)
@@ -136,6 +144,33 @@ def test_a_sample_follows_the_weights():
     assert sample.weights.sum() == pytest.approx(1.0)
     assert sample.weights[sample.index < ROWS // 2].sum() == pytest.approx(0.75, abs=0.01)
     assert (np.diff(sample.index) > 0).all()
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_rows_that_outweigh_a_draw_are_sampled_with_their_own_weight(name):
+    X, y, weights = make_hard(name)
+    sample = make_problem(X, y, weights).sample
+    share = weights / weights.sum()
+    certain = np.flatnonzero(share * sample_size(*X.shape) > 1.01)
+    assert len(certain)
+    place = np.searchsorted(sample.index, certain)
+    np.testing.assert_array_equal(sample.index[place], certain)
+    np.testing.assert_array_equal(sample.weights[place], share[certain])
+    assert sample.weights.sum() == pytest.approx(1.0)
+    assert (sample.weights > 0).all()
+
+
+@pytest.mark.parametrize("name", ["skewed weights", "weights of two sizes"])
+def test_a_band_is_smaller_with_the_heaviest_rows_in_it(name):
+    X, y, weights = make_hard(name)
+    X, y, weights = (np.concatenate([a] * 20) for a in (X, y, weights))
+    problem = make_problem(X, y, weights)
+    output = Output(problem, 0, problem.basis)
+    reach = _reach(output)
+    near = 1.5 * len(y) * np.sqrt((COLUMNS + 1) * (problem.weights @ problem.weights))
+    rows = reach.near + len(reach.outstanding(problem.weights))
+    assert rows < 0.7 * min(near, 0.1 * len(y))
+    assert reach.times(4.0).near == 4 * reach.near
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

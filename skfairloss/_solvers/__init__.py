@@ -153,7 +153,8 @@ def _bases(problem: Problem, start: tuple[Array, Array] | None) -> list[Callable
     """The bases to solve in, best first; one that reaches single coefficients for an L1 penalty."""
     if problem.l1 > 0 and start is not None:
         return penalty_bases(problem, problem.objective(*start))
-    return [lambda: problem.sample_basis or problem.basis]
+    best = problem.sample_basis or problem.exact_basis
+    return [lambda: best] if best.plain is None else [lambda: best, lambda: problem.basis]
 
 
 def _solve_group(

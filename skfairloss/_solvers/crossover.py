@@ -13,13 +13,14 @@ their distance from the ends, so that they balance: an analytic centre stays ins
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import lapack, solve_triangular
 
 from skfairloss._solvers.piecewise import PiecewiseQuadratic
 from skfairloss._typing import Array, Mask
 
 _RANK = 1e-10  # relative size below which a singular value of rows of an orthonormal design is 0
 _REGULAR = 1e-7  # reciprocal condition of a matrix that is certainly invertible
+_MANY = 100  # columns from which singular values are slow
 _FLAT = 1e-13  # relative size below which a curvature is 0
 
 
@@ -38,6 +39,13 @@ def polish(pq: PiecewiseQuadratic, delta: Array, a: Array, active: Mask) -> tupl
         defect = pq.hessian @ delta - pq.linear - pq.rows.adjoint(dual)
         dual[index] = lapack.dgetrs(*square, defect, trans=1)[0]
         return delta, dual
+    if pq.curved and rows.shape[1] >= _MANY and 0 < len(rows) < rows.shape[1]:
+        others = np.where(active, 0.0, fixed)
+        push = pq.linear - pq.hessian @ delta + pq.rows.adjoint(others)
+        found = _by_factors(pq.hessian, rows, push, residual)
+        if found is not None:
+            dual[index] = found[1]
+            return delta + found[0], dual
     step, null = particular_and_null(rows, residual)
     if null.shape[1]:
         push = pq.linear - pq.hessian @ (delta + step) + pq.rows.adjoint(dual)
@@ -51,6 +59,45 @@ def polish(pq: PiecewiseQuadratic, delta: Array, a: Array, active: Mask) -> tupl
     return delta, dual
 
 
+def _by_factors(
+    hessian: Array, rows: Array, push: Array, residual: Array
+) -> tuple[Array, Array] | None:
+    """The step s and duals a with Hs - Rᵀa = push and Rs = residual; None where that is delicate.
+
+    Of many columns singular values are slow. Where H has no Cholesky factor, H + ρRᵀR, which gives
+    the same s and a, has one if the solution is unique (Golub & Greif 2003). The rest is the range
+    space method of Nocedal & Wright, section 16.2.
+    """
+    whole, size = factor_if_regular(hessian), 0.0
+    if whole is None:
+        square = rows.T @ rows
+        size = float(np.trace(hessian) / max(np.trace(square), 1e-300))
+        whole = factor_if_regular(hessian + size * square)
+    if whole is None:
+        return None
+    half = solve_triangular(whole, rows.T, lower=True, check_finite=False)
+    across = factor_if_regular(half.T @ half)
+    if across is None:
+        return None
+    step, a = np.zeros(len(push)), np.zeros(len(rows))
+    for _ in range(2):  # the second time to give back what rounding took
+        rest, left = push + rows.T @ a - hessian @ step, residual - rows @ step
+        first = lapack.dpotrs(whole, rest + size * (rows.T @ left), lower=True)[0]
+        change = lapack.dpotrs(across, left - rows @ first, lower=True)[0]
+        a += change
+        step += first + lapack.dpotrs(whole, rows.T @ change, lower=True)[0]
+    return step, a
+
+
+def factor_if_regular(matrix: Array) -> Array | None:
+    """Lower Cholesky factor of a matrix; None unless it is certainly positive definite."""
+    factor, info = lapack.dpotrf(matrix, lower=True)
+    if info != 0:
+        return None
+    size = float(np.abs(matrix).sum(axis=0).max())
+    return factor if lapack.dpocon(factor, size, uplo="L")[0] > _REGULAR else None
+
+
 def lu_if_regular(rows: Array) -> tuple[Array, Array] | None:
     """LU factors of as many rows as there are columns; None where their rank could be in doubt."""
     if len(rows) != rows.shape[1] or not len(rows):
@@ -59,15 +106,6 @@ def lu_if_regular(rows: Array) -> tuple[Array, Array] | None:
     if info != 0 or lapack.dgecon(lu, float(np.abs(rows).sum(axis=0).max()))[0] < _REGULAR:
         return None
     return lu, pivots
-
-
-def solve_symmetric(matrix: Array, rhs: Array) -> Array:
-    """Solution of equations with a positive semidefinite matrix, the shortest if it is singular."""
-    factor, info = lapack.dpotrf(matrix, lower=True)
-    size = float(np.abs(matrix).sum(axis=0).max(initial=0.0))
-    if info == 0 and len(matrix) and lapack.dpocon(factor, size, uplo="L")[0] > _REGULAR:
-        return lapack.dpotrs(factor, rhs, lower=True)[0]
-    return np.linalg.lstsq(matrix, rhs, rcond=None)[0]
 
 
 def particular_and_null(rows: Array, residual: Array, size: float = 0.0) -> tuple[Array, Array]:

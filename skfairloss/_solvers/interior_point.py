@@ -27,7 +27,8 @@ from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
 from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
-_TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover is tried
+_TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover is tried ...
+_TRY_LATER = 1e-4  # ... where there are many columns, whose equations cost an iteration
 _TRY_TIES = 1e-4  # the same for unlikely rows at their kink ...
 _TRY_MANY = 1e-7  # ... where there are many columns, whose singular values cost many iterations ...
 _MANY = 100
@@ -162,10 +163,12 @@ class _Crossing:
         """The exact optimum for the rows that look as if at their kink, or None."""
         pq, complementarity = self._pq, point.complementarity
         size = point.size(pq)
-        if not self._wanted or complementarity > _TRY_POLISH * size:
+        full = pq.rows.n_columns
+        first = _TRY_POLISH if full < _MANY else _TRY_LATER
+        if not self._wanted or complementarity > first * size:
             return None
         active = _at_kink(pq, point)
-        count, full = int(np.count_nonzero(active)), pq.rows.n_columns
+        count = int(np.count_nonzero(active))
         likely = count <= full if pq.curved else count == full
         if likely and self._tried is not None:
             likely = not np.array_equal(active, self._tried)
@@ -225,7 +228,8 @@ def _newton_step(pq: PiecewiseQuadratic, point: _Point) -> _Point | None:
     matrix = pq.hessian + pq.rows.gram(weighted)
     diagonal = np.einsum("ii->i", matrix)
     diagonal *= 1.0 + 1e-14
-    factor, info = lapack.dpotrf(matrix, lower=True)
+    # the transpose of a symmetric matrix is in the order that LAPACK takes without a copy
+    factor, info = lapack.dpotrf(matrix.T, lower=True, clean=False, overwrite_a=True)
     if info != 0:
         return None
 

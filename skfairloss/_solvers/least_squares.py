@@ -35,7 +35,7 @@ def ridge_fit(problem: Problem) -> tuple[Array, Array]:
 
 def _fit(problem: Problem) -> tuple[Array, Array, Array]:
     """Coefficients, intercepts and residuals (n, m); each refinement is one pass over X."""
-    basis, design, weights = problem.basis, problem.design, problem.weights
+    basis, design, weights = problem.exact_basis, problem.design, problem.weights
     k, factors = basis.n_directions, _factors(problem)
     means = weights @ problem.y
     theta = _solve(problem, factors, basis.pull_back(problem.first_moments[1], means))
@@ -61,7 +61,7 @@ def _fit(problem: Problem) -> tuple[Array, Array, Array]:
 
 def _factors(problem: Problem) -> dict[float, tuple[Array, bool]]:
     """Cholesky factors of G + (l2 c²/2) TᵀT, one for each scale c among the outputs."""
-    basis = problem.basis
+    basis = problem.exact_basis
     if not basis.n_directions:
         return {}
     square = basis.norm_gram
@@ -73,7 +73,7 @@ def _factors(problem: Problem) -> dict[float, tuple[Array, bool]]:
 
 def _solve(problem: Problem, factors: dict[float, tuple[Array, bool]], target: Array) -> Array:
     """Solve for every output with the factor of its scale; the intercept's equation is 1·b₀."""
-    k = problem.basis.n_directions
+    k = problem.exact_basis.n_directions
     theta = target.copy()
     for c, factor in factors.items():
         columns = problem.scale == c

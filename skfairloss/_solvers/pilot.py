@@ -9,10 +9,11 @@ Newton steps on a loss whose kink is a line within ±h (Chen 2007).
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import lapack
 
 from skfairloss._rows import Rows
-from skfairloss._sample import Sample, smallest_sample
-from skfairloss._solvers.crossover import solve_symmetric
+from skfairloss._sample import Sample, proportional
+from skfairloss._solvers.crossover import factor_if_regular
 from skfairloss._solvers.formulation import Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import FLOOR
@@ -21,8 +22,11 @@ from skfairloss._typing import Array, Index
 
 PILOT_TOL = 1e-3  # gap of models that are corrected later
 _EXACT = 1e-8  # gap of a pilot that is to be exact
-_LARGE = 4  # size of a sample, relative to a part that is solved first, from which there is one
+_PART, _FEWEST = 50, 1000  # rows that are solved first, for each coordinate and at least ...
+_LARGE = 4  # ... and size of a sample, relative to them, from which it is not solved as a whole
 _STEPS = 2  # Newton steps from there
+_ENOUGH, _AT_LEAST = 50, 4000  # rows that settle second derivatives: for each coordinate, in all
+_SEEN = 1e-7  # relative curvature of a direction from which a Newton step moves along it
 _PILED = 0.05  # 15 % quantile of |r|, in medians, below which rows pile up at 0
 
 
@@ -34,10 +38,9 @@ def pilot(
     problem, coef, intercept = _relative_problem(output, sample, rows, start)
     d, s = output.basis.n_coordinates, rows.n_rows
     pq, known = problem, s
-    few = smallest_sample(d) // 2
-    if s >= _LARGE * few and output.problem.l1 == 0:
-        known = few
-        pq = _part(output, sample, rows, problem, np.linspace(0, s - 1, known).astype(np.intp))
+    if s >= _LARGE * max(_PART * d, _FEWEST) and output.problem.l1 == 0:
+        known = max(_PART * d, _FEWEST)
+        pq = _part(output, sample, rows, problem, known)
     floor = FLOOR * pq.unit
     found = interior_point(pq, tol=PILOT_TOL, floor=floor, max_iter=50, crossover=False)
     left = problem.residual[:s] - rows.dot(found.delta)
@@ -66,6 +69,21 @@ def smoothed_slope(output: Output, weights: Array, residual: Array, h: float) ->
     loss = output.problem.loss
     middle = 0.5 * (loss.upper + loss.lower)
     return weights * (middle + half_width(output) * np.clip(residual / h, -1, 1))
+
+
+def curved_minimum(curvature: Array, slope: Array) -> Array:
+    """argmin ½ sᵀCs - slopeᵀs; no step along directions that C hardly sees."""
+    factor = factor_if_regular(curvature)
+    if factor is not None:
+        return np.asarray(lapack.dpotrs(factor, slope, lower=True)[0])
+    return np.asarray(np.linalg.lstsq(curvature, slope, rcond=_SEEN)[0])
+
+
+def thinned(near: Index, weights: Array, d: int) -> tuple[Index, Array]:
+    """As many of the rows as settle a matrix of second derivatives, with weights for all."""
+    few = near[:: max(1, len(near) // max(_ENOUGH * d, _AT_LEAST))]
+    own = weights[few]
+    return few, own * float(weights[near].sum() / max(own.sum(), 1e-300))
 
 
 def half_width(output: Output) -> float:
@@ -104,10 +122,10 @@ def _relative_problem(
 
 
 def _part(
-    output: Output, sample: Sample, rows: Rows, problem: PiecewiseQuadratic, index: Index
+    output: Output, sample: Sample, rows: Rows, problem: PiecewiseQuadratic, size: int
 ) -> PiecewiseQuadratic:
-    """The same with some rows of the sample."""
-    share = sample.weights[index] / sample.weights[index].sum()
+    """The same with so many rows of the sample."""
+    index, share = proportional(sample.weights, size, np.full(size, 0.5))
     return kinked_problem(
         output,
         np.zeros(0),
@@ -128,12 +146,11 @@ def _smoothed_step(
 ) -> Array:
     """A Newton step on the sample from δ, with its residuals."""
     delta, left = at
-    near = np.flatnonzero(np.abs(left) < h)
-    steep = sample.weights[near] * (half_width(output) / h)
-    curvature = problem.hessian + rows.subset(near).gram(steep)
+    near, steep = thinned(np.flatnonzero(np.abs(left) < h), sample.weights, rows.n_columns)
+    curvature = problem.hessian + rows.subset(near).gram(steep * (half_width(output) / h))
     pull = rows.adjoint(smoothed_slope(output, sample.weights, left, h))
     slope = problem.linear - problem.hessian @ delta + pull
-    return solve_symmetric(curvature, slope)
+    return curved_minimum(curvature, slope)
 
 
 def _cold_start(
@@ -150,9 +167,9 @@ def _cold_start(
         cross = problem.first_moments[1][:, output.k]
         smooth = steep * basis.pull_back(cross, float(weighted.sum()))
         base = 0.5 * steep * float(weighted @ output.y)
-        theta = solve_symmetric(hessian, smooth)
+        theta = curved_minimum(hessian, smooth)
     else:
-        theta = rows.adjoint(sample.weights * y)
+        theta = basis.resolved(rows.adjoint(sample.weights * y)[:, None])[0][:, 0]
     if problem.fit_intercept:
         level[-1] = np.median(y)
     if np.abs(y - rows.dot(level)).sum() < np.abs(y - rows.dot(theta)).sum():

@@ -11,9 +11,10 @@ smoothed Newton step of Chernozhukov, Fernández-Val & Melly (2022), section 3:
   5. verify the signs of all other rows in one pass; move violators into the band and repeat 4.
 
 Departures: the squared loss and the ridge are exact at every step (H and g see all rows), L1
-penalties are rows that are always in the band, and a large subsample is solved like the whole (a
-smaller one, then smoothed Newton steps). Where many signs are wrong (ties, a poor subsample), or
-the band has no minimum, the rows are split anew at the latest model, with a band four times as
+penalties are rows that are always in the band, as are rows whose weight stands out: in step 2 they
+keep their kinks, which no other rows would smooth. A large subsample is solved like the whole (a
+smaller one, then smoothed Newton steps). Where many signs are wrong (ties, a poor subsample),
+or the band has no minimum, the rows are split anew at the latest model, with a band four times as
 wide. Steps 2, 3 and 5 make one pass over X each. At λ = 1 nothing else does: coordinates come from
 the subsample.
 """
@@ -28,18 +29,27 @@ from skfairloss._basis import EPS
 from skfairloss._certificate import measure
 from skfairloss._problem import Measured
 from skfairloss._sample import Sample
-from skfairloss._solvers.crossover import solve_symmetric
 from skfairloss._solvers.formulation import Model, Options, Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import FLOOR, INNER_TOL
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
-from skfairloss._solvers.pilot import PILOT_TOL, half_width, order_statistic, pilot, smoothed_slope
+from skfairloss._solvers.pilot import (
+    PILOT_TOL,
+    curved_minimum,
+    half_width,
+    order_statistic,
+    pilot,
+    smoothed_slope,
+    thinned,
+)
 from skfairloss._typing import Array, Index
 
 _BAND = 1.5  # rows in a first band, in units of √(d n) for rows of one weight ...
 _WIDEST = 0.1  # ... and at most, as a share of all
 _WARM = 0.025  # share of the rows that a warm start may have on the wrong side
 _WIDER = 4  # a band that has failed, to the next
+_HEAVY = 4.0  # weight, in means, from which a row may be in every band ...
+_KINKED_TOL = 1e-6  # ... and gap of a Newton step that sees the kinks of such rows
 _SPLITS = 6  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
@@ -48,8 +58,7 @@ _ADJUSTMENTS = 3  # tries for a band of the right size
 _ROUNDING = 64 * EPS  # residuals this small, relative to y, are rounding errors of 0
 _SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
 _OFF = 3  # factor by which a band may miss the size aimed at
-_REACH = 4.5  # standard deviations that a row may be moved by
-_ENOUGH = 80  # rows per coordinate that settle a matrix of second derivatives
+_FAR = 4.5  # standard deviations that a row may be moved by
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,23 @@ class _Band:
         return float(weights @ kinks - self.fixed[wrong] @ r)
 
 
+@dataclass(frozen=True)
+class _Reach:
+    """Which rows a band has: so many of those ``near`` 0, and all of more than a weight."""
+
+    near: int
+    heavy: float
+
+    def times(self, factor: float) -> _Reach:
+        """Wider or narrower."""
+        return _Reach(int(factor * self.near), self.heavy / factor)
+
+    def outstanding(self, weights: Array) -> Index:
+        """The rows that are in the band by their weight."""
+        some = weights.max() > self.heavy
+        return np.flatnonzero(weights > self.heavy) if some else np.zeros(0, dtype=np.intp)
+
+
 def solve_by_signs(
     output: Output, sample: Sample, start: tuple[Array, float] | None, options: Options
 ) -> tuple[Model | None, int]:
@@ -108,37 +134,42 @@ def solve_by_signs(
 
     A warm start takes the place of step 1, unless it proves to be far from the optimum.
     """
-    size, spent = _band_size(output), 0
+    reach, spent = _reach(output), 0
     if start is not None and output.problem.l1 > 0:  # columns screened out
         start = np.where(output.basis.norms > 0, start[0], 0.0), start[1]
     if options.warm and start is not None:
         left = output.y[sample.index] - sample.design.predict(*start)
         h = order_statistic(left, int(_WARM * len(left)))
-        model, latest = _solve_ahead(output, start, h, size // 2, 0, options)
+        model, latest = _solve_ahead(output, start, h, reach.times(0.5), 0, options)
         if model is not None:
             return model, latest.n_iter
         spent = latest.n_iter
     coef, intercept, h, more = pilot(output, sample, start)
-    model, latest = _solve_ahead(output, (coef, intercept), h, size, spent + more, options)
+    model, latest = _solve_ahead(output, (coef, intercept), h, reach, spent + more, options)
     if model is not None:
         return model, latest.n_iter
     return _solve_anew(output, latest, options)
 
 
 def _solve_ahead(
-    output: Output, start: tuple[Array, float], h: float, size: int, spent: int, options: Options
+    output: Output,
+    start: tuple[Array, float],
+    h: float,
+    reach: _Reach,
+    spent: int,
+    options: Options,
 ) -> tuple[Model | None, _State]:
     """Steps 2 to 5 once, from a model that is wrong by about h; else where they have led."""
     coef, intercept = start
     if h <= 0:
         return None, _State(coef, intercept, output.residual(coef, intercept), spent)
-    smoothed = _smoothed(output, coef, intercept, h)
+    smoothed = _smoothed(output, coef, intercept, h, reach)
     delta = _newton_step(output, smoothed)
-    band = _near_band(output, smoothed, delta, size)
+    band = _near_band(output, smoothed, delta, reach)
     if band is None:
         coef, intercept = _moved(output, coef, intercept, delta)
-        limit = order_statistic(smoothed.state.residual, size)
-        state, band = _split(output, (coef, intercept), size, limit)
+        limit = order_statistic(smoothed.state.residual, reach.near)
+        state, band = _split(output, (coef, intercept), reach, limit)
     else:
         state = smoothed.state
     return _solve_band(output, replace(state, n_iter=spent), band, options)
@@ -151,21 +182,21 @@ def solve_near(
     if size >= _WHOLE * len(output.y):
         return None, 0
     limit = order_statistic(output.residual(*start), size)
-    return _solve_bands(output, start, size, limit, 0, options)
+    return _solve_bands(output, start, _Reach(size, 1.0 / size), limit, 0, options)
 
 
 def _solve_anew(output: Output, latest: _State, options: Options) -> tuple[Model | None, int]:
     """Steps 3 to 5 from where a first band has led."""
-    size = _WIDER * _band_size(output)
-    limit = order_statistic(latest.residual, min(size, len(output.y) - 1))
+    reach = _reach(output).times(_WIDER)
+    limit = order_statistic(latest.residual, min(reach.near, len(output.y) - 1))
     start = latest.coef, latest.intercept
-    return _solve_bands(output, start, size, limit, latest.n_iter, options)
+    return _solve_bands(output, start, reach, limit, latest.n_iter, options)
 
 
 def _solve_bands(
     output: Output,
     start: tuple[Array, float],
-    size: int,
+    reach: _Reach,
     limit: float,
     spent: int,
     options: Options,
@@ -173,31 +204,38 @@ def _solve_bands(
     """Steps 3 to 5, split anew as often as that is of use."""
     n, (coef, intercept) = len(output.y), start
     for _ in range(_SPLITS):
-        if size >= _WHOLE * n or spent >= options.max_iter:
+        if reach.near >= _WHOLE * n or spent >= options.max_iter:
             break
-        state, band = _split(output, (coef, intercept), size, limit)
+        state, band = _split(output, (coef, intercept), reach, limit)
         model, latest = _solve_band(output, replace(state, n_iter=spent), band, options)
         if model is not None:
             return model, latest.n_iter
-        size *= _WIDER
+        reach = reach.times(_WIDER)
         coef, intercept, spent = latest.coef, latest.intercept, latest.n_iter
-        limit = order_statistic(latest.residual, min(size, n - 1))
+        limit = order_statistic(latest.residual, min(reach.near, n - 1))
     return None, spent
 
 
-def _band_size(output: Output) -> int:
-    """Rows in a first band: as many as the error of a model from all rows could move.
+def _reach(output: Output) -> _Reach:
+    """A first band: as many rows as the error of a model from all rows could move.
 
-    Under unequal weights that error is as large as from 1 / Σv² rows of one weight.
+    Under unequal weights that error is as large as from 1 / Σv² rows of one weight. What the
+    heaviest rows add to it is spared where they are in the band themselves: as many as make the
+    band smallest.
     """
     n, d, weights = len(output.y), output.basis.n_coordinates, output.problem.weights
-    share = min(_BAND * float(d * (weights @ weights)) ** 0.5, _WIDEST)
-    return int(max(20 * d, share * n))
-
-
-def _heaviest(output: Output, size: int) -> float:
-    """Weight from which a row belongs to any band: no others could make up for it."""
-    return 1.0 / size if output.problem.weights.max() * size > 1.0 else np.inf
+    squares = float(weights @ weights)
+    near, heavy = _BAND * n * (d * squares) ** 0.5, np.inf
+    if weights.max() * near > 1.0:
+        weight = -np.sort(-weights[weights > _HEAVY / n])
+        left = np.maximum(squares - np.cumsum(weight * weight), 0.0)
+        below = np.append(weight[1:], _HEAVY / n)
+        sizes = np.where(weight > below, _BAND * n * np.sqrt(d * left), np.inf)
+        count = int(np.argmin(np.append(sizes + np.arange(1, len(sizes) + 1), near)))
+        if count < len(sizes):
+            near, heavy = float(sizes[count]), float(below[count])
+    near = max(20 * d, min(near, _WIDEST * n))
+    return _Reach(int(near), min(heavy, 1.0 / near))
 
 
 def _moved(output: Output, coef: Array, intercept: float, delta: Array) -> tuple[Array, float]:
@@ -214,72 +252,79 @@ class _Smoothed:
     ----------
     state : the model, with its residuals.
     h : the bandwidth.
-    slope : (n,), the smoothed slopes of the kinked part; for rows beyond h their duals.
+    kinks : rows that keep their kink, since no others would make up for it.
+    slope : (n,), the smoothed slopes of the kinked part; for rows beyond h their duals, 0 for those
+        that keep their kink.
     linear : minus the gradient, in θ.
     constant : the value of squares and ridge, and of the rows' linear terms with these slopes.
     """
 
     state: _State
     h: float
+    kinks: Index
     slope: Array
     linear: Array
     constant: float
 
 
-def _smoothed(output: Output, coef: Array, intercept: float, h: float) -> _Smoothed:
+def _smoothed(output: Output, coef: Array, intercept: float, h: float, reach: _Reach) -> _Smoothed:
     """The pass over X of step 2."""
     problem, weights = output.problem, output.problem.weights
     steep, slope = problem.loss.curvature / output.c, np.empty(len(weights))
+    kinks = reach.outstanding(weights)
+    soft = weights.copy() if len(kinks) else weights
+    soft[kinks] = 0.0
 
     def score(rows: slice, residual: Array) -> tuple[Array, Array]:
         here = slope[rows]
-        here[:] = smoothed_slope(output, weights[rows], residual, h)
+        here[:] = smoothed_slope(output, soft[rows], residual, h)
         u = here if steep == 0 else here + steep * weights[rows] * residual
         return u, np.array([u.sum(), here @ residual])
 
     residual, adjoint, (total, value) = problem.design.sweep(output.y, coef, intercept, score)
     linear = output.downhill(coef, adjoint, float(total))
     constant = output.squares(coef, residual) + float(value)
-    return _Smoothed(_State(coef, intercept, residual, 0), h, slope, linear, constant)
+    return _Smoothed(_State(coef, intercept, residual, 0), h, kinks, slope, linear, constant)
 
 
 def _newton_step(output: Output, smoothed: _Smoothed) -> Array:
     """Step 2: δ of a Newton step on all rows."""
-    problem, weights = output.problem, output.problem.weights
-    near = np.flatnonzero(np.abs(smoothed.state.residual) < smoothed.h)
-    few = near[:: max(1, len(near) // (_ENOUGH * output.basis.n_coordinates))]
-    share = float(weights[near].sum() / max(weights[few].sum(), 1e-300))
-    steep = weights[few] * (share * half_width(output) / smoothed.h)
+    problem, weights, kinks = output.problem, output.problem.weights, smoothed.kinks
+    state = smoothed.state
+    near = np.flatnonzero(np.abs(state.residual) < smoothed.h)
+    if len(kinks):
+        near = np.setdiff1d(near, kinks, assume_unique=True)
+    few, steep = thinned(near, weights, output.basis.n_coordinates)
+    steep = steep * (half_width(output) / smoothed.h)
     curvature = output.hessian(output.basis.full_gram())
     curvature = curvature + problem.design.rows(output.basis, few).gram(steep)
-    if problem.l1 == 0:
-        return solve_symmetric(curvature, smoothed.linear)
-    state = smoothed.state
+    if problem.l1 == 0 and not len(kinks):
+        return curved_minimum(curvature, smoothed.linear)
     pq = kinked_problem(
         output,
         state.coef,
-        None,
+        Selection(output.rows(kinks), state.residual[kinks], weights[kinks]),
         hessian=curvature,
         linear=smoothed.linear,
         constant=output.objective(state.coef, state.residual),
     )
-    return interior_point(pq, tol=PILOT_TOL, floor=0.0, max_iter=50).delta
+    tol = _KINKED_TOL if len(kinks) else PILOT_TOL
+    return interior_point(pq, tol=tol, floor=0.0, max_iter=50, crossover=False).delta
 
 
-def _near_band(output: Output, smoothed: _Smoothed, delta: Array, size: int) -> _Band | None:
+def _near_band(output: Output, smoothed: _Smoothed, delta: Array, reach: _Reach) -> _Band | None:
     """Step 3 for what a Newton step leads to: only rows that it can take to 0 are looked at again.
 
-    In orthonormal coordinates ‖δ‖ is the standard deviation of what it changes. None where these
-    rows may not hold the band that is wanted: heavy rows count, or many lie at 0.
+    None where these rows may not hold the band that is wanted, as where many lie at 0.
     """
-    problem, state = output.problem, smoothed.state
+    problem, state, size = output.problem, smoothed.state, reach.near
     weights, loss = problem.weights, problem.loss
-    if weights.max() * size > 1.0:
-        return None
     absolute = np.abs(state.residual)
     limit = order_statistic(absolute, size)
-    reach = max(limit + _REACH * float(np.linalg.norm(delta)), smoothed.h)
-    close = np.flatnonzero(absolute <= reach)
+    far = max(limit + _FAR * output.basis.spread(delta), smoothed.h)
+    close = np.flatnonzero(absolute <= far)
+    if len(smoothed.kinks):
+        close = np.setdiff1d(close, smoothed.kinks, assume_unique=True)
     inside, slope = np.empty(len(close), dtype=bool), smoothed.slope
 
     def score(rows: slice, residual: Array) -> tuple[Array, Array]:
@@ -298,7 +343,7 @@ def _near_band(output: Output, smoothed: _Smoothed, delta: Array, size: int) -> 
     if limit <= _rounding(output) or not size / _OFF <= count <= _OFF * size:
         return None
     return _Band(
-        close[inside],
+        np.sort(np.append(close[inside], smoothed.kinks)),
         np.zeros(0, dtype=np.intp),
         slope,
         smoothed.linear + output.basis.pull_back(adjoint, float(total)),
@@ -314,19 +359,21 @@ def _rounding(output: Output) -> float:
 
 
 def _split(
-    output: Output, model: tuple[Array, float], size: int, limit: float
+    output: Output, model: tuple[Array, float], reach: _Reach, limit: float
 ) -> tuple[_State, _Band]:
     """Step 3: the rows nearest to 0, and the duals of the others, in one pass.
 
     How far the band reaches is known from another model; where its size is not what it should be,
     the residuals found decide.
     """
-    weights, heaviest, thin = output.problem.weights, _heaviest(output, size), 1
+    weights, size, thin = output.problem.weights, reach.near, 1
+    outstanding = len(reach.outstanding(weights))
+    heaviest = reach.heavy if outstanding else np.inf
     rounding = _rounding(output)
     limit = max(limit, rounding)
     for _ in range(_ADJUSTMENTS):
         state, band = _split_at(output, model, limit, heaviest, thin)
-        count = len(band.index)
+        count = len(band.index) - outstanding
         if size / _OFF <= count <= _OFF * size:
             break
         exact = order_statistic(state.residual, size)
@@ -340,9 +387,9 @@ def _split(
 def _split_at(
     output: Output, model: tuple[Array, float], limit: float, heaviest: float, thin: int
 ) -> tuple[_State, _Band]:
-    """A band of rows with |r| <= limit, and of the heaviest: what no others could make up for.
+    """A band of rows with |r| <= limit, of each ``thin`` of which one is taken, and of heavy rows.
 
-    Of each ``thin`` such rows one is taken, the others are idle.
+    The others with |r| <= limit are idle.
     """
     problem, weights = output.problem, output.problem.weights
     loss, steep, fixed = problem.loss, problem.loss.curvature / output.c, np.empty(len(weights))
@@ -353,12 +400,12 @@ def _split_at(
     def score(rows: slice, residual: Array) -> tuple[Array, Array]:
         here = fixed[rows]
         np.multiply(np.where(residual > 0, loss.upper, loss.lower), weights[rows], out=here)
-        close = np.abs(residual) <= limit
-        if heaviest < np.inf:
-            close |= weights[rows] > heaviest
-        near = np.flatnonzero(close)
-        here[near] = middle * weights[rows][near]
+        near = np.flatnonzero(np.abs(residual) <= limit)
         taken = near[::thin]
+        if heaviest < np.inf:
+            heavy = np.flatnonzero(weights[rows] > heaviest)
+            near, taken = np.union1d(near, heavy), np.union1d(taken, heavy)
+        here[near] = middle * weights[rows][near]
         here[taken] = 0.0
         inside.append(taken + rows.start)
         if thin > 1:

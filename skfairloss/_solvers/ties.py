@@ -38,9 +38,9 @@ def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
     free = _free_directions(output, model)
     if not free.shape[1]:
         return model, True
-    if output.problem.l1 == 0 and output.basis is not output.problem.basis:
+    if output.problem.l1 == 0 and output.basis is not output.problem.exact_basis:
         # squares have to be exact from here on, as they are not in coordinates from a sample
-        output = replace(output, basis=output.problem.basis, shared=None)
+        output = replace(output, basis=output.problem.exact_basis, shared=None)
         free = _free_directions(output, model)
     reached = True
     unseen = null_directions(free.T @ output.basis.full_gram() @ free, free)  # by any prediction
