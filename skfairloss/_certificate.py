@@ -116,30 +116,31 @@ def _certify_constrained(
 
     A better point has, under these weights, a loss of at most P + Σ multiplier · bound.
     """
-    residual = problem.residual(coef, intercept)
-    penalty = float(problem.penalty(coef).sum())
-    held = problem.group_terms(residual)
-    objective = held.objective + penalty
+    fit = replace(problem, criterion=None, linear=())
+    if multipliers is not None:
+        fit = replace(fit, weights=problem.row_weights(multipliers))
+    found = _measure(fit, coef, intercept, dual)
+    held = problem.group_terms(found.residual)
+    objective = held.objective + float(problem.penalty(coef).sum())
     infeasibility = max(held.violation, problem.linear_violation(coef))
     if multipliers is None:
         nothing = np.zeros(1, dtype=bool)
         infinite = np.array([np.inf])
         return Certificate(np.array([objective]), infinite, np.array([infeasibility]), nothing)
-    weights = held.row_weights(problem, multipliers)
-    fit = replace(problem, weights=weights, criterion=None, linear=())
     bounded = objective + held.price(multipliers)
     pull, slack = problem.linear_slack(coef, multipliers)
     total = np.full(problem.n_outputs, bounded)
-    found = _measure(fit, coef, intercept, dual)
     size = np.full(problem.n_outputs, objective / problem.n_outputs)
     # the problem's own basis will do, at a higher charge
-    near = _Support(problem.basis, problem.design, float((problem.weights / weights).max()))
+    near = _Support(
+        problem.basis, problem.design, float(1.0 / problem.group_factors(multipliers).min())
+    )
     gaps = _gap(fit, coef, intercept, dual, found, total, pull, size, near)
     gap = float(gaps.sum()) + held.slack(multipliers) + slack
     allowed = tol * objective
     if gap > allowed:
         allowed = sum(
-            _allowed(problem, coef, intercept, residual, k, size[k], tol)
+            _allowed(problem, coef, intercept, found.residual, k, size[k], tol)
             for k in range(problem.n_outputs)
         )
     certified = gap <= allowed and infeasibility <= tol

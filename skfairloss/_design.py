@@ -17,6 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skfairloss._basis import Basis
+from skfairloss._moments import GroupMoments
 from skfairloss._rows import DenseRows, Membership, Rows, SparseRows
 from skfairloss._typing import Array, Index
 
@@ -188,6 +189,55 @@ class DenseDesign(Design):
                     out[g] += part.T @ part
         return out
 
+    def group_moments(
+        self, y: Array, weights: Array, codes: Index, n_groups: int, centred: bool
+    ) -> GroupMoments:
+        """Moments of each group in one pass, around 0 unless ``centred``."""
+        p, m = self.shape[1], y.shape[1]
+        origin = self._origin(y) if centred else (np.zeros(p), np.zeros(m))
+        first, targets, squares = (np.zeros((n_groups, width)) for width in (p, m, m))
+        second, cross = np.zeros((n_groups, p, p)), np.zeros((n_groups, p, m))
+        equal = bool(weights.max() == weights.min())
+        order, ends = sorted_by_group(codes, n_groups)
+        room = np.empty((self._step, p))
+        for g, part in enumerate(np.split(order, ends[:-1])):
+            for start in range(0, len(part), self._step):
+                index = part[start : start + self._step]
+                z, e = self._gathered(index, room), y[index]
+                if origin[0].any():
+                    z -= origin[0]
+                e -= origin[1]
+                v = np.ones(len(index)) if equal else weights[index]
+                weighted = v[:, None] * e
+                first[g] += v @ z
+                targets[g] += v @ e
+                squares[g] += (weighted * e).sum(axis=0)
+                for k in range(m):
+                    cross[g, :, k] += weighted[:, k] @ z
+                if not equal:
+                    z *= np.sqrt(v)[:, None]
+                second[g] += z.T @ z
+        if equal:  # sums of indicators are then counts, without rounding
+            first, second, cross, targets, squares = (
+                weights[0] * sums for sums in (first, second, cross, targets, squares)
+            )
+        totals = np.bincount(codes, weights, n_groups)
+        return GroupMoments(origin, totals, first, second, cross, targets, squares)
+
+    def _gathered(self, index: Index, room: Array) -> Array:
+        """A few rows in room to work in."""
+        if not (self._as_is and self.x.flags.c_contiguous):  # `take` would copy all of X
+            return self.block(index)
+        return np.take(self.x, index, axis=0, out=room[: len(index)], mode="clip")
+
+    def _origin(self, y: Array) -> tuple[Array, Array]:
+        """Means of some rows of X, 0 where all are near it, and of y."""
+        some = slice(0, None, max(1, self.shape[0] // self._step))
+        block = self.block(some)
+        means = block.mean(axis=0)
+        near = (np.abs(means) <= _NEAR * block.std(axis=0)).all()
+        return np.zeros_like(means) if near else means, y[some].mean(axis=0)
+
     def _near_zero(self, weights: Array, center: Array) -> bool:
         """Whether rows of one weight need not be centred one by one, as a first block tells."""
         if len(weights) < 2 * self._step or weights.max() != weights.min():
@@ -296,7 +346,9 @@ class DesignRows(Rows):
 
 def sorted_by_group(codes: Index, n_groups: int) -> tuple[Index, Index]:
     """Positions of the rows group by group, and where each group ends, (n_groups,)."""
-    small = codes.astype(np.uint16) if n_groups <= 2**16 else codes  # radix sort
+    small = codes
+    if n_groups <= 2**16:  # radix sort
+        small = codes.astype(np.uint8 if n_groups <= 2**8 else np.uint16)
     return np.argsort(small, kind="stable"), np.cumsum(np.bincount(codes, minlength=n_groups))
 
 

@@ -26,7 +26,7 @@ _PLAIN_ZERO = 1e-10  # what sums over many rows may leave of a pivot that is 0
 _SAFE_SPREAD = 1e-6
 _NULL = 1e-13  # size of a null direction's predictions, with columns of norm 1
 _FEW_NULL = 16  # null directions that are worth checking one by one
-_MANY_ROWS = 20  # rows per column from which the Gram matrix is tried first
+MANY_ROWS = 20  # rows per column from which the Gram matrix is tried first
 
 
 def orthonormal_basis(
@@ -35,18 +35,21 @@ def orthonormal_basis(
     fit_intercept: bool,
     ridge: float = 0.0,
     center: Array | None = None,
+    moments: Array | None = None,
 ) -> Basis:
     """The orthonormal basis of the weighted design, augmented by √ridge I.
 
     From the Gram matrix where that is safe, else from a QR of the rows. ``center`` spares a pass
-    where the column means, or zeros without an intercept, are known.
+    where the column means, or zeros without an intercept, are known, and so do the second moments
+    around it.
     """
     n, p = design.shape
     if center is None:
         center = _center(design, weights, fit_intercept)
     factor = None
-    if n > _MANY_ROWS * p:
-        factor = _factor_gram(design.moments(weights, center), center)
+    if n > MANY_ROWS * p:
+        known = design.moments(weights, center) if moments is None else moments
+        factor = _factor_gram(known, center)
     if factor is None or not _truncated_rightly(design, weights, center, factor):
         factor = _factor_rows(design, weights, center, np.arange(p))
     if ridge == 0:

@@ -14,8 +14,9 @@ import numpy as np
 
 from skfairloss._basis import Basis
 from skfairloss._constraints import GroupCriterion, LinearRows
-from skfairloss._design import Design
-from skfairloss._factor import orthonormal_basis
+from skfairloss._design import DenseDesign, Design
+from skfairloss._factor import MANY_ROWS, orthonormal_basis
+from skfairloss._moments import GroupMoments
 from skfairloss._sample import Sample, draw_sample, sample_size
 from skfairloss._typing import Array, Index, Mask
 from skfairloss.losses import MixedLoss
@@ -79,6 +80,8 @@ class Problem:
     def first_moments(self) -> tuple[Array, Array]:
         """Weighted means of the columns of X, (p,), and of their products with y, (p, m)."""
         weights, y = self.weights, self.y
+        if self.group_moments is not None:
+            return self.group_moments.of_all()
 
         def weighted(rows: slice) -> Array:
             out = np.empty((rows.stop - rows.start, 1 + y.shape[1]))
@@ -91,11 +94,31 @@ class Problem:
         return sums[:, 0].copy(), sums[:, 1:]
 
     @cached_property
+    def group_moments(self) -> GroupMoments | None:
+        """Moments of the groups, where squares count and they are no larger than X; else None."""
+        criterion, (n, p) = self.criterion, self.design.shape
+        if criterion is None or not isinstance(self.design, DenseDesign):
+            return None
+        if self.loss.curvature == 0 or max(len(criterion.shares), MANY_ROWS) * p > n:
+            return None
+        with np.errstate(invalid="ignore", over="ignore"):  # whoever reads the means checks
+            return self.design.group_moments(
+                self.y,
+                self.weights,
+                criterion.codes,
+                len(criterion.shares),
+                centred=self.fit_intercept,
+            )
+
+    @cached_property
     def basis(self) -> Basis:
         """Orthonormal coordinates of the weighted, ridge-augmented design."""
         means = self.means
         center = means if self.fit_intercept else np.zeros_like(means)
-        return orthonormal_basis(self.design, self.weights, self.fit_intercept, self.ridge, center)
+        known = self.group_moments.around(center) if self.group_moments is not None else None
+        return orthonormal_basis(
+            self.design, self.weights, self.fit_intercept, self.ridge, center, known
+        )
 
     @cached_property
     def sample(self) -> Sample | None:
@@ -119,7 +142,7 @@ class Problem:
     def with_loss(self, loss: MixedLoss) -> Problem:
         """The problem under another loss, with all that is known and does not depend on it."""
         other = replace(self, loss=loss)
-        shared = ("basis", "sample", "first_moments", "means", "spread")
+        shared = ("basis", "sample", "first_moments", "group_moments", "means", "spread")
         other.__dict__.update({n: self.__dict__[n] for n in shared if n in self.__dict__})
         return other
 
@@ -135,9 +158,23 @@ class Problem:
         """Σ_i v_i ℓ(r_ik / c_k) for each output, shape (m,)."""
         return self.weights @ self.loss.value(residual / self.scale)
 
+    def row_weights(self, multipliers: Multipliers) -> Array:
+        """Weights of the plain fit that the multipliers amount to, (n,)."""
+        return self.weights * self.group_factors(multipliers)[self.groups.codes]
+
+    def group_factors(self, multipliers: Multipliers) -> Array:
+        """What the multipliers multiply the weights of each group's rows by, (G,)."""
+        own = self.groups.group_weights(multipliers.worst, multipliers.bound)
+        return own / self.groups.shares
+
+    @cached_property
+    def groups(self) -> GroupCriterion:
+        """The criterion; one group without bound where there is none."""
+        return self.criterion or _one_group(self)
+
     def group_terms(self, residual: Array) -> GroupTerms:
         """Group losses at residuals (n, m); one group without bound where there is no criterion."""
-        criterion = self.criterion or one_group(self)
+        criterion = self.groups
         values = self.loss.value(residual / self.scale).sum(axis=1) * self.weights
         sums = np.bincount(criterion.codes, values, len(criterion.shares))
         return GroupTerms(criterion, sums / criterion.shares, self.n_outputs, self.natural_loss)
@@ -175,7 +212,7 @@ class Problem:
         return self.loss_values(self.residual(coef, intercept)) + self.penalty(coef)
 
 
-def one_group(problem: Problem) -> GroupCriterion:
+def _one_group(problem: Problem) -> GroupCriterion:
     """All rows as one group without constraint."""
     codes = np.zeros(len(problem.y), dtype=np.intp)
     return GroupCriterion(codes, np.ones(1), 0.0, np.full(1, np.inf))
@@ -218,11 +255,6 @@ class GroupTerms:
         with_bound = np.isfinite(size)
         excess = (self.losses - self.bounds)[with_bound] / size[with_bound]
         return float(excess.max(initial=0.0))
-
-    def row_weights(self, problem: Problem, multipliers: Multipliers) -> Array:
-        """Weights of the plain fit that the multipliers amount to, (n,)."""
-        own = self.criterion.group_weights(multipliers.worst, multipliers.bound)
-        return self.criterion.row_weights(own, problem.weights)
 
     def price(self, multipliers: Multipliers) -> float:
         """Σ multiplier · bound."""

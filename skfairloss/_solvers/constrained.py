@@ -32,6 +32,7 @@ from skfairloss.exceptions import InfeasibleFairnessError
 _INNER_TOL = 0.01  # the solver aims lower than the certificate asks
 _FLOOR = 1e-6
 _ROUGH = 1e-3
+_NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
 _MET_LINEAR = 1e-7  # the same for HiGHS, whose feasibility tolerance this is
 
 
@@ -63,7 +64,7 @@ def solve_constrained(
     _check_linear(problem)
     setting = setting or Setting(problem)
     grouped = setting.grouped(problem)
-    if _start_is_exact(problem, setting):
+    if _start_is_exact(problem, grouped):
         return to_solution(grouped, nothing_moved(grouped.gq), 1)
     found = solve_grouped(
         grouped.gq,
@@ -86,9 +87,14 @@ def solve_constrained(
     return to_solution(grouped, found, found.n_iter, resolved)
 
 
-def _start_is_exact(problem: Problem, setting: Setting) -> bool:
+def _start_is_exact(problem: Problem, grouped: Grouped) -> bool:
     """Whether the start leaves rounding errors only, and meets all linear rows."""
-    coef, intercept = setting.start
+    gq, (coef, intercept) = grouped.gq, grouped.start
+    # spares a pass over X
+    error = _NEARLY_EXACT * np.abs(problem.y).max(axis=0) / problem.scale
+    largest = np.maximum(problem.loss.value(error), problem.loss.value(-error)).sum()
+    if gq.losses(np.zeros_like(gq.linear), gq.residual)[: grouped.n_groups].max() > largest:
+        return False
     exact = all(
         fits_exactly(problem, k, coef[:, k], float(intercept[k])) for k in range(problem.n_outputs)
     )
