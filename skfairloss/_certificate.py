@@ -90,13 +90,13 @@ def certify(
     found = _measure(problem, coef, intercept, dual)
     objective = found.loss + problem.penalty(coef)
     infeasibility = np.zeros_like(objective)
-    gap = _gap(problem, coef, intercept, dual, found, objective, 0.0, objective)
+    gap = _gap(problem, coef, intercept, dual, found, objective)
     certified = gap <= tol * objective
     for k in map(int, np.flatnonzero(~certified)):
         certified[k] = gap[k] <= _allowed(
             problem, coef, intercept, found.residual, k, objective[k], tol
         )
-    return Certificate(objective, gap, infeasibility, certified)
+    return Certificate(objective, gap, infeasibility, certified, found.residual)
 
 
 def _certify_constrained(
@@ -114,7 +114,8 @@ def _certify_constrained(
         P - P* ≤ [the bound above for that fit]
                  + Σ_g worst_g (max L̄ - L̄_g) + Σ |multiplier · slack|.
 
-    A better point has, under these weights, a loss of at most P + Σ multiplier · bound.
+    A better point has a loss of at most P under the problem's own weights, whose basis is tried
+    first: no mean is above the largest of its parts. Under W it is P + Σ multiplier · bound.
     """
     fit = replace(problem, criterion=None, linear=())
     if multipliers is not None:
@@ -126,16 +127,20 @@ def _certify_constrained(
     if multipliers is None:
         nothing = np.zeros(1, dtype=bool)
         infinite = np.array([np.inf])
-        return Certificate(np.array([objective]), infinite, np.array([infeasibility]), nothing)
-    bounded = objective + held.price(multipliers)
+        return Certificate(
+            np.array([objective]), infinite, np.array([infeasibility]), nothing, found.residual
+        )
     pull, slack = problem.linear_slack(coef, multipliers)
-    total = np.full(problem.n_outputs, bounded)
     size = np.full(problem.n_outputs, objective / problem.n_outputs)
-    # the problem's own basis will do, at a higher charge
-    near = _Support(
-        problem.basis, problem.design, float(1.0 / problem.group_factors(multipliers).min())
-    )
-    gaps = _gap(fit, coef, intercept, dual, found, total, pull, size, near)
+    gaps = np.full(problem.n_outputs, np.inf)
+    if dual is not None:
+        own = replace(fit, weights=problem.weights)
+        total = np.full(problem.n_outputs, objective)
+        gaps, _ = _bound(own, coef, found, total, pull, _whole(problem))
+        if (gaps > _NEGLIGIBLE * size).any():
+            total = total + held.price(multipliers)
+            sharp = _sharp_gap(fit, coef, intercept, dual, found, total, pull, size)
+            gaps = np.fmin(gaps, sharp)
     gap = float(gaps.sum()) + held.slack(multipliers) + slack
     allowed = tol * objective
     if gap > allowed:
@@ -145,7 +150,11 @@ def _certify_constrained(
         )
     certified = gap <= allowed and infeasibility <= tol
     return Certificate(
-        np.array([objective]), np.array([gap]), np.array([infeasibility]), np.array([certified])
+        np.array([objective]),
+        np.array([gap]),
+        np.array([infeasibility]),
+        np.array([certified]),
+        found.residual,
     )
 
 
@@ -205,23 +214,34 @@ def _gap(
     dual: Array | None,
     found: _Measured,
     objective: Array,
-    pull: Array | float,
-    size: Array,
-    near: _Support | None = None,
 ) -> Array:
-    """The module's bound for each output.
-
-    ``objective`` is what no better point's loss exceeds, ``pull`` is what linear rows add to Xᵀu,
-    and ``size`` tells which gaps are negligible. ``near`` is a basis to be tried first.
-    """
+    """The module's bound for each output, from a sample if that is sharp enough."""
     if dual is None:
         return np.full_like(objective, np.inf)
-    near = near or _sample_support(problem)
+    near = _sample_support(problem)
     if near is not None:
-        gap, _ = _bound(problem, coef, found, objective, pull, near)
-        if (gap <= _NEGLIGIBLE * size).all():
+        gap, _ = _bound(problem, coef, found, objective, 0.0, near)
+        if (gap <= _NEGLIGIBLE * objective).all():
             return gap
-    support = _Support(problem.basis, problem.design, 1.0)
+    return _sharp_gap(problem, coef, intercept, dual, found, objective, 0.0, objective)
+
+
+def _sharp_gap(
+    problem: Problem,
+    coef: Array,
+    intercept: Array,
+    dual: Array,
+    found: _Measured,
+    objective: Array,
+    pull: Array | float,
+    size: Array,
+) -> Array:
+    """The bound from all rows, with duals projected where that is worth it.
+
+    ``objective`` is what no better point's loss exceeds, ``pull`` is what linear rows add to Xᵀu,
+    and ``size`` tells which gaps are negligible.
+    """
+    support = _whole(problem)
     gap, defect = _bound(problem, coef, found, objective, pull, support)
     if (gap > _NEGLIGIBLE * size).any():
         # Project the duals onto Xᵀu = penalty, 1ᵀu = 0 (A is orthonormal), and measure again.
@@ -229,6 +249,11 @@ def _gap(
         again = _measure(problem, coef, intercept, dual)
         gap = np.fmin(gap, _bound(problem, coef, again, objective, pull, support)[0])
     return np.where(np.isfinite(gap), gap, np.inf)
+
+
+def _whole(problem: Problem) -> _Support:
+    """All rows."""
+    return _Support(problem.basis, problem.design, 1.0)
 
 
 def _sample_support(problem: Problem) -> _Support | None:

@@ -22,6 +22,7 @@ from skfairloss._rows import DenseRows, Membership, Rows, SparseRows
 from skfairloss._typing import Array, Index
 
 _BLOCK = 2**17  # numbers in a block of rows: about 1 MiB, so that a block stays in cache
+_SOME = 500  # rows that tell where the columns are, before their means are known
 _NEAR = 10.0  # means of columns, relative to their spread, that cost a Gram matrix no digits
 
 
@@ -232,7 +233,7 @@ class DenseDesign(Design):
 
     def _origin(self, y: Array) -> tuple[Array, Array]:
         """Means of some rows of X, 0 where all are near it, and of y."""
-        some = slice(0, None, max(1, self.shape[0] // self._step))
+        some = slice(0, None, max(1, self.shape[0] // _SOME))
         block = self.block(some)
         means = block.mean(axis=0)
         near = (np.abs(means) <= _NEAR * block.std(axis=0)).all()

@@ -280,12 +280,14 @@ class Certificate:
     gap : (m,), an upper bound on objective - optimum.
     infeasibility : (m,), largest relative violation of a constraint.
     certified : (m,) of bool, gap and infeasibility within the tolerance asked for.
+    residual : (n, m), at the point.
     """
 
     objective: Array
     gap: Array
     infeasibility: Array
     certified: Mask
+    residual: Array
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,8 @@ class MixedLoss:
     def value(self, z: ArrayLike) -> Array:
         """ℓ(z)."""
         z = np.asarray(z, dtype=np.float64)
+        if self.loss_mix == 0:
+            return z * z
         kinked = np.maximum(self.upper * z, self.lower * z)
         return kinked if self.curvature == 0.0 else kinked + 0.5 * self.curvature * z * z
 
@@ -81,4 +83,4 @@ class MixedLoss:
     def excess(self, s: ArrayLike) -> Array:
         """Signed distance of s from the interval [lower, upper] of subgradients at 0."""
         s = np.asarray(s, dtype=np.float64)
-        return s - np.clip(s, self.lower, self.upper)
+        return s if self.loss_mix == 0 else s - np.clip(s, self.lower, self.upper)

@@ -24,6 +24,7 @@ import numpy as np
 from skfairloss._design import sorted_by_group
 from skfairloss._sample import sample_size, smallest_sample
 from skfairloss._solvers.group_interior_point import GroupedSolution, group_interior_point
+from skfairloss._solvers.group_newton import group_newton
 from skfairloss._solvers.grouped import GroupedQuadratic
 from skfairloss._typing import Array, Index
 
@@ -73,6 +74,9 @@ def solve_grouped(
         )
 
     n, d = gq.rows.n_rows, gq.rows.n_columns
+    if not n:
+        found = group_newton(gq, tol=tol, floor=floor, max_iter=max_iter, on_iteration=on_iteration)
+        return found or on_rows(gq)
     if not has_many_rows(n, d):
         return on_rows(gq)
     bandwidths, width = (_SMOOTHED, _BAND) if start is None else (_SMOOTHED[1:], _NEAR_BAND)
