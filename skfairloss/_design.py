@@ -199,25 +199,19 @@ class DenseDesign(Design):
         first, targets, squares = (np.zeros((n_groups, width)) for width in (p, m, m))
         second, cross = np.zeros((n_groups, p, p)), np.zeros((n_groups, p, m))
         equal = bool(weights.max() == weights.min())
-        order, ends = sorted_by_group(codes, n_groups)
         room = np.empty((self._step, p))
-        for g, part in enumerate(np.split(order, ends[:-1])):
-            for start in range(0, len(part), self._step):
-                index = part[start : start + self._step]
-                z, e = self._gathered(index, room), y[index]
-                if origin[0].any():
-                    z -= origin[0]
-                e -= origin[1]
-                v = np.ones(len(index)) if equal else weights[index]
-                weighted = v[:, None] * e
-                first[g] += v @ z
-                targets[g] += v @ e
-                squares[g] += (weighted * e).sum(axis=0)
-                for k in range(m):
-                    cross[g, :, k] += weighted[:, k] @ z
-                if not equal:
-                    z *= np.sqrt(v)[:, None]
-                second[g] += z.T @ z
+        for g, rows, block in self._group_blocks(codes, n_groups, room):
+            e, work = y[rows] - origin[1], room[: len(block)]
+            z = np.subtract(block, origin[0], out=work) if origin[0].any() else block
+            v = np.ones(len(z)) if equal else weights[rows]
+            weighted = v[:, None] * e
+            first[g] += v @ z
+            targets[g] += v @ e
+            squares[g] += (weighted * e).sum(axis=0)
+            for k in range(m):
+                cross[g, :, k] += weighted[:, k] @ z
+            scaled = z if equal else np.multiply(z, np.sqrt(v)[:, None], out=work)
+            second[g] += scaled.T @ scaled
         if equal:  # sums of indicators are then counts, without rounding
             first, second, cross, targets, squares = (
                 weights[0] * sums for sums in (first, second, cross, targets, squares)
@@ -225,11 +219,23 @@ class DenseDesign(Design):
         totals = np.bincount(codes, weights, n_groups)
         return GroupMoments(origin, totals, first, second, cross, targets, squares)
 
-    def _gathered(self, index: Index, room: Array) -> Array:
-        """A few rows in room to work in."""
-        if not (self._as_is and self.x.flags.c_contiguous):  # `take` would copy all of X
-            return self.block(index)
-        return np.take(self.x, index, axis=0, out=room[: len(index)], mode="clip")
+    def _group_blocks(
+        self, codes: Index, n_groups: int, room: Array
+    ) -> Iterator[tuple[int, slice | Index, Array]]:
+        """Group, positions and rows of each group's blocks, in room to work in where copied."""
+        if n_groups == 1:
+            yield from ((0, rows, block) for rows, block in self.blocks())
+            return
+        ordered = self._as_is and self.x.flags.c_contiguous  # else `take` would copy all of X
+        order, ends = sorted_by_group(codes, n_groups)
+        for g, part in enumerate(np.split(order, ends[:-1])):
+            for start in range(0, len(part), len(room)):
+                index = part[start : start + len(room)]
+                if ordered:
+                    work = room[: len(index)]
+                    yield g, index, np.take(self.x, index, axis=0, out=work, mode="clip")
+                else:
+                    yield g, index, self.block(index)
 
     def _origin(self, y: Array) -> tuple[Array, Array]:
         """Means of some rows of X, 0 where all are near it, and of y."""

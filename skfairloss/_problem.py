@@ -96,17 +96,17 @@ class Problem:
     @cached_property
     def group_moments(self) -> GroupMoments | None:
         """Moments of the groups, where squares count and they are no larger than X; else None."""
-        criterion, (n, p) = self.criterion, self.design.shape
-        if criterion is None or not isinstance(self.design, DenseDesign):
+        if not self.constrained or self.loss.curvature == 0:
             return None
-        if self.loss.curvature == 0 or max(len(criterion.shares), MANY_ROWS) * p > n:
+        n_groups, (n, p) = len(self.groups.shares), self.design.shape
+        if not isinstance(self.design, DenseDesign) or max(n_groups, MANY_ROWS) * p > n:
             return None
         with np.errstate(invalid="ignore", over="ignore"):  # whoever reads the means checks
             return self.design.group_moments(
                 self.y,
                 self.weights,
-                criterion.codes,
-                len(criterion.shares),
+                self.groups.codes,
+                n_groups,
                 centred=self.fit_intercept,
             )
 

@@ -312,13 +312,13 @@ def _from_moments(
 
     None where they have to be taken from the rows themselves.
     """
-    moments, criterion = problem.group_moments, problem.criterion
-    if moments is None or criterion is None or not moments.serves(basis):
+    moments = problem.group_moments
+    if moments is None or not moments.serves(basis):
         return None
     pulls, squares = moments.residuals(*start, basis)
     if not moments.tell(squares):
         return None
-    shares = criterion.shares[:, None, None]
+    shares = problem.groups.shares[:, None, None]
     return moments.grams(basis) / shares, pulls / shares, squares / shares[:, 0]
 
 
