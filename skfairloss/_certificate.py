@@ -136,7 +136,11 @@ def _certify_constrained(
     if dual is not None:
         own = replace(fit, weights=problem.weights)
         total = np.full(problem.n_outputs, objective)
-        gaps, _ = _bound(own, coef, found, total, pull, _whole(problem))
+        near = _sample_support(problem)
+        if near is not None:
+            gaps, _ = _bound(own, coef, found, total, pull, near)
+        if (gaps > _NEGLIGIBLE * size).any():
+            gaps = np.fmin(gaps, _bound(own, coef, found, total, pull, _whole(problem))[0])
         if (gaps > _NEGLIGIBLE * size).any():
             total = total + held.price(multipliers)
             sharp = _sharp_gap(fit, coef, intercept, dual, found, total, pull, size)

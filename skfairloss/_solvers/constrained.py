@@ -62,7 +62,7 @@ def solve_constrained(
     InfeasibleFairnessError
         If no model meets the linear rows or the bounds.
     """
-    _check_linear(problem)
+    check_linear(problem)
     setting = setting or Setting(problem)
     grouped = setting.grouped(problem)
     if _start_is_exact(problem, grouped):
@@ -142,7 +142,7 @@ def _rounded_up(value: float) -> float:
     return float(np.ceil(value * 10.0**digits * (1 + 1e-9)) / 10.0**digits)
 
 
-def _check_linear(problem: Problem) -> None:
+def check_linear(problem: Problem) -> None:
     """Raise InfeasibleFairnessError where no coefficients meet all linear rows."""
     terms = problem.linear
     if not any(term.target.any() for term in terms):  # 0 meets them
