@@ -197,10 +197,7 @@ def _measure(problem: Problem, coef: Array, intercept: Array, dual: Array | None
         if dual is None:
             return np.zeros_like(z)
         u = _into_domain(problem, dual[rows])
-        value -= u * z
-        if loss.curvature > 0:  # in its domain, ℓ* is 0 otherwise
-            value += loss.conjugate(u)
-        gaps[:] += here @ np.maximum(value, 0.0, out=value)
+        gaps[:] += here @ loss.young_gap(z, u, value)
         u = u * (here[:, None] / scale)
         total[:] += u.sum(axis=0)
         return u
@@ -262,7 +259,8 @@ def _whole(problem: Problem) -> _Support:
 
 def _sample_support(problem: Problem) -> _Support | None:
     """The sample, where there is one with a basis."""
-    sample, basis = problem.sample, problem.sample_basis
+    basis = problem.sample_basis  # asked first: a sample without a basis need not be drawn
+    sample = None if basis is None else problem.sample
     if sample is None or basis is None:
         return None
     return _Support(basis, sample.design, sample.excess)

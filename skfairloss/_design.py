@@ -204,12 +204,12 @@ class DenseDesign(Design):
             e, work = y[rows] - origin[1], room[: len(block)]
             z = np.subtract(block, origin[0], out=work) if origin[0].any() else block
             v = np.ones(len(z)) if equal else weights[rows]
-            weighted = v[:, None] * e
+            weighted = e if equal else v[:, None] * e
             first[g] += v @ z
             targets[g] += v @ e
-            squares[g] += (weighted * e).sum(axis=0)
             for k in range(m):
                 cross[g, :, k] += weighted[:, k] @ z
+                squares[g, k] += weighted[:, k] @ e[:, k]
             scaled = z if equal else np.multiply(z, np.sqrt(v)[:, None], out=work)
             second[g] += scaled.T @ scaled
         if equal:  # sums of indicators are then counts, without rounding

@@ -175,7 +175,8 @@ class Problem:
     def group_terms(self, residual: Array) -> GroupTerms:
         """Group losses at residuals (n, m); one group without bound where there is no criterion."""
         criterion = self.groups
-        values = self.loss.value(residual / self.scale).sum(axis=1) * self.weights
+        losses = self.loss.value(residual / self.scale)
+        values = (losses[:, 0] if self.n_outputs == 1 else losses.sum(axis=1)) * self.weights
         sums = np.bincount(criterion.codes, values, len(criterion.shares))
         return GroupTerms(criterion, sums / criterion.shares, self.n_outputs, self.natural_loss)
 

@@ -80,6 +80,19 @@ class MixedLoss:
             return np.where(excess == 0.0, 0.0, np.inf)
         return excess * excess / (2.0 * self.curvature)
 
+    def young_gap(self, z: Array, s: Array, value: Array) -> Array:
+        """ℓ(z) + ℓ*(s) - s z >= 0, given ℓ(z), for s where ℓ* is finite; ``value`` is overwritten.
+
+        It is 0 where s is a subgradient at z (Fenchel-Young).
+        """
+        if self.loss_mix == 0:  # a square, in which nothing cancels
+            gap = np.subtract(z, 0.5 * s, out=value)
+            return np.multiply(gap, gap, out=gap)
+        value -= s * z
+        if self.curvature > 0:  # ℓ* is 0 otherwise
+            value += self.conjugate(s)
+        return np.maximum(value, 0.0, out=value)
+
     def excess(self, s: ArrayLike) -> Array:
         """Signed distance of s from the interval [lower, upper] of subgradients at 0."""
         s = np.asarray(s, dtype=np.float64)

@@ -33,13 +33,17 @@ _DEPENDENT = 1e-12  # added to the diagonal of BᵀM⁻¹B, relative to it
 
 @dataclass(frozen=True)
 class _Dual:
-    """Multipliers, δ(μ) (d, m), factors of M, F_g(j) - bound_j, and the value of the dual."""
+    """Multipliers, δ(μ) (d, m), factors of M, F_g(j) - bound_j, and the value of the dual.
+
+    ``rest`` is the size of the gradient in δ that rounding leaves.
+    """
 
     multipliers: Array
     delta: Array
     factors: list[Array]
     excess: Array
     value: float
+    rest: float
 
 
 def group_newton(
@@ -68,8 +72,7 @@ def group_newton(
             if on_iteration is not None and on_iteration(here):
                 return replace(here, stopped=True)
             if gap <= _ROUNDING * size or not (gap < 0.1 * last or last > tol * size):
-                here = replace(here, gap=gq.gap(at.delta, at.multipliers, gq.residual))
-                return here if here.gap <= tol * size else None
+                return here if gap <= tol * size else None
             last, change = gap, _direction(gq, at)
             at = None if change is None else _moved(gq, at, change)
     return None
@@ -87,23 +90,26 @@ def _at(gq: GroupedQuadratic, multipliers: Array) -> _Dual | None:
     weights = gq.group_weights(multipliers)
     smooth = np.tensordot(weights, gq.grams, 1)
     target = gq.linear + np.tensordot(weights, gq.gradients, 1)
-    factors, delta = [], np.empty_like(target)
+    factors, delta, rest = [], np.empty_like(target), 0.0
     for k, curvature in enumerate(gq.curvature):
-        factor, info = lapack.dpotrf(gq.hessian[k] + curvature * smooth, lower=True)
+        matrix = gq.hessian[k] + curvature * smooth
+        factor, info = lapack.dpotrf(matrix, lower=True)
         if info != 0:
             return None
         factors.append(factor)
         delta[:, k] = lapack.dpotrs(factor, target[:, k], lower=True)[0]
+        rest = float(np.hypot(rest, np.linalg.norm(matrix @ delta[:, k] - target[:, k])))
     losses = gq.smooth_losses(delta)
     excess = losses[gq.constrained] - gq.bound
     value = float(gq.base @ losses + multipliers @ excess) + gq.own_objective(delta)
-    return _Dual(multipliers, delta, factors, excess, value)
+    return _Dual(multipliers, delta, factors, excess, value, rest)
 
 
 def _gap(gq: GroupedQuadratic, at: _Dual) -> float:
-    """What the multipliers leave of the slacks, and what violates bounds."""
+    """What the multipliers leave of the slacks, what violates bounds, and what rounding leaves."""
     room = gq.slope * _level(gq, at) - at.excess
-    return float(at.multipliers @ np.abs(room) + np.maximum(-room, 0.0).sum())
+    slack = float(at.multipliers @ np.abs(room) + np.maximum(-room, 0.0).sum())
+    return slack + at.rest * gq.size
 
 
 def _level(gq: GroupedQuadratic, at: _Dual) -> float:
