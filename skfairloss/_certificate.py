@@ -29,7 +29,7 @@ from scipy.optimize import minimize_scalar
 
 from skfairloss._basis import EPS, Basis, row_sorted_qr
 from skfairloss._design import Design
-from skfairloss._problem import Certificate, Multipliers, Problem
+from skfairloss._problem import Certificate, Multipliers, Problem, Slopes
 from skfairloss._typing import Array
 
 # A charge below this share of the objective is not worth another pass over X.
@@ -66,7 +66,7 @@ def certify(
     problem: Problem,
     coef: Array,
     intercept: Array,
-    dual: Array | None,
+    dual: Array | Slopes | None,
     tol: float = 1e-8,
     multipliers: Multipliers | None = None,
 ) -> Certificate:
@@ -76,7 +76,7 @@ def certify(
     ----------
     problem : the regression.
     coef, intercept : (p, m) and (m,), the point.
-    dual : (n, m), z in units of ℓ'; None (no duals known) certifies nothing.
+    dual : (n, m), z in units of ℓ', or `Slopes`; None (no duals known) certifies nothing.
     tol : the gap allowed, relative to max(objective, 1e-6 · loss of the best constant), and the
         violation of a constraint allowed, relative to its bound.
     multipliers : of the constraints, where the problem has any; they re-weight the rows.
@@ -103,7 +103,7 @@ def _certify_constrained(
     problem: Problem,
     coef: Array,
     intercept: Array,
-    dual: Array | None,
+    dual: Array | Slopes | None,
     tol: float,
     multipliers: Multipliers | None,
 ) -> Certificate:
@@ -184,7 +184,9 @@ def _allowed(
     return tol * max(objective, _NATURAL * natural) + rounding
 
 
-def _measure(problem: Problem, coef: Array, intercept: Array, dual: Array | None) -> _Measured:
+def _measure(
+    problem: Problem, coef: Array, intercept: Array, dual: Array | Slopes | None
+) -> _Measured:
     """One pass over X, a block of rows at a time."""
     loss, scale, weights = problem.loss, problem.scale, problem.weights
     values, gaps, total = np.zeros((3, problem.n_outputs))
@@ -196,7 +198,8 @@ def _measure(problem: Problem, coef: Array, intercept: Array, dual: Array | None
         values[:] += here @ value
         if dual is None:
             return np.zeros_like(z)
-        u = _into_domain(problem, dual[rows])
+        given = loss.derivative(z) if isinstance(dual, Slopes) else dual[rows]
+        u = _into_domain(problem, given)
         gaps[:] += here @ loss.young_gap(z, u, value)
         u = u * (here[:, None] / scale)
         total[:] += u.sum(axis=0)
@@ -212,7 +215,7 @@ def _gap(
     problem: Problem,
     coef: Array,
     intercept: Array,
-    dual: Array | None,
+    dual: Array | Slopes | None,
     found: _Measured,
     objective: Array,
 ) -> Array:
@@ -231,7 +234,7 @@ def _sharp_gap(
     problem: Problem,
     coef: Array,
     intercept: Array,
-    dual: Array,
+    dual: Array | Slopes,
     found: _Measured,
     objective: Array,
     pull: Array | float,
@@ -246,6 +249,8 @@ def _sharp_gap(
     gap, defect = _bound(problem, coef, found, objective, pull, support)
     if (gap > _NEGLIGIBLE * size).any():
         # Project the duals onto Xᵀu = penalty, 1ᵀu = 0 (A is orthonormal), and measure again.
+        if isinstance(dual, Slopes):
+            dual = problem.loss.derivative(found.residual / problem.scale)
         dual = _into_domain(problem, dual) - problem.scale * _predict(support, defect)
         again = _measure(problem, coef, intercept, dual)
         gap = np.fmin(gap, _bound(problem, coef, again, objective, pull, support)[0])

@@ -307,6 +307,10 @@ class Multipliers:
     linear: tuple[Array, ...]
 
 
+class Slopes:
+    """Duals z = ℓ'(r / c) of the model itself, where no row has a kink: nothing to be kept."""
+
+
 @dataclass(frozen=True)
 class Solution:
     """What a solver returns.
@@ -315,7 +319,8 @@ class Solution:
     ----------
     coef : (p, m).
     intercept : (m,).
-    dual : (n, m), z = ℓ'(r / c) at the optimum, an element of the subdifferential at a kink.
+    dual : (n, m), z = ℓ'(r / c) at the optimum, an element of the subdifferential at a kink; or
+        `Slopes`.
     n_iter : (m,), iterations spent on each output.
     tie_resolved : (m,) of bool, False where the optimum is not unique and the one that the tie
         rule names was not reached.
@@ -325,7 +330,7 @@ class Solution:
 
     coef: Array
     intercept: Array
-    dual: Array
+    dual: Array | Slopes
     n_iter: Index
     tie_resolved: Mask
     stopped: Mask

@@ -60,6 +60,8 @@ class MixedLoss:
     def derivative(self, z: ArrayLike) -> Array:
         """ℓ'(z); at z = 0, where ℓ has a kink, the middle of the interval of subgradients."""
         z = np.asarray(z, dtype=np.float64)
+        if self.loss_mix == 0:
+            return 2.0 * z
         middle = 0.5 * (self.upper + self.lower)
         kink = np.where(z > 0, self.upper, np.where(z < 0, self.lower, middle))
         return kink + self.curvature * z

@@ -105,6 +105,21 @@ def test_a_band_gives_the_optimum_of_all_rows(monkeypatch, count, kind, name, lo
 
 
 @pytest.mark.parametrize("loss_mix", [0.4, 1.0])
+def test_rows_of_a_small_group_that_decides_are_in_the_band(monkeypatch, count, loss_mix):
+    X, y, weight, code = data(seed=4)
+    code, y = code.copy(), y.copy()
+    code[:60], y[:60] = 9, 30.0 * np.random.default_rng(0).normal(size=60)
+    sample = X, y, weight, code
+    model = fit(WorstGroupLoss(), sample, loss_mix)
+    assert model.group_weights_[-1] > 0.9
+    assert max(count) < N
+    all_rows(monkeypatch)
+    whole = fit(WorstGroupLoss(), sample, loss_mix)
+    assert model.objective_ == pytest.approx(whole.objective_, rel=1e-8)
+    np.testing.assert_allclose(model.coef_, whole.coef_, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss_mix", [0.4, 1.0])
 @pytest.mark.parametrize("penalty", [{"alpha": 0.1}, {"alpha": 0.3, "l1_ratio": 1.0}])
 def test_a_penalty_is_part_of_every_band(monkeypatch, loss_mix, penalty):
     sample = data(seed=1)

@@ -17,7 +17,7 @@ from skfairloss._basis import Basis
 from skfairloss._constraints import GroupCriterion, LinearRows
 from skfairloss._design import DesignRows
 from skfairloss._factor import coefficient_basis
-from skfairloss._problem import Multipliers, Problem, Solution
+from skfairloss._problem import Multipliers, Problem, Slopes, Solution
 from skfairloss._rows import DenseRows, Membership, Rows, StackedRows
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.group_interior_point import GroupedSolution
@@ -158,12 +158,14 @@ def to_solution(
     problem, n = grouped.problem, grouped.n_data
     coef, intercept = to_model(grouped, found)
     multipliers = _group_multipliers(grouped, found)
-    dual = np.zeros_like(problem.y)
-    if problem.loss.curvature > 0:
-        dual = problem.residual(coef, intercept)
-        dual *= problem.loss.curvature / problem.scale
-    if n:
-        dual += found.dual[:n] * problem.scale / problem.row_weights(multipliers)[:, None]
+    dual: Array | Slopes = Slopes()
+    if n or any(term.tolerance == 0 for term in problem.linear):
+        dual = np.zeros_like(problem.y)
+        if problem.loss.curvature > 0:
+            dual = problem.residual(coef, intercept)
+            dual *= problem.loss.curvature / problem.scale
+        if n:
+            dual += found.dual[:n] * problem.scale / problem.row_weights(multipliers)[:, None]
     linear = _linear_multipliers(grouped, found, coef, dual, multipliers)
     m = problem.n_outputs
     return Solution(
@@ -191,7 +193,7 @@ def _linear_multipliers(
     grouped: Grouped,
     found: GroupedSolution,
     coef: Array,
-    dual: Array,
+    dual: Array | Slopes,
     multipliers: Multipliers,
 ) -> tuple[Array, ...]:
     """η of each term: Xᵀu + Σ rowsᵀη is the gradient of the penalty."""
@@ -209,7 +211,7 @@ def _linear_multipliers(
         out.append(held)
     full = _basis(problem)
     exact = [j for j, term in enumerate(problem.linear) if term.tolerance == 0]
-    if exact:
+    if exact and not isinstance(dual, Slopes):
         u = problem.row_weights(multipliers)[:, None] * dual / problem.scale
         center = full.center if problem.fit_intercept else np.zeros_like(full.center)
         rest = problem.design.adjoint(u) - np.multiply.outer(center, u.sum(axis=0))

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from skfairloss._solvers.group_interior_point import GroupedSolution, nothing_moved
-from skfairloss._solvers.grouped import GroupedQuadratic
+from skfairloss._solvers.grouped import GroupedQuadratic, combined
 from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
@@ -88,8 +88,8 @@ def _start(gq: GroupedQuadratic) -> _Dual | None:
 def _at(gq: GroupedQuadratic, multipliers: Array) -> _Dual | None:
     """The dual at some multipliers; None where the quadratic has no minimum."""
     weights = gq.group_weights(multipliers)
-    smooth = np.tensordot(weights, gq.grams, 1)
-    target = gq.linear + np.tensordot(weights, gq.gradients, 1)
+    smooth = combined(weights, gq.grams)
+    target = gq.linear + combined(weights, gq.gradients)
     factors, delta, rest = [], np.empty_like(target), 0.0
     for k, curvature in enumerate(gq.curvature):
         matrix = gq.hessian[k] + curvature * smooth

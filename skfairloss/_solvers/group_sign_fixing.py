@@ -28,7 +28,7 @@ from skfairloss._solvers.group_newton import group_newton
 from skfairloss._solvers.grouped import GroupedQuadratic
 from skfairloss._typing import Array, Index
 
-_PILOT_TOL = 1e-3
+_PILOT_TOL = 1e-2
 _PILOT_ITER = 20
 _SMOOTHED = (1.0, 0.3)  # bandwidths of the Newton steps
 _BAND, _NEAR_BAND = 3.0, 2.0  # rows in a first band, in units of √(d n); and from a close start
@@ -37,6 +37,7 @@ _ENOUGH = 200  # rows of a group per coordinate that settle a matrix of second d
 _LEAST = 1e-8  # relative gap of a band that is solved
 _SPLITS = 4  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
+_HEAVY = 4.0  # weight of a row, relative to the mean in a band, from which it is in every band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
 _WHOLE = 0.5  # share of the rows from which a band is no gain
 
@@ -80,22 +81,19 @@ def solve_grouped(
     if not has_many_rows(n, d):
         return on_rows(gq)
     bandwidths, width = (_SMOOTHED, _BAND) if start is None else (_SMOOTHED[1:], _NEAR_BAND)
-    start, spent = _subsample(gq) if start is None else (start, 0)
+    multipliers, spent = None, 0
+    if start is None:
+        found = _subsample(gq)
+        start, multipliers, spent = found.delta, found.multipliers, found.n_iter
+    size = int(max(20 * d, width * (d * n) ** 0.5))
     # with several outputs the quadratics of step 2 would differ between them
     for share in bandwidths if len(gq.curvature) == 1 else ():
-        step = group_interior_point(
-            _smoothed(gq, start, share),
-            tol=_PILOT_TOL,
-            floor=0.0,
-            max_iter=_PILOT_ITER,
-            crossover=False,
-        )
-        start, spent = start + step.delta, spent + step.n_iter
-    size = int(max(20 * d, width * (d * n) ** 0.5))
+        step = _rough(_smoothed(gq, start, share, _heavy_rows(gq, multipliers, size)))
+        start, multipliers, spent = start + step.delta, step.multipliers, spent + step.n_iter
     for _ in range(_SPLITS):
         if size >= _WHOLE * n or spent >= max_iter:
             break
-        band = _split(gq, start, size)
+        band = _split(gq, start, size, _heavy_rows(gq, multipliers, size))
         found, start = _solve_band(band, on_rows, max(100 * tol, _LEAST), max_iter - spent)
         spent += found.n_iter
         if found.dual.shape == gq.residual.shape:
@@ -119,18 +117,21 @@ def _relative_to(
     return lambda found: on_iteration(replace(found, delta=at + found.delta))
 
 
-def _subsample(gq: GroupedQuadratic) -> tuple[Array, int]:
-    """Step 1: the solution of a subsample, and the iterations spent."""
+def _rough(part: GroupedQuadratic) -> GroupedSolution:
+    """The solution of a problem that only leads near to the one that is asked."""
+    found = None
+    if not part.rows.n_rows:
+        found = group_newton(part, tol=_PILOT_TOL, floor=0.0, max_iter=_PILOT_ITER)
+    return found or group_interior_point(
+        part, tol=_PILOT_TOL, floor=0.0, max_iter=_PILOT_ITER, crossover=False
+    )
+
+
+def _subsample(gq: GroupedQuadratic) -> GroupedSolution:
+    """Step 1: the solution of a subsample."""
     index, factor = _draw(gq)
     part = gq.taken(index)
-    found = group_interior_point(
-        replace(part, lower=part.lower * factor, upper=part.upper * factor),
-        tol=_PILOT_TOL,
-        floor=0.0,
-        max_iter=_PILOT_ITER,
-        crossover=False,
-    )
-    return found.delta, found.n_iter
+    return _rough(replace(part, lower=part.lower * factor, upper=part.upper * factor))
 
 
 def _draw(gq: GroupedQuadratic) -> tuple[Index, Array]:
@@ -161,8 +162,22 @@ def _draw(gq: GroupedQuadratic) -> tuple[Index, Array]:
     return index, factor[gq.codes[index], None]
 
 
-def _smoothed(gq: GroupedQuadratic, delta: Array, narrow: float) -> GroupedQuadratic:
-    """Step 2's problem of one output, relative to δ: no rows, a quadratic for each group.
+def _heavy_rows(gq: GroupedQuadratic, multipliers: Array | None, size: int) -> Index:
+    """Rows of which a few outweigh all others of a band, as far as multipliers are known.
+
+    Where a small group decides, these are its rows: no quadratic stands for so few.
+    """
+    if multipliers is None:
+        return np.zeros(0, dtype=np.intp)
+    own = gq.group_weights(multipliers)[gq.codes] * (gq.upper - gq.lower).sum(axis=1)
+    own[gq.codes == gq.n_groups - 1] = 0.0
+    return np.flatnonzero(own * size > _HEAVY * own.sum())
+
+
+def _smoothed(gq: GroupedQuadratic, delta: Array, narrow: float, heavy: Index) -> GroupedQuadratic:
+    """Step 2's problem of one output, relative to δ: a quadratic for each group.
+
+    Heavy rows stay as they are.
 
     h is ``narrow`` times what covers the error of a model from the subsample.
     Within ±h the kink middle·r + half·|r| is replaced by middle·r + half·(r²/2h + h/2).
@@ -174,13 +189,16 @@ def _smoothed(gq: GroupedQuadratic, delta: Array, narrow: float) -> GroupedQuadr
     share = narrow * min(0.5, max(0.03, 3 * (d / smallest_sample(d)) ** 0.5))
     absolute = np.abs(r)
     h = max(float(np.partition(absolute, int(share * n))[int(share * n)]), 1e-300)
-    near = np.flatnonzero(absolute < h)
+    smooth = absolute < h
+    smooth[heavy] = False
+    near = np.flatnonzero(smooth)
     slope = middle + half * np.clip(r / h, -1.0, 1.0)
     value = middle * r + half * absolute
     value[near] += half[near] * 0.5 * (h - absolute[near]) ** 2 / h
+    slope[heavy] = value[heavy] = 0.0
     grams = gq.curvature[0] * gq.grams + _near_grams(gq, near, half / h)
     return replace(
-        here.taken(near[:0]),
+        here.taken(heavy),
         curvature=np.ones(1),
         grams=grams,
         gradients=here.gradients + gq.pulls(slope[:, None]),
@@ -237,12 +255,13 @@ class _Band:
         return replace(self, index=index, fixed=fixed, part=part)
 
 
-def _split(gq: GroupedQuadratic, at: Array, size: int) -> _Band:
-    """Step 3: the ``size`` rows nearest to 0 in each output, and all of the penalty."""
+def _split(gq: GroupedQuadratic, at: Array, size: int, heavy: Index) -> _Band:
+    """Step 3: the ``size`` rows nearest to 0 in each output, heavy ones, and all of the penalty."""
     whole = gq.shifted(at)
     absolute = np.abs(whole.residual)
     limits = np.partition(absolute, size, axis=0)[size]
     inside = (absolute <= limits).any(axis=1) | (gq.codes == gq.n_groups - 1)
+    inside[heavy] = True
     index = np.flatnonzero(inside)
     fixed = np.where(whole.residual > 0, gq.upper, gq.lower)
     fixed[index] = 0.0

@@ -163,6 +163,7 @@ def solve_on_rows(
         )
         spent = spent + found.n_iter
         coef, intercept = found.coef + part.offset, found.intercept
+        assert isinstance(found.dual, np.ndarray)  # rows have kinks
         pull = _multipliers(problem, rows, basis, side, coef, found.dual)
         if found.stopped.any() or rows.settled(side, coef, pull, slack):
             nothing, ends = np.zeros(1), np.cumsum([len(term.rows) for term in problem.linear])
