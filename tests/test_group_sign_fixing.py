@@ -107,12 +107,20 @@ def test_a_band_gives_the_optimum_of_all_rows(monkeypatch, count, kind, name, lo
 @pytest.mark.parametrize("loss_mix", [0.4, 1.0])
 def test_rows_of_a_small_group_that_decides_are_in_the_band(monkeypatch, count, loss_mix):
     X, y, weight, code = data(seed=4)
-    code, y = code.copy(), y.copy()
-    code[:60], y[:60] = 9, 30.0 * np.random.default_rng(0).normal(size=60)
-    sample = X, y, weight, code
+    weight[:60], code[:60] = 1.0, 9
+    y[:60] = 30.0 * np.random.default_rng(0).normal(size=60)
+    sample, bands, split = (X, y, weight, code), [], group_sign_fixing._split
+
+    def noted(*arguments):
+        bands.append(split(*arguments))
+        return bands[-1]
+
+    monkeypatch.setattr(group_sign_fixing, "_split", noted)
     model = fit(WorstGroupLoss(), sample, loss_mix)
     assert model.group_weights_[-1] > 0.9
     assert max(count) < N
+    assert len(bands) == 1
+    assert set(range(60)) <= set(bands[0].index.tolist())
     all_rows(monkeypatch)
     whole = fit(WorstGroupLoss(), sample, loss_mix)
     assert model.objective_ == pytest.approx(whole.objective_, rel=1e-8)
