@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._groups import Groups
+from skfairloss._groups import Groups, group_means
 from skfairloss._problem import Certificate, Multipliers, Problem, Solution
 from skfairloss._typing import Array
 
@@ -114,9 +114,8 @@ class Attributes:
         if residual is None:
             residual = problem.residual(coef[:, which], intercept[which])
         values = problem.loss.value(residual / problem.scale)
-        values *= problem.weights[:, None]
-        sums = [np.bincount(groups.codes, column, groups.n_groups) for column in values.T]
+        means = [group_means(groups, column, problem.weights) for column in values.T]
         if self._losses is None:
             self._losses = np.empty((groups.n_groups, len(intercept)))
-        self._losses[:, which] = np.column_stack(sums) / self._shares[:, None]
+        self._losses[:, which] = np.column_stack(means)
         return self._losses

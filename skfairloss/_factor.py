@@ -26,7 +26,7 @@ _PLAIN_ZERO = 1e-10  # what sums over many rows may leave of a pivot that is 0
 _SAFE_SPREAD = 1e-6
 _NULL = 1e-13  # size of a null direction's predictions, with columns of norm 1
 _FEW_NULL = 16  # null directions that are worth checking one by one
-MANY_ROWS = 20  # rows per column from which the Gram matrix is tried first
+_MANY_ROWS = 20  # rows per column from which the Gram matrix is tried first
 
 
 def orthonormal_basis(
@@ -47,7 +47,7 @@ def orthonormal_basis(
     if center is None:
         center = _center(design, weights, fit_intercept)
     factor = None
-    if n > MANY_ROWS * p:
+    if has_many_rows(n, p):
         known = design.moments(weights, center) if moments is None else moments
         factor = _factor_gram(known, center)
     if factor is None or not _truncated_rightly(design, weights, center, factor):
@@ -55,6 +55,11 @@ def orthonormal_basis(
     if ridge == 0:
         return orthonormal(factor, center, fit_intercept)
     return orthonormal_with_ridge(factor, center, fit_intercept, ridge)
+
+
+def has_many_rows(n: int, p: int) -> bool:
+    """Whether the Gram matrix of n rows is tried before a QR of the rows."""
+    return n > _MANY_ROWS * p
 
 
 def coefficient_basis(

@@ -15,7 +15,7 @@ import numpy as np
 from skfairloss._basis import Basis
 from skfairloss._constraints import GroupCriterion, LinearRows
 from skfairloss._design import DenseDesign, Design
-from skfairloss._factor import MANY_ROWS, orthonormal_basis
+from skfairloss._factor import has_many_rows, orthonormal_basis
 from skfairloss._moments import GroupMoments
 from skfairloss._sample import Sample, draw_sample, sample_size
 from skfairloss._typing import Array, Index, Mask
@@ -99,7 +99,9 @@ class Problem:
         if not self.constrained or self.loss.curvature == 0:
             return None
         n_groups, (n, p) = len(self.groups.shares), self.design.shape
-        if not isinstance(self.design, DenseDesign) or max(n_groups, MANY_ROWS) * p > n:
+        if not (isinstance(self.design, DenseDesign) and has_many_rows(n, max(p, 1))):
+            return None
+        if n_groups * p > n:
             return None
         with np.errstate(invalid="ignore", over="ignore"):  # whoever reads the means checks
             return self.design.group_moments(

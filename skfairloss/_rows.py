@@ -14,9 +14,6 @@ import scipy.sparse as sp
 from skfairloss._basis import Basis
 from skfairloss._typing import Array, Index
 
-# Groups and rows up to which a product with zeros costs less than a sparse one.
-_FEW, _SHORT = 8, 4000
-
 
 class Rows(ABC):
     """Rows of a design in basis coordinates: what an interior-point iteration needs of them."""
@@ -58,10 +55,6 @@ class Membership:
 
     def sums(self, a: Array, x: Any) -> Any:
         """Σ of a_i x_i over the rows i of each group, (n_groups, k), for x of shape (n_rows, k)."""
-        if self.n_groups <= _FEW and len(a) <= _SHORT and isinstance(x, np.ndarray):
-            spread = np.zeros((len(a), self.n_groups))
-            spread[np.arange(len(a)), self.codes] = a
-            return spread.T @ x
         if self._matrix is None:  # its structure serves every a
             n = len(self.codes)
             structure = (np.zeros(n), self.codes.astype(np.int32), np.arange(n + 1, dtype=np.int32))
