@@ -263,8 +263,7 @@ def _system(gq: GroupedQuadratic, point: _Point) -> _System | None:
     factors, pulls, solved = blocks
     own_spread = gq.upper**2 * ratio_u + gq.lower**2 * ratio_v - d * tilt**2
     same = gq.constrained[:, None] == gq.constrained
-    flat = gq.linear.size, len(gq.constrained)
-    reduced = pulls.reshape(flat).T @ solved.reshape(flat)
+    reduced = np.einsum("kij,kil->jl", pulls, solved)
     reduced += same * gq.by_group(own_spread)[gq.constrained]
     reduced += np.diag(point.slack / point.multipliers)
     complementarity = float(

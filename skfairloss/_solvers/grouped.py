@@ -114,12 +114,13 @@ class GroupedQuadratic:
 
     def smooth_losses(self, delta: Array) -> Array:
         """The part of F_g without kinks, (G,)."""
-        moved = 0.5 * self.curvature * (self.grams @ delta) - self.gradients
-        return self.constants + (moved * delta).sum(axis=(1, 2))
+        moved = np.einsum("gij,jk->gik", self.grams, delta)
+        quadratic = 0.5 * np.einsum("gik,ik,k->g", moved, delta, self.curvature)
+        return self.constants + quadratic - np.einsum("gik,ik->g", self.gradients, delta)
 
     def smooth_slopes(self, delta: Array) -> Array:
         """Minus the gradient of the part of F_g without kinks, (G, d, m)."""
-        return self.gradients - self.curvature * (self.grams @ delta)
+        return self.gradients - self.curvature * np.einsum("gij,jk->gik", self.grams, delta)
 
     def losses(self, delta: Array, residual: Array | None = None) -> Array:
         """F_g, (G,); the residuals at δ are computed unless given."""
