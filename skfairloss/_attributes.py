@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,17 @@ class Attributes:
         self._single = single
         self._losses: Array | None = None
 
-    def model(self, coef: Array, intercept: Array, output: int | None = None) -> dict[str, Any]:
+    def model(
+        self,
+        coef: Array,
+        intercept: Array,
+        output: int | None = None,
+        residual: Array | None = None,
+    ) -> dict[str, Any]:
         """What prediction and reports need of a model, (p, m) and (m,), optimal or not.
 
-        ``output`` names the only one that differs from the model before; None for any.
+        ``output`` names the only one that differs from the model before; None for any. ``residual``
+        (n, m) spares a pass over X where it is known.
         """
         has_intercept = self._problem.fit_intercept
         out = {
@@ -40,11 +48,19 @@ class Attributes:
             "scale_": self._per_output(self._problem.scale),
         }
         if self._groups is not None:
-            losses = self._group_losses(self._groups, coef, intercept, output)
+            losses = self._group_losses(self._groups, coef, intercept, output, residual)
             out["groups_"] = self._groups.names
             out["group_losses_"] = losses.mean(axis=1)
-            out["group_weights_"] = np.bincount(self._groups.codes, weights=self._problem.weights)
+            out["group_weights_"] = self._shares.copy()
         return out
+
+    @cached_property
+    def _shares(self) -> Array:
+        """The groups' shares of the weight, (G,)."""
+        if self._problem.criterion is not None:
+            return self._problem.criterion.shares
+        codes = self._groups.codes if self._groups is not None else np.zeros(0, dtype=np.intp)
+        return np.bincount(codes, weights=self._problem.weights)
 
     def constraints(
         self, problem: Problem, solution: Solution, terms: Sequence[object]
@@ -85,14 +101,19 @@ class Attributes:
         return float(values[0]) if self._single or together else values.copy()
 
     def _group_losses(
-        self, groups: Groups, coef: Array, intercept: Array, output: int | None
+        self,
+        groups: Groups,
+        coef: Array,
+        intercept: Array,
+        output: int | None,
+        residual: Array | None,
     ) -> Array:
         """Mean loss of each group for each output, (n_groups, m); only what differs is computed."""
         which = slice(None) if output is None or self._losses is None else slice(output, output + 1)
         problem = self._problem.outputs(which)
-        values = problem.loss.value(
-            problem.residual(coef[:, which], intercept[which]) / problem.scale
-        )
+        if residual is None:
+            residual = problem.residual(coef[:, which], intercept[which])
+        values = problem.loss.value(residual / problem.scale)
         means = [group_means(groups, column, problem.weights) for column in values.T]
         if self._losses is None:
             self._losses = np.empty((groups.n_groups, len(intercept)))

@@ -92,6 +92,15 @@ class Basis:
         full = solve_triangular(self.factor, half, lower=True, trans="T", check_finite=False)
         return np.vstack([full, left[k:]]), size
 
+    def orthonormalised(self) -> Basis:
+        """The same directions, orthonormal."""
+        if self.plain is None:
+            return self
+        k = self.n_directions
+        turn = solve_triangular(self.factor, np.eye(k), lower=True, check_finite=False).T
+        gram = turn.T @ self.gram @ turn
+        return replace(self, transform=self.transform @ turn, gram=gram, plain=None, ridge=0.0)
+
     def spread(self, theta: Array) -> float:
         """Standard deviation of the predictions of t, for coordinates θ."""
         t = theta[: self.n_directions]

@@ -31,7 +31,7 @@ from scipy.optimize import minimize_scalar
 
 from skfairloss._basis import EPS, Basis, row_sorted_qr
 from skfairloss._design import Design
-from skfairloss._problem import Certificate, Measured, Multipliers, Problem
+from skfairloss._problem import Certificate, Measured, Multipliers, Problem, Slopes
 from skfairloss._typing import Array
 
 # A charge below this share of the objective is not worth another pass over X.
@@ -55,7 +55,7 @@ def certify(
     problem: Problem,
     coef: Array,
     intercept: Array,
-    dual: Array | None,
+    dual: Array | Slopes | None,
     tol: float = 1e-8,
     multipliers: Multipliers | None = None,
     measured: Measured | None = None,
@@ -66,7 +66,7 @@ def certify(
     ----------
     problem : the regression.
     coef, intercept : (p, m) and (m,), the point.
-    dual : (n, m), z in units of ℓ'; None (no duals known) certifies nothing.
+    dual : (n, m), z in units of ℓ', or `Slopes`; None (no duals known) certifies nothing.
     tol : the gap allowed, relative to max(objective, 1e-6 · loss of the best constant), and the
         violation of a constraint allowed, relative to its bound.
     multipliers : of the constraints, where the problem has any; they re-weight the rows.
@@ -83,20 +83,20 @@ def certify(
         found = _measure(problem, coef, intercept, dual)
     objective = found.loss + problem.penalty(coef)
     infeasibility = np.zeros_like(objective)
-    gap = _gap(problem, coef, intercept, dual, found, objective, 0.0, objective, tol=tol)
+    gap = _gap(problem, coef, intercept, dual, found, objective, tol)
     certified = gap <= tol * objective
     for k in map(int, np.flatnonzero(~certified)):
         certified[k] = gap[k] <= _allowed(
             problem, coef, intercept, found.residual, k, objective[k], tol
         )
-    return Certificate(objective, gap, infeasibility, certified)
+    return Certificate(objective, gap, infeasibility, certified, found.residual)
 
 
 def _certify_constrained(
     problem: Problem,
     coef: Array,
     intercept: Array,
-    dual: Array | None,
+    dual: Array | Slopes | None,
     tol: float,
     multipliers: Multipliers | None,
 ) -> Certificate:
@@ -107,37 +107,51 @@ def _certify_constrained(
         P - P* ≤ [the bound above for that fit]
                  + Σ_g worst_g (max L̄ - L̄_g) + Σ |multiplier · slack|.
 
-    A better point has, under these weights, a loss of at most P + Σ multiplier · bound.
+    A better point has a loss of at most P under the problem's own weights, whose basis is tried
+    first: no mean is above the largest of its parts. Under W it is P + Σ multiplier · bound.
     """
-    residual = problem.residual(coef, intercept)
-    penalty = float(problem.penalty(coef).sum())
-    held = problem.group_terms(residual)
-    objective = held.objective + penalty
+    fit = replace(problem, criterion=None, linear=())
+    if multipliers is not None:
+        fit = replace(fit, weights=problem.row_weights(multipliers))
+    found = _measure(fit, coef, intercept, dual)
+    held = problem.group_terms(found.residual)
+    objective = held.objective + float(problem.penalty(coef).sum())
     infeasibility = max(held.violation, problem.linear_violation(coef))
     if multipliers is None:
         nothing = np.zeros(1, dtype=bool)
         infinite = np.array([np.inf])
-        return Certificate(np.array([objective]), infinite, np.array([infeasibility]), nothing)
-    weights = held.row_weights(problem, multipliers)
-    fit = replace(problem, weights=weights, criterion=None, linear=())
-    bounded = objective + held.price(multipliers)
+        return Certificate(
+            np.array([objective]), infinite, np.array([infeasibility]), nothing, found.residual
+        )
     pull, slack = problem.linear_slack(coef, multipliers)
-    total = np.full(problem.n_outputs, bounded)
-    found = _measure(fit, coef, intercept, dual)
     size = np.full(problem.n_outputs, objective / problem.n_outputs)
-    # the problem's own basis will do, at a higher charge
-    near = _Support(problem.basis, problem.design, float((problem.weights / weights).max()))
-    gaps = _gap(fit, coef, intercept, dual, found, total, pull, size, near)
+    gaps = np.full(problem.n_outputs, np.inf)
+    if dual is not None:
+        own = replace(fit, weights=problem.weights)
+        total = np.full(problem.n_outputs, objective)
+        near = _sample_support(problem)
+        if near is not None:
+            gaps, _ = _bound(own, coef, found, total, pull, near)
+        if (gaps > _NEGLIGIBLE * size).any():
+            gaps = np.fmin(gaps, _bound(own, coef, found, total, pull, _whole(problem))[0])
+        if (gaps > _NEGLIGIBLE * size).any():
+            total = total + held.price(multipliers)
+            sharp = _sharp_gap(fit, coef, intercept, dual, found, total, pull, size)
+            gaps = np.fmin(gaps, sharp)
     gap = float(gaps.sum()) + held.slack(multipliers) + slack
     allowed = tol * objective
     if gap > allowed:
         allowed = sum(
-            _allowed(problem, coef, intercept, residual, k, size[k], tol)
+            _allowed(problem, coef, intercept, found.residual, k, size[k], tol)
             for k in range(problem.n_outputs)
         )
     certified = gap <= allowed and infeasibility <= tol
     return Certificate(
-        np.array([objective]), np.array([gap]), np.array([infeasibility]), np.array([certified])
+        np.array([objective]),
+        np.array([gap]),
+        np.array([infeasibility]),
+        np.array([certified]),
+        found.residual,
     )
 
 
@@ -163,8 +177,15 @@ def _allowed(
     return tol * max(objective, _NATURAL * natural) + rounding
 
 
-def _measure(problem: Problem, coef: Array, intercept: Array, dual: Array | None) -> Measured:
+def _measure(
+    problem: Problem, coef: Array, intercept: Array, dual: Array | Slopes | None
+) -> Measured:
     """`measure` of given duals; of duals 0 where there are none."""
+    if isinstance(dual, Slopes):
+        loss, scale = problem.loss, problem.scale
+        return measure(
+            problem, coef, intercept, dual, lambda _, r: np.asarray(loss.derivative(r / scale))
+        )
     known = np.zeros(problem.y.shape) if dual is None else dual
     return measure(problem, coef, intercept, known, lambda rows, _: known[rows])
 
@@ -173,7 +194,7 @@ def measure(
     problem: Problem,
     coef: Array,
     intercept: Array,
-    dual: Array,
+    dual: Array | Slopes,
     duals_at: Callable[[slice, Array], Array],
 ) -> Measured:
     """One pass over X, a block of rows at a time.
@@ -189,10 +210,7 @@ def measure(
         value = loss.value(z)
         losses = here @ value
         u = _into_domain(problem, duals_at(rows, residual))
-        value -= u * z
-        if loss.curvature > 0:  # in its domain, ℓ* is 0 otherwise
-            value += loss.conjugate(u)
-        gaps = here @ np.maximum(value, 0.0, out=value)
+        gaps = here @ loss.young_gap(z, u, value)
         u = u * (here[:, None] / scale)
         return u, np.array([losses, gaps, u.sum(axis=0)])
 
@@ -207,40 +225,57 @@ def _gap(
     problem: Problem,
     coef: Array,
     intercept: Array,
-    dual: Array | None,
+    dual: Array | Slopes | None,
+    found: Measured,
+    objective: Array,
+    tol: float,
+) -> Array:
+    """The module's bound for each output, from a sample if a tenth of ``tol`` is sharp enough."""
+    if dual is None:
+        return np.full_like(objective, np.inf)
+    near = _sample_support(problem)
+    if near is not None:
+        gap, _ = _bound(problem, coef, found, objective, 0.0, near)
+        if (gap <= max(_NEGLIGIBLE, _SHARP * tol) * objective).all():
+            return gap
+    return _sharp_gap(problem, coef, intercept, dual, found, objective, 0.0, objective)
+
+
+def _sharp_gap(
+    problem: Problem,
+    coef: Array,
+    intercept: Array,
+    dual: Array | Slopes,
     found: Measured,
     objective: Array,
     pull: Array | float,
     size: Array,
-    near: _Support | None = None,
-    tol: float = 0.0,
 ) -> Array:
-    """The module's bound for each output.
+    """The bound from all rows, with duals projected where that is worth it.
 
     ``objective`` is what no better point's loss exceeds, ``pull`` is what linear rows add to Xᵀu,
-    and ``size`` tells which gaps are negligible. ``near`` is a basis to be tried first, where a
-    bound of a tenth of ``tol`` is sharp enough.
+    and ``size`` tells which gaps are negligible.
     """
-    if dual is None:
-        return np.full_like(objective, np.inf)
-    near = near or _sample_support(problem)
-    if near is not None:
-        gap, _ = _bound(problem, coef, found, objective, pull, near)
-        if (gap <= max(_NEGLIGIBLE, _SHARP * tol) * size).all():
-            return gap
-    support = _Support(problem.exact_basis, problem.design, 1.0)
+    support = _whole(problem)
     gap, defect = _bound(problem, coef, found, objective, pull, support)
     if (gap > _NEGLIGIBLE * size).any():
         # Project the duals onto Xᵀu = penalty, 1ᵀu = 0 (A is orthonormal), and measure again.
+        if isinstance(dual, Slopes):
+            dual = problem.loss.derivative(found.residual / problem.scale)
         dual = _into_domain(problem, dual) - problem.scale * _predict(support, defect)
         again = _measure(problem, coef, intercept, dual)
         gap = np.fmin(gap, _bound(problem, coef, again, objective, pull, support)[0])
     return np.where(np.isfinite(gap), gap, np.inf)
 
 
+def _whole(problem: Problem) -> _Support:
+    """All rows."""
+    return _Support(problem.exact_basis, problem.design, 1.0)
+
+
 def _sample_support(problem: Problem) -> _Support | None:
     """The sample, where there is one with a basis."""
-    basis = problem.sample_basis
+    basis = problem.sample_basis  # asked first: a sample without a basis need not be drawn
     if basis is None or (sample := problem.sample) is None:
         return None
     return _Support(basis, sample.design, sample.excess)

@@ -42,10 +42,6 @@ class GroupCriterion:
         """(1 - γ) V_g + multipliers, (G,)."""
         return (1.0 - self.worst_weight) * self.shares + worst + bound
 
-    def row_weights(self, group_weights: Array, weights: Array) -> Array:
-        """v_i W_g(i) / V_g(i): the weights of the plain fit that group weights W amount to."""
-        return weights * (group_weights / self.shares)[self.codes]
-
 
 @dataclass(frozen=True)
 class LinearRows:

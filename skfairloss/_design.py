@@ -17,6 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skfairloss._basis import Basis
+from skfairloss._moments import GroupMoments
 from skfairloss._rows import (
     DenseRows,
     Membership,
@@ -29,6 +30,7 @@ from skfairloss._rows import (
 from skfairloss._typing import Array, Index
 
 Score = Callable[[slice, Array], tuple[Array, Array]]
+_SOME = 500  # rows that tell where the columns are, before their means are known
 _NEAR = 10.0  # means of columns, relative to their spread, that cost a Gram matrix no digits
 
 
@@ -213,6 +215,61 @@ class DenseDesign(Design):
                     out[g] += part.T @ part
         return out
 
+    def group_moments(
+        self, y: Array, weights: Array, codes: Index, n_groups: int, centred: bool
+    ) -> GroupMoments:
+        """Moments of each group in one pass, around 0 unless ``centred``."""
+        p, m = self.shape[1], y.shape[1]
+        origin = self._origin(y) if centred else (np.zeros(p), np.zeros(m))
+        first, targets, squares = (np.zeros((n_groups, width)) for width in (p, m, m))
+        second, cross = np.zeros((n_groups, p, p)), np.zeros((n_groups, p, m))
+        equal = bool(weights.max() == weights.min())
+        room = np.empty((self._step, p))
+        for g, rows, block in self._group_blocks(codes, n_groups, room):
+            e, work = y[rows] - origin[1], room[: len(block)]
+            z = np.subtract(block, origin[0], out=work) if origin[0].any() else block
+            v = np.ones(len(z)) if equal else weights[rows]
+            weighted = e if equal else v[:, None] * e
+            first[g] += v @ z
+            targets[g] += v @ e
+            for k in range(m):
+                cross[g, :, k] += weighted[:, k] @ z
+                squares[g, k] += weighted[:, k] @ e[:, k]
+            scaled = z if equal else np.multiply(z, np.sqrt(v)[:, None], out=work)
+            second[g] += scaled.T @ scaled
+        if equal:  # sums of indicators are then counts, without rounding
+            first, second, cross, targets, squares = (
+                weights[0] * sums for sums in (first, second, cross, targets, squares)
+            )
+        totals = np.bincount(codes, weights, n_groups)
+        return GroupMoments(origin, totals, first, second, cross, targets, squares)
+
+    def _group_blocks(
+        self, codes: Index, n_groups: int, room: Array
+    ) -> Iterator[tuple[int, slice | Index, Array]]:
+        """Group, positions and rows of each group's blocks, in room to work in where copied."""
+        if n_groups == 1:
+            yield from ((0, rows, block) for rows, block in self.blocks())
+            return
+        ordered = self._as_is and self.x.flags.c_contiguous  # else `take` would copy all of X
+        order, ends = sorted_by_group(codes, n_groups)
+        for g, part in enumerate(np.split(order, ends[:-1])):
+            for start in range(0, len(part), len(room)):
+                index = part[start : start + len(room)]
+                if ordered:
+                    work = room[: len(index)]
+                    yield g, index, np.take(self.x, index, axis=0, out=work, mode="clip")
+                else:
+                    yield g, index, self.block(index)
+
+    def _origin(self, y: Array) -> tuple[Array, Array]:
+        """Means of some rows of X, 0 where all are near it, and of y."""
+        some = slice(0, None, max(1, self.shape[0] // _SOME))
+        block = self.block(some)
+        means = block.mean(axis=0)
+        near = (np.abs(means) <= _NEAR * block.std(axis=0)).all()
+        return np.zeros_like(means) if near else means, y[some].mean(axis=0)
+
     def _near_zero(self, weights: Array, center: Array) -> bool:
         """Whether rows of one weight need not be centred one by one, as a first block tells."""
         if len(weights) < 2 * self._step or weights.max() != weights.min():
@@ -337,7 +394,9 @@ class DesignRows(Rows):
 
 def sorted_by_group(codes: Index, n_groups: int) -> tuple[Index, Index]:
     """Positions of the rows group by group, and where each group ends, (n_groups,)."""
-    small = codes.astype(np.uint16) if n_groups <= 2**16 else codes  # radix sort
+    small = codes
+    if n_groups <= 2**16:  # radix sort
+        small = codes.astype(np.uint8 if n_groups <= 2**8 else np.uint16)
     return np.argsort(small, kind="stable"), np.cumsum(np.bincount(codes, minlength=n_groups))
 
 

@@ -38,18 +38,21 @@ def orthonormal_basis(
     fit_intercept: bool,
     ridge: float = 0.0,
     center: Array | None = None,
+    moments: Array | None = None,
 ) -> Basis:
     """The orthonormal basis of the weighted design, augmented by √ridge I.
 
     From the Gram matrix where that is safe, else from a QR of the rows. ``center`` spares a pass
-    where the column means, or zeros without an intercept, are known.
+    where the column means, or zeros without an intercept, are known, and so do the second moments
+    around it.
     """
     n, p = design.shape
     if center is None:
         center = _center(design, weights, fit_intercept)
     factor = None
-    if n > _MANY_ROWS * p:
-        factor = _factor_gram(design.moments(weights, center), center)
+    if has_many_rows(n, p):
+        known = design.moments(weights, center) if moments is None else moments
+        factor = _factor_gram(known, center)
     if factor is None or not _truncated_rightly(design, weights, center, factor):
         factor = _factor_rows(design, weights, center, np.arange(p))
     if ridge == 0:
@@ -69,8 +72,7 @@ def column_basis(
 
     ``whole`` is the design with its weights that the rows are a sample of, if they are.
     """
-    n, p = design.shape
-    if not design.sparse or n <= _MANY_ROWS * p:
+    if not design.sparse or not has_many_rows(*design.shape):
         return None
     if center is None:
         center = _center(design, weights, fit_intercept)
@@ -83,6 +85,11 @@ def column_basis(
     if not _truncated_rightly(*(whole or (design, weights)), center, factor):
         return None
     return plain_basis(factor, moments, center, fit_intercept, ridge)
+
+
+def has_many_rows(n: int, p: int) -> bool:
+    """Whether the Gram matrix of n rows is tried before a QR of the rows."""
+    return n > _MANY_ROWS * p
 
 
 def coefficient_basis(

@@ -293,6 +293,8 @@ def _factorise(column: NDArray[Any], name: str) -> tuple[NDArray[np.intp], NDArr
         if high - low < len(column):  # to count is faster than to sort
             shifted = (column - column.dtype.type(low)).astype(np.intp)
             present = np.flatnonzero(np.bincount(shifted))
+            if len(present) == high - low + 1:
+                return shifted, (present + low).astype(column.dtype)
             codes_of = np.zeros(high - low + 1, dtype=np.intp)
             codes_of[present] = np.arange(len(present))
             return codes_of[shifted], (present + low).astype(column.dtype)

@@ -14,8 +14,9 @@ import numpy as np
 
 from skfairloss._basis import Basis
 from skfairloss._constraints import GroupCriterion, LinearRows
-from skfairloss._design import Design
-from skfairloss._factor import column_basis, orthonormal_basis
+from skfairloss._design import DenseDesign, Design
+from skfairloss._factor import column_basis, has_many_rows, orthonormal_basis
+from skfairloss._moments import GroupMoments
 from skfairloss._sample import Sample, draw_sample, sample_size
 from skfairloss._typing import Array, Index, Mask
 from skfairloss.losses import MixedLoss
@@ -79,6 +80,8 @@ class Problem:
     def first_moments(self) -> tuple[Array, Array]:
         """Weighted means of the columns of X, (p,), and of their products with y, (p, m)."""
         weights, y = self.weights, self.y
+        if self.group_moments is not None:
+            return self.group_moments.of_all()
 
         def weighted(rows: slice) -> Array:
             out = np.empty((rows.stop - rows.start, 1 + y.shape[1]))
@@ -91,11 +94,33 @@ class Problem:
         return sums[:, 0].copy(), sums[:, 1:]
 
     @cached_property
+    def group_moments(self) -> GroupMoments | None:
+        """Moments of the groups, where squares count and they are no larger than X; else None."""
+        if not self.constrained or self.loss.curvature == 0:
+            return None
+        n_groups, (n, p) = len(self.groups.shares), self.design.shape
+        if not (isinstance(self.design, DenseDesign) and has_many_rows(n, max(p, 1))):
+            return None
+        if n_groups * p > n:
+            return None
+        with np.errstate(invalid="ignore", over="ignore"):  # whoever reads the means checks
+            return self.design.group_moments(
+                self.y,
+                self.weights,
+                self.groups.codes,
+                n_groups,
+                centred=self.fit_intercept,
+            )
+
+    @cached_property
     def basis(self) -> Basis:
         """Orthonormal coordinates of the weighted, ridge-augmented design."""
         means = self.means
         center = means if self.fit_intercept else np.zeros_like(means)
-        return orthonormal_basis(self.design, self.weights, self.fit_intercept, self.ridge, center)
+        known = self.group_moments.around(center) if self.group_moments is not None else None
+        return orthonormal_basis(
+            self.design, self.weights, self.fit_intercept, self.ridge, center, known
+        )
 
     @cached_property
     def exact_basis(self) -> Basis:
@@ -127,7 +152,9 @@ class Problem:
     def with_loss(self, loss: MixedLoss) -> Problem:
         """The problem under another loss, with all that is known and does not depend on it."""
         other = replace(self, loss=loss)
-        shared = ("basis", "exact_basis", "sample", "first_moments", "means", "spread")
+        shared = (
+            "basis", "exact_basis", "sample", "first_moments", "group_moments", "means", "spread"
+        )  # fmt: skip
         other.__dict__.update({n: self.__dict__[n] for n in shared if n in self.__dict__})
         return other
 
@@ -143,10 +170,25 @@ class Problem:
         """Σ_i v_i ℓ(r_ik / c_k) for each output, shape (m,)."""
         return self.weights @ self.loss.value(residual / self.scale)
 
+    def row_weights(self, multipliers: Multipliers) -> Array:
+        """Weights of the plain fit that the multipliers amount to, (n,)."""
+        return self.weights * self.group_factors(multipliers)[self.groups.codes]
+
+    def group_factors(self, multipliers: Multipliers) -> Array:
+        """What the multipliers multiply the weights of each group's rows by, (G,)."""
+        own = self.groups.group_weights(multipliers.worst, multipliers.bound)
+        return own / self.groups.shares
+
+    @cached_property
+    def groups(self) -> GroupCriterion:
+        """The criterion; one group without bound where there is none."""
+        return self.criterion or _one_group(self)
+
     def group_terms(self, residual: Array) -> GroupTerms:
         """Group losses at residuals (n, m); one group without bound where there is no criterion."""
-        criterion = self.criterion or one_group(self)
-        values = self.loss.value(residual / self.scale).sum(axis=1) * self.weights
+        criterion = self.groups
+        losses = self.loss.value(residual / self.scale)
+        values = (losses[:, 0] if self.n_outputs == 1 else losses.sum(axis=1)) * self.weights
         sums = np.bincount(criterion.codes, values, len(criterion.shares))
         return GroupTerms(criterion, sums / criterion.shares, self.n_outputs, self.natural_loss)
 
@@ -183,7 +225,7 @@ class Problem:
         return self.loss_values(self.residual(coef, intercept)) + self.penalty(coef)
 
 
-def one_group(problem: Problem) -> GroupCriterion:
+def _one_group(problem: Problem) -> GroupCriterion:
     """All rows as one group without constraint."""
     codes = np.zeros(len(problem.y), dtype=np.intp)
     return GroupCriterion(codes, np.ones(1), 0.0, np.full(1, np.inf))
@@ -227,11 +269,6 @@ class GroupTerms:
         excess = (self.losses - self.bounds)[with_bound] / size[with_bound]
         return float(excess.max(initial=0.0))
 
-    def row_weights(self, problem: Problem, multipliers: Multipliers) -> Array:
-        """Weights of the plain fit that the multipliers amount to, (n,)."""
-        own = self.criterion.group_weights(multipliers.worst, multipliers.bound)
-        return self.criterion.row_weights(own, problem.weights)
-
     def price(self, multipliers: Multipliers) -> float:
         """Σ multiplier · bound."""
         at = self.criterion.bounded
@@ -256,12 +293,14 @@ class Certificate:
     gap : (m,), an upper bound on objective - optimum.
     infeasibility : (m,), largest relative violation of a constraint.
     certified : (m,) of bool, gap and infeasibility within the tolerance asked for.
+    residual : (n, m), at the point.
     """
 
     objective: Array
     gap: Array
     infeasibility: Array
     certified: Mask
+    residual: Array
 
 
 @dataclass(frozen=True)
@@ -280,13 +319,17 @@ class Multipliers:
     linear: tuple[Array, ...]
 
 
+class Slopes:
+    """Duals z = ℓ'(r / c) of the model itself, where no row has a kink: nothing to be kept."""
+
+
 @dataclass(frozen=True)
 class Measured:
     """What one pass over the rows finds of models and their duals, an entry for each output.
 
     Parameters
     ----------
-    coef, intercept, dual : (p, m), (m,) and (n, m): what was measured.
+    coef, intercept, dual : (p, m), (m,) and (n, m), or `Slopes`: what was measured.
     residual : (n, m).
     loss : (m,), Σ v ℓ(r/c).
     rows : (m,), Σ v [ℓ(r/c) + ℓ*(z) - z r/c] for duals z.
@@ -295,14 +338,14 @@ class Measured:
 
     coef: Array
     intercept: Array
-    dual: Array
+    dual: Array | Slopes
     residual: Array
     loss: Array
     rows: Array
     total: Array
     gradient: Array
 
-    def is_of(self, coef: Array, intercept: Array, dual: Array | None) -> bool:
+    def is_of(self, coef: Array, intercept: Array, dual: Array | Slopes | None) -> bool:
         """Whether it is of these models, and of this very array of duals."""
         same = np.array_equal(self.coef, coef) and np.array_equal(self.intercept, intercept)
         return same and dual is self.dual
@@ -316,7 +359,8 @@ class Solution:
     ----------
     coef : (p, m).
     intercept : (m,).
-    dual : (n, m), z = ℓ'(r / c) at the optimum, an element of the subdifferential at a kink.
+    dual : (n, m), z = ℓ'(r / c) at the optimum, an element of the subdifferential at a kink; or
+        `Slopes`.
     n_iter : (m,), iterations spent on each output.
     tie_resolved : (m,) of bool, False where the optimum is not unique and the one that the tie
         rule names was not reached.
@@ -327,7 +371,7 @@ class Solution:
 
     coef: Array
     intercept: Array
-    dual: Array
+    dual: Array | Slopes
     n_iter: Index
     tie_resolved: Mask
     stopped: Mask

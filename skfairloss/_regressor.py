@@ -379,7 +379,9 @@ class PixelLossRegressor(
                 solution.measured,
             )
         self._warn_unless_certified(solution, certificate)
-        self.__dict__.update(attributes.model(solution.coef, solution.intercept))
+        self.__dict__.update(
+            attributes.model(solution.coef, solution.intercept, residual=certificate.residual)
+        )
         self.__dict__.update(attributes.certificate(certificate))
         self.__dict__.update(attributes.constraints(problem, solution, training.terms))
         self.n_iter_ = int(solution.n_iter.max())

@@ -52,12 +52,16 @@ class MixedLoss:
     def value(self, z: ArrayLike) -> Array:
         """ℓ(z)."""
         z = np.asarray(z, dtype=np.float64)
+        if self.loss_mix == 0:
+            return z * z
         kinked = np.maximum(self.upper * z, self.lower * z)
         return kinked if self.curvature == 0.0 else kinked + 0.5 * self.curvature * z * z
 
     def derivative(self, z: ArrayLike) -> Array:
         """ℓ'(z); at z = 0, where ℓ has a kink, the middle of the interval of subgradients."""
         z = np.asarray(z, dtype=np.float64)
+        if self.loss_mix == 0:
+            return 2.0 * z
         middle = 0.5 * (self.upper + self.lower)
         kink = np.where(z > 0, self.upper, np.where(z < 0, self.lower, middle))
         return kink + self.curvature * z
@@ -78,7 +82,20 @@ class MixedLoss:
             return np.where(excess == 0.0, 0.0, np.inf)
         return excess * excess / (2.0 * self.curvature)
 
+    def young_gap(self, z: Array, s: Array, value: Array) -> Array:
+        """ℓ(z) + ℓ*(s) - s z >= 0, given ℓ(z), for s where ℓ* is finite; ``value`` is overwritten.
+
+        It is 0 where s is a subgradient at z (Fenchel-Young).
+        """
+        if self.loss_mix == 0:  # a square, in which nothing cancels
+            gap = np.subtract(z, 0.5 * s, out=value)
+            return np.multiply(gap, gap, out=gap)
+        value -= s * z
+        if self.curvature > 0:  # ℓ* is 0 otherwise
+            value += self.conjugate(s)
+        return np.maximum(value, 0.0, out=value)
+
     def excess(self, s: ArrayLike) -> Array:
         """Signed distance of s from the interval [lower, upper] of subgradients at 0."""
         s = np.asarray(s, dtype=np.float64)
-        return s - np.clip(s, self.lower, self.upper)
+        return s if self.loss_mix == 0 else s - np.clip(s, self.lower, self.upper)

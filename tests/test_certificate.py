@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from skfairloss._certificate import certify
 from skfairloss._design import make_design
-from skfairloss._problem import Certificate, Problem
+from skfairloss._problem import Certificate, Problem, Slopes
 from skfairloss.losses import MixedLoss
 from tests import oracles
 from tests.problems import PENALTIES, TWINS, RegressionProblem, twin
@@ -44,6 +44,20 @@ def check(problem: RegressionProblem, coef, intercept, dual, tol=1e-8) -> Certif
         None if dual is None else np.asarray(dual, float)[:, None],
         tol,
     )
+
+
+@pytest.mark.parametrize("moved", [0.0, 0.1])
+def test_slopes_at_the_model_are_what_the_duals_would_be(moved):
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
+    loss = MixedLoss(0.0)
+    problem = Problem(make_design(X), y, np.full(40, 1 / 40), np.array([0.5, 2.0]), loss)
+    best = np.linalg.lstsq(np.column_stack([X, np.ones(40)]), y, rcond=None)[0]
+    coef, intercept = best[:3] + moved, best[3]
+    dual = loss.derivative((y - X @ coef - intercept) / problem.scale)
+    told, known = (certify(problem, coef, intercept, z) for z in (Slopes(), dual))
+    np.testing.assert_allclose(told.gap, known.gap, rtol=1e-9, atol=1e-15)
+    assert told.certified.all() == (moved == 0.0)
 
 
 def derivative_dual(problem: RegressionProblem, coef, intercept) -> np.ndarray:

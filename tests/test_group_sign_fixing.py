@@ -53,6 +53,8 @@ def count(monkeypatch):
         return solve(gq, **options)
 
     monkeypatch.setattr(group_sign_fixing, "group_interior_point", counted)
+    # rows that could be eliminated are in the band all the same
+    monkeypatch.setattr("skfairloss._solvers.can_eliminate", lambda _: False)
     return rows
 
 
@@ -100,6 +102,29 @@ def test_a_band_gives_the_optimum_of_all_rows(monkeypatch, count, kind, name, lo
     assert model.objective_ == pytest.approx(whole.objective_, rel=1e-8)
     np.testing.assert_allclose(model.group_losses_, whole.group_losses_, rtol=1e-5)
     np.testing.assert_allclose(model.group_weights_, whole.group_weights_, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss_mix", [0.4, 1.0])
+def test_rows_of_a_small_group_that_decides_are_in_the_band(monkeypatch, count, loss_mix):
+    X, y, weight, code = data(seed=4)
+    weight[:60], code[:60] = 1.0, 9
+    y[:60] = 30.0 * np.random.default_rng(0).normal(size=60)
+    sample, bands, split = (X, y, weight, code), [], group_sign_fixing._split
+
+    def noted(*arguments):
+        bands.append(split(*arguments))
+        return bands[-1]
+
+    monkeypatch.setattr(group_sign_fixing, "_split", noted)
+    model = fit(WorstGroupLoss(), sample, loss_mix)
+    assert model.group_weights_[-1] > 0.9
+    assert max(count) < N
+    assert len(bands) == 1
+    assert set(range(60)) <= set(bands[0].index.tolist())
+    all_rows(monkeypatch)
+    whole = fit(WorstGroupLoss(), sample, loss_mix)
+    assert model.objective_ == pytest.approx(whole.objective_, rel=1e-8)
+    np.testing.assert_allclose(model.coef_, whole.coef_, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("loss_mix", [0.4, 1.0])

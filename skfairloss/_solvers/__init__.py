@@ -7,8 +7,10 @@ r"""Solvers: functions from a `Problem` to a `Solution`. `solve` is the table of
 | λ > 0, many more rows than features    | `sign_fixing`: the same on the rows near zero residual |
 | λ > 0, fewer rows, several outputs     | `many_outputs`: shared steps for all, then an active   |
 |                                        | set or `sign_fixing` for each                          |
-| group losses or linear rows            | `constrained`: interior point on all outputs at once,  |
-|                                        | on the rows near zero where there are many             |
+| linear rows, λ > 0, many more rows     | `linear_rows`: a plain problem in fewer directions     |
+| group losses or other linear rows      | `constrained`: interior point on all outputs at once,  |
+|                                        | on the rows near zero where there are many; in their   |
+|                                        | multipliers alone where no row has a kink              |
 | equalised losses                       | `equalized`: a path of bounded problems                |
 """
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -24,7 +27,7 @@ from joblib import Parallel, delayed
 from skfairloss._basis import Basis
 from skfairloss._problem import Measured, Problem, Solution
 from skfairloss._solvers import equalized
-from skfairloss._solvers.constrained import solve_constrained
+from skfairloss._solvers.constrained import check_linear, solve_constrained
 from skfairloss._solvers.equalized import Equalized
 from skfairloss._solvers.formulation import (
     Iteration,
@@ -36,6 +39,7 @@ from skfairloss._solvers.formulation import (
 )
 from skfairloss._solvers.kinked import solve_all_rows
 from skfairloss._solvers.least_squares import fits_exactly, least_squares, ridge_fit
+from skfairloss._solvers.linear_rows import can_eliminate, solve_on_rows
 from skfairloss._solvers.many_outputs import Shared, share, solve_together
 from skfairloss._solvers.sign_fixing import solve_by_signs
 from skfairloss._solvers.ties import resolve_ties
@@ -70,8 +74,7 @@ def solve(
         stops the work on this output, and with its final model. A closed form has no iterations.
     """
     if problem.constrained:
-        progress = _progress(problem, on_iteration)
-        return solve_constrained(problem, tol=tol, max_iter=max_iter, progress=progress)
+        return _solve_constrained(problem, tol, max_iter, on_iteration)
     if problem.loss.loss_mix == 0 and problem.l1 == 0:
         return least_squares(problem)
     first = start
@@ -106,6 +109,20 @@ def solve(
         np.array(stopped),
         measured=alone,
     )
+
+
+def _solve_constrained(
+    problem: Problem, tol: float, max_iter: int, on_iteration: Callable[[Iteration], bool] | None
+) -> Solution:
+    """Linear rows are eliminated where that leaves a plain problem."""
+    if can_eliminate(problem):
+        check_linear(problem)
+        plain = partial(solve, tol=tol)
+        found = solve_on_rows(problem, plain, max_iter=max_iter, on_iteration=on_iteration)
+        if found is not None:
+            return found
+    progress = _progress(problem, on_iteration)
+    return solve_constrained(problem, tol=tol, max_iter=max_iter, progress=progress)
 
 
 def solve_equalized(

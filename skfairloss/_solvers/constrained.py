@@ -35,6 +35,8 @@ from skfairloss.exceptions import InfeasibleFairnessError
 _INNER_TOL = 0.01  # the solver aims lower than the certificate asks
 _FLOOR = 1e-6
 _ROUGH = 1e-3
+_NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
+_MET_EXACTLY = 1e-10  # differences of means, relative to the spread of y, that are none
 _MET_LINEAR = 1e-7  # the same for HiGHS, whose feasibility tolerance this is
 
 
@@ -63,10 +65,10 @@ def solve_constrained(
     InfeasibleFairnessError
         If no model meets the linear rows or the bounds.
     """
-    _check_linear(problem)
+    check_linear(problem)
     setting = setting or Setting(problem)
     grouped = setting.grouped(problem)
-    if _start_is_exact(problem, setting):
+    if _start_is_exact(problem, grouped):
         return to_solution(grouped, nothing_moved(grouped.gq), 1)
     floor, watch = _FLOOR * problem.n_outputs * problem.natural_loss, _watch(grouped, progress)
     found = None if rough else _from_before(grouped.gq, setting, _INNER_TOL * tol, floor, watch)
@@ -111,9 +113,14 @@ def _from_before(
     return found
 
 
-def _start_is_exact(problem: Problem, setting: Setting) -> bool:
+def _start_is_exact(problem: Problem, grouped: Grouped) -> bool:
     """Whether the start leaves rounding errors only, and meets all linear rows."""
-    coef, intercept = setting.start
+    gq, (coef, intercept) = grouped.gq, grouped.start
+    # spares a pass over X
+    error = _NEARLY_EXACT * np.abs(problem.y).max(axis=0) / problem.scale
+    largest = np.maximum(problem.loss.value(error), problem.loss.value(-error)).sum()
+    if gq.losses(np.zeros_like(gq.linear), gq.residual)[: grouped.n_groups].max() > largest:
+        return False
     exact = all(
         fits_exactly(problem, k, coef[:, k], float(intercept[k])) for k in range(problem.n_outputs)
     )
@@ -160,7 +167,7 @@ def _rounded_up(value: float) -> float:
     return float(np.ceil(value * 10.0**digits * (1 + 1e-9)) / 10.0**digits)
 
 
-def _check_linear(problem: Problem) -> None:
+def check_linear(problem: Problem) -> None:
     """Raise InfeasibleFairnessError where no coefficients meet all linear rows."""
     terms = problem.linear
     if not any(term.target.any() for term in terms):  # 0 meets them
@@ -171,6 +178,9 @@ def _check_linear(problem: Problem) -> None:
     for k in range(problem.n_outputs):
         target = np.concatenate([term.target[:, k] for term in terms]) / size[k]
         slack = np.concatenate([np.full(len(t.rows), t.tolerance / size[k]) for t in terms])
+        nearest = np.linalg.lstsq(rows, target, rcond=None)[0]
+        if (np.abs(target - rows @ nearest) <= slack + _MET_EXACTLY).all():
+            continue
         # minimise s subject to |target - rows w| <= slack + s
         ones = np.ones((len(rows), 1))
         found = linprog(

@@ -253,8 +253,9 @@ class Output:
 
     def data_dual(self, model: Model) -> Array:
         """z = ℓ'(r/c) from the kinked part's duals and the squared part."""
-        if model.measured is not None:
-            return model.measured.dual[:, 0]
+        known = model.measured.dual if model.measured is not None else None
+        if isinstance(known, np.ndarray):
+            return known[:, 0]
         z = model.dual[: len(model.residual)] / self.problem.weights
         if self.problem.loss.curvature > 0:
             z += self.problem.loss.curvature / self.c * model.residual

@@ -17,7 +17,7 @@ from skfairloss._basis import Basis
 from skfairloss._constraints import GroupCriterion, LinearRows
 from skfairloss._design import DesignRows
 from skfairloss._factor import coefficient_basis
-from skfairloss._problem import Multipliers, Problem, Solution, one_group
+from skfairloss._problem import Multipliers, Problem, Slopes, Solution
 from skfairloss._rows import DenseRows, Membership, Rows, StackedRows
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.group_interior_point import GroupedSolution
@@ -71,13 +71,13 @@ class Grouped:
     @property
     def n_groups(self) -> int:
         """Groups of the problem."""
-        return len((self.problem.criterion or one_group(self.problem)).shares)
+        return len(self.problem.groups.shares)
 
     def asked(self, problem: Problem) -> Grouped:
         """The same rows under the criterion of another problem."""
         if problem is self.problem:
             return self
-        criterion = problem.criterion or one_group(problem)
+        criterion = problem.groups
         base, constrained, bound, slope, weight = _constraints(problem, criterion, False)
         gq = replace(
             self.gq,
@@ -106,15 +106,19 @@ def formulate_groups(
 
     With ``factor`` it is the smallest f with L̄_g <= f bound_g instead, without the penalty.
     """
-    criterion = problem.criterion or one_group(problem)
+    criterion = problem.groups
     if factor:
         problem = replace(problem, l1=0.0, l2=0.0)
     coef, _ = start
-    residual = problem.residual(*start)
+    known = _from_moments(problem, basis, start)
+    needed = problem.loss.loss_mix > 0 or known is None
+    residual = problem.residual(*start) if needed else np.zeros((0, problem.n_outputs))
+    share = problem.weights / criterion.shares[criterion.codes] if needed else problem.weights
     base, constrained, bound, slope, weight = _constraints(problem, criterion, factor)
-    share = problem.weights / criterion.shares[criterion.codes]
     rows, r, lower, upper, codes = _rows(problem, basis, coef, residual, share, len(base))
-    grams, gradients, constants = _smooth(problem, basis, coef, residual, share, len(base))
+    if known is None:
+        known = _from_rows(problem, basis, residual, share)
+    grams, gradients, constants = _smooth(problem, basis, coef, known, len(base))
     d, transform, m = basis.n_directions, basis.transform, problem.n_outputs
     hessian = np.zeros((m, basis.n_coordinates, basis.n_coordinates))
     hessian[:, :d, :d] = problem.l2 * (transform.T @ transform)
@@ -138,7 +142,7 @@ def formulate_groups(
         bound=bound,
         slope=slope,
         worst_weight=weight,
-        size=max(float(np.abs(residual).mean()), 1e-2 * float(problem.spread.max())),
+        size=_size(problem, residual, constants),
     )
     return Grouped(problem, basis, start, gq, len(problem.y) if problem.loss.loss_mix > 0 else 0)
 
@@ -153,20 +157,18 @@ def to_solution(
     grouped: Grouped, found: GroupedSolution, spent: int, tie_resolved: bool = True
 ) -> Solution:
     """The model of a solution, with the duals that `certify` reads."""
-    problem, gq, n, n_groups = grouped.problem, grouped.gq, grouped.n_data, grouped.n_groups
+    problem, n = grouped.problem, grouped.n_data
     coef, intercept = to_model(grouped, found)
-    dual = problem.loss.curvature * problem.residual(coef, intercept) / problem.scale
-    weights = gq.group_weights(found.multipliers)[:n_groups]
-    criterion = problem.criterion or one_group(problem)
-    own = criterion.row_weights(weights, problem.weights)
-    if n:
-        dual = dual + found.dual[:n] * problem.scale / own[:, None]
-    worst, bound = np.zeros(n_groups), np.zeros(n_groups)
-    against_t, real = gq.slope > 0, gq.constrained < n_groups
-    worst[gq.constrained[against_t]] = found.multipliers[against_t]
-    bound[gq.constrained[real & ~against_t]] = found.multipliers[real & ~against_t]
-    u = own[:, None] * dual / problem.scale
-    linear = _linear_multipliers(grouped, found, coef, u)
+    multipliers = _group_multipliers(grouped, found)
+    dual: Array | Slopes = Slopes()
+    if n or any(term.tolerance == 0 for term in problem.linear):
+        dual = np.zeros_like(problem.y)
+        if problem.loss.curvature > 0:
+            dual = problem.residual(coef, intercept)
+            dual *= problem.loss.curvature / problem.scale
+        if n:
+            dual += found.dual[:n] * problem.scale / problem.row_weights(multipliers)[:, None]
+    linear = _linear_multipliers(grouped, found, coef, dual, multipliers)
     m = problem.n_outputs
     return Solution(
         coef,
@@ -175,12 +177,26 @@ def to_solution(
         np.full(m, spent, dtype=np.intp),
         np.full(m, tie_resolved),
         np.full(m, found.stopped),
-        Multipliers(worst, bound, linear),
+        replace(multipliers, linear=linear),
     )
 
 
+def _group_multipliers(grouped: Grouped, found: GroupedSolution) -> Multipliers:
+    """Those of the group losses."""
+    gq, n_groups = grouped.gq, grouped.n_groups
+    worst, bound = np.zeros(n_groups), np.zeros(n_groups)
+    against_t, real = gq.slope > 0, gq.constrained < n_groups
+    worst[gq.constrained[against_t]] = found.multipliers[against_t]
+    bound[gq.constrained[real & ~against_t]] = found.multipliers[real & ~against_t]
+    return Multipliers(worst, bound, ())
+
+
 def _linear_multipliers(
-    grouped: Grouped, found: GroupedSolution, coef: Array, u: Array
+    grouped: Grouped,
+    found: GroupedSolution,
+    coef: Array,
+    dual: Array | Slopes,
+    multipliers: Multipliers,
 ) -> tuple[Array, ...]:
     """η of each term: Xᵀu + Σ rowsᵀη is the gradient of the penalty."""
     problem, gq = grouped.problem, grouped.gq
@@ -197,7 +213,8 @@ def _linear_multipliers(
         out.append(held)
     full = _basis(problem)
     exact = [j for j, term in enumerate(problem.linear) if term.tolerance == 0]
-    if exact:
+    if exact and not isinstance(dual, Slopes):
+        u = problem.row_weights(multipliers)[:, None] * dual / problem.scale
         center = full.center if problem.fit_intercept else np.zeros_like(full.center)
         rest = problem.design.adjoint(u) - np.multiply.outer(center, u.sum(axis=0))
         rest += sum(term.rows.T @ held for term, held in zip(problem.linear, out, strict=True))
@@ -268,7 +285,7 @@ def _rows(
 ) -> tuple[Rows, Array, Array, Array, Index]:
     """The rows with their residuals, slopes and groups."""
     loss, c, m = problem.loss, problem.scale, problem.n_outputs
-    criterion = problem.criterion or one_group(problem)
+    criterion = problem.groups
     blocks: list[Rows] = []
     nothing = np.zeros((0, m))
     parts: list[tuple[Array, Array, Array, Index]] = []
@@ -292,26 +309,66 @@ def _rows(
     return StackedRows(*blocks) if len(blocks) > 1 else blocks[0], r, lower, upper, codes
 
 
+def _from_moments(
+    problem: Problem, basis: Basis, start: tuple[Array, Array]
+) -> tuple[Array, Array, Array] | None:
+    """Means over each group of A_i A_iᵀ (G, d, d), r A_i (G, d, m) and r² (G, m) at the start.
+
+    None where they have to be taken from the rows themselves.
+    """
+    moments = problem.group_moments
+    if moments is None or not moments.serves(basis):
+        return None
+    pulls, squares = moments.residuals(*start, basis)
+    if not moments.tell(squares):
+        return None
+    shares = problem.groups.shares[:, None, None]
+    return moments.grams(basis) / shares, pulls / shares, squares / shares[:, 0]
+
+
+def _from_rows(
+    problem: Problem, basis: Basis, residual: Array, share: Array
+) -> tuple[Array, Array, Array]:
+    """The same in two passes over X."""
+    criterion = problem.groups
+    codes, n_groups = criterion.codes, len(criterion.shares)
+    d, m = basis.n_coordinates, problem.n_outputs
+    if problem.loss.curvature == 0:
+        return np.zeros((n_groups, d, d)), np.zeros((n_groups, d, m)), np.zeros((n_groups, m))
+    rows, groups = DesignRows(problem.design, basis), Membership(codes, n_groups)
+    weighted = share[:, None] * residual
+    pulls = [rows.adjoint_by_group(column, groups) for column in weighted.T]
+    squares = [groups.totals(column) for column in (weighted * residual).T]
+    grams = problem.design.grams_by_group(basis, share, codes, n_groups)
+    return grams, np.stack(pulls, axis=2), np.column_stack(squares)
+
+
+def _size(problem: Problem, residual: Array, constants: Array) -> float:
+    """The size that residuals have: their mean, or from the squared losses where not at hand."""
+    if len(residual):
+        size = float(np.abs(residual).mean())
+    else:
+        size = float(problem.scale.max() * np.sqrt(2 * constants.max() / problem.loss.curvature))
+    return max(size, 1e-2 * float(problem.spread.max()))
+
+
 def _smooth(
-    problem: Problem, basis: Basis, coef: Array, residual: Array, share: Array, n_groups: int
+    problem: Problem,
+    basis: Basis,
+    coef: Array,
+    known: tuple[Array, Array, Array],
+    n_groups: int,
 ) -> tuple[Array, Array, Array]:
     """Gram matrices, gradients and constants of each group's loss without kinks.
 
     Those of a linear constraint are (±(rows w - target) - tolerance) · price: no Gram matrix.
     """
-    d, m = basis.n_coordinates, problem.n_outputs
-    criterion = problem.criterion or one_group(problem)
-    codes, at = criterion.codes, len(criterion.shares)
+    at, d, m = len(known[0]), basis.n_coordinates, problem.n_outputs
     grams, gradients = np.zeros((n_groups, d, d)), np.zeros((n_groups, d, m))
     constants = np.zeros(n_groups)
     curvature = problem.loss.curvature / problem.scale**2
-    if problem.loss.curvature > 0:
-        rows, groups = DesignRows(problem.design, basis), Membership(codes, at)
-        grams[:at] = problem.design.grams_by_group(basis, share, codes, at)
-        for k, column in enumerate(residual.T):
-            weighted = share * column
-            gradients[:at, :, k] = curvature[k] * rows.adjoint_by_group(weighted, groups)
-            constants[:at] += 0.5 * curvature[k] * groups.totals(weighted * column)
+    grams[:at], gradients[:at] = known[0], curvature * known[1]
+    constants[:at] = 0.5 * known[2] @ curvature
     for term, price in zip(problem.linear, _prices(problem), strict=True):
         if term.tolerance == 0:
             continue

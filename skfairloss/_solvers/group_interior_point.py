@@ -23,7 +23,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from skfairloss._solvers.group_crossover import group_polish
-from skfairloss._solvers.grouped import GroupedQuadratic
+from skfairloss._solvers.grouped import GroupedQuadratic, combined
 from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
@@ -326,7 +326,7 @@ def _blocks(
 ) -> tuple[list[Array], Array, Array] | None:
     """For each output: the factor of M, B (minus the gradients of the group losses), and M⁻¹ B."""
     factors, solved = [], []
-    smooth = np.tensordot(weights, gq.grams, 1)
+    smooth = combined(weights, gq.grams)
     pulls = (slopes + gq.pulls(d * tilt))[gq.constrained].transpose(2, 1, 0)
     for k in range(len(gq.curvature)):
         matrix = gq.hessian[k] + gq.curvature[k] * smooth
@@ -347,6 +347,16 @@ def _solve(factor: Array, rhs: Array) -> Array:
     return lapack.dpotrs(factor, rhs, lower=True)[0] if rhs.size else np.zeros_like(rhs)
 
 
+def _solve_small(matrix: Array, rhs: Array) -> Array:
+    """Solve a few equations; raise LinAlgError where they are singular."""
+    if not len(rhs):
+        return rhs
+    unknown, info = lapack.dgesv(matrix, rhs)[2:]
+    if info != 0:
+        raise np.linalg.LinAlgError("singular")
+    return unknown
+
+
 def _direction(
     gq: GroupedQuadratic,
     point: _Point,
@@ -362,16 +372,16 @@ def _direction(
     shift = gq.upper * target_u / point.to_upper - gq.lower * target_v / point.to_lower
     shift = gq.by_group(shift + system.tilt * system.d * rho)[gq.constrained]
     equation = target_s / point.multipliers + shift + system.infeasibility
-    equation -= np.einsum("kij,ik->j", system.pulls, first)
     n = len(equation)
+    equation -= system.pulls.reshape(first.size, n).T @ first.T.ravel()
     if gq.slope.any():
         bordered = np.zeros((n + 1, n + 1))
         bordered[:n, :n], bordered[:n, n], bordered[n, :n] = system.reduced, gq.slope, gq.slope
-        unknown = np.linalg.solve(bordered, np.append(equation, system.sloped))
+        unknown = _solve_small(bordered, np.append(equation, system.sloped))
         multipliers, t = unknown[:n], float(unknown[n])
     else:
-        multipliers, t = np.linalg.solve(system.reduced, equation), 0.0
-    delta = first + np.einsum("kij,j->ik", system.solved, multipliers)
+        multipliers, t = _solve_small(system.reduced, equation), 0.0
+    delta = first + (system.solved @ multipliers).T
     change = np.zeros(gq.n_groups)
     np.add.at(change, gq.constrained, multipliers)
     own = change[gq.codes, None]
@@ -422,7 +432,7 @@ def _length(point: _Point, direction: _Direction, share: float) -> float:
     """Longest step that keeps all that must be positive so."""
     names = ("slack", "multipliers", "u", "v", "to_upper", "to_lower")
     slopes = [
-        float((-getattr(direction, name) / getattr(point, name)).max(initial=0.0)) for name in names
+        -float((getattr(direction, name) / getattr(point, name)).min(initial=0.0)) for name in names
     ]
     steepest = max(slopes)
     return min(1.0, share / steepest) if steepest > 0 else 1.0

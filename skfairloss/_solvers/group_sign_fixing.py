@@ -24,10 +24,11 @@ import numpy as np
 from skfairloss._design import sorted_by_group
 from skfairloss._sample import sample_size, smallest_sample
 from skfairloss._solvers.group_interior_point import GroupedSolution, group_interior_point
+from skfairloss._solvers.group_newton import group_newton
 from skfairloss._solvers.grouped import GroupedQuadratic
 from skfairloss._typing import Array, Index
 
-_PILOT_TOL = 1e-3
+_PILOT_TOL = 1e-2
 _PILOT_ITER, _NEAR_ITER = 20, 8  # the latter from a close start: smoothed bounds can be too low
 _SMOOTHED = (1.0, 0.3)  # bandwidths of the Newton steps
 _BAND, _NEAR_BAND = 3.0, 2.0  # rows in a first band, in units of √(d n); and from a close start
@@ -37,7 +38,7 @@ _LEAST = 1e-8  # relative gap of a band that is solved
 _LOST = 0.01  # of the gap asked of a band: what wrong signs may lose
 _SPLITS = 4  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
-_HEAVY = 4.0  # weight of a group's rows, relative to the mean, from which few rows decide
+_HEAVY = 4.0  # weight of a row, relative to the mean in a band, from which it is in every band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
 _WHOLE = 0.5  # share of the rows from which a band is no gain
 
@@ -77,20 +78,23 @@ def solve_grouped(
         )
 
     n, d = gq.rows.n_rows, gq.rows.n_columns
+    if not n:
+        found = group_newton(gq, tol=tol, floor=floor, max_iter=max_iter, on_iteration=on_iteration)
+        return found or on_rows(gq)
     if not has_many_rows(n, d):
         return on_rows(gq)
     bandwidths, width = (_SMOOTHED, _BAND) if start is None else (_SMOOTHED[1:], _NEAR_BAND)
-    at, multipliers, spent = _subsample(gq) if start is None else (start.delta, guess, 0)
+    size = int(max(20 * d, width * (d * n) ** 0.5))
+    multipliers, spent = guess, 0
+    at = None if start is None else start.delta
+    if at is None:
+        found = _subsample(gq)
+        at, multipliers, spent = found.delta, found.multipliers, found.n_iter
     # with several outputs the quadratics of step 2 would differ between them
     for share in bandwidths if len(gq.curvature) == 1 else ():
-        step = group_interior_point(
-            _smoothed(gq, at, share),
-            tol=_PILOT_TOL,
-            floor=0.0,
-            max_iter=_PILOT_ITER if start is None else _NEAR_ITER,
-            crossover=False,
-            multipliers=guess,
-        )
+        heavy = _heavy_rows(_row_weights(gq, multipliers), size)
+        smoothed = _smoothed(gq, at, share, heavy)
+        step = _rough(smoothed, _PILOT_ITER if start is None else _NEAR_ITER, guess)
         at, multipliers, spent = at + step.delta, step.multipliers, spent + step.n_iter
     if start is not None:  # so close that smoothing is the larger error?
         price = 1.0 + float(start.multipliers.sum())
@@ -98,12 +102,10 @@ def solve_grouped(
             (start.delta, at),
             key=lambda delta: gq.merit(delta, gq.residual - gq.rows.dot(delta), price),
         )
-    size = int(max(20 * d, width * (d * n) ** 0.5))
-    heavy = _heavy_groups(gq, multipliers)
     for _ in range(_SPLITS):
         if size >= _WHOLE * n or spent >= max_iter:
             break
-        band = _split(gq, at, size, heavy)
+        band = _split(gq, at, size, _row_weights(gq, multipliers))
         found, at = _solve_band(band, on_rows, max(100 * tol, _LEAST), max_iter - spent)
         spent += found.n_iter
         if found.dual.shape == gq.residual.shape:
@@ -128,31 +130,28 @@ def _relative_to(
     return lambda found: on_iteration(replace(found, delta=at + found.delta))
 
 
-def _subsample(gq: GroupedQuadratic) -> tuple[Array, Array, int]:
-    """Step 1: the solution of a subsample, its multipliers, and the iterations spent."""
-    index, factor = _draw(gq)
-    part = gq.taken(index)
-    found = group_interior_point(
-        replace(part, lower=part.lower * factor, upper=part.upper * factor),
+def _rough(
+    part: GroupedQuadratic, max_iter: int = _PILOT_ITER, multipliers: Array | None = None
+) -> GroupedSolution:
+    """The solution of a problem that only leads near to the one that is asked."""
+    found = None
+    if not part.rows.n_rows:
+        found = group_newton(part, tol=_PILOT_TOL, floor=0.0, max_iter=max_iter)
+    return found or group_interior_point(
+        part,
         tol=_PILOT_TOL,
         floor=0.0,
-        max_iter=_PILOT_ITER,
+        max_iter=max_iter,
         crossover=False,
+        multipliers=multipliers,
     )
-    return found.delta, found.multipliers, found.n_iter
 
 
-def _heavy_groups(gq: GroupedQuadratic, multipliers: Array | None) -> list[Index]:
-    """Rows of each group whose rows weigh much more than others: few rows decide there."""
-    if multipliers is None:
-        return []
-    last = gq.n_groups - 1
-    weight = gq.group_weights(multipliers)[gq.codes] * (gq.upper - gq.lower).sum(axis=1)
-    weight[gq.codes == last] = 0.0
-    rows = np.bincount(gq.codes, minlength=gq.n_groups)
-    mean = np.bincount(gq.codes, weight, gq.n_groups) / np.maximum(rows, 1)
-    heavy = np.flatnonzero(mean > _HEAVY * weight.mean())
-    return [np.flatnonzero(gq.codes == g) for g in heavy]
+def _subsample(gq: GroupedQuadratic) -> GroupedSolution:
+    """Step 1: the solution of a subsample."""
+    index, factor = _draw(gq)
+    part = gq.taken(index)
+    return _rough(replace(part, lower=part.lower * factor, upper=part.upper * factor))
 
 
 def _draw(gq: GroupedQuadratic) -> tuple[Index, Array]:
@@ -183,8 +182,31 @@ def _draw(gq: GroupedQuadratic) -> tuple[Index, Array]:
     return index, factor[gq.codes[index], None]
 
 
-def _smoothed(gq: GroupedQuadratic, delta: Array, narrow: float) -> GroupedQuadratic:
-    """Step 2's problem of one output, relative to δ: no rows, a quadratic for each group.
+def _row_weights(gq: GroupedQuadratic, multipliers: Array | None) -> Array:
+    """Widths of the dual intervals of the rows that can be held, (N,); 0 where nothing is known."""
+    if multipliers is None:
+        return np.zeros(gq.rows.n_rows)
+    own = gq.group_weights(multipliers)[gq.codes] * (gq.upper - gq.lower).sum(axis=1)
+    own[gq.codes == gq.n_groups - 1] = 0.0
+    return own
+
+
+def _heavy_rows(weight: Array, size: int) -> Index:
+    """Rows of which a few outweigh all others of a band: no quadratic stands for so few."""
+    return np.flatnonzero(weight * size > _HEAVY * weight.sum())
+
+
+def _heavy_groups(gq: GroupedQuadratic, weight: Array) -> list[Index]:
+    """Rows of each group whose rows weigh much more than others: few rows decide there."""
+    rows = np.bincount(gq.codes, minlength=gq.n_groups)
+    mean = np.bincount(gq.codes, weight, gq.n_groups) / np.maximum(rows, 1)
+    return [np.flatnonzero(gq.codes == g) for g in np.flatnonzero(mean > _HEAVY * weight.mean())]
+
+
+def _smoothed(gq: GroupedQuadratic, delta: Array, narrow: float, heavy: Index) -> GroupedQuadratic:
+    """Step 2's problem of one output, relative to δ: a quadratic for each group.
+
+    Heavy rows stay as they are.
 
     h is ``narrow`` times what covers the error of a model from the subsample.
     Within ±h the kink middle·r + half·|r| is replaced by middle·r + half·(r²/2h + h/2).
@@ -196,13 +218,16 @@ def _smoothed(gq: GroupedQuadratic, delta: Array, narrow: float) -> GroupedQuadr
     share = narrow * min(0.5, max(0.03, 3 * (d / smallest_sample(d)) ** 0.5))
     absolute = np.abs(r)
     h = max(float(np.partition(absolute, int(share * n))[int(share * n)]), 1e-300)
-    near = np.flatnonzero(absolute < h)
+    smooth = absolute < h
+    smooth[heavy] = False
+    near = np.flatnonzero(smooth)
     slope = middle + half * np.clip(r / h, -1.0, 1.0)
     value = middle * r + half * absolute
     value[near] += half[near] * 0.5 * (h - absolute[near]) ** 2 / h
+    slope[heavy] = value[heavy] = 0.0
     grams = gq.curvature[0] * gq.grams + _near_grams(gq, near, half / h)
     return replace(
-        here.taken(near[:0]),
+        here.taken(heavy),
         curvature=np.ones(1),
         grams=grams,
         gradients=here.gradients + gq.pulls(slope[:, None]),
@@ -266,17 +291,18 @@ class _Band:
         return float((own * (kinks - self.fixed[wrong]) * r).sum(where=self.fixed[wrong] != 0))
 
 
-def _split(gq: GroupedQuadratic, at: Array, size: int, heavy: list[Index]) -> _Band:
-    """Step 3: the ``size`` rows nearest to 0 in each output, and all of the penalty.
+def _split(gq: GroupedQuadratic, at: Array, size: int, weight: Array) -> _Band:
+    """Step 3: the ``size`` rows nearest to 0 in each output, heavy ones, and all of the penalty.
 
-    Of heavy rows there are as many as a band of these alone would have: it is they that keep a
-    direction from being without a minimum.
+    Of a heavy group there are as many as a band of its rows alone would have: it is they that keep
+    a direction from being without a minimum.
     """
     whole = gq.shifted(at)
     absolute = np.abs(whole.residual)
     limits = np.partition(absolute, size, axis=0)[size]
     inside = (absolute <= limits).any(axis=1) | (gq.codes == gq.n_groups - 1)
-    for rows in heavy:
+    inside[_heavy_rows(weight, size)] = True
+    for rows in _heavy_groups(gq, weight):
         own = int(size * (len(rows) / len(absolute)) ** 0.5)
         nearest = np.argsort(absolute[rows].min(axis=1), kind="stable")
         inside[rows[nearest[:own]]] = True

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
@@ -96,7 +97,7 @@ class GroupedQuadratic:
             residual=self.residual - self.rows.dot(delta),
             gradients=self.smooth_slopes(delta),
             constants=self.smooth_losses(delta),
-            linear=self.linear - np.einsum("kij,jk->ik", self.hessian, delta),
+            linear=self.linear - self._own_slopes(delta),
             constant=self.own_objective(delta),
         )
 
@@ -130,12 +131,13 @@ class GroupedQuadratic:
 
     def by_group(self, values: Array) -> Array:
         """Sums of (N, m) values over the rows of each group and the outputs, (G,)."""
-        return np.bincount(self.codes, values.sum(axis=1), self.n_groups)
+        rows = values[:, 0] if values.shape[1] == 1 else values.sum(axis=1)
+        return np.bincount(self.codes, rows, self.n_groups)
 
     def own_objective(self, delta: Array) -> float:
         """The part of the objective that is smooth and belongs to no group."""
-        moved = np.einsum("kij,jk->ik", self.hessian, delta)
-        return float(self.constant + 0.5 * (moved * delta).sum() - (self.linear * delta).sum())
+        moved = 0.5 * self._own_slopes(delta) - self.linear
+        return self.constant + float((moved * delta).sum())
 
     def level(self, losses: Array) -> float:
         """The smallest t that the losses F_g allow; 0 where no constraint has a slope."""
@@ -161,9 +163,13 @@ class GroupedQuadratic:
     def stationarity(self, delta: Array, multipliers: Array, dual: Array) -> Array:
         """Gradient of the Lagrangian in δ, (d, m), for duals a of the rows (N, m)."""
         weights = self.group_weights(multipliers)
-        out = np.einsum("kij,jk->ik", self.hessian, delta) - self.linear
-        out -= np.einsum("g,gik->ik", weights, self.smooth_slopes(delta))
+        out = self._own_slopes(delta) - self.linear
+        out -= combined(weights, self.smooth_slopes(delta))
         return out - self.rows.adjoint(dual)
+
+    def _own_slopes(self, delta: Array) -> Array:
+        """Hδ of each output, (d, m)."""
+        return (self.hessian @ delta.T[:, :, None])[:, :, 0].T
 
     def gap(self, delta: Array, multipliers: Array, dual: Array) -> float:
         """Duality gap of a point, with what violates the optimality conditions charged.
@@ -182,3 +188,10 @@ class GroupedQuadratic:
         rest = float(np.linalg.norm(self.stationarity(delta, multipliers, dual)))
         missing = abs(self.worst_weight - float(self.slope @ multipliers))
         return slack + rest * self.size + missing * t
+
+
+def combined(weights: Array, parts: Array) -> Array:
+    """Σ_g weights_g parts_g, for parts (G, ...)."""
+    shape = parts.shape[1:]
+    total: Array = (weights @ parts.reshape(len(weights), prod(shape))).reshape(shape)
+    return total

@@ -30,6 +30,17 @@ def least_squares(problem: Problem) -> Solution:
 
 def ridge_fit(problem: Problem) -> tuple[Array, Array]:
     """Coefficients (p, m) and intercept (m,) of the squared loss with the problem's ridge."""
+    moments = problem.group_moments
+    if moments is not None and moments.serves(problem.basis):
+        coef = np.zeros((problem.design.shape[1], problem.n_outputs))
+        means = moments.origin[1] + moments.targets.sum(axis=0) if problem.fit_intercept else 0.0
+        intercept = np.zeros(problem.n_outputs) + means
+        pulls, _ = moments.residuals(coef, intercept, problem.basis)
+        theta = _solve(problem, _factors(problem), pulls.sum(axis=0))
+        coef, shift = problem.basis.to_model(theta)
+        intercept = intercept + shift
+        if moments.tell(moments.residuals(coef, intercept, problem.basis)[1]):
+            return coef, intercept
     return _fit(problem)[:2]
 
 

@@ -1,0 +1,259 @@
+r"""Linear rows without group losses: the plain fit in the directions that the rows leave.
+
+Rows that hold with equality are eliminated (Nocedal & Wright 2006, section 15.3): with w₀ where
+they hold and a basis restricted to what does not change them, y - X w₀ is fitted by whatever route
+a plain problem takes. Of rows with a tolerance those at one of their two ends are such rows. Which
+they are is guessed: for squares in orthonormal coordinates the optimum is the point that meets the
+rows and is nearest to the free one. Where free rows are violated, or multipliers have the wrong
+sign, the guess is repeated with a quadratic around the point reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.optimize import nnls
+
+from skfairloss._basis import Basis
+from skfairloss._problem import Multipliers, Problem, Solution
+from skfairloss._sample import Sample
+from skfairloss._solvers.crossover import particular_and_null
+from skfairloss._solvers.formulation import Iteration
+from skfairloss._typing import Array
+
+_ROUNDS = 4  # sets of rows that are tried at most
+_RANK = 1e-10  # relative size of singular values that are 0
+_MET = 1e-10  # what a row may miss, relative to the spread of y
+_PULLS = 1e-9  # multipliers this small, relative to the largest, pull at nothing
+
+Start = tuple[Array, Array]
+Plain = Callable[..., Solution]  # problem, start, max_iter and on_iteration: `solve`
+
+
+@dataclass(frozen=True)
+class _OnRows(Problem):
+    """The plain problem of y - X w₀ in the directions that do not change ``held`` (q, p).
+
+    ``whole`` is the problem that it comes from, ``offset`` is w₀, (p, m).
+    """
+
+    whole: Problem | None = None
+    held: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    offset: Array = field(default_factory=lambda: np.zeros((0, 0)))
+
+    @cached_property
+    def basis(self) -> Basis:
+        assert self.whole is not None
+        return self._restricted(self.whole.basis)
+
+    @cached_property
+    def means(self) -> Array:
+        assert self.whole is not None
+        return self.whole.means
+
+    @cached_property
+    def sample(self) -> Sample | None:
+        assert self.whole is not None
+        if self.whole.sample is None or self.whole.sample_basis is None:
+            return self.whole.sample
+        sample = replace(self.whole.sample)
+        sample.__dict__["basis"] = self._restricted(self.whole.sample_basis)
+        return sample
+
+    @cached_property
+    def exact_basis(self) -> Basis:
+        return self.basis
+
+    def _restricted(self, basis: Basis) -> Basis:
+        basis = basis.orthonormalised()
+        null = particular_and_null(self.held @ basis.transform, np.zeros(len(self.held)))[1]
+        gram = null.T @ basis.gram @ null
+        return replace(basis, transform=basis.transform @ null, gram=gram)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """All linear rows of a problem: rows (q, p), targets (q, m) and tolerances (q,)."""
+
+    rows: Array
+    target: Array
+    tolerance: Array
+
+    @classmethod
+    def of(cls, problem: Problem) -> _Rows:
+        terms = problem.linear
+        return cls(
+            np.vstack([term.rows for term in terms]),
+            np.vstack([term.target for term in terms]),
+            np.concatenate([np.full(len(term.rows), term.tolerance) for term in terms]),
+        )
+
+    def settled(self, side: Array, coef: Array, pull: Array, slack: float) -> bool:
+        """Whether free rows are met and the multipliers (q, m) of others have the right sign.
+
+        ``side`` (q,) is 0 where a row is free, else the sign that its multiplier is to have.
+        """
+        loose, free = self.tolerance > 0, side == 0
+        largest = float(np.abs(pull).max(initial=0.0))
+        right = side * pull[:, 0] > _PULLS * largest
+        rest = np.abs(self.target - self.rows @ coef)[:, 0]
+        return bool(np.where(free, rest <= self.tolerance + slack, right)[loose].all())
+
+    def nearest(self, seen: Array, best: Array) -> tuple[Array, Array] | None:
+        """Sides and multipliers (q,) of the point nearest to t (k,) that meets all rows.
+
+        ``seen`` (q, k) are the rows in t. Least distance programming (Lawson & Hanson 1974,
+        chapter 23); None where rows contradict each other.
+        """
+        loose, target = self.tolerance > 0, self.target[:, 0]
+        exact = seen[~loose]
+        step, null = particular_and_null(exact, target[~loose] - exact @ best)
+        moves, rest = seen[loose] @ null, target[loose] - seen[loose] @ (best + step)
+        apart = np.concatenate([rest, -rest]) - np.tile(self.tolerance[loose], 2)
+        side, pull = np.zeros((2, len(target)))
+        if not (apart > 0).any():
+            return side, pull
+        size = float(apart.max())
+        matrix = np.vstack([np.hstack([moves.T, -moves.T]), apart[None, :] / size])
+        found = nnls(matrix, np.append(np.zeros(len(matrix) - 1), 1.0))[0]
+        last = 1.0 - float(matrix[-1] @ found)
+        if last <= _MET:
+            return None
+        above, below = np.split(found * size / last, 2)
+        pull[loose] = above - below
+        return np.sign(pull), pull
+
+
+def can_eliminate(problem: Problem) -> bool:
+    """Whether this route is for a problem: kinks in many rows, and linear rows alone.
+
+    Ends at which rows with a tolerance hold would differ between outputs.
+    """
+    if problem.criterion is not None or not problem.linear or problem.l1 > 0:
+        return False
+    alike = problem.n_outputs == 1 or all(term.tolerance == 0 for term in problem.linear)
+    return alike and problem.loss.loss_mix > 0 and problem.sample is not None
+
+
+def solve_on_rows(
+    problem: Problem,
+    plain: Plain,
+    *,
+    max_iter: int,
+    on_iteration: Callable[[Iteration], bool] | None = None,
+) -> Solution | None:
+    """The optimum of a problem with linear rows alone; None where the active set does not settle.
+
+    ``plain`` solves problems without rows.
+    """
+    rows, basis = _Rows.of(problem), problem.sample_basis or problem.basis
+    seen, slack = rows.rows @ basis.transform, _MET * float(problem.spread.max())
+    guess = rows.nearest(seen, _squares(problem, basis))
+    side, start, spent = None, None, np.zeros(problem.n_outputs, dtype=np.intp)
+    for _ in range(_ROUNDS):
+        if guess is None or (side is not None and (guess[0] == side).all()):
+            break
+        side, flat = guess
+        part = _eliminated(problem, rows, basis, side)
+        if part is None or spent.max() >= max_iter:
+            break
+        found = plain(
+            part,
+            start=None if start is None else _nearest(part, *start),
+            max_iter=max_iter - int(spent.max()),
+            on_iteration=_told(on_iteration, part),
+        )
+        spent = spent + found.n_iter
+        coef, intercept = found.coef + part.offset, found.intercept
+        assert isinstance(found.dual, np.ndarray)  # rows have kinks
+        pull = _multipliers(problem, rows, basis, side, coef, found.dual)
+        if found.stopped.any() or rows.settled(side, coef, pull, slack):
+            nothing, ends = np.zeros(1), np.cumsum([len(term.rows) for term in problem.linear])
+            linear = tuple(np.split(pull, ends[:-1]))
+            return replace(
+                found, coef=coef, n_iter=spent, multipliers=Multipliers(nothing, nothing, linear)
+            )
+        # a quadratic around this point, as steep as the multipliers are to those of the guess
+        steep = float(np.abs(pull).sum()) / max(float(np.abs(flat).sum()), 1e-300)
+        at = np.linalg.lstsq(basis.transform, coef[:, 0], rcond=None)[0]
+        guess = rows.nearest(seen, at - seen.T @ pull[:, 0] / max(steep, 1e-300))
+        start = coef, intercept
+    return None
+
+
+def _squares(problem: Problem, basis: Basis) -> Array:
+    """t of the first output's least squares in a sample."""
+    if problem.sample is None:
+        return np.zeros(basis.n_directions)
+    sample = problem.sample
+    y, design = problem.y[sample.index, 0], sample.design.rows(basis)
+    gram, pull = design.gram(sample.weights), design.adjoint(sample.weights * y)
+    return np.linalg.lstsq(gram, pull, rcond=None)[0][: basis.n_directions]
+
+
+def _held(rows: _Rows, side: Array) -> Array:
+    """Positions of the rows that hold with equality."""
+    return np.flatnonzero((rows.tolerance == 0) | (side != 0))
+
+
+def _goal(rows: _Rows, side: Array) -> Array:
+    """What these rows are to be."""
+    here = _held(rows, side)
+    return rows.target[here] - (side * rows.tolerance)[here, None]
+
+
+def _eliminated(problem: Problem, rows: _Rows, basis: Basis, side: Array) -> _OnRows | None:
+    """The plain problem on the rows that are held; None where they contradict each other."""
+    held, goal = rows.rows[_held(rows, side)], _goal(rows, side)
+    seen = held @ basis.transform
+    offset = basis.transform @ np.linalg.lstsq(seen, goal, rcond=_RANK)[0]
+    if (np.abs(held @ offset - goal) > _MET * problem.spread).any():
+        return None
+    y = problem.y - problem.design.predict(offset, 0.0) if offset.any() else problem.y
+    plain = {name: getattr(problem, name) for name in problem.__dataclass_fields__}
+    plain.update(y=y, linear=())
+    part = _OnRows(**plain, whole=problem, held=held, offset=offset)
+    if problem.l2 > 0 and offset.any():  # orthogonal to all directions, so that squares add up
+        directions = (part.sample_basis or part.basis).transform
+        offset = offset - directions @ np.linalg.lstsq(directions, offset, rcond=None)[0]
+        part = replace(part, y=problem.y - problem.design.predict(offset, 0.0), offset=offset)
+    return part
+
+
+def _nearest(part: _OnRows, coef: Array, intercept: Array) -> Start:
+    """A model moved to where the held rows are met, less w₀."""
+    directions = (part.sample_basis or part.basis).transform
+    step = np.linalg.lstsq(directions, coef - part.offset, rcond=None)[0]
+    return directions @ step, intercept
+
+
+def _told(
+    on_iteration: Callable[[Iteration], bool] | None, part: _OnRows
+) -> Callable[[Iteration], bool] | None:
+    """Who is told of the models of the part; outputs under constraints move together."""
+    if on_iteration is None:
+        return None
+
+    def tell(at: Iteration) -> bool:
+        moved = Iteration(None, False, at.coef + part.offset, at.intercept)
+        return not at.finished and on_iteration(moved)
+
+    return tell
+
+
+def _multipliers(
+    problem: Problem, rows: _Rows, basis: Basis, side: Array, coef: Array, dual: Array
+) -> Array:
+    """η of all rows, (q, m): Xᵀu + rowsᵀη is the gradient of the penalty."""
+    out, here = np.zeros_like(rows.target), _held(rows, side)
+    if len(here):
+        u = problem.weights[:, None] * dual / problem.scale
+        rest = problem.design.adjoint(u) - problem.l2 * coef
+        if problem.fit_intercept:
+            rest -= np.multiply.outer(basis.center, u.sum(axis=0))
+        seen = rows.rows[here] @ basis.transform
+        out[here] = np.linalg.lstsq(seen.T, -basis.transform.T @ rest, rcond=_RANK)[0]
+    return out
