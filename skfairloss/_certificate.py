@@ -182,12 +182,19 @@ def _measure(
 ) -> Measured:
     """`measure` of given duals; of duals 0 where there are none."""
     if isinstance(dual, Slopes):
-        loss, scale = problem.loss, problem.scale
-        return measure(
-            problem, coef, intercept, dual, lambda _, r: np.asarray(loss.derivative(r / scale))
-        )
+        return measure_slopes(problem, coef, intercept, dual)
     known = np.zeros(problem.y.shape) if dual is None else dual
     return measure(problem, coef, intercept, known, lambda rows, _: known[rows])
+
+
+def measure_slopes(problem: Problem, coef: Array, intercept: Array, dual: Slopes) -> Measured:
+    """`measure` of the model's own slopes."""
+    loss, scale = problem.loss, problem.scale
+
+    def slopes(_: slice, residual: Array) -> Array:
+        return loss.derivative(residual / scale)
+
+    return measure(problem, coef, intercept, dual, slopes)
 
 
 def measure(

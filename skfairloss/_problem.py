@@ -21,6 +21,7 @@ from skfairloss._sample import Sample, draw_sample, sample_size
 from skfairloss._typing import Array, Index, Mask
 from skfairloss.losses import MixedLoss
 
+_FEW_OUTPUTS = 8  # whose moments are found in the pass that serves the second moments of X
 SMALL_BOUND = 1e-4  # bounds below this share of the loss of the mean of y are measured by it
 ZERO_BOUND = 1e-9  # a bound of 0 on a group's loss, as a share of the loss of the mean of y
 
@@ -96,12 +97,12 @@ class Problem:
     @cached_property
     def group_moments(self) -> GroupMoments | None:
         """Moments of the groups, where squares count and they are no larger than X; else None."""
-        if not self.constrained or self.loss.curvature == 0:
+        if self.loss.curvature == 0 or self.n_outputs > _FEW_OUTPUTS:
             return None
         n_groups, (n, p) = len(self.groups.shares), self.design.shape
         if not (isinstance(self.design, DenseDesign) and has_many_rows(n, max(p, 1))):
             return None
-        if n_groups * p > n:
+        if n_groups * p > n or (n_groups == 1 and n * p < self.design.block_size):
             return None
         with np.errstate(invalid="ignore", over="ignore"):  # whoever reads the means checks
             return self.design.group_moments(

@@ -8,11 +8,14 @@ basis loses.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from skfairloss._basis import EPS
-from skfairloss._problem import Problem, Solution
+from skfairloss._certificate import measure_slopes
+from skfairloss._problem import Measured, Problem, Slopes, Solution
 from skfairloss._typing import Array
 
 _REFINEMENTS = 5
@@ -21,11 +24,22 @@ _EXACT = 8 * EPS  # relative rounding error of a residual
 
 
 def least_squares(problem: Problem) -> Solution:
-    """The minimiser of Σ v (r/c)² + (l2/2) ‖w‖², of smallest norm where there are several."""
-    coef, intercept, residual = _fit(problem)
-    dual = np.multiply(residual, 2.0 / problem.scale, out=residual)
+    """The minimiser of Σ v (r/c)² + (l2/2) ‖w‖², of smallest norm where there are several.
+
+    A refinement is the certificate's own pass over X: the last one is of the solution.
+    """
+    found: list[Measured] = []
+    size, slopes = 0.5 * problem.scale**2, Slopes()
+
+    def look(coef: Array, intercept: Array) -> tuple[Array, Array]:
+        """Xᵀ(v r) and Σ v r."""
+        found.append(measure_slopes(problem, coef, intercept, slopes))
+        return found[-1].gradient * size, found[-1].total * size
+
+    coef, intercept = _fit(problem, look)
     ones = np.ones(problem.n_outputs, dtype=np.intp)
-    return Solution(coef, intercept, dual, ones, ones.astype(bool), np.zeros_like(ones, dtype=bool))
+    resolved, stopped = ones.astype(bool), np.zeros_like(ones, dtype=bool)
+    return Solution(coef, intercept, slopes, ones, resolved, stopped, measured=found[-1])
 
 
 def ridge_fit(problem: Problem) -> tuple[Array, Array]:
@@ -41,33 +55,38 @@ def ridge_fit(problem: Problem) -> tuple[Array, Array]:
         intercept = intercept + shift
         if moments.tell(moments.residuals(coef, intercept, problem.basis)[1]):
             return coef, intercept
-    return _fit(problem)[:2]
-
-
-def _fit(problem: Problem) -> tuple[Array, Array, Array]:
-    """Coefficients, intercepts and residuals (n, m); each refinement is one pass over X."""
-    basis, design, weights = problem.exact_basis, problem.design, problem.weights
-    k, factors = basis.n_directions, _factors(problem)
-    means = weights @ problem.y
-    theta = _solve(problem, factors, basis.pull_back(problem.first_moments[1], means))
-    coef, intercept = basis.to_model(theta)
-    last = float(np.abs(theta).max(initial=0.0))
+    weights = problem.weights
 
     def weighted(rows: slice, residual: Array) -> tuple[Array, Array]:
         out = weights[rows, None] * residual
         return out, out.sum(axis=0)
 
+    def look(coef: Array, intercept: Array) -> tuple[Array, Array]:
+        return problem.design.sweep(problem.y, coef, intercept, weighted)[1:]
+
+    return _fit(problem, look)
+
+
+def _fit(
+    problem: Problem, look: Callable[[Array, Array], tuple[Array, Array]]
+) -> tuple[Array, Array]:
+    """Coefficients and intercepts; each refinement looks at the residuals of a model once."""
+    basis, k, factors = problem.exact_basis, problem.exact_basis.n_directions, _factors(problem)
+    means = problem.weights @ problem.y
+    theta = _solve(problem, factors, basis.pull_back(problem.first_moments[1], means))
+    coef, intercept = basis.to_model(theta)
+    last = float(np.abs(theta).max(initial=0.0))
     for _ in range(_REFINEMENTS):
-        residual, adjoint, total = design.sweep(problem.y, coef, intercept, weighted)
+        adjoint, total = look(coef, intercept)
         target = basis.pull_back(adjoint, total)
         target[:k] -= 0.5 * problem.scale**2 * problem.l2 * (basis.transform.T @ coef)
         theta = _solve(problem, factors, target)
         size = float(np.abs(theta).max(initial=0.0))
         if size >= 0.5 * last or size <= _ROUNDING * last:  # rounding is all that is left
-            return coef, intercept, residual
+            break
         step, shift = basis.to_model(theta)
         coef, intercept, last = coef + step, intercept + shift, size
-    return coef, intercept, problem.residual(coef, intercept)
+    return coef, intercept
 
 
 def _factors(problem: Problem) -> dict[float, tuple[Array, bool]]:
