@@ -129,12 +129,12 @@ def _certify_constrained(
     if dual is not None:
         own = replace(fit, weights=problem.weights)
         total = np.full(problem.n_outputs, objective)
-        near = _sample_support(problem)
+        near, enough = _sample_support(problem), _enough(tol) * size
         if near is not None:
             gaps, _ = _bound(own, coef, found, total, pull, near)
-        if (gaps > _NEGLIGIBLE * size).any():
+        if (gaps > enough).any():
             gaps = np.fmin(gaps, _bound(own, coef, found, total, pull, _whole(problem))[0])
-        if (gaps > _NEGLIGIBLE * size).any():
+        if (gaps > enough).any():
             total = total + held.price(multipliers)
             sharp = _sharp_gap(fit, coef, intercept, dual, found, total, pull, size)
             gaps = np.fmin(gaps, sharp)
@@ -243,9 +243,14 @@ def _gap(
     near = _sample_support(problem)
     if near is not None:
         gap, _ = _bound(problem, coef, found, objective, 0.0, near)
-        if (gap <= max(_NEGLIGIBLE, _SHARP * tol) * objective).all():
+        if (gap <= _enough(tol) * objective).all():
             return gap
     return _sharp_gap(problem, coef, intercept, dual, found, objective, 0.0, objective)
+
+
+def _enough(tol: float) -> float:
+    """A gap, relative to the objective, that is not worth another pass over X."""
+    return max(_NEGLIGIBLE, _SHARP * tol)
 
 
 def _sharp_gap(

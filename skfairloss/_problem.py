@@ -102,7 +102,8 @@ class Problem:
         n_groups, (n, p) = len(self.groups.shares), self.design.shape
         if not (isinstance(self.design, DenseDesign) and has_many_rows(n, max(p, 1))):
             return None
-        if n_groups * p > n or (n_groups == 1 and n * p < self.design.block_size):
+        few = not self.constrained and n * p < self.design.block_size
+        if n_groups * p > n or few:
             return None
         with np.errstate(invalid="ignore", over="ignore"):  # whoever reads the means checks
             return self.design.group_moments(
