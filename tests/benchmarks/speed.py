@@ -1,0 +1,85 @@
+"""The measurements of docs/speed.md: runs the benchmark scripts and writes the page's tables.
+
+From the repository root, with the peers installed (docs/benchmarks.md), on a machine that does
+nothing else::
+
+    python tests/benchmarks/speed.py
+
+writes ``docs/speed/NAME.json`` for each script and, from these files, the tables and counted
+sentences of ``docs/speed.md``. ``--only`` runs some of the scripts, ``--page`` none: the page is
+written from whatever files are there. ``--quick`` shows that all of it runs, and writes nothing
+unless ``--out`` names another folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.speed.page import fill
+from bench.speed.results import load
+
+HERE = Path(__file__).parent
+FOLDER = HERE.parents[1] / "docs/speed"
+PAGE = FOLDER.with_suffix(".md")
+# Peers that take longer than the budget for one fit are left out of larger cases. All options but
+# these are the scripts' own.
+PEERS = ["--budget", "20", "--repeats", "3"]
+SCRIPTS = {
+    "profile_fit": ["--repeats", "9"],
+    "plain_fits": PEERS,
+    "growth": PEERS,
+    "hard_data": PEERS,
+    "many_outputs": ["--budget", "20", "--repeats", "1"],
+    "mix_path": ["--repeats", "3"],
+    "sparse_one_hot": ["--repeats", "3"],
+    "fairness_terms": PEERS,
+    "real_data": PEERS,
+}
+
+
+def run(name: str, folder: Path, threads: int, quick: bool) -> bool:
+    """Run one script into its file; whether it ended well."""
+    options = [*SCRIPTS[name], "--threads", str(threads), "--json", str(folder / f"{name}.json")]
+    options += ["--quick"] if quick else []
+    print(f"\n== {name} {' '.join(SCRIPTS[name])}\n", flush=True)
+    start = time.perf_counter()
+    ended = subprocess.run([sys.executable, HERE / f"{name}.py", *options], check=False)
+    print(f"\n{name}: {time.perf_counter() - start:.0f} s", flush=True)
+    return ended.returncode == 0
+
+
+def write_page(folder: Path) -> None:
+    """Write the page beside a folder of files; its prose is that of docs/speed.md."""
+    page = folder.with_suffix(".md")
+    source = page if page.exists() else PAGE
+    page.write_text(fill(source.read_text("utf-8"), load(folder)), "utf-8")
+
+
+def main() -> None:
+    """Run what is asked for, and write the page."""
+    parser = argparse.ArgumentParser(description="Measure and write docs/speed.md.")
+    parser.add_argument("--only", nargs="+", choices=SCRIPTS, default=list(SCRIPTS))
+    parser.add_argument("--page", action="store_true", help="measure nothing: write the page")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: whether it runs at all")
+    parser.add_argument("--threads", type=int, default=1, help="limit of each thread pool")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the files, with the page beside it; default: docs/speed"
+    )
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = arguments.out or (Path(scratch) / "speed" if arguments.quick else FOLDER)
+        folder.mkdir(parents=True, exist_ok=True)
+        names = [] if arguments.page else arguments.only
+        failed = [n for n in names if not run(n, folder, arguments.threads, arguments.quick)]
+        write_page(folder)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
