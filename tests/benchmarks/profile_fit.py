@@ -25,13 +25,12 @@ from bench.data import grouped
 from bench.fits import OURS, references
 from bench.machine import describe_threads
 from bench.measure import CHOLESKY, Run, measure, to_markdown
-from bench.profile import Profile
+from bench.profile import ALL, Profile
 
 from skfairloss.fairness import WorstGroupLoss
 
 SIZES = [(100_000, 20), (1_000_000, 20)]
 KINDS = [(0.0, None), (0.5, None), (1.0, None), (0.5, WorstGroupLoss())]
-ALL = "all"
 COLUMNS = ("case", "stage", "share of time", "passes over X", "ratio to C")
 
 
@@ -58,21 +57,19 @@ def profile(case: Case, repeats: int) -> list[dict[str, Any]]:
         seen.run(lambda: fit_ours(case))
     whole = repeats * len(case.y)
     total = sum(seen.seconds.values())
+    about = {
+        "case": case.name,
+        "loss_mix": case.loss_mix,
+        "shape": [*case.X.shape, case.n_outputs],
+        "term": case.fairness is not None,
+    }
     rows = []
     for stage, seconds in seen.seconds.most_common():
         read = {name: rows / whole for (where, name), rows in seen.rows.items() if where == stage}
-        rows.append(
-            {
-                "case": case.name,
-                "stage": stage,
-                "share of time": seconds / total,
-                "passes over X": sum(read.values()),
-                "products": read,
-            }
-        )
-    everything = {"share of time": 1.0, "passes over X": sum(seen.rows.values()) / whole}
-    ratio = own.ratio(reference)
-    return [*rows, {"case": case.name, "stage": ALL, **everything, "ratio to C": ratio}]
+        shares = {"share of time": seconds / total, "passes over X": sum(read.values())}
+        rows.append(about | {"stage": stage} | shares | {"products": read})
+    shares = {"share of time": 1.0, "passes over X": sum(seen.rows.values()) / whole}
+    return [*rows, about | {"stage": ALL} | shares | {"ratio to C": own.ratio(reference)}]
 
 
 def main() -> None:

@@ -35,7 +35,7 @@ SCRIPTS = {
     "growth": PEERS,
     "hard_data": PEERS,
     "many_outputs": ["--budget", "20", "--repeats", "1"],
-    "mix_path": ["--repeats", "3"],
+    "mix_path": ["--repeats", "3", "--peers"],  # none: a path has no peer
     "sparse_one_hot": ["--repeats", "3"],
     "fairness_terms": PEERS,
     "real_data": PEERS,

@@ -95,7 +95,9 @@ def write_json(path: Path | None, arguments: argparse.Namespace, **content: Any)
         return
     setting = {key: value for key, value in vars(arguments).items() if key != "json"}
     setting |= content.pop("setting", {}) | {"version": skfairloss.__version__}
-    path.write_text(to_text(rounded({"setting": setting, "machine": describe(), **content})), "utf-8")
+    path.write_text(
+        to_text(rounded({"setting": setting, "machine": describe(), **content})), "utf-8"
+    )
 
 
 def limit_threads(arguments: argparse.Namespace) -> Any:

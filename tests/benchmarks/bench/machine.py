@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from importlib.metadata import version
 from typing import Any
 
@@ -22,10 +23,11 @@ def describe_threads() -> str:
 
 def describe() -> dict[str, Any]:
     """Cores, and versions by name."""
-    blas: dict[str, set[str]] = {}  # NumPy and SciPy may each bring their own
-    for pool in threadpool_info():
-        if pool["user_api"] == "blas":
-            blas.setdefault(pool["internal_api"], set()).add(str(pool["version"]))
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    bundled = [pool for pool in pools if re.search("numpy|scipy", pool["filepath"])]
+    blas: dict[str, set[str]] = {}  # each of the two may bring its own, and so do some peers
+    for pool in bundled or pools:
+        blas.setdefault(pool["internal_api"], set()).add(str(pool["version"]))
     peers = {peer.distribution for peer in PEERS.values() if peer.installed}
     others = sorted(peers - {*LIBRARIES, "skfairloss"})
     return {

@@ -30,6 +30,7 @@ BAND = "band"
 VERIFIED = "verification of the signs, with the certificate's sums"
 CERTIFICATE = "certificate"
 REST = "rest"
+ALL = "all"  # not a stage: what a table calls all of them
 
 SOLVERS = "skfairloss._solvers"
 STAGES = (
@@ -172,7 +173,7 @@ def set_attribute(holder: Any, name: str, value: Any) -> Iterator[None]:
 
 @contextmanager
 def replaced(module: str, name: str, wrap: Callable[[Callable], Callable]) -> Iterator[None]:
-    """Wrap a function wherever the package has imported it, a method or cached property in place."""
+    """Wrap a function wherever the package has imported it, a method in its class."""
     holder, last, found = find(module, name)
     with ExitStack() as stack:
         if isinstance(found, functools.cached_property):

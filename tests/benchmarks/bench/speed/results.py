@@ -9,12 +9,13 @@ from typing import Any
 
 from bench.command import format_size
 from bench.fits import OURS
-from bench.measure import ACCURATE, CHOLESKY, LINEAR_REGRESSION
+from bench.measure import ACCURATE, LINEAR_REGRESSION
 
 Row = dict[str, Any]
 Results = dict[str, dict[str, Any]]  # what each script wrote, by its name
 
 TO_C, TO_PEER, EXCESS = "ratio to C", "ratio to fastest peer", "relative excess"
+LEAST_SQUARES = (LINEAR_REGRESSION, "Ridge")
 BASES = ("Gaussian twin", "plain")  # fits of ours that others are relative to
 
 
@@ -79,12 +80,16 @@ def kind_of(row: Row) -> str:
     return without_mix(row).removesuffix(f", {size_of(row)}")
 
 
-def least_squares_peers(rows: Iterable[Row]) -> list[Row]:
-    """scikit-learn's own fits of a squared loss, which compare with ours at loss_mix 0."""
-    names = (LINEAR_REGRESSION, "Ridge")
-    return [row for row in rows if is_measured(row) and row["fit"].startswith(names)]
+def rivals(row: Row, rows: Iterable[Row]) -> list[Row]:
+    """Fits of a case that solve the same problem as ours and come as close, the fastest first.
 
-
-def is_reference(row: Row) -> bool:
-    """Whether it is a fit of the squared loss beside ours."""
-    return row["fit"].startswith((LINEAR_REGRESSION, CHOLESKY, "Ridge"))
+    Where that is least squares without a term, scikit-learn's own are among them.
+    """
+    plain = row["loss_mix"] == 0 and not row["term"]
+    found = [
+        other
+        for other in rows
+        if is_accurate(other)
+        or (plain and is_measured(other) and other["fit"].startswith(LEAST_SQUARES))
+    ]
+    return sorted(found, key=lambda other: other[TO_C])

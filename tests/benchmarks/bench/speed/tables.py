@@ -8,6 +8,7 @@ from statistics import median
 from bench.fits import OURS
 from bench.measure import ACCURATE
 from bench.page import number, table
+from bench.profile import ALL
 from bench.speed.results import (
     EXCESS,
     TO_C,
@@ -19,8 +20,8 @@ from bench.speed.results import (
     is_accurate,
     is_measured,
     kind_of,
-    least_squares_peers,
     own,
+    rivals,
     rows_of,
     size_of,
     without_mix,
@@ -31,12 +32,15 @@ TWIN, PLAIN = "ratio to twin", "ratio to plain"
 LOSS = {0.0: "L2", 1.0: "L1"}
 # Above these a case is listed among those that cost much more than what they are relative to.
 MUCH = {TWIN: 2.0, PLAIN: 4.0}
+LARGE = 100_000  # rows from which a summary speaks of large fits
+ROUNDING = 1e-14  # excess below which it is called 0
+PATH = "mix_path"
 # The scripts whose tables hold fits beside references and peers, and what each adds to them.
 COMPARED: dict[str, str | None] = {
     "plain_fits": None,
     "hard_data": TWIN,
     "many_outputs": None,
-    "mix_path": "ratio to cold",
+    PATH: "ratio to cold",
     "sparse_one_hot": "ratio to Ridge",
     "fairness_terms": PLAIN,
     "real_data": None,
@@ -53,9 +57,14 @@ def cell(value: float | None) -> str:
     return "-" if value is None else number(value)
 
 
+def spaced(value: int) -> str:
+    """Write "100 000"."""
+    return f"{value:,}".replace(",", " ")
+
+
 def accuracy(value: float | None) -> str:
     """An excess: what rounding leaves is 0."""
-    return "-" if value is None else "0" if abs(value) < 5e-16 else f"{value:.0e}"
+    return "-" if value is None else "0" if abs(value) < ROUNDING else f"{value:.0e}"
 
 
 def setting(results: Results) -> str:
@@ -63,61 +72,60 @@ def setting(results: Results) -> str:
     found: dict[str, list[str]] = {}
     for name, content in results.items():
         machine, given = content["machine"], content["setting"]
-        names = {"openblas": "OpenBLAS", "mkl": "MKL", "blis": "BLIS"}
-        versions = ", ".join(f"{names.get(k, k)} {v}" for k, v in machine["versions"].items())
+        versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
         peers = ", ".join(f"{k} {v}" for k, v in machine["peers"].items())
         words = (
-            f"{machine['cores']} cores, threads in each pool: {given['threads']}; skfairloss "
+            f"{machine['cores']} cores, {threads(given['threads'])}; skfairloss "
             f"{given['version']}, {versions}. Peers: {peers or 'none installed'}"
         )
         found.setdefault(words, []).append(f"`{name}`")
     return "\n".join(f"- {', '.join(names)}: {words}." for words, names in found.items())
 
 
+def threads(pools: str) -> str:
+    """Threads of each pool; one number where they agree."""
+    counts = {pool.split()[-1] for pool in pools.split(", ")}
+    return pools if len(counts) > 1 else f"threads in each pool: {counts.pop()}"
+
+
 def ratios(script: str) -> Write:
-    """Our fits of a script: relative to R, to C and to the fastest peer, their excess and memory."""
+    """Our fits of a script: relative to R, to C and to the fastest peer, their excess and memory.
+
+    Columns that say nothing are left out.
+    """
 
     def write(results: Results) -> str:
         further = COMPARED[script]
-        header = ["case", "fit", "`loss_mix`", "R", "C"]
-        header += [] if further is None else [further.removeprefix("ratio to ")]
-        header += ["fastest peer", "excess", "memory", "fastest peer is"]
         lines = []
         for _, rows in cases(rows_of(results, script)):
             peer = fastest_peer(rows)
             for row in own(rows):
-                ratio = [] if further is None else [cell(row.get(further))]
-                lines.append(
-                    [
-                        without_mix(row),
-                        row["fit"].removeprefix(f"{OURS}, "),
-                        "path" if "path" in row["case"] else mix_name(row["loss_mix"]),
-                        cell(row["ratio to R"]),
-                        cell(row[TO_C]),
-                        *ratio,
-                        cell(row[TO_PEER]),
-                        accuracy(row[EXCESS]),
-                        cell(row["extra memory"]),
-                        "-" if peer is None else peer["fit"],
-                    ]
-                )
-        if all(line[1] == OURS for line in lines):
-            header, lines = (
-                header[:1] + header[2:],
-                [line[:1] + line[2:] for line in lines],
-            )
-        n_text = header.index("R")
-        return table(header, lines, n_text)
+                line = {
+                    "case": without_mix(row),
+                    "fit": row["fit"].removeprefix(f"{OURS}, "),
+                    "`loss_mix`": mix_name(row["loss_mix"]),
+                    "fastest peer": "-" if peer is None else peer["fit"],
+                    "R": cell(row["ratio to R"]),
+                    "C": cell(row[TO_C]),
+                }
+                if further is not None:
+                    line[further.removeprefix("ratio to ")] = cell(row.get(further))
+                line["that peer"] = cell(row[TO_PEER])
+                line["excess"] = accuracy(row[EXCESS])
+                line["memory"] = cell(row["extra memory"])
+                lines.append(line)
+        empty = {"-", OURS}
+        header = [name for name in lines[0] if not {line[name] for line in lines} <= empty]
+        shown = [[line[name] for name in header] for line in lines]
+        return table(header, shown, header.index("R"))
 
     return write
 
 
 def why_not(row: Row) -> str:
     """Why a peer has no time, in a word or two."""
-    note = row["note"]
-    return next(
-        (words for words in ("not installed", "failed") if note.startswith(words)), "over budget"
-    )
+    reasons = ("not installed", "failed")
+    return next((words for words in reasons if words in row["note"]), "over budget")
 
 
 def speed_and_excess(row: Row | None) -> str:
@@ -160,58 +168,53 @@ def peers(script: str) -> Write:
     return write
 
 
-def compared(results: Results) -> list[tuple[str, Row, list[Row]]]:
-    """Each fit of ours that stands beside references and peers, with its script and its case."""
+def compared(results: Results) -> list[tuple[Row, list[Row]]]:
+    """Each fit of ours that stands beside references and peers, with the rows of its case."""
     return [
-        (script, row, rows)
+        (row, rows)
         for script in COMPARED
-        if script in results
+        if script in results and script != PATH  # many fits beside references that are one
         for _, rows in cases(rows_of(results, script))
         for row in own(rows)
-        if "path" not in row["case"]  # many fits beside references that are one
+        if row["term"] or row[EXCESS] <= ACCURATE  # a loose tol buys speed that is not compared
     ]
 
 
 def summary(results: Results) -> str:
     """In how many cases ours is the fastest, and by how much."""
     found = compared(results)
-    raced = [row for _, row, rows in found if any(map(is_accurate, rows))]
-    ratio = [row[TO_PEER] for row in raced]
-    won = sum(value < 1 for value in ratio)
+    if not found:
+        return "Nothing has been measured yet."
+    raced = [(row, rows) for row, rows in found if any(map(is_accurate, rows))]
+    won = sum(row[TO_C] <= peer[TO_C] for row, rows in raced if (peer := fastest_peer(rows)))
     text = (
         f"Of {len(found)} fits of ours in the tables below, {len(raced)} have a peer that comes "
         f"within a relative excess of {ACCURATE:g}. Ours is faster than all of these in {won}"
     )
-    if ratio:
-        text += f"; the median of its time relative to the fastest is {number(median(ratio))}"
-    large = [row for _, row, _ in found if row["shape"][0] >= 100_000 and "fit" in row]
+    if raced:
+        middle = median(row[TO_PEER] for row, _ in raced)
+        text += f"; the median of its time relative to the fastest is {number(middle)}"
+    large = [row for row, _ in found if row["shape"][0] >= LARGE]
     slower = sum(row["ratio to R"] > 1 for row in large)
-    text += (
-        f". Of {len(large)} fits with 100 000 rows or more, {slower} take longer than "
-        "`LinearRegression().fit` on the same rows."
+    return (
+        f"{text}. Of {len(large)} fits with {spaced(LARGE)} rows or more, {slower} take longer "
+        "than `LinearRegression().fit` on the same rows."
     )
-    return text
 
 
 def lost(results: Results) -> str:
-    """Every case in which a peer, or scikit-learn's least squares, is faster than we are."""
-    lines = []
-    for _, row, rows in compared(results):
-        faster = [r for r in rows if is_accurate(r) and r[TO_C] < row[TO_C]]
-        if row["loss_mix"] == 0 and row["case"].startswith(("Worst", "Bounded")) is False:
-            faster += [r for r in least_squares_peers(rows) if r[TO_C] < row[TO_C]]
+    """Every case in which a fit of the same problem, as close as ours, is faster."""
+    found, lines = compared(results), []
+    for row, rows in found:
+        faster = [other for other in rivals(row, rows) if other[TO_C] < row[TO_C]]
         if faster:
-            names = ", ".join(
-                f"{r['fit']} ({number(r[TO_C])})" for r in sorted(faster, key=lambda r: r[TO_C])
-            )
-            fit = row["fit"].removeprefix(OURS).removeprefix(", ")
-            case = f"{row['case']}, {fit}" if fit else row["case"]
-            lines.append([case, names, number(row[TO_C])])
-    n = len(compared(results))
+            names = ", ".join(f"{other['fit']} ({number(other[TO_C])})" for other in faster)
+            kind = row["fit"].removeprefix(OURS)  # ", tol=..." or nothing
+            lines.append([row["case"] + kind, names, number(row[TO_C])])
     if not lines:
-        return f"In none of {n} fits."
+        return f"In none of {len(found)} fits."
     header = ["case", "who is faster, with time relative to C", "ours"]
-    return f"In {len(lines)} of {n} fits:\n\n{table(header, lines, n_text=2)}"
+    return f"In {len(lines)} of {len(found)} fits:\n\n{table(header, lines, n_text=2)}"
 
 
 def dear(results: Results) -> str:
@@ -219,7 +222,7 @@ def dear(results: Results) -> str:
     parts = []
     for column, limit in MUCH.items():
         name = column.removeprefix("ratio to ")
-        rows = [row for _, row, _ in compared(results) if row.get(column) is not None]
+        rows = [row for row, _ in compared(results) if row.get(column) is not None]
         above = sorted((r for r in rows if r[column] > limit), key=lambda r: -r[column])
         text = (
             f"Of {len(rows)} fits beside a {name} one, {len(above)} cost more than {limit:g} times "
@@ -234,90 +237,95 @@ def dear(results: Results) -> str:
     return "\n\n".join(parts)
 
 
-def pivot(rows: Iterable[Row], first: str, name: Callable[[Row], str], column: str) -> str:
-    """One value of our fits: a row for each name, a column for each size and mix or mix."""
-    rows = list(rows)
-    sizes = list(dict.fromkeys(size_of(row) for row in rows))
-    split = any(name(row) != size_of(row) for row in rows) and len(sizes) > 1
-
-    def place(row: Row) -> str:
-        return f"{size_of(row)}, {mix_name(row['loss_mix'])}" if split else mix_name(row["loss_mix"])
-
-    places = list(dict.fromkeys(map(place, rows)))
-    values = {(name(row), place(row)): row.get(column) for row in rows}
-    names = dict.fromkeys(map(name, rows))
-    lines = [[one, *(cell(values.get((one, where))) for where in places)] for one in names]
-    return table([first, *places], lines)
+def pivot(rows: Iterable[Row], header: Sequence[str], column: str) -> str:
+    """One value of our fits, by what they are of and size in rows and by mix in columns."""
+    values: dict[tuple[str, ...], dict[float, float | None]] = {}
+    for row in rows:
+        first = (kind_of(row), size_of(row)) if len(header) > 1 else (size_of(row),)
+        values.setdefault(first, {})[row["loss_mix"]] = row.get(column)
+    mixes = list(dict.fromkeys(mix for found in values.values() for mix in found))
+    lines = [[*first, *(cell(found.get(mix)) for mix in mixes)] for first, found in values.items()]
+    return table([*header, *map(mix_name, mixes)], lines, n_text=len(header))
 
 
 def twins(results: Results) -> str:
     """Hard data relative to Gaussian data."""
-    return pivot(own(rows_of(results, "hard_data")), "data", kind_of, TWIN)
+    return pivot(own(rows_of(results, "hard_data")), ["data", "rows x columns"], TWIN)
 
 
 def memory(results: Results) -> str:
     """Extra memory of plain fits."""
-    return pivot(own(rows_of(results, "plain_fits")), "rows x columns", size_of, "extra memory")
+    return pivot(own(rows_of(results, "plain_fits")), ["rows x columns"], "extra memory")
 
 
 def slopes(results: Results) -> str:
     """Log-log slopes: a row for what grows and each mix, a column for each fit."""
-    rows = [row for row in results["growth"]["results"] if row.get("slope") is not None]
+    rows = [row for row in results["growth"]["results"] if "slope" in row]
     fits = [OURS, *dict.fromkeys(row["fit"] for row in rows if row["fit"] != OURS)]
-    lines: dict[tuple[str, float], list[str]] = {}
+    lines = []
     for part, mix in dict.fromkeys((row["part"], row["loss_mix"]) for row in rows):
-        line = []
-        whole: Sequence[int] = []
-        for fit in fits:
-            found = [r for r in rows if (r["part"], r["loss_mix"], r["fit"]) == (part, mix, fit)]
-            whole = found[0]["sizes"] if fit == OURS else whole
-            short = found and found[0]["sizes"] != whole
-            reach = f" (to {found[0]['sizes'][-1]:,})".replace(",", " ") if short else ""
-            line.append(f"{found[0]['slope']:.2f}{reach}" if found else "-")
-        words = f"{part}, {whole[0]:,} to {whole[-1]:,}".replace(",", " ").replace("  ", ", ", 1)
-        lines[words, mix] = line
-    return table(
-        ["what grows", "`loss_mix`", *fits],
-        [[words, mix_name(mix), *line] for (words, mix), line in lines.items()],
-        n_text=2,
-    )
+        here = {r["fit"]: r for r in rows if (r["part"], r["loss_mix"]) == (part, mix)}
+        first, last = (here[OURS]["sizes"][i] for i in (0, -1))
+
+        def shown(row: Row | None, last: int = last) -> str:
+            if row is None:
+                return "-"
+            reached = row["sizes"][-1]
+            reach = "" if reached == last else f" (to {spaced(reached)})"
+            return f"{row['slope']:.2f}{reach}"
+
+        words = f"{part}, {spaced(first)} to {spaced(last)}"
+        lines.append([words, mix_name(mix), *(shown(here.get(fit)) for fit in fits)])
+    return table(["what grows", "`loss_mix`", *fits], lines, n_text=2)
+
+
+def profiled(results: Results) -> list[tuple[str, dict[str, list[Row]]]]:
+    """Rows of the profile by size, and by what was fitted."""
+    sizes: dict[str, dict[str, list[Row]]] = {}
+    for row in results["profile_fit"]["results"]:
+        term = row["case"].split(",")[0] + ", " if row["term"] else ""
+        by_fit = sizes.setdefault(size_of(row), {})
+        by_fit.setdefault(f"{term}{mix_name(row['loss_mix'])}", []).append(row)
+    return list(sizes.items())
 
 
 def stages(results: Results) -> str:
-    """Share of time by stage and passes over X, a table for each size."""
-    rows = results["profile_fit"]["results"]
-    names = list(dict.fromkeys(row["case"] for row in rows))
-    found = {(row["case"], row["stage"]): row for row in rows}
-    order: dict[str, float] = {}
-    for row in rows:
-        order[row["stage"]] = order.get(row["stage"], 0.0) + row["share of time"]
+    """Share of time and passes over X by stage, a table for each size."""
 
     def shown(row: Row | None) -> str:
         if row is None:
             return "-"
-        share, passes = 100 * row["share of time"], row["passes over X"]
-        if row.get(TO_C) is not None:
-            return f"{number(row[TO_C])} C; {passes:.1f}"
-        return f"{share:.0f} %; {passes:.1f}" if passes >= 0.05 else f"{share:.0f} %"
+        time = f"{100 * row['share of time']:.0f} %"
+        if row["stage"] == ALL:
+            time = f"{number(row[TO_C])} C"
+        passes = f"{row['passes over X']:.1f}"
+        return time if passes == "0.0" else f"{time}; {passes}"
 
-    ordered = sorted(order, key=lambda stage: -order[stage])
-    lines = [[stage, *(shown(found.get((name, stage))) for name in names)] for stage in ordered]
-    return table(["stage", *names], [*lines[1:], lines[0]])
+    parts = []
+    for size, by_fit in profiled(results):
+        found = {(fit, row["stage"]): row for fit, rows in by_fit.items() for row in rows}
+        total: dict[str, float] = {}
+        for (_, stage), row in found.items():
+            total[stage] = total.get(stage, 0.0) + row["share of time"]
+        order = [*sorted(total.keys() - {ALL}, key=lambda stage: -total[stage]), ALL]
+        lines = [[stage, *(shown(found.get((fit, stage))) for fit in by_fit)] for stage in order]
+        parts.append(f"{size}:\n\n{table(['stage', *by_fit], lines)}")
+    return "\n\n".join(parts)
 
 
 def products(results: Results) -> str:
-    """Passes over X by product."""
-    rows = [row for row in results["profile_fit"]["results"] if "products" in row]
-    names = list(dict.fromkeys(row["case"] for row in rows))
-    kinds = sorted({kind for row in rows for kind in row["products"]})
-    lines = [
-        [
-            f"`{kind}`",
-            *(
-                f"{sum(r['products'].get(kind, 0.0) for r in rows if r['case'] == name):.2f}"
-                for name in names
-            ),
+    """Passes over X by product, a table for each size."""
+    parts = []
+    for size, by_fit in profiled(results):
+        read: dict[str, dict[str, float]] = {}
+        for fit, rows in by_fit.items():
+            for row in rows:
+                for name, passes in row.get("products", {}).items():
+                    by_product = read.setdefault(name, {})
+                    by_product[fit] = by_product.get(fit, 0.0) + passes
+        lines = [
+            [f"`{name}`", *(f"{found[fit]:.2f}" if fit in found else "-" for fit in by_fit)]
+            for name, found in sorted(read.items())
         ]
-        for kind in kinds
-    ]
-    return table(["product with X", *names], lines)
+        parts.append(f"{size}:\n\n{table(['product with X', *by_fit], lines)}")
+    return "\n\n".join(parts)
