@@ -32,6 +32,7 @@ TWIN, PLAIN = "ratio to twin", "ratio to plain"
 LOSS = {0.0: "L2", 1.0: "L1"}
 # Above these a case is listed among those that cost much more than what they are relative to.
 MUCH = {TWIN: 2.0, PLAIN: 4.0}
+BLAS = {"openblas": "OpenBLAS", "mkl": "MKL", "blis": "BLIS"}  # as they write themselves
 LARGE = 100_000  # rows from which a summary speaks of large fits
 ROUNDING = 1e-14  # excess below which it is called 0
 PATH = "mix_path"
@@ -72,7 +73,7 @@ def setting(results: Results) -> str:
     found: dict[str, list[str]] = {}
     for name, content in results.items():
         machine, given = content["machine"], content["setting"]
-        versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
+        versions = ", ".join(f"{BLAS.get(k, k)} {v}" for k, v in machine["versions"].items())
         peers = ", ".join(f"{k} {v}" for k, v in machine["peers"].items())
         words = (
             f"{machine['cores']} cores, {threads(given['threads'])}; skfairloss "
@@ -223,6 +224,8 @@ def dear(results: Results) -> str:
     for column, limit in MUCH.items():
         name = column.removeprefix("ratio to ")
         rows = [row for row, _ in compared(results) if row.get(column) is not None]
+        if not rows:
+            continue
         above = sorted((r for r in rows if r[column] > limit), key=lambda r: -r[column])
         text = (
             f"Of {len(rows)} fits beside a {name} one, {len(above)} cost more than {limit:g} times "
@@ -234,7 +237,7 @@ def dear(results: Results) -> str:
             )
             text += f":\n\n{shown}"
         parts.append(text if above else f"{text}.")
-    return "\n\n".join(parts)
+    return "\n\n".join(parts) or "Nothing has been measured yet."
 
 
 def pivot(rows: Iterable[Row], header: Sequence[str], column: str) -> str:
