@@ -83,6 +83,13 @@ def test_growth_with_rows_spans_the_sizes_that_the_page_speaks_of(results):
             assert row["slope"] < 1.15, "in proportion, as the page says"
 
 
+def test_a_plain_fit_reads_x_about_four_times(results):
+    rows = [row for row in results["profile_fit"]["results"] if row["stage"] == "all"]
+    plain = [row["passes over X"] for row in rows if not row["term"]]
+    assert len(plain) >= 6
+    assert all(3.5 < passes < 5.5 for passes in plain)
+
+
 def fits(*rows):
     """A file of plain fits: (case, fit, ratio to C, excess, peer) each, at loss_mix 1."""
     common = {"ratio to R": 1.0, "extra memory": 1.0, "loss_mix": 1.0, "shape": [200_000, 2, 1]}
@@ -183,9 +190,13 @@ def test_a_stage_that_is_gone_is_an_error_that_says_where_it_is_named(bench, mon
         bench.profile.Profile().run(lambda: None)
 
 
-def test_the_quick_form_runs_into_another_folder_and_writes_the_page_beside_it(tmp_path):
-    text = run(COMMAND, "--quick", "--only", "profile_fit", "--out", "speed", cwd=tmp_path)
-    assert "| all |" in text
+def test_the_quick_form_runs_into_another_folder_and_writes_the_page_beside_it(
+    bench, tmp_path, monkeypatch, capfd
+):
+    options = ["--quick", "--only", "profile_fit", "--out", str(tmp_path / "speed")]
+    monkeypatch.setattr("sys.argv", ["speed.py", *options])
+    importlib.import_module("speed").main()
+    assert "| all |" in capfd.readouterr().out
     written = json.loads((tmp_path / "speed/profile_fit.json").read_text("utf-8"))
     assert {row["stage"] for row in written["results"]} >= {"all", "certificate", "coordinates"}
     for case in {row["case"] for row in written["results"]}:
