@@ -12,7 +12,8 @@ from bench.cases import Case, fit_ours
 from bench.command import format_size, limit_threads, make_parser, parse, write_json
 from bench.data import gaussian
 from bench.fits import references
-from bench.measure import Run, describe_threads, measure, to_markdown, to_rows
+from bench.machine import describe_threads
+from bench.measure import Run, measure, to_markdown, to_rows
 
 COLUMNS = ("fit", "seconds", "ratio to R", "ratio to C", "objective_", "dual_gap_")
 

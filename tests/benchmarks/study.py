@@ -15,33 +15,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import time
 from pathlib import Path
 from typing import Any
 
 from bench.packages import MissingDataError
+from bench.page import rounded, to_text
 from bench.study.data import DATA
 from bench.study.measure import measure, protocol
 from bench.study.page import fill, tables
 
 DOCS = Path(__file__).parents[2] / "docs"
-
-
-def rounded(value: Any) -> Any:
-    """Floats of five digits, so that rounding on another machine hardly shows."""
-    if isinstance(value, float):
-        return float(f"{value:.5g}")
-    if isinstance(value, dict):
-        return {key: rounded(part) for key, part in value.items()}
-    return [rounded(part) for part in value] if isinstance(value, list | tuple) else value
-
-
-def to_text(results: dict[str, Any]) -> str:
-    """JSON with the innermost lists and objects on a line each."""
-    text = json.dumps(results, indent=1, ensure_ascii=False)
-    inner = r"[\[{][^\[\]{}]*[\]}]"
-    return re.sub(inner, lambda found: re.sub(r"\s*\n\s*", " ", found[0]), text) + "\n"
 
 
 def run(names: list[str], quick: bool) -> tuple[dict[str, Any], bool]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -13,7 +12,9 @@ from threadpoolctl import threadpool_limits
 
 import skfairloss
 from bench.fits import Bench
-from bench.measure import COLUMNS, describe_threads, to_markdown
+from bench.machine import describe, describe_threads
+from bench.measure import COLUMNS, to_markdown
+from bench.page import rounded, to_text
 from bench.peers import PEERS
 
 Size = tuple[int, int]
@@ -62,8 +63,13 @@ def make_peer_parser(
     parser.add_argument(
         "--jobs", type=int, default=1, help="outputs at a time, ours and the peers'"
     )
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: whether it runs at all")
+    add_quick(parser)
     return parser
+
+
+def add_quick(parser: argparse.ArgumentParser) -> None:
+    """Add the option for a run that is too small to mean anything."""
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: whether it runs at all")
 
 
 def add_sizes(parser: argparse.ArgumentParser, sizes: list[Size]) -> None:
@@ -84,13 +90,14 @@ def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
 
 
 def write_json(path: Path | None, arguments: argparse.Namespace, **content: Any) -> None:
-    """Write the setting and the results where a file is asked for."""
+    """Write the setting, what it ran on, and the results where a file is asked for."""
     if path is None:
         return
     setting = {key: value for key, value in vars(arguments).items() if key != "json"}
     setting |= content.pop("setting", {}) | {"version": skfairloss.__version__}
-    text = json.dumps({"setting": setting, **content}, indent=2)
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(
+        to_text(rounded({"setting": setting, "machine": describe(), **content})), "utf-8"
+    )
 
 
 def limit_threads(arguments: argparse.Namespace) -> Any:

@@ -95,7 +95,7 @@ class Bench:
         runs, skipped = [], []
         for peer in self.chosen(case):
             if reason := self.reason_to_skip(peer, case):
-                skipped.append({"case": case.name, "fit": peer.name, "note": reason})
+                skipped.append({"case": case.name, "fit": peer.name, "note": reason, "peer": True})
                 continue
             if case.y.ndim == 1:
                 runs.append(Run(peer.name, peer.adapt(case), bound.excess, peer=True))
@@ -128,7 +128,10 @@ class Bench:
             if timing.run.peer and timing.seconds:
                 seconds = (timing.median or 0.0) / timing.run.factor
                 self.slow[timing.run.name, case.loss_mix] = case.name, seconds, size_of(case)
-        self.rows += [*to_rows(case.name, timings, case.nbytes, against or {}), *skipped]
+        about = {"loss_mix": case.loss_mix, "shape": [*case.X.shape, case.n_outputs]}
+        about |= {"term": case.fairness is not None}
+        measured = to_rows(case.name, timings, case.nbytes, against or {})
+        self.rows += [row | about for row in [*measured, *skipped]]
         return timings
 
 

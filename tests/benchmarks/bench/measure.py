@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from threadpoolctl import threadpool_info
-
 LINEAR_REGRESSION = "LinearRegression"
 CHOLESKY = "Cholesky"
 COLUMNS = (
@@ -28,7 +26,7 @@ COLUMNS = (
     "rounds",
     "note",
 )
-TEXT = ("case", "fit", "loss", "note")
+TEXT = ("case", "fit", "loss", "note", "stage")
 ACCURATE = 1e-5  # relative excess up to which a peer can be the fastest one
 
 
@@ -124,7 +122,7 @@ def measure(runs: Iterable[Run], repeats: int, budget: float) -> list[Timing]:
 def to_rows(
     case: str, timings: list[Timing], nbytes: int, against: dict[str, str]
 ) -> list[dict[str, Any]]:
-    """One row of the table for each run, with all ``COLUMNS``.
+    """One row of the table for each run, with all ``COLUMNS``, and whether it is a peer.
 
     ``against`` names further columns and the runs whose time they are relative to.
     """
@@ -152,6 +150,7 @@ def to_rows(
             "extra memory": None if timing.peak is None else timing.peak / nbytes,
             "rounds": len(timing.seconds),
             "note": "; ".join(filter(None, [timing.run.note, *timing.notes])),
+            "peer": timing.run.peer,
         }
         for name, timing in by_name.items()
     ]
@@ -169,9 +168,3 @@ def to_markdown(rows: list[dict[str, Any]], columns: Iterable[str]) -> str:
     lines = [header, ["---" if column in TEXT else "---:" for column in header]]
     lines += [[cell(row.get(column)) for column in header] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def describe_threads() -> str:
-    """Thread pools loaded and their numbers of threads, such as "openblas 2, openmp 2"."""
-    pools = sorted(f"{pool['internal_api']} {pool['num_threads']}" for pool in threadpool_info())
-    return ", ".join(pools) or "unknown"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
+from bench import page as marked
 from bench.study.answers import answers, caution
 from bench.study.results import Record
 from bench.study.tables import (
@@ -24,7 +23,6 @@ TABLES = {
     "best": best_table,
 }
 COUNTS = {"summary": summary_table, "answers": answers, "caution": caution}
-MARKED = re.compile(r"<!-- begin (\w+) -->\n.*?<!-- end \1 -->", re.S)
 
 
 def tables(results: Record) -> str:
@@ -35,10 +33,4 @@ def tables(results: Record) -> str:
 def fill(page: str, results: Record) -> str:
     """The page with its parts written anew, between the comments that name them."""
     texts = {name: write(results) for name, write in (TABLES | COUNTS).items()}
-    found = [match[1] for match in MARKED.finditer(page)]
-    if sorted(found) != sorted(texts):
-        raise ValueError(f"the page marks {found}, expected {list(texts)}")
-    return MARKED.sub(
-        lambda match: f"<!-- begin {match[1]} -->\n\n{texts[match[1]]}\n\n<!-- end {match[1]} -->",
-        page,
-    )
+    return marked.fill(page, texts)

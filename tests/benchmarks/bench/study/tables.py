@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import median
 
+from bench.page import number, table
 from bench.study.results import (
     L1,
     L2,
@@ -36,17 +37,6 @@ def cell(interval: Sequence[float], is_turned: bool = False) -> str:
     value, low, high = (f"{part:+.2f}" for part in interval)
     text = f"**{value}** ({low}, {high})" if sign(interval) else f"{value} ({low}, {high})"
     return f"{text} turned" if is_turned else text
-
-
-def number(value: float) -> str:
-    """Three digits."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], n_text: int = 1) -> str:
-    """A table in Markdown; the first columns are text."""
-    marks = ["---"] * n_text + ["---:"] * (len(header) - n_text)
-    return "\n".join("| " + " | ".join(row) + " |" for row in [header, marks, *rows])
 
 
 def data_table(results: Record) -> str:

@@ -1,0 +1,1 @@
+"""The page docs/speed.md, from the files that the benchmark scripts write."""

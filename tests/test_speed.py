@@ -1,0 +1,219 @@
+"""The page on speed says what the files of the benchmark scripts say; the profile counts rightly.
+
+Tables and sentences with numbers are written from the files. Nothing here looks at a time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from skfairloss import PixelLossRegressor
+from skfairloss._design import DenseDesign
+from tests.test_examples import ROOT, run
+
+DOCS = ROOT / "docs"
+COMMAND = "tests/benchmarks/speed.py"
+
+
+@pytest.fixture(scope="module")
+def bench():
+    """Modules of the benchmarks, as the scripts import them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "tests/benchmarks")
+        names = ("profile", "speed.page", "speed.results", "speed.tables")
+        modules = {name: importlib.import_module(f"bench.{name}") for name in names}
+        yield SimpleNamespace(**{name.split(".")[-1]: one for name, one in modules.items()})
+
+
+@pytest.fixture(scope="module")
+def results(bench):
+    return bench.results.load(DOCS / "speed")
+
+
+@pytest.fixture(scope="module")
+def page():
+    return (DOCS / "speed.md").read_text("utf-8")
+
+
+def test_the_page_is_what_the_files_render_to(bench, results, page):
+    assert bench.page.fill(page, results) == page
+
+
+def test_a_number_typed_into_a_table_does_not_last(bench, results, page):
+    row = re.search(r"^\| rows, 10 000 to .*$", page, re.M)[0]
+    changed = page.replace(row, re.sub(r"\d\.\d\d", "9.99", row))
+    assert changed != page
+    assert bench.page.fill(changed, results) == page
+
+
+def test_a_part_whose_file_is_absent_says_how_to_measure_it(bench, results, page):
+    fewer = {name: content for name, content in results.items() if name != "growth"}
+    text = bench.page.fill(page, fewer)
+    assert "Not measured: `python tests/benchmarks/speed.py --only growth` does it." in text
+    assert "Nothing has been measured yet." in bench.page.fill(page, {})
+
+
+def test_the_page_holds_no_seconds_and_names_no_machine(page):
+    written = re.findall(r"<!-- begin \w+ -->(.*?)<!-- end", page, re.S)
+    assert not re.search(r"\d (s|ms|seconds)\b|seconds", "".join(written))
+
+
+def test_files_say_what_they_were_measured_on_and_which_peers_were_there(results):
+    for content in results.values():
+        assert content["machine"]["cores"] >= 1
+        assert {"numpy", "scipy", "scikit-learn"} < set(content["machine"]["versions"])
+        assert content["setting"]["threads"]
+        assert content["setting"]["repeats"] >= 1
+
+
+def test_growth_with_rows_spans_the_sizes_that_the_page_speaks_of(results):
+    slopes = [row for row in results["growth"]["results"] if "slope" in row]
+    ours = [row for row in slopes if row["fit"] == "PixelLossRegressor"]
+    assert {row["part"] for row in ours} == {"rows", "columns", "outputs"}
+    for row in ours:
+        if row["part"] == "rows":
+            assert row["sizes"][0] <= 10_000
+            assert row["sizes"][-1] >= 3_000_000
+            assert row["slope"] < 1.15, "in proportion, as the page says"
+
+
+def test_a_plain_fit_reads_x_about_four_times(results):
+    rows = [row for row in results["profile_fit"]["results"] if row["stage"] == "all"]
+    plain = [row["passes over X"] for row in rows if not row["term"]]
+    assert len(plain) >= 6
+    assert all(3.5 < passes < 5.5 for passes in plain)
+
+
+def fits(*rows):
+    """A file of plain fits: (case, fit, ratio to C, excess, peer) each, at loss_mix 1."""
+    common = {"ratio to R": 1.0, "extra memory": 1.0, "loss_mix": 1.0, "shape": [200_000, 2, 1]}
+    common |= {"term": False, "note": "", "ratio to fastest peer": 2.0}
+    names = ("case", "fit", "ratio to C", "relative excess", "peer")
+    return {"results": [common | dict(zip(names, row, strict=True)) for row in rows]}
+
+
+def test_every_accurate_peer_that_is_faster_is_named_and_no_other(bench):
+    ours = "PixelLossRegressor"
+    file = fits(
+        ("a", "Cholesky", 1.0, 0.1, False),
+        ("a", ours, 3.0, 0.0, False),
+        ("a", "near", 2.0, 1e-6, True),
+        ("a", "nearer", 2.5, 0.0, True),
+        ("a", "slow", 3.5, 0.0, True),
+        ("a", "rough", 0.5, 1e-3, True),
+        ("a", "skipped", None, None, True),
+        ("b", ours, 3.0, 0.0, False),
+        ("b", "slow", 3.5, 0.0, True),
+        ("c", f"{ours}, tol=0.001", 3.0, 1e-4, False),
+        ("c", "near", 2.0, 1e-6, True),
+    )
+    text = bench.tables.lost({"plain_fits": file})
+    assert text.startswith("In 1 of 2 fits:")
+    assert text.splitlines()[-1] == "| a | near (2), nearer (2.5) | 3 |"
+    assert "Ours is faster than all of these in 1;" in bench.tables.summary({"plain_fits": file})
+    skipped = next(row for row in file["results"] if row["fit"] == "skipped")
+    for note, words in (("skipped: 9 s at b", "over budget"), ("x; failed: y", "failed")):
+        skipped["note"] = note
+        assert f"| skipped | {words} |" in bench.tables.peers("plain_fits")({"plain_fits": file})
+
+
+def test_least_squares_has_the_fits_of_scikit_learn_for_rivals(bench):
+    file = fits(
+        ("a", "LinearRegression", 2.0, 0.1, False),
+        ("a", "Cholesky", 1.0, 0.1, False),
+        ("a", "PixelLossRegressor", 3.0, 0.0, False),
+    )
+    assert bench.tables.lost({"plain_fits": file}) == "In none of 1 fits."
+    for row in file["results"]:
+        row["loss_mix"] = 0.0
+    text = bench.tables.lost({"plain_fits": file})
+    assert text.splitlines()[-1] == "| a | LinearRegression (2) | 3 |"
+    for row in file["results"]:
+        row["term"] = True
+    assert bench.tables.lost({"plain_fits": file}) == "In none of 1 fits."
+
+
+def test_products_with_x_are_counted_in_rows_each_once(bench):
+    X = np.random.default_rng(0).standard_normal((50_000, 7))
+    w, ones = np.ones(7), np.ones(50_000)
+    seen = bench.profile.Profile()
+
+    def work():
+        design = DenseDesign(X)
+        design.predict(w, 0.0)
+        design.sweep(ones, w, 0.0, lambda rows, r: (r, r.sum()))
+        design.gather(lambda rows: ones[rows])
+        half = design.subset(np.arange(0, 50_000, 2))
+        half.adjoint(ones[:25_000])
+        design.block(slice(10, 20))
+        design.absolute().predict(w, 0.0)
+
+    before = {name: getattr(DenseDesign, name) for name in bench.profile.products()}
+    seen.run(work)
+    assert {name: getattr(DenseDesign, name) for name in before} == before
+    assert "sums_by_group" not in vars(DenseDesign), "inherited, as before"
+    read = {product: rows for (_, product), rows in seen.rows.items()}
+    whole = 50_000
+    assert read == {
+        "predict": 2 * whole,
+        "sweep": whole,
+        "gather": whole,
+        "subset": whole // 2,
+        "adjoint": whole // 2,
+        "block": 10,
+    }
+    assert {stage for stage, _ in seen.rows} == {bench.profile.REST}
+
+
+def test_a_fit_of_least_squares_reads_x_as_often_as_the_page_on_its_working_says(bench):
+    rng = np.random.default_rng(1)
+    X, y = rng.standard_normal((30_000, 6)), rng.standard_normal(30_000)
+    seen = bench.profile.Profile()
+    seen.run(lambda: PixelLossRegressor(0.0).fit(X, y))
+    assert 4 <= sum(seen.rows.values()) / len(y) < 4.5
+    assert {bench.profile.CHECKS, bench.profile.MEANS, bench.profile.CERTIFICATE} < set(
+        seen.seconds
+    )
+    assert all(seconds >= 0 for seconds in seen.seconds.values())
+
+
+def test_a_stage_that_is_gone_is_an_error_that_says_where_it_is_named(bench, monkeypatch):
+    gone = (("any", "skfairloss._sample", "no_such_function"),)
+    monkeypatch.setattr(bench.profile, "STAGES", gone)
+    with pytest.raises(LookupError, match=r"skfairloss\._sample has no no_such_function: STAGES"):
+        bench.profile.Profile().run(lambda: None)
+
+
+def test_the_quick_form_runs_into_another_folder_and_writes_the_page_beside_it(
+    bench, tmp_path, monkeypatch, capfd
+):
+    options = ["--quick", "--only", "profile_fit", "--out", str(tmp_path / "speed")]
+    monkeypatch.setattr("sys.argv", ["speed.py", *options])
+    importlib.import_module("speed").main()
+    assert "| all |" in capfd.readouterr().out
+    written = json.loads((tmp_path / "speed/profile_fit.json").read_text("utf-8"))
+    assert {row["stage"] for row in written["results"]} >= {"all", "certificate", "coordinates"}
+    for case in {row["case"] for row in written["results"]}:
+        rows = [row for row in written["results"] if row["case"] == case]
+        assert sum(r["share of time"] for r in rows[:-1]) == pytest.approx(1, abs=1e-3)
+        assert sum(r["passes over X"] for r in rows[:-1]) == pytest.approx(
+            rows[-1]["passes over X"], rel=1e-3
+        )
+    page = (tmp_path / "speed.md").read_text("utf-8")
+    assert "3 000 x 3:" in page
+    assert "Not measured: `python tests/benchmarks/speed.py --only growth` does it." in page
+
+
+@pytest.mark.slow
+def test_the_quick_form_of_all_scripts_runs_and_writes_nothing(tmp_path):
+    files = {path: path.read_bytes() for path in (DOCS / "speed").iterdir()}
+    text = run(COMMAND, "--quick", cwd=tmp_path)
+    assert text.count("\n== ") == 9
+    assert {path: path.read_bytes() for path in (DOCS / "speed").iterdir()} == files
+    assert list(tmp_path.iterdir()) == []
