@@ -23,7 +23,7 @@ from skfairloss.losses import MixedLoss
 
 _FEW_OUTPUTS = 8  # whose moments are found in the pass that serves the second moments of X
 SMALL_BOUND = 1e-4  # bounds below this share of the loss of the mean of y are measured by it
-ZERO_BOUND = 1e-9  # a bound of 0 on a group's loss, as a share of the loss of the mean of y
+ZERO_BOUND = 5e-10  # a bound of 0 on a group's loss, as a share of the loss of the mean of y
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ def group_interior_point(
     crossover: bool = True,
     on_iteration: Callable[[GroupedSolution], bool] | None = None,
     multipliers: Array | None = None,
+    power: float = 0.5,
 ) -> GroupedSolution:
     """Solve to a gap of ``tol`` · max(objective, ``floor``), or as far as rounding lets it.
 
@@ -98,10 +99,12 @@ def group_interior_point(
     crossover : whether to try for an exact optimum.
     on_iteration : called after each iteration with the best so far; True stops.
     multipliers : (J,), of a problem close to this one, to begin with.
+    power : of the widths of the dual intervals that barriers are weighted by: 0.5 takes the fewest
+        iterations, 1 gets further where bounds can hardly be met.
     """
     # at its limit an iterate may overflow: its gap is then no number, and it is not taken
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        point, best, waited, stopped = _start(gq, multipliers), nothing_moved(gq), 0, False
+        point, best, waited, stopped = _start(gq, multipliers, power), nothing_moved(gq), 0, False
         crossed: GroupedSolution | None = None
         stalled, lowest = 0, np.inf
         before: _Guess | None = None
@@ -134,7 +137,7 @@ def group_interior_point(
                 if exact or not crossover or waited > _WAIT:
                     best = best if best is crossed else here
                     break
-            moved = _step(gq, point, system)
+            moved = _step(gq, point, system, power)
             if moved is None:
                 break
             point = moved
@@ -213,7 +216,7 @@ def _crossed(gq: GroupedQuadratic, here: GroupedSolution, guess: _Guess) -> Grou
     return GroupedSolution(delta, multipliers, dual, gap, objective, here.n_iter)
 
 
-def _start(gq: GroupedQuadratic, guess: Array | None) -> _Point:
+def _start(gq: GroupedQuadratic, guess: Array | None, power: float) -> _Point:
     """δ = 0, every row centred, γ shared equally, slacks of the size of the losses.
 
     A guess of the multipliers is taken where it is larger.
@@ -229,7 +232,7 @@ def _start(gq: GroupedQuadratic, guess: Array | None) -> _Point:
         multipliers = np.maximum(multipliers, guess)
     box = gq.group_weights(multipliers)[gq.codes, None] * width
     mu = 0.5 * max(gq.size, 1e-12 * float(np.abs(r).max(initial=0.0)), 1e-300)
-    mu = mu * _aims(box) / np.maximum(box, 1e-300)
+    mu = mu * _aims(box, power) / np.maximum(box, 1e-300)
     root = np.hypot(2 * mu, r)
     larger = 0.5 * (2 * mu + np.abs(r) + root)
     other = mu * larger / (larger - mu)
@@ -243,12 +246,12 @@ def _start(gq: GroupedQuadratic, guess: Array | None) -> _Point:
     return _Point(np.zeros_like(gq.linear), t, slack, multipliers, u, v, box * mu / u, box * mu / v)
 
 
-def _aims(box: Array) -> Array:
-    """What complementarities aim at, up to a factor: between the width of an interval and none."""
+def _aims(box: Array, power: float) -> Array:
+    """What complementarities aim at, up to a factor: a power of the width of an interval."""
     live = box > 0
-    if not live.any():
+    if power == 1.0 or not live.any():
         return box
-    return np.sqrt(box * box.mean(where=live))
+    return box**power * box.mean(where=live) ** (1.0 - power)
 
 
 @dataclass(frozen=True)
@@ -399,7 +402,7 @@ def _direction(
     )
 
 
-def _step(gq: GroupedQuadratic, point: _Point, system: _System) -> _Point | None:
+def _step(gq: GroupedQuadratic, point: _Point, system: _System, power: float) -> _Point | None:
     """One predictor-corrector step; None where the equations cannot be solved."""
     product_u, product_v = point.u * point.to_upper, point.v * point.to_lower
     product_s = point.slack * point.multipliers
@@ -409,7 +412,7 @@ def _step(gq: GroupedQuadratic, point: _Point, system: _System) -> _Point | None
         length = _length(point, affine, 1.0)
         ahead = _moved(point, affine, length)
         # rows share their complementarity by the width of their intervals, constraints equally
-        box = _aims(system.weights[gq.codes, None] * (gq.upper - gq.lower))
+        box = _aims(system.weights[gq.codes, None] * (gq.upper - gq.lower), power)
         then = float((ahead.u * ahead.to_upper + ahead.v * ahead.to_lower).sum())
         then += float(ahead.slack @ ahead.multipliers)
         shrink = min(1.0, max(then / max(rows + constraints, 1e-300), 0.0)) ** 3

@@ -34,6 +34,7 @@ _SMOOTHED = (1.0, 0.3)  # bandwidths of the Newton steps
 _BAND, _NEAR_BAND = 3.0, 2.0  # rows in a first band, in units of √(d n); and from a close start
 _PRESENT = 60  # rows of a group in the subsample at least, if it has as many
 _ENOUGH = 200  # rows of a group per coordinate that settle a matrix of second derivatives
+_SOLVED = 100  # the gap that will do, relative to the one aimed at
 _LEAST = 1e-8  # relative gap of a band that is solved
 _LOST = 0.01  # of the gap asked of a band: what wrong signs may lose
 _SPLITS = 4  # times that the rows are split anew before the route is given up
@@ -64,7 +65,10 @@ def solve_grouped(
     guess = start.multipliers if start is not None and same else None
 
     def on_rows(
-        part: GroupedQuadratic, at: Array | None = None, allowed: int = max_iter
+        part: GroupedQuadratic,
+        at: Array | None = None,
+        allowed: int = max_iter,
+        power: float = 0.5,
     ) -> GroupedSolution:
         """Solve a problem that is given relative to a point."""
         return group_interior_point(
@@ -75,14 +79,16 @@ def solve_grouped(
             crossover=crossover,
             on_iteration=_relative_to(on_iteration, at),
             multipliers=guess,
+            power=power,
         )
 
     n, d = gq.rows.n_rows, gq.rows.n_columns
     if not n:
         found = group_newton(gq, tol=tol, floor=floor, max_iter=max_iter, on_iteration=on_iteration)
         return found or on_rows(gq)
+    enough = _SOLVED * tol, floor
     if not has_many_rows(n, d):
-        return on_rows(gq)
+        return _on_all_rows(gq, on_rows, max_iter, *enough)
     bandwidths, width = (_SMOOTHED, _BAND) if start is None else (_SMOOTHED[1:], _NEAR_BAND)
     size = int(max(20 * d, width * (d * n) ** 0.5))
     multipliers, spent = guess, 0
@@ -106,14 +112,30 @@ def solve_grouped(
         if size >= _WHOLE * n or spent >= max_iter:
             break
         band = _split(gq, at, size, _row_weights(gq, multipliers))
-        found, at = _solve_band(band, on_rows, max(100 * tol, _LEAST), max_iter - spent)
+        found, at = _solve_band(band, on_rows, max(_SOLVED * tol, _LEAST), max_iter - spent)
         spent += found.n_iter
         if found.dual.shape == gq.residual.shape:
             return replace(found, n_iter=spent)
         # a band that was solved leads close, even where many signs were wrong
         size *= 2 if found.gap <= _LEAST * abs(found.objective) else 4
-    found = on_rows(gq, allowed=max_iter - spent)
+    found = _on_all_rows(gq, on_rows, max_iter - spent, *enough)
     return replace(found, n_iter=found.n_iter + spent)
+
+
+def _on_all_rows(
+    gq: GroupedQuadratic,
+    on_rows: Callable[..., GroupedSolution],
+    allowed: int,
+    tol: float,
+    floor: float,
+) -> GroupedSolution:
+    """The solution on all rows; by other barriers where the gap stays above the tolerance."""
+    found = on_rows(gq, allowed=allowed)
+    if found.stopped or found.gap <= tol * max(abs(found.objective), floor):
+        return found
+    again = on_rows(gq, allowed=allowed - found.n_iter, power=1.0)
+    best = min(found, again, key=lambda one: one.gap)
+    return replace(best, n_iter=found.n_iter + again.n_iter, stopped=again.stopped)
 
 
 def has_many_rows(n: int, d: int) -> bool:
