@@ -102,9 +102,9 @@ def ratios(script: str) -> Write:
             peer = fastest_peer(rows)
             for row in own(rows):
                 line = {
-                    "case": without_mix(row),
+                    "case": size_of(row) if script == PATH else without_mix(row),
                     "fit": row["fit"].removeprefix(f"{OURS}, "),
-                    "`loss_mix`": mix_name(row["loss_mix"]),
+                    "`loss_mix`": "-" if script == PATH else mix_name(row["loss_mix"]),
                     "fastest peer": "-" if peer is None else peer["fit"],
                     "R": cell(row["ratio to R"]),
                     "C": cell(row[TO_C]),
