@@ -21,7 +21,7 @@ from typing import Any
 from skfairloss._design import DenseDesign
 
 CHECKS = "checks of parameters and data"
-MEANS = "column means; also the check that X is finite"
+MEANS = "column means or moments; also the check that X is finite"
 COORDINATES = "coordinates"
 SAMPLE = "sample and first model"
 NEWTON = "smoothed Newton step"
@@ -41,7 +41,7 @@ STAGES = (
     (SAMPLE, "skfairloss._sample", "draw_sample"),
     (SAMPLE, f"{SOLVERS}.pilot", "pilot"),
     (SAMPLE, f"{SOLVERS}.group_sign_fixing", "_subsample"),
-    ("least squares, refined", f"{SOLVERS}.least_squares", "_fit"),
+    ("least squares, refined in the certificate's pass", f"{SOLVERS}.least_squares", "_fit"),
     (NEWTON, f"{SOLVERS}.sign_fixing", "_smoothed"),
     (NEWTON, f"{SOLVERS}.sign_fixing", "_newton_step"),
     (NEWTON, f"{SOLVERS}.group_sign_fixing", "solve_grouped"),
