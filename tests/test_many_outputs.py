@@ -211,3 +211,16 @@ def test_an_output_of_photo_patches_ends_where_it_does_alone(
         alone = model.fit(X, shift + factor * Y[:, k])
         assert objective[k] == pytest.approx(alone.objective_, rel=1e-12)
         np.testing.assert_allclose(coef[k], alone.coef_, atol=1e-9 * np.abs(coef[k]).max())
+
+
+@pytest.mark.parametrize(("shift", "factor"), [(0.0, 1.0), (300.0, 1e4)])
+@pytest.mark.parametrize(
+    ("rows", "columns", "seed", "tol"),
+    [(120, 3, 2, 0.1), (120, 3, 2, 0.01), (120, 3, 2, 1e-3), (200, 8, 1, 1e-4)],
+)
+def test_a_tolerance_that_is_loose_is_met(rows, columns, seed, tol, shift, factor):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((rows, columns))
+    Y = X @ rng.standard_normal((columns, 32)) + rng.standard_t(2, (rows, 32))
+    model = PixelLossRegressor(1.0, tol=tol).fit(X, shift + factor * Y)  # no warning
+    assert (model.dual_gap_ <= tol * model.objective_).all()

@@ -57,7 +57,7 @@ class _Point:
     room: Array
     imbalance: Array
     complementarity: float
-    gap: float  # complementarity, and the imbalance at the residual scale
+    gap: float  # complementarity, and what the imbalance may amount to
 
     def size(self, pq: PiecewiseQuadratic) -> float:
         """The size of the kinked terms."""
@@ -227,7 +227,7 @@ def _at(pq: PiecewiseQuadratic, delta: Array, parts: Array, room: Array) -> _Poi
     imbalance = pq.hessian @ delta - pq.linear - pq.rows.adjoint(pq.lower + pq.width * room[1])
     product = parts * room
     complementarity = float(pq.width @ (product[0] + product[1]))
-    gap = complementarity + float(np.linalg.norm(imbalance)) * pq.residual_scale
+    gap = complementarity + float(np.linalg.norm(imbalance)) * pq.reach
     return _Point(delta, parts, room, imbalance, complementarity, gap)
 
 
