@@ -219,14 +219,15 @@ def _centred_start(pq: PiecewiseQuadratic) -> _Point:
     larger = 0.5 * (2 * mu + np.abs(r) + np.hypot(2 * mu, r))  # of u and v ...
     other = mu * larger / (larger - mu)  # ... and the other, from u (1 - α) = v α = μ
     parts = np.where(r > 0, [larger, other], [other, larger])
-    return _at(pq, np.zeros(pq.rows.n_columns), parts, mu / parts)
+    complementarity = 2.0 * float(pq.width @ mu)
+    return _at(pq, np.zeros(pq.rows.n_columns), parts, mu / parts, complementarity)
 
 
-def _at(pq: PiecewiseQuadratic, delta: Array, parts: Array, room: Array) -> _Point:
+def _at(
+    pq: PiecewiseQuadratic, delta: Array, parts: Array, room: Array, complementarity: float
+) -> _Point:
     """The iterate with its imbalance."""
     imbalance = pq.hessian @ delta - pq.linear - pq.rows.adjoint(pq.lower + pq.width * room[1])
-    product = parts * room
-    complementarity = float(pq.width @ (product[0] + product[1]))
     gap = complementarity + float(np.linalg.norm(imbalance)) * pq.reach
     return _Point(delta, parts, room, imbalance, complementarity, gap)
 
@@ -269,7 +270,8 @@ def _newton_step(pq: PiecewiseQuadratic, point: _Point) -> _Point | None:
     left *= 1.0 - dual * lost
     mu = float(product.sum())
     ahead = float(np.vdot(product, left))
-    target = mu / (2 * float(weight.sum())) * min(1.0, max(ahead / mu, 0.0)) ** 3
+    total = 2 * float(weight.sum())
+    target = mu / total * min(1.0, max(ahead / mu, 0.0)) ** 3
     centred = pq.aim * target
     push = centred / room - parts + parts * (lost - 1.0) * lost
     delta, alpha, lost = direction(push)
@@ -279,11 +281,11 @@ def _newton_step(pq: PiecewiseQuadratic, point: _Point) -> _Point | None:
     for _ in range(_TRIES):
         there = parts + primal * moved, room - dual * (_SIDES * alpha)
         pairs = there[0] * there[1]
-        mean = float(weight @ (pairs[0] + pairs[1])) / (2 * float(weight.sum()))
-        if (pairs / pq.aim).min() >= _CENTRAL * mean:
+        complementarity = float(weight @ (pairs[0] + pairs[1]))
+        if (np.minimum(*pairs) >= (_CENTRAL * complementarity / total) * pq.aim).all():
             break
         primal, dual = _SHORTER * primal, _SHORTER * dual
-    return _at(pq, point.delta + primal * delta, *there)
+    return _at(pq, point.delta + primal * delta, *there, complementarity)
 
 
 def _step_lengths(
