@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.model_selection import StratifiedKFold
 
 from skfairloss import PixelLossRegressor
 from skfairloss._design import make_design
@@ -12,6 +13,7 @@ from skfairloss._problem import Problem
 from skfairloss._solvers import solve
 from skfairloss._solvers.active_set import Kinks, guess_sides
 from skfairloss._solvers.many_outputs import share
+from skfairloss.datasets import load_photo_patches
 from skfairloss.losses import MixedLoss
 
 OUTPUTS = 9
@@ -183,3 +185,42 @@ def test_pixels_that_are_black_in_every_image_are_predicted_so(alpha):
     assert (model.predict(X)[:, black] == 0).all()
     alone = PixelLossRegressor(1.0, alpha=alpha).fit(X, Y[:, 10])
     assert model.objective_[10] == pytest.approx(alone.objective_, rel=1e-8)
+
+
+def photo_fold(number: int, outputs: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Photo patches without those of a fold: data on which outputs once stopped short."""
+    X, Y, groups = load_photo_patches(return_X_y=True)
+    folds = StratifiedKFold(5, shuffle=True, random_state=398764591)
+    train = list(folds.split(X, groups))[number][0]
+    return X[train], Y[train][:, outputs]
+
+
+@pytest.mark.parametrize(("shift", "factor"), [(0.0, 1.0), (5.0, 255.0)])
+@pytest.mark.parametrize(
+    ("loss_mix", "number", "outputs"), [(0.9, 3, [0, 1, 2, 3]), (1.0, 2, [27, 28, 29, 30])]
+)
+def test_an_output_of_photo_patches_ends_where_it_does_alone(
+    loss_mix, number, outputs, shift, factor
+):
+    X, Y = photo_fold(number, outputs)
+    model = PixelLossRegressor(loss_mix, scale="mad")
+    together = model.fit(X, shift + factor * Y)  # a warning would be an error
+    coef, objective, gap = together.coef_, together.objective_, together.dual_gap_
+    assert (gap <= 1e-12 * objective).all()
+    for k in (0, 3):
+        alone = model.fit(X, shift + factor * Y[:, k])
+        assert objective[k] == pytest.approx(alone.objective_, rel=1e-12)
+        np.testing.assert_allclose(coef[k], alone.coef_, atol=1e-9 * np.abs(coef[k]).max())
+
+
+@pytest.mark.parametrize(("shift", "factor"), [(0.0, 1.0), (300.0, 1e4)])
+@pytest.mark.parametrize(
+    ("rows", "columns", "seed", "tol"),
+    [(120, 3, 2, 0.1), (120, 3, 2, 0.01), (120, 3, 2, 1e-3), (200, 8, 1, 1e-4)],
+)
+def test_a_tolerance_that_is_loose_is_met(rows, columns, seed, tol, shift, factor):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((rows, columns))
+    Y = X @ rng.standard_normal((columns, 32)) + rng.standard_t(2, (rows, 32))
+    model = PixelLossRegressor(1.0, tol=tol).fit(X, shift + factor * Y)  # no warning
+    assert (model.dual_gap_ <= tol * model.objective_).all()

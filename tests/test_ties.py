@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skfairloss import PixelLossRegressor
-from skfairloss._solvers.ties import minimum_by_cuts
+from skfairloss._solvers.ties import minimum_by_cuts, nearest_point
 from tests import oracles
 from tests.problems import TWINS, RegressionProblem, twin
 
@@ -189,3 +189,48 @@ def test_a_direction_of_little_curvature_keeps_its_digits_beside_a_row_that_bind
     assert step is not None
     expected = room[[0, 2]] / [14.0, 6.7]
     np.testing.assert_allclose(turn.T @ step, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", TWINS)
+def test_rows_that_all_bind_at_once_leave_no_tie(kind):
+    rng = np.random.default_rng([11, 58])
+    X = (rng.random((40, 4)) < 0.4).astype(float)  # 15 distinct rows
+    problem = RegressionProblem(X, rng.integers(0, 8, 40).astype(float), loss_mix=1.0)
+    best = oracles.solve_tie_rule(problem)
+    other, coef, intercept = twin(problem, kind, best.coef, best.intercept)
+    check_same(fit(other), coef, intercept, spread=other.scale, atol=2e-4)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-5, 1e5])
+@pytest.mark.parametrize("curvature", [2.0, 1e6, 1e-6])
+def test_copies_of_the_row_that_binds_change_nothing(curvature, unit):
+    room = unit * np.array([0.44, 0.44, 0.44, 0.44, 0.44, 0.9])
+    step = minimum_by_cuts(
+        np.array([[curvature]]),
+        np.array([1.33 * unit * curvature]),
+        np.ones(6, dtype=bool),
+        lambda s: room - s[0],
+        lambda index: np.ones((len(index), 1)),
+    )
+    assert step == pytest.approx(0.44 * unit, rel=1e-14)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6, 1e6])
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ([0.5, 0.5], [0.5, 0.5]),  # inside
+        ([3.0, 0.5], [1.0, 0.5]),  # beyond one row
+        ([3.0, 2.0], [1.0, 1.0]),  # beyond a corner, through which three rows and a copy go
+        ([2.0, 1.2], [1.0, 1.0]),
+        ([-1.0, 4.0], [-1.0, 1.0]),
+        ([1.5, 1.5], [1.0, 1.0]),
+    ],
+)
+def test_the_nearest_point_of_a_polyhedron_is_found_where_more_rows_meet_than_there_are_directions(
+    target, expected, unit
+):
+    rows = np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 3.0], [1.0, 0.0], [0.0, 0.0], [-1.0, 0.0]])
+    room = unit * np.array([1.0, 2.0, 6.0, 1.0, 0.0, 5.0])
+    found = nearest_point(unit * np.array(target), rows, room)
+    np.testing.assert_allclose(found, unit * np.array(expected), atol=1e-14 * unit)

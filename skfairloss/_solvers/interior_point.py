@@ -10,8 +10,10 @@ steps of all. The Newton system is (H + Aᵀ diag(width·D) A) dδ = ..., D = 1 
 v/α). Sources: Koenker & d'Orey (1987) and Portnoy & Koenker (1997) for the bounded dual of
 L1 regression, Mehrotra (1992) for the predictor-corrector, Nocedal & Wright (2006), algorithm 16.4,
 for the quadratic term. Departures: the start is perfectly centred for any residuals, so only
-stationarity is infeasible; and as soon as the rows at their kink can be told, `crossover` solves
-for the exact optimum, whose own gap decides.
+stationarity is infeasible; steps end in the neighbourhood of the central path where no product is
+below γ times what it should be (N₋∞(γ) in Nocedal & Wright, section 14.1), since without it the
+method can go round in circles for ever (Cartis 2009); and as soon as the rows at their kink can be
+told, `crossover` solves for the exact optimum, whose own gap decides.
 """
 
 from __future__ import annotations
@@ -33,9 +35,12 @@ _TRY_TIES = 1e-4  # the same for unlikely rows at their kink ...
 _TRY_MANY = 1e-7  # ... where there are many columns, whose singular values cost many iterations ...
 _MANY = 100
 _TRY_AGAIN = 0.01  # ... and the fall of the gap after which they are tried again
+_CLEARLY = 0.1  # share of a gap that tells a better solution from rounding
 _PLAIN = 1e-3  # share of the gap aimed at that an iterate must reach to do without crossover
 _UNBOUNDED = 30.0  # growth of the kinked terms that tells of a problem without a minimum
 _LONG_STEP = 0.9995
+_CENTRAL = 1e-3  # the smallest product parts · room, relative to what the central path has ...
+_SHORTER, _TRIES = 0.8, 12  # ... for which a step is made shorter, and how often
 _SIDES = np.array([[1.0], [-1.0]])  # a rising α takes from 1 - α and gives to α
 
 
@@ -52,7 +57,7 @@ class _Point:
     room: Array
     imbalance: Array
     complementarity: float
-    gap: float  # complementarity, and the imbalance at the residual scale
+    gap: float  # complementarity, and what the imbalance may amount to
 
     def size(self, pq: PiecewiseQuadratic) -> float:
         """The size of the kinked terms."""
@@ -165,9 +170,9 @@ class _Crossing:
         size = point.size(pq)
         full = pq.rows.n_columns
         first = _TRY_POLISH if full < _MANY else _TRY_LATER
-        if not self._wanted or complementarity > first * size:
+        if not self._wanted or not complementarity <= first * size:
             return None
-        active = _at_kink(pq, point)
+        active = _at_kink(pq, point) > 1.0
         count = int(np.count_nonzero(active))
         likely = count <= full if pq.curved else count == full
         if likely and self._tried is not None:
@@ -176,6 +181,19 @@ class _Crossing:
         if not likely and complementarity > min(_TRY_AGAIN * self._last, ties * size):
             return None
         self._last, self._tried = complementarity, active
+        found = self._polished(point, active, iteration)
+        if not pq.curved and count < full <= pq.rows.n_rows:
+            # a dual close to an end shows late that its row belongs to the vertex
+            likeliest = np.zeros_like(active)
+            likeliest[np.argpartition(_at_kink(pq, point), -full)[-full:]] = True
+            vertex = self._polished(point, likeliest, iteration)
+            if vertex is not None and (found is None or vertex.gap < _CLEARLY * found.gap):
+                return vertex
+        return found
+
+    def _polished(self, point: _Point, active: Mask, iteration: int) -> PiecewiseSolution | None:
+        """The exact optimum if these are the rows at their kink."""
+        pq = self._pq
         delta, a = polish(pq, point.delta, _dual(pq, point.room), active)
         clipped = np.clip(a, pq.lower, pq.upper)
         gap = pq.gap(delta, clipped)
@@ -201,15 +219,16 @@ def _centred_start(pq: PiecewiseQuadratic) -> _Point:
     larger = 0.5 * (2 * mu + np.abs(r) + np.hypot(2 * mu, r))  # of u and v ...
     other = mu * larger / (larger - mu)  # ... and the other, from u (1 - α) = v α = μ
     parts = np.where(r > 0, [larger, other], [other, larger])
-    return _at(pq, np.zeros(pq.rows.n_columns), parts, mu / parts)
+    complementarity = 2.0 * float(pq.width @ mu)
+    return _at(pq, np.zeros(pq.rows.n_columns), parts, mu / parts, complementarity)
 
 
-def _at(pq: PiecewiseQuadratic, delta: Array, parts: Array, room: Array) -> _Point:
+def _at(
+    pq: PiecewiseQuadratic, delta: Array, parts: Array, room: Array, complementarity: float
+) -> _Point:
     """The iterate with its imbalance."""
     imbalance = pq.hessian @ delta - pq.linear - pq.rows.adjoint(pq.lower + pq.width * room[1])
-    product = parts * room
-    complementarity = float(pq.width @ (product[0] + product[1]))
-    gap = complementarity + float(np.linalg.norm(imbalance)) * pq.residual_scale
+    gap = complementarity + float(np.linalg.norm(imbalance)) * pq.reach
     return _Point(delta, parts, room, imbalance, complementarity, gap)
 
 
@@ -251,19 +270,22 @@ def _newton_step(pq: PiecewiseQuadratic, point: _Point) -> _Point | None:
     left *= 1.0 - dual * lost
     mu = float(product.sum())
     ahead = float(np.vdot(product, left))
-    target = mu / (2 * float(weight.sum())) * min(1.0, max(ahead / mu, 0.0)) ** 3
+    total = 2 * float(weight.sum())
+    target = mu / total * min(1.0, max(ahead / mu, 0.0)) ** 3
     centred = pq.aim * target
     push = centred / room - parts + parts * (lost - 1.0) * lost
     delta, alpha, lost = direction(push)
     moved = push + parts * lost
     slope = float((-moved / parts).max())
     primal, dual = _step_lengths(pq, slope, float(lost.max()), _LONG_STEP)
-    return _at(
-        pq,
-        point.delta + primal * delta,
-        parts + primal * moved,
-        room - dual * (_SIDES * alpha),
-    )
+    for _ in range(_TRIES):
+        there = parts + primal * moved, room - dual * (_SIDES * alpha)
+        pairs = there[0] * there[1]
+        complementarity = float(weight @ (pairs[0] + pairs[1]))
+        if (np.minimum(*pairs) >= (_CENTRAL * complementarity / total) * pq.aim).all():
+            break
+        primal, dual = _SHORTER * primal, _SHORTER * dual
+    return _at(pq, point.delta + primal * delta, *there, complementarity)
 
 
 def _step_lengths(
@@ -283,12 +305,12 @@ def _evaluate(pq: PiecewiseQuadratic, point: _Point, iteration: int) -> Piecewis
     return PiecewiseSolution(point.delta, a, active, pq.gap(point.delta, a), iteration, False)
 
 
-def _at_kink(pq: PiecewiseQuadratic, point: _Point) -> Mask:
-    """The rows that look as if at their kink.
+def _at_kink(pq: PiecewiseQuadratic, point: _Point) -> Array:
+    """How much each row looks as if at its kink: above 1 where it does.
 
     On the central path u (1 - α) = v α = μ: at the kink u and v vanish with μ, elsewhere one of
     1 - α and α does. The two are told apart by comparing them in units of the residual scale.
     """
     inside = np.minimum(point.room[0], point.room[1]) * max(pq.residual_scale, 1e-300)
     u, v = point.parts
-    return inside > np.minimum(u, v) + np.abs(u - v)
+    return inside / (np.minimum(u, v) + np.abs(u - v))

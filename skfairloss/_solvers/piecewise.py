@@ -60,6 +60,16 @@ class PiecewiseQuadratic:
         mean = float(width @ np.abs(self.residual) / max(width.sum(), 1e-300))
         return max(mean, 1e-6 * self.unit)
 
+    @cached_property
+    def reach(self) -> float:
+        """How far the optimum may be: what a violation of stationarity is charged with.
+
+        In orthonormal coordinates ‖δ‖ is the size of what predictions change by. Under an absolute
+        loss they change by no more than twice the objective; rows near 0 alone do not show it.
+        """
+        objective = self.constant + float(self.kink_values(self.residual).sum())
+        return max(self.residual_scale, objective)
+
     def shifted(self, delta: Array) -> PiecewiseQuadratic:
         """The same problem relative to δ."""
         return replace(
@@ -85,12 +95,12 @@ class PiecewiseQuadratic:
         return float(0.5 * delta @ (self.hessian @ delta) - self.linear @ delta)
 
     def gap(self, delta: Array, a: Array) -> float:
-        """Duality gap of (δ, a), with what violates stationarity charged at the residual scale."""
+        """Duality gap of (δ, a), with what violates stationarity charged."""
         residual = self.residual - self.rows.dot(delta)
         a = np.clip(a, self.lower, self.upper)
         slack = np.maximum(self.kink_values(residual) - a * residual, 0.0).sum()
         defect = self.hessian @ delta - self.linear - self.rows.adjoint(a)
-        return float(slack + np.linalg.norm(defect) * self.residual_scale)
+        return float(slack + np.linalg.norm(defect) * self.reach)
 
 
 @dataclass(frozen=True)

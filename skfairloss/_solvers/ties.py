@@ -7,9 +7,8 @@ interval stay at r = 0, rows whose dual is at an end stay on that side. On this 
   1. at λ = 1, minimise Σ v r² + c² · penalty, the second-order term of the mix as λ → 1;
   2. then minimise ‖w‖².
 
-Both are convex quadratics in the few directions that the face leaves free, with one-sided rows;
-`interior_point` solves them with the rows' violation as a kinked term of large width, which is
-exact once the width exceeds the multipliers (Fletcher 1987, section 14.3).
+Both are convex quadratics in the few directions that the face leaves free, with one-sided rows: in
+coordinates that make the quadratic a distance, the point of a polyhedron nearest to another.
 """
 
 from __future__ import annotations
@@ -18,12 +17,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from scipy.optimize import nnls
 
-from skfairloss._rows import DenseRows
 from skfairloss._solvers.crossover import lu_if_regular, particular_and_null
 from skfairloss._solvers.formulation import Model, Output
-from skfairloss._solvers.interior_point import interior_point
-from skfairloss._solvers.piecewise import PiecewiseQuadratic
 from skfairloss._typing import Array, Index, Mask
 
 INSIDE = 1e-7  # a dual this far inside its interval, relative to the width, holds its row at 0
@@ -182,19 +179,19 @@ def minimum_by_cuts(
     slack_at : the slacks at a step; at 0 they are >= 0 up to rounding.
     rows_of : what some slacks lose per unit of s, (len(index), f).
     """
-    # where directions of little curvature have a size of their own, a barrier leaves them digits
     values, vectors = np.linalg.eigh(hessian)
-    scale = vectors / np.sqrt(np.maximum(values, _FLAT * float(values[-1])))
-    hessian, linear = scale.T @ hessian @ scale, scale.T @ linear
+    curved = values > _FLAT * float(values[-1])
+    scale = vectors / np.sqrt(np.where(curved, values, _FLAT * float(values[-1])))
+    lowest = np.where(curved, scale.T @ linear, 0.0)  # of ½ ‖t - lowest‖², s = scale t
     room = slack_at(np.zeros(len(linear)))
     size = float(np.abs(room).max())
     index = np.zeros(0, dtype=np.intp)
     rows = np.zeros((0, len(linear)))
     for _ in range(_CUTS):
-        step, reached = _one_sided_minimum(hessian, linear, rows, np.maximum(room[index], 0.0))
-        if not reached:
+        nearest = nearest_point(lowest, rows, np.maximum(room[index], 0.0))
+        if nearest is None:
             break
-        step = scale @ step
+        step = scale @ nearest
         slack = slack_at(step)
         wrong = np.flatnonzero(loose & (slack < np.minimum(room, 0.0) - _SLACK * size))
         wrong = np.setdiff1d(wrong, index)
@@ -225,32 +222,23 @@ def _rows(output: Output, index: Index) -> Array:
     return rows
 
 
-def _one_sided_minimum(
-    hessian: Array, linear: Array, rows: Array, room: Array
-) -> tuple[Array, bool]:
-    """argmin ½ sᵀHs - gᵀs subject to rows @ s <= room, where room >= 0 makes s = 0 feasible."""
-    free_step = np.linalg.lstsq(hessian, linear, rcond=1e-12)[0]
-    size = np.linalg.norm(rows, axis=1)
-    rows, room = rows[size > 0] / size[size > 0, None], room[size > 0] / size[size > 0]
-    slack = _SLACK * (float(room.max(initial=0.0)) + float(np.linalg.norm(free_step)))
-    if (rows @ free_step <= room + slack).all():
-        return free_step, True
-    width = 10.0 * float(np.linalg.norm(linear))
-    gain = 0.5 * abs(float(linear @ free_step))
-    for _ in range(4):
-        pq = PiecewiseQuadratic(
-            rows=DenseRows(rows),
-            residual=room,
-            lower=np.full(len(rows), -width),
-            upper=np.zeros(len(rows)),
-            hessian=hessian,
-            linear=linear,
-            constant=gain,
-            unit=float(np.linalg.norm(free_step)),  # room may be 0 everywhere
-        )
-        found = interior_point(pq, tol=1e-10, floor=gain, max_iter=100)
-        violation = float((rows @ found.delta - room).max())
-        if found.polished and violation <= slack + _SLACK * float(np.linalg.norm(found.delta)):
-            return found.delta, found.gap <= 1e-8 * gain
-        width *= 100.0
-    return np.zeros_like(linear), False
+def nearest_point(target: Array, rows: Array, room: Array) -> Array | None:
+    """argmin ‖t - target‖ subject to rows @ t <= room, room >= 0; None where it is not reached.
+
+    Least distance programming (Lawson & Hanson 1974, section 23.4): for x = t - target,
+    min ‖x‖ subject to Gx >= h is read from the residual of min ‖Eu - f‖, u >= 0, with E = [Gᵀ; hᵀ]
+    and f = (0, ..., 0, 1). Rows with u > 0 hold x; their equations give it all its digits.
+    """
+    norms = np.linalg.norm(rows, axis=1)
+    rows, room = rows[norms > 0] / norms[norms > 0, None], room[norms > 0] / norms[norms > 0]
+    over = rows @ target - room
+    unit = float(over.max(initial=0.0))
+    if unit <= 0.0:
+        return target
+    try:
+        held = nnls(np.vstack([-rows.T, over / unit]), np.append(np.zeros(len(target)), 1.0))[0] > 0
+    except RuntimeError:  # out of iterations
+        return None
+    found = target - np.linalg.lstsq(rows[held], over[held], rcond=_SLACK)[0]
+    slack = _SLACK * (float(room.max()) + float(np.linalg.norm(target)))
+    return found if (rows @ found <= room + slack).all() else None
