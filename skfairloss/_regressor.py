@@ -336,7 +336,7 @@ class PixelLossRegressor(
 
     def _read(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> Training:
         """Check parameters and data, and put them into the form that solvers take."""
-        check_parameters(type(self).__name__, self.get_params(deep=False), _CHECKS)
+        check_parameters(type(self).__name__, vars(self), _CHECKS)
         terms = read_terms(self.fairness)
         if terms and sensitive_features is None:
             raise ValueError(

@@ -254,5 +254,5 @@ def _solve_in_basis(
 def _better_start(problem: Problem, coef: Array, intercept: Array) -> tuple[Array, Array]:
     """The given models, or the mean of y for outputs where that has the lower objective."""
     mean = problem.weights @ problem.y if problem.fit_intercept else np.zeros_like(intercept)
-    worse = problem.objective(coef, intercept) > problem.objective(np.zeros_like(coef), mean)
+    worse = problem.objective(coef, intercept) > problem.loss_values(problem.y - mean)
     return np.where(worse, 0.0, coef), np.where(worse, mean, intercept)
