@@ -197,6 +197,7 @@ def caution(results: Record) -> str:
     found = shown_contrasts(results)
     chance = (1 - results["protocol"]["confidence_level"]) * len(found)
     gaps = max(record["fits"]["largest relative gap"] for record in results["data"])
+    short = f", with a certified relative gap of at most {gaps:.0e}" if gaps > 0 else ""
     return (
         f"- *Many intervals.* Tables and answers rest on {len(found)} intervals, those of the best "
         f"mix aside; {sum(map(bool, map(sign, found)))} do not hold 0. If there were no "
@@ -204,8 +205,8 @@ def caution(results: Record) -> str:
         "are not independent, and a single one that ends close to 0 is no finding.\n"
         "- *Fits.* Ties under L1 that were not resolved, so that other models have the same "
         f"training loss: {warned(results, 'unresolved ties')}. Fits short of the tolerance: "
-        f"{warned(results, 'short of tolerance')}, with a certified relative gap of at most "
-        f"{gaps:.0e}. A model that several comparisons fit is counted in each."
+        f"{warned(results, 'short of tolerance')}{short}. A model that several comparisons fit is "
+        "counted in each."
     )
 
 
