@@ -82,7 +82,8 @@ class Problem:
         """Weighted means of the columns of X, (p,), and of their products with y, (p, m)."""
         weights, y = self.weights, self.y
         if self.group_moments is not None:
-            return self.group_moments.of_all()
+            with np.errstate(invalid="ignore", over="ignore"):  # whoever reads them checks
+                return self.group_moments.of_all()
 
         def weighted(rows: slice) -> Array:
             out = np.empty((rows.stop - rows.start, 1 + y.shape[1]))

@@ -371,3 +371,15 @@ def test_a_model_must_be_fitted_before_it_predicts():
 def test_predict_refuses_what_fit_would_have_refused(fitted, bad, message):
     with pytest.raises(ValueError, match=message):
         fitted.predict(bad)
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_bad_number_among_many_rows_is_an_error_and_nothing_else(loss_mix, value):
+    X = np.random.default_rng(0).normal(size=(60_000, 5))
+    y = X[:, 0].copy()
+    X[31_000, 3] = value
+    model = PixelLossRegressor(loss_mix)
+    with pytest.raises(ValueError, match="Input X contains (NaN|infinity)"):
+        model.fit(X, y)
+    assert not hasattr(model, "coef_")
