@@ -380,6 +380,6 @@ def test_one_bad_number_among_many_rows_is_an_error_and_nothing_else(loss_mix, v
     y = X[:, 0].copy()
     X[31_000, 3] = value
     model = PixelLossRegressor(loss_mix)
-    with pytest.raises(ValueError, match="Input X contains (NaN|infinity)"):
+    with pytest.raises(ValueError, match=r"Input X contains (NaN|infinity)"):
         model.fit(X, y)
     assert not hasattr(model, "coef_")
