@@ -23,7 +23,7 @@ from skfairloss._typing import Array
 
 _LEVELS = 8  # of t, for more than two groups
 _RESOLUTION = 1e-6  # of t, relative
-_SECANTS = 30
+_SECANTS = 30  # exact points towards a crossing; bisection alone would need fewer
 _NEAR = 2e-2  # of the step between levels: how near to a crossing rough points lead
 _ROUNDING = 1e-9  # spread that is rounding, relative to t
 _INSIDE = 1e-7  # levels this close to t*, relative, are left to the worst-group problem
