@@ -27,6 +27,7 @@ class Rows(ABC):
 
     n_rows: int
     n_columns: int
+    held: Array | None = None  # the rows as an array, where that is what they are
 
     @abstractmethod
     def dot(self, theta: Array) -> Array:
@@ -87,7 +88,7 @@ class DenseRows(Rows):
     """Rows held as an array."""
 
     def __init__(self, array: Array) -> None:
-        self.array = array
+        self.array = self.held = array
         self.n_rows, self.n_columns = array.shape
         self._work: Array | None = None
 

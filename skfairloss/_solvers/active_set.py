@@ -11,6 +11,8 @@ Rows of Z whose dual leaves its interval go to that side, rows elsewhere that ch
 the primal-dual active set strategy, a semismooth Newton method (Hintermüller, Ito & Kunisch 2002).
 From a good guess a few rounds are enough; there is no guarantee, so that whoever asks has to check.
 A column without curvature, the intercept at λ = 1, stays in the equations as an unknown.
+
+`diagonalised` brings any curved `PiecewiseQuadratic` into this form, by the factor of its H.
 """
 
 from __future__ import annotations
@@ -19,11 +21,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import lapack, solve_triangular
 
+from skfairloss._solvers.crossover import factor_if_regular
+from skfairloss._solvers.piecewise import PiecewiseQuadratic
 from skfairloss._typing import Array, Index, Mask
 
 _ROUNDS = 20
+_FEW_ROUNDS = 5  # ... where there is another way
+_FLAT = 1e-7  # curvature, relative to the largest, that counts as none
 _INSIDE = 1e-12  # how far, relative to its interval, a dual may leave it by rounding
 _AT_KINK = 1e-13  # residuals this small, relative to the largest y, are rounding errors of 0
 
@@ -92,6 +98,47 @@ def guess_sides(
         if not len(open_):
             break
     return Found(theta, dual, settled, stopped, n_iter)
+
+
+@dataclass(frozen=True)
+class Diagonal:
+    """A `PiecewiseQuadratic` as `Kinks` of one column, θ = Lᵀδ.
+
+    ``factor`` is L, None for the identity.
+    """
+
+    kinks: Kinks
+    factor: Array | None
+
+    def settle(self, side: Sides) -> tuple[Array, Array, Mask] | None:
+        """δ, the duals and the rows at their kink, if the sides (n,) soon lead to the optimum.
+
+        Rows beside their kink have a dual at the very end of its interval.
+        """
+        found = guess_sides(self.kinks, side[:, None], _FEW_ROUNDS)
+        if not found.settled[0]:
+            return None
+        delta, dual = found.theta[:, 0], found.dual[:, 0]
+        if self.factor is not None:
+            delta = solve_triangular(self.factor, delta, lower=True, trans=1, check_finite=False)
+        inside = (dual > self.kinks.lower) & (dual < self.kinks.upper)
+        return delta, np.clip(dual, self.kinks.lower, self.kinks.upper), inside
+
+
+def diagonalised(pq: PiecewiseQuadratic) -> Diagonal | None:
+    """The problem in coordinates in which H is diagonal; None where H is not certainly regular."""
+    rows, h, linear, factor = pq.rows.held, np.diag(pq.hessian), pq.linear, None
+    if rows is None or h.min() <= _FLAT * h.max():
+        return None
+    if np.count_nonzero(pq.hessian) > len(h):
+        factor = factor_if_regular(pq.hessian)
+        if factor is None:
+            return None
+        rows = solve_triangular(factor, rows.T, lower=True, check_finite=False).T
+        linear = solve_triangular(factor, linear, lower=True, check_finite=False)
+        h = np.ones(len(h))
+    kinks = Kinks(rows, pq.residual[:, None], h[:, None], linear[:, None], pq.lower, pq.upper)
+    return Diagonal(kinks, factor)
 
 
 def _equations(kinks: Kinks, side: Sides, columns: Index) -> tuple[Array, Array, Mask]:

@@ -20,10 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack
 
+from skfairloss._solvers.active_set import Diagonal, diagonalised
 from skfairloss._solvers.crossover import polish
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
 from skfairloss._threads import one_blas_thread
@@ -181,6 +183,9 @@ class _Crossing:
         if not likely and complementarity > min(_TRY_AGAIN * self._last, ties * size):
             return None
         self._last, self._tried = complementarity, active
+        found = self._settled(point, active, iteration) if likely and pq.curved else None
+        if found is not None:
+            return found
         found = self._polished(point, active, iteration)
         if not pq.curved and count < full <= pq.rows.n_rows:
             # a dual close to an end shows late that its row belongs to the vertex
@@ -190,6 +195,23 @@ class _Crossing:
             if vertex is not None and (found is None or vertex.gap < _CLEARLY * found.gap):
                 return vertex
         return found
+
+    @cached_property
+    def _diagonal(self) -> Diagonal | None:
+        return diagonalised(self._pq)
+
+    def _settled(self, point: _Point, active: Mask, iteration: int) -> PiecewiseSolution | None:
+        """The exact optimum, if the sides on which the rows seem to be lead to it."""
+        pq, diagonal = self._pq, self._diagonal
+        if diagonal is None:
+            return None
+        side = np.where(point.parts[0] > point.parts[1], 1, -1).astype(np.int8)
+        side[active] = 0
+        found = diagonal.settle(side)
+        if found is None:
+            return None
+        delta, dual, at_kink = found
+        return PiecewiseSolution(delta, dual, at_kink, pq.gap(delta, dual), iteration, True)
 
     def _polished(self, point: _Point, active: Mask, iteration: int) -> PiecewiseSolution | None:
         """The exact optimum if these are the rows at their kink."""
