@@ -162,8 +162,9 @@ class DenseDesign(Design):
         residual = np.empty(y.shape)
         adjoint: Array | float = 0.0
         sums: Array | float = 0.0
+        room = np.empty((0 if index is None else min(self._step, len(y)), self.shape[1]))
         for rows in self.slices(len(y)):
-            block = self.block(rows if index is None else index[rows])
+            block = self.block(rows) if index is None else self._taken(index[rows], room)
             r = residual[rows]
             np.matmul(block, coef, out=r)
             r += intercept
@@ -241,7 +242,8 @@ class DenseDesign(Design):
             first, second, cross, targets, squares = (
                 weights[0] * sums for sums in (first, second, cross, targets, squares)
             )
-        totals = np.bincount(codes, weights, n_groups)
+        whole = n_groups == 1
+        totals = np.full(1, weights.sum()) if whole else np.bincount(codes, weights, n_groups)
         return GroupMoments(origin, totals, first, second, cross, targets, squares)
 
     def _group_blocks(
@@ -251,16 +253,17 @@ class DenseDesign(Design):
         if n_groups == 1:
             yield from ((0, rows, block) for rows, block in self.blocks())
             return
-        ordered = self._as_is and self.x.flags.c_contiguous  # else `take` would copy all of X
         order, ends = sorted_by_group(codes, n_groups)
         for g, part in enumerate(np.split(order, ends[:-1])):
             for start in range(0, len(part), len(room)):
                 index = part[start : start + len(room)]
-                if ordered:
-                    work = room[: len(index)]
-                    yield g, index, np.take(self.x, index, axis=0, out=work, mode="clip")
-                else:
-                    yield g, index, self.block(index)
+                yield g, index, self._taken(index, room)
+
+    def _taken(self, index: Index, room: Array) -> Array:
+        """The named rows; in room where they can be put: fresh arrays cost more than products."""
+        if not (self._as_is and self.x.flags.c_contiguous):  # `take` would copy all of X
+            return self.block(index)
+        return np.take(self.x, index, axis=0, out=room[: len(index)], mode="clip")
 
     def _origin(self, y: Array) -> tuple[Array, Array]:
         """Means of some rows of X, 0 where all are near it, and of y."""
@@ -284,10 +287,14 @@ class DenseDesign(Design):
 
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:
         if index is not None:
-            return DenseRows(basis.coordinates(self.block(index)))
-        out = np.empty((self.shape[0], basis.n_coordinates))
+            own = self.block(index)
+            return DenseRows(basis.coordinates(own, centred=own))
+        out, room = (
+            np.empty(shape)
+            for shape in ((self.shape[0], basis.n_coordinates), (self._step, self.shape[1]))
+        )
         for rows, block in self.blocks():
-            out[rows] = basis.coordinates(block)
+            basis.coordinates(block, room[: len(block)], out[rows])
         return DenseRows(out)
 
 
