@@ -225,7 +225,7 @@ def measure(
     losses, gaps, total = sums
     if not problem.fit_intercept:
         total[:] = 0.0
-    return Measured(coef, intercept, dual, residual, losses, gaps, total, gradient)
+    return Measured(coef, intercept, dual, residual, losses, gaps, total, gradient, loss)
 
 
 def _gap(

@@ -337,6 +337,7 @@ class Measured:
     loss : (m,), Σ v ℓ(r/c).
     rows : (m,), Σ v [ℓ(r/c) + ℓ*(z) - z r/c] for duals z.
     total, gradient : (m,) and (p, m), 1ᵀu and Xᵀu for u = v z / c.
+    under : ℓ.
     """
 
     coef: Array
@@ -347,11 +348,28 @@ class Measured:
     rows: Array
     total: Array
     gradient: Array
+    under: MixedLoss
 
     def is_of(self, coef: Array, intercept: Array, dual: Array | Slopes | None) -> bool:
         """Whether it is of these models, and of this very array of duals."""
         same = np.array_equal(self.coef, coef) and np.array_equal(self.intercept, intercept)
         return same and dual is self.dual
+
+
+@dataclass(frozen=True)
+class Start:
+    """Models that are thought to be close to the optimum.
+
+    Parameters
+    ----------
+    coef, intercept : (p, m) and (m,).
+    measured : what was found of them where they are the optimum under another mix, for the same
+        rows, targets, weights and scales; None where nothing is known.
+    """
+
+    coef: Array
+    intercept: Array
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from skfairloss._design import make_design
 from skfairloss._groups import Groups, check_index, encode_groups
 from skfairloss._parameters import Check, check_parameters, is_integer, is_interval, is_real
 from skfairloss._persistence import VersionStampMixin
-from skfairloss._problem import Certificate, Problem, Solution
+from skfairloss._problem import Certificate, Problem, Solution, Start
 from skfairloss._scale import residual_scale
 from skfairloss._solvers import Equalized, solve, solve_equalized
 from skfairloss._threads import one_blas_thread
@@ -328,7 +328,8 @@ class PixelLossRegressor(
         try:
             start = self._start() if self.warm_start else None
             self._forget()
-            return self._fit_to(self._read(X, y, sample_weight, sensitive_features), start)
+            self._fit_to(self._read(X, y, sample_weight, sensitive_features), start)
+            return self
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -361,10 +362,13 @@ class PixelLossRegressor(
             self._check_finite(X, problem.means)
         return Training(problem, spread, groups, terms, y.ndim == 1, given)
 
-    def _fit_to(self, training: Training, start: tuple[Array, Array] | None) -> Self:
-        """Fit to what was read; from a start, where it has the shape that is needed."""
+    def _fit_to(self, training: Training, start: Start | None) -> Start:
+        """Fit to what was read; from a start, where it has the shape that is needed.
+
+        What it returns is where a fit of the same data under another mix may start.
+        """
         problem, groups = training.problem, training.groups
-        if start is not None and start[0].shape != (problem.design.shape[1], problem.n_outputs):
+        if start is not None and start.coef.shape != (problem.design.shape[1], problem.n_outputs):
             start = None
         attributes = Attributes(problem, groups, training.single)
         with one_blas_thread(problem.design.shape[1], problem.design.blas_size):
@@ -385,7 +389,7 @@ class PixelLossRegressor(
         self.__dict__.update(attributes.certificate(certificate))
         self.__dict__.update(attributes.constraints(problem, solution, training.terms))
         self.n_iter_ = int(solution.n_iter.max())
-        return self
+        return Start(solution.coef, solution.intercept, solution.measured)
 
     def predict(self, X: ArrayLike) -> Array:
         """Predict, clipped to ``clip`` where that is set.
@@ -407,12 +411,12 @@ class PixelLossRegressor(
         prediction = make_design(X).predict(self.coef_.T, self.intercept_)
         return prediction if self.clip is None else np.clip(prediction, *self.clip)
 
-    def _start(self) -> tuple[Array, Array] | None:
-        """Coefficients (p, m) and intercepts (m,) of the previous fit."""
+    def _start(self) -> Start | None:
+        """The models of the previous fit."""
         if not hasattr(self, "coef_"):
             return None
         coef = np.atleast_2d(self.coef_).T
-        return coef, np.broadcast_to(self.intercept_, coef.shape[1]).copy()
+        return Start(coef, np.broadcast_to(self.intercept_, coef.shape[1]).copy())
 
     def _forget(self) -> None:
         """Remove the previous fit: what this one does not set must not survive."""
@@ -482,7 +486,7 @@ class PixelLossRegressor(
     def _solve(
         self,
         training: Training,
-        start: tuple[Array, Array] | None,
+        start: Start | None,
         attributes: Attributes,
     ) -> tuple[Problem, Solution]:
         """Solve, and tell callbacks, if any, as it goes; also the problem that was solved."""

@@ -25,7 +25,7 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from skfairloss._basis import Basis
-from skfairloss._problem import Measured, Problem, Solution
+from skfairloss._problem import Measured, Problem, Solution, Start
 from skfairloss._solvers import equalized
 from skfairloss._solvers.constrained import check_linear, solve_constrained
 from skfairloss._solvers.equalized import Equalized
@@ -57,7 +57,7 @@ def solve(
     *,
     tol: float = 1e-8,
     max_iter: int = 500,
-    start: tuple[Array, Array] | None = None,
+    start: Start | None = None,
     n_jobs: int | None = None,
     on_iteration: Callable[[Iteration], bool] | None = None,
 ) -> Solution:
@@ -68,7 +68,7 @@ def solve(
     problem : what to minimise.
     tol : relative gap aimed at; `skfairloss._certificate.certify` says what was reached.
     max_iter : iterations allowed per output.
-    start : coefficients (p, m) and intercept (m,) that are thought to be close to the optimum.
+    start : where to start.
     n_jobs : outputs solved at a time, in threads.
     on_iteration : called, never twice at a time, after each iteration on an output, where True
         stops the work on this output, and with its final model. A closed form has no iterations.
@@ -77,13 +77,13 @@ def solve(
         return _solve_constrained(problem, tol, max_iter, on_iteration)
     if problem.loss.loss_mix == 0 and problem.l1 == 0:
         return least_squares(problem)
-    first = start
+    first = None if start is None else (start.coef, start.intercept)
     if start is None and not (_by_signs(problem) and problem.l1 == 0):
         first = ridge_fit(problem)
     if first is not None and not _by_signs(problem):
         first = _better_start(problem, *first)
     bases = _bases(problem, first)
-    options = Options(tol, max_iter, start is not None, _progress(problem, on_iteration, first))
+    options = Options(tol, max_iter, start, _progress(problem, on_iteration, first))
     bases[0]()  # computed once, before the outputs share it
     shared = None if first is None else share(problem)
     singly = [range(k, k + 1) for k in range(problem.n_outputs)]

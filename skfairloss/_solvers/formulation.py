@@ -17,7 +17,7 @@ import numpy as np
 
 from skfairloss._basis import Basis
 from skfairloss._factor import coefficient_basis, column_spread
-from skfairloss._problem import Measured, Problem
+from skfairloss._problem import Measured, Problem, Start
 from skfairloss._rows import DenseRows, IdentityRows, Rows, StackedRows
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
 from skfairloss._typing import Array, Index
@@ -90,13 +90,13 @@ class Options:
     ----------
     tol : relative gap aimed at.
     max_iter : iterations allowed.
-    warm : whether the start is thought to be close to the optimum.
+    start : models thought to be close to the optimum, if any.
     progress : who is told of every iteration and can stop; None for nobody.
     """
 
     tol: float
     max_iter: int
-    warm: bool = False
+    start: Start | None = None
     progress: Progress | None = None
 
     def after(self, spent: int) -> Options:

@@ -27,7 +27,7 @@ def solve_all_rows(
     residual = output.residual(coef, intercept)
     rows = output.rows() if output.has_kinks else None
     pq = formulate(output, coef, residual, rows)
-    found = _at_start(pq, INNER_TOL * options.tol) if options.warm else None
+    found = _at_start(pq, INNER_TOL * options.tol) if options.start is not None else None
     if found is None:
         found = interior_point(
             pq,

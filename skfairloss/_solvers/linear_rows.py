@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from skfairloss._basis import Basis
-from skfairloss._problem import Multipliers, Problem, Solution
+from skfairloss._problem import Multipliers, Problem, Solution, Start
 from skfairloss._sample import Sample
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.formulation import Iteration
@@ -29,7 +29,6 @@ _RANK = 1e-10  # relative size of singular values that are 0
 _MET = 1e-10  # what a row may miss, relative to the spread of y
 _PULLS = 1e-9  # multipliers this small, relative to the largest, pull at nothing
 
-Start = tuple[Array, Array]
 Plain = Callable[..., Solution]  # problem, start, max_iter and on_iteration: `solve`
 
 
@@ -152,7 +151,8 @@ def solve_on_rows(
     rows, basis = _Rows.of(problem), problem.sample_basis or problem.basis
     seen, slack = rows.rows @ basis.transform, _MET * float(problem.spread.max())
     guess = rows.nearest(seen, _squares(problem, basis))
-    side, start, spent = None, None, np.zeros(problem.n_outputs, dtype=np.intp)
+    side, spent = None, np.zeros(problem.n_outputs, dtype=np.intp)
+    start: Start | None = None
     for _ in range(_ROUNDS):
         if guess is None or (side is not None and (guess[0] == side).all()):
             break
@@ -162,7 +162,7 @@ def solve_on_rows(
             break
         found = plain(
             part,
-            start=None if start is None else _nearest(part, *start),
+            start=None if start is None else _nearest(part, start),
             max_iter=max_iter - int(spent.max()),
             on_iteration=_told(on_iteration, part),
         )
@@ -180,7 +180,7 @@ def solve_on_rows(
         steep = float(np.abs(pull).sum()) / max(float(np.abs(flat).sum()), 1e-300)
         at = np.linalg.lstsq(basis.transform, coef[:, 0], rcond=None)[0]
         guess = rows.nearest(seen, at - seen.T @ pull[:, 0] / max(steep, 1e-300))
-        start = coef, intercept
+        start = Start(coef, intercept)
     return None
 
 
@@ -223,11 +223,11 @@ def _eliminated(problem: Problem, rows: _Rows, basis: Basis, side: Array) -> _On
     return part
 
 
-def _nearest(part: _OnRows, coef: Array, intercept: Array) -> Start:
+def _nearest(part: _OnRows, start: Start) -> Start:
     """A model moved to where the held rows are met, less w₀."""
     directions = (part.sample_basis or part.basis).transform
-    step = np.linalg.lstsq(directions, coef - part.offset, rcond=None)[0]
-    return directions @ step, intercept
+    step = np.linalg.lstsq(directions, start.coef - part.offset, rcond=None)[0]
+    return Start(directions @ step, start.intercept)
 
 
 def _told(

@@ -9,24 +9,26 @@ Newton steps on a loss whose kink is a line within ±h (Chen 2007).
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack
 
 from skfairloss._rows import Rows
 from skfairloss._sample import Sample, proportional
-from skfairloss._solvers.crossover import factor_if_regular
 from skfairloss._solvers.formulation import Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import FLOOR
 from skfairloss._solvers.piecewise import PiecewiseQuadratic
-from skfairloss._typing import Array, Index
+from skfairloss._solvers.smoothed_newton import (
+    curved_minimum,
+    half_width,
+    smoothed_slope,
+    thinned,
+)
+from skfairloss._typing import Array
 
-PILOT_TOL = 1e-3  # gap of models that are corrected later
+_ROUGH = 1e-3  # gap of models that are corrected later
 _EXACT = 1e-8  # gap of a pilot that is to be exact
 _PART, _FEWEST = 50, 1000  # rows that are solved first, for each coordinate and at least ...
 _LARGE = 4  # ... and size of a sample, relative to them, from which it is not solved as a whole
 _STEPS = 2  # Newton steps from there
-_ENOUGH, _AT_LEAST = 50, 4000  # rows that settle second derivatives: for each coordinate, in all
-_SEEN = 1e-7  # relative curvature of a direction from which a Newton step moves along it
 _PILED = 0.05  # 15 % quantile of |r|, in medians, below which rows pile up at 0
 
 
@@ -42,7 +44,7 @@ def pilot(
         known = max(_PART * d, _FEWEST)
         pq = _part(output, sample, rows, problem, known)
     floor = FLOOR * pq.unit
-    found = interior_point(pq, tol=PILOT_TOL, floor=floor, max_iter=50, crossover=False)
+    found = interior_point(pq, tol=_ROUGH, floor=floor, max_iter=50, crossover=False)
     left = problem.residual[:s] - rows.dot(found.delta)
     if _piled(left):  # no accident: only an exact solution tells the signs of these rows
         found = interior_point(pq, tol=_EXACT, floor=floor, max_iter=50)
@@ -62,33 +64,6 @@ def bandwidth(residual: Array, d: int, known: int) -> float:
     """h that covers the error of a model found from so many rows."""
     share = min(0.5, max(0.03, 3 * (d / known) ** 0.5))
     return order_statistic(residual, int(share * len(residual)))
-
-
-def smoothed_slope(output: Output, weights: Array, residual: Array, h: float) -> Array:
-    """Weighted slope of the absolute part, the kink replaced by a line within ±h."""
-    loss = output.problem.loss
-    middle = 0.5 * (loss.upper + loss.lower)
-    return weights * (middle + half_width(output) * np.clip(residual / h, -1, 1))
-
-
-def curved_minimum(curvature: Array, slope: Array) -> Array:
-    """argmin ½ sᵀCs - slopeᵀs; no step along directions that C hardly sees."""
-    factor = factor_if_regular(curvature)
-    if factor is not None:
-        return np.asarray(lapack.dpotrs(factor, slope, lower=True)[0])
-    return np.asarray(np.linalg.lstsq(curvature, slope, rcond=_SEEN)[0])
-
-
-def thinned(near: Index, weights: Array, d: int) -> tuple[Index, Array]:
-    """As many of the rows as settle a matrix of second derivatives, with weights for all."""
-    few = near[:: max(1, len(near) // max(_ENOUGH * d, _AT_LEAST))]
-    own = weights[few]
-    return few, own * float(weights[near].sum() / max(own.sum(), 1e-300))
-
-
-def half_width(output: Output) -> float:
-    """Half the width of the interval of subgradients at 0."""
-    return 0.5 * (output.problem.loss.upper - output.problem.loss.lower)
 
 
 def order_statistic(residual: Array, rank: int) -> float:
@@ -171,7 +146,7 @@ def _cold_start(
     else:
         theta = basis.resolved(rows.adjoint(sample.weights * y)[:, None])[0][:, 0]
     if problem.fit_intercept:
-        level[-1] = np.median(y)
+        level[-1] = np.partition(y, len(y) // 2)[len(y) // 2]
     if np.abs(y - rows.dot(level)).sum() < np.abs(y - rows.dot(theta)).sum():
         theta = level
     coef, intercept = basis.to_model(theta)
@@ -182,5 +157,5 @@ def _cold_start(
 
 def _piled(residual: Array) -> bool:
     """Whether rows pile up at 0: for any smooth density the quotient of quantiles is larger."""
-    few, half = np.quantile(np.abs(residual), [0.15, 0.5])
-    return bool(few < _PILED * half)
+    few, half = (order_statistic(residual, int(share * len(residual))) for share in (0.15, 0.5))
+    return few < _PILED * half

@@ -33,23 +33,24 @@ from skfairloss._solvers.formulation import Model, Options, Output, Selection, k
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import FLOOR, INNER_TOL
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
-from skfairloss._solvers.pilot import (
-    PILOT_TOL,
-    curved_minimum,
+from skfairloss._solvers.pilot import order_statistic, pilot
+from skfairloss._solvers.smoothed_newton import (
+    Smoothed,
+    State,
+    carried,
     half_width,
-    order_statistic,
-    pilot,
-    smoothed_slope,
-    thinned,
+    newton_step,
+    smoothed,
 )
 from skfairloss._typing import Array, Index
 
 _BAND = 1.5  # rows in a first band, in units of √(d n) for rows of one weight ...
 _WIDEST = 0.1  # ... and at most, as a share of all
-_WARM = 0.025  # share of the rows that a warm start may have on the wrong side
+_FEWEST = 5  # rows in a band for each coordinate, at least, where squares make up for the others
+_WARM = 0.025  # share of the rows that a warm start may have on the wrong side ...
+_CLOSER, _CLOSEST = 0.5, 0.25  # ... and its band, relative to a first one; where duals are known
 _WIDER = 4  # a band that has failed, to the next
-_HEAVY = 4.0  # weight, in means, from which a row may be in every band ...
-_KINKED_TOL = 1e-6  # ... and gap of a Newton step that sees the kinks of such rows
+_HEAVY = 4.0  # weight, in means, from which a row may be in every band
 _SPLITS = 6  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
@@ -59,16 +60,6 @@ _ROUNDING = 64 * EPS  # residuals this small, relative to y, are rounding errors
 _SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
 _OFF = 3  # factor by which a band may miss the size aimed at
 _FAR = 4.5  # standard deviations that a row may be moved by
-
-
-@dataclass(frozen=True)
-class _State:
-    """A model with its residuals (n,), and the iterations spent so far."""
-
-    coef: Array
-    intercept: float
-    residual: Array
-    n_iter: int
 
 
 @dataclass(frozen=True)
@@ -88,7 +79,7 @@ class _Band:
     constant: float
     ahead: Array
 
-    def with_rows(self, output: Output, state: _State, more: Index) -> _Band:
+    def with_rows(self, output: Output, state: State, more: Index) -> _Band:
         """The band with more rows."""
         released = self.fixed[more]
         rows = output.rows(more)
@@ -137,10 +128,11 @@ def solve_by_signs(
     reach, spent = _reach(output), 0
     if start is not None and output.problem.l1 > 0:  # columns screened out
         start = np.where(output.basis.norms > 0, start[0], 0.0), start[1]
-    if options.warm and start is not None:
+    if options.start is not None and start is not None:
         left = output.y[sample.index] - sample.design.predict(*start)
         h = order_statistic(left, int(_WARM * len(left)))
-        model, latest = _solve_ahead(output, start, h, reach.times(0.5), 0, options)
+        known = options.start.measured
+        model, latest = _solve_ahead(output, start, h, reach.times(_CLOSER), 0, options, known)
         if model is not None:
             return model, latest.n_iter
         spent = latest.n_iter
@@ -158,20 +150,30 @@ def _solve_ahead(
     reach: _Reach,
     spent: int,
     options: Options,
-) -> tuple[Model | None, _State]:
-    """Steps 2 to 5 once, from a model that is wrong by about h; else where they have led."""
+    known: Measured | None = None,
+) -> tuple[Model | None, State]:
+    """Steps 2 to 5 once, from a model that is wrong by about h; else where they have led.
+
+    ``known`` is what was found of it, if it is the optimum under another mix.
+    """
     coef, intercept = start
     if h <= 0:
-        return None, _State(coef, intercept, output.residual(coef, intercept), spent)
-    smoothed = _smoothed(output, coef, intercept, h, reach)
-    delta = _newton_step(output, smoothed)
-    band = _near_band(output, smoothed, delta, reach)
-    if band is None:
-        coef, intercept = _moved(output, coef, intercept, delta)
-        limit = order_statistic(smoothed.state.residual, reach.near)
-        state, band = _split(output, (coef, intercept), reach, limit)
+        return None, State(coef, intercept, output.residual(coef, intercept), spent)
+    kinks = reach.outstanding(output.problem.weights)
+    at = carried(output, start, h, kinks, known)
+    if at is None:
+        at = smoothed(output, start, h, kinks)
     else:
-        state = smoothed.state
+        reach = reach.times(_CLOSEST / _CLOSER)
+    delta, share = newton_step(output, at)
+    least = _FEWEST * output.basis.n_coordinates / reach.near
+    reach = reach.times(min(1.0, max(share, least)))
+    band = _near_band(output, at, delta, reach)
+    if band is None:
+        limit = order_statistic(at.state.residual, reach.near)
+        state, band = _split(output, _moved(output, coef, intercept, delta), reach, limit)
+    else:
+        state = at.state
     return _solve_band(output, replace(state, n_iter=spent), band, options)
 
 
@@ -185,7 +187,7 @@ def solve_near(
     return _solve_bands(output, start, _Reach(size, 1.0 / size), limit, 0, options)
 
 
-def _solve_anew(output: Output, latest: _State, options: Options) -> tuple[Model | None, int]:
+def _solve_anew(output: Output, latest: State, options: Options) -> tuple[Model | None, int]:
     """Steps 3 to 5 from where a first band has led."""
     reach = _reach(output).times(_WIDER)
     limit = order_statistic(latest.residual, min(reach.near, len(output.y) - 1))
@@ -244,88 +246,20 @@ def _moved(output: Output, coef: Array, intercept: float, delta: Array) -> tuple
     return coef + change, intercept + float(shift)
 
 
-@dataclass(frozen=True)
-class _Smoothed:
-    """All rows at a model, |r| smoothed within ±h.
-
-    Parameters
-    ----------
-    state : the model, with its residuals.
-    h : the bandwidth.
-    kinks : rows that keep their kink, since no others would make up for it.
-    slope : (n,), the smoothed slopes of the kinked part; for rows beyond h their duals, 0 for those
-        that keep their kink.
-    linear : minus the gradient, in θ.
-    constant : the value of squares and ridge, and of the rows' linear terms with these slopes.
-    """
-
-    state: _State
-    h: float
-    kinks: Index
-    slope: Array
-    linear: Array
-    constant: float
-
-
-def _smoothed(output: Output, coef: Array, intercept: float, h: float, reach: _Reach) -> _Smoothed:
-    """The pass over X of step 2."""
-    problem, weights = output.problem, output.problem.weights
-    steep, slope = problem.loss.curvature / output.c, np.empty(len(weights))
-    kinks = reach.outstanding(weights)
-    soft = weights.copy() if len(kinks) else weights
-    soft[kinks] = 0.0
-
-    def score(rows: slice, residual: Array) -> tuple[Array, Array]:
-        here = slope[rows]
-        here[:] = smoothed_slope(output, soft[rows], residual, h)
-        u = here if steep == 0 else here + steep * weights[rows] * residual
-        return u, np.array([u.sum(), here @ residual])
-
-    residual, adjoint, (total, value) = problem.design.sweep(output.y, coef, intercept, score)
-    linear = output.downhill(coef, adjoint, float(total))
-    constant = output.squares(coef, residual) + float(value)
-    return _Smoothed(_State(coef, intercept, residual, 0), h, kinks, slope, linear, constant)
-
-
-def _newton_step(output: Output, smoothed: _Smoothed) -> Array:
-    """Step 2: δ of a Newton step on all rows."""
-    problem, weights, kinks = output.problem, output.problem.weights, smoothed.kinks
-    state = smoothed.state
-    near = np.flatnonzero(np.abs(state.residual) < smoothed.h)
-    if len(kinks):
-        near = np.setdiff1d(near, kinks, assume_unique=True)
-    few, steep = thinned(near, weights, output.basis.n_coordinates)
-    steep = steep * (half_width(output) / smoothed.h)
-    curvature = output.hessian(output.basis.full_gram())
-    curvature = curvature + problem.design.rows(output.basis, few).gram(steep)
-    if problem.l1 == 0 and not len(kinks):
-        return curved_minimum(curvature, smoothed.linear)
-    pq = kinked_problem(
-        output,
-        state.coef,
-        Selection(output.rows(kinks), state.residual[kinks], weights[kinks]),
-        hessian=curvature,
-        linear=smoothed.linear,
-        constant=output.objective(state.coef, state.residual),
-    )
-    tol = _KINKED_TOL if len(kinks) else PILOT_TOL
-    return interior_point(pq, tol=tol, floor=0.0, max_iter=50, crossover=False).delta
-
-
-def _near_band(output: Output, smoothed: _Smoothed, delta: Array, reach: _Reach) -> _Band | None:
+def _near_band(output: Output, at: Smoothed, delta: Array, reach: _Reach) -> _Band | None:
     """Step 3 for what a Newton step leads to: only rows that it can take to 0 are looked at again.
 
     None where these rows may not hold the band that is wanted, as where many lie at 0.
     """
-    problem, state, size = output.problem, smoothed.state, reach.near
+    problem, state, size = output.problem, at.state, reach.near
     weights, loss = problem.weights, problem.loss
     absolute = np.abs(state.residual)
     limit = order_statistic(absolute, size)
-    far = max(limit + _FAR * output.basis.spread(delta), smoothed.h)
+    far = max(limit + _FAR * output.basis.spread(delta), at.h)
     close = np.flatnonzero(absolute <= far)
-    if len(smoothed.kinks):
-        close = np.setdiff1d(close, smoothed.kinks, assume_unique=True)
-    inside, slope = np.empty(len(close), dtype=bool), smoothed.slope
+    if len(at.kinks):
+        close = np.setdiff1d(close, at.kinks, assume_unique=True)
+    inside, slope = np.empty(len(close), dtype=bool), at.slope
 
     def score(rows: slice, residual: Array) -> tuple[Array, Array]:
         """What the slopes of these rows change by."""
@@ -343,11 +277,11 @@ def _near_band(output: Output, smoothed: _Smoothed, delta: Array, reach: _Reach)
     if limit <= _rounding(output) or not size / _OFF <= count <= _OFF * size:
         return None
     return _Band(
-        np.sort(np.append(close[inside], smoothed.kinks)),
+        np.sort(np.append(close[inside], at.kinks)),
         np.zeros(0, dtype=np.intp),
         slope,
-        smoothed.linear + output.basis.pull_back(adjoint, float(total)),
-        smoothed.constant + float(value),
+        at.linear + output.basis.pull_back(adjoint, float(total)),
+        at.constant + float(value),
         delta,
     )
 
@@ -355,12 +289,13 @@ def _near_band(output: Output, smoothed: _Smoothed, delta: Array, reach: _Reach)
 def _rounding(output: Output) -> float:
     """Residuals up to this are rounding errors of 0."""
     sample, y = output.problem.sample, output.y
-    return _ROUNDING * float(np.median(np.abs(y if sample is None else y[sample.index])))
+    some = y if sample is None else y[sample.index]
+    return _ROUNDING * order_statistic(some, len(some) // 2)
 
 
 def _split(
     output: Output, model: tuple[Array, float], reach: _Reach, limit: float
-) -> tuple[_State, _Band]:
+) -> tuple[State, _Band]:
     """Step 3: the rows nearest to 0, and the duals of the others, in one pass.
 
     How far the band reaches is known from another model; where its size is not what it should be,
@@ -386,7 +321,7 @@ def _split(
 
 def _split_at(
     output: Output, model: tuple[Array, float], limit: float, heaviest: float, thin: int
-) -> tuple[_State, _Band]:
+) -> tuple[State, _Band]:
     """A band of rows with |r| <= limit, of each ``thin`` of which one is taken, and of heavy rows.
 
     The others with |r| <= limit are idle.
@@ -419,12 +354,12 @@ def _split_at(
     ahead = np.zeros(output.basis.n_coordinates)
     index, rest = (np.sort(np.concatenate(part)) for part in (inside, idle))
     band = _Band(index, rest, fixed, linear, constant, ahead)
-    return _State(*model, residual, 0), band
+    return State(*model, residual, 0), band
 
 
 def _solve_band(
-    output: Output, state: _State, band: _Band, options: Options
-) -> tuple[Model | None, _State]:
+    output: Output, state: State, band: _Band, options: Options
+) -> tuple[Model | None, State]:
     """Steps 4 and 5; no model, but a better state, where too many signs were wrong."""
     latest = state
     for _ in range(_ROUNDS):
@@ -440,7 +375,7 @@ def _solve_band(
         )
         coef, intercept = _moved(output, *ahead, found.delta)
         measured, wrong = _verify(output, (coef, intercept), band, found)
-        latest = _State(coef, intercept, measured.residual[:, 0], latest.n_iter + found.n_iter)
+        latest = State(coef, intercept, measured.residual[:, 0], latest.n_iter + found.n_iter)
         size = max(pq.objective(found.delta), FLOOR * pq.unit, 1e-300)
         lost = band.lost(output, latest.residual, wrong)
         right = lost <= INNER_TOL * options.tol * size and found.gap <= options.tol * size
@@ -456,7 +391,7 @@ def _solve_band(
     return None, latest if better else replace(state, n_iter=latest.n_iter)
 
 
-def _band_problem(output: Output, state: _State, band: _Band) -> PiecewiseQuadratic:
+def _band_problem(output: Output, state: State, band: _Band) -> PiecewiseQuadratic:
     """Step 4's problem, relative to where its solution is looked for."""
     basis, problem = output.basis, output.problem
     rows = output.rows(band.index)
@@ -498,7 +433,7 @@ def _verify(
 
 
 def _model(
-    latest: _State,
+    latest: State,
     band: _Band,
     found: PiecewiseSolution,
     gap: float,

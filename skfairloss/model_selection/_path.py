@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
 from skfairloss._parameters import is_real
+from skfairloss._problem import Start
 from skfairloss._regressor import PixelLossRegressor, Training
 from skfairloss._typing import Array
 from skfairloss.model_selection._data import FitData
@@ -273,7 +274,7 @@ class Walk:
         self._template = template
         self._data = data
         self._training: Training | None = None
-        self._start: tuple[Array, Array] | None = None
+        self._start: Start | None = None
 
     def model(self, loss_mix: float) -> PixelLossRegressor:
         """A regressor for the next mix, not yet fitted."""
@@ -289,8 +290,7 @@ class Walk:
             if hasattr(self._template, name):
                 setattr(model, name, getattr(self._template, name))
         self._training = self._training.with_loss_mix(model.loss_mix)
-        model._fit_to(self._training, self._start)
-        self._start = model._start()
+        self._start = model._fit_to(self._training, self._start)
 
 
 def walking_order(mixes: Array) -> list[int]:

@@ -1,0 +1,151 @@
+"""A Newton step on all rows: what is carried over from another mix is what a pass would find."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from skfairloss._design import DenseDesign, make_design
+from skfairloss._problem import Measured, Problem, Start
+from skfairloss._solvers import solve
+from skfairloss._solvers.formulation import Output
+from skfairloss._solvers.smoothed_newton import Smoothed, carried, newton_step, smoothed
+from skfairloss.losses import MixedLoss
+from skfairloss.model_selection import loss_mix_path
+
+ROWS, H = 5000, 0.1
+NONE = np.zeros(0, dtype=np.intp)
+
+
+def make_problem(
+    loss_mix: float, *, unit: float = 1.0, skewed: bool = False, quantile: float = 0.5, l2=0.0
+) -> Problem:
+    rng = np.random.default_rng(5)
+    X = rng.standard_normal((ROWS, 3)) * [1.0, 10.0, 0.1] + [5.0, 0.0, -1.0]
+    y = unit * (3.0 + X @ [1.0, -0.2, 4.0] + rng.standard_t(3, ROWS))
+    weights = np.exp(rng.standard_normal(ROWS)) if skewed else np.ones(ROWS)
+    return Problem(
+        make_design(X),
+        y[:, None],
+        weights / weights.sum(),
+        np.full(1, unit),
+        MixedLoss(loss_mix, quantile),
+        l2=l2 / unit**2,
+    )
+
+
+def known_optimum(problem: Problem) -> Measured:
+    measured = solve(problem).measured
+    assert measured is not None
+    return measured
+
+
+def model_of(known: Measured) -> tuple[np.ndarray, float]:
+    return known.coef[:, 0], float(known.intercept[0])
+
+
+def at_other_mix(problem: Problem, known: Measured, loss_mix: float) -> tuple[Output, Smoothed]:
+    other = problem.with_loss(replace(problem.loss, loss_mix=loss_mix))
+    output = Output(other, 0, other.basis)
+    at = carried(output, model_of(known), H * output.c, NONE, known)
+    assert at is not None
+    return output, at
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-5, 1e4])
+@pytest.mark.parametrize(("before", "after"), [(0.3, 0.35), (0.9, 1.0), (1.0, 0.8), (0.02, 1.0)])
+@pytest.mark.parametrize("options", [{}, {"skewed": True, "quantile": 0.3}, {"l2": 0.2}], ids=str)
+def test_slopes_and_gradient_are_those_of_the_rows(before, after, options, unit):
+    problem = make_problem(before, unit=unit, **options)
+    known = known_optimum(problem)
+    output, at = at_other_mix(problem, known, after)
+    loss, weights, c = output.problem.loss, output.problem.weights, output.c
+    residual = output.residual(at.state.coef, at.state.intercept)
+    np.testing.assert_allclose(at.state.residual, residual, atol=1e-12 * unit)
+    beyond = np.abs(residual) >= H * unit
+    ends = weights * np.where(residual > 0, loss.upper, loss.lower)
+    np.testing.assert_array_equal(at.slope[beyond], ends[beyond])
+    assert (at.slope >= loss.lower * weights).all()
+    assert (at.slope <= loss.upper * weights).all()
+    u = at.slope + loss.curvature / c * weights * residual
+    expected = output.downhill(at.state.coef, problem.design.adjoint(u), float(u.sum()))
+    np.testing.assert_allclose(at.linear, expected, atol=1e-11)
+    squares = output.squares(at.state.coef, residual)
+    np.testing.assert_allclose(at.constant, squares + at.slope @ residual, rtol=1e-12)
+
+
+def test_at_its_own_mix_nothing_pulls_at_an_optimum():
+    problem = make_problem(0.6)
+    _, at = at_other_mix(problem, known_optimum(problem), 0.6)
+    np.testing.assert_allclose(at.linear, 0.0, atol=1e-13)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e4])
+def test_a_step_from_another_mix_leads_as_close_to_the_optimum_as_one_with_a_pass(unit):
+    problem = make_problem(0.5, unit=unit)
+    known = known_optimum(problem)
+    output, at = at_other_mix(problem, known, 0.6)
+    start = at.state.coef, at.state.intercept
+    optimum = solve(output.problem).coef[:, 0]
+    errors = []
+    for step in (at, smoothed(output, start, H * unit, NONE)):
+        change, _ = output.basis.to_model(newton_step(output, step)[0])
+        errors.append(np.linalg.norm(output.basis.norms * (start[0] + change - optimum)))
+    away = np.linalg.norm(output.basis.norms * (start[0] - optimum))
+    assert max(errors) < 0.5 * away
+
+
+def test_kinks_have_all_second_derivatives_without_squares_and_fewer_with_them():
+    shares = []
+    for loss_mix in (0.2, 0.6, 1.0):
+        problem = make_problem(loss_mix)
+        output, found = Output(problem, 0, problem.basis), solve(problem)
+        at = smoothed(output, (found.coef[:, 0], float(found.intercept[0])), H, NONE)
+        shares.append(newton_step(output, at)[1])
+    assert 0 < shares[0] < shares[1] < shares[2] == 1.0
+
+
+def test_what_is_not_that_optimum_is_not_carried_over():
+    squares, kinked = make_problem(0.0), make_problem(0.5)
+    output = Output(kinked, 0, kinked.basis)
+    of_squares, of_kinks = known_optimum(squares), known_optimum(kinked)
+    model = model_of(of_kinks)
+    assert carried(output, model, H, NONE, None) is None
+    assert carried(output, model_of(of_squares), H, NONE, of_squares) is None
+    assert carried(output, (model[0] + 1e-9, model[1]), H, NONE, of_kinks) is None
+    tiny = make_problem(1e-4)
+    known = known_optimum(tiny)  # rounding errors of its duals would grow 5000-fold
+    assert carried(output, model_of(known), H, NONE, known) is None
+
+
+@pytest.mark.parametrize("skewed", [False, True])
+def test_a_path_takes_one_pass_with_residuals_for_each_mix(monkeypatch, skewed):
+    problem = make_problem(0.0, skewed=skewed)
+    X, y = problem.design.block(slice(0, ROWS)), problem.y[:, 0]
+    mixes, swept = np.linspace(0.1, 1.0, 10), []
+    sweep = DenseDesign.sweep
+
+    def counted(design, *args, **options):
+        index = options.get("index", args[4] if len(args) > 4 else None)
+        swept.append(0 if index is not None or design.shape[0] < ROWS else 1)
+        return sweep(design, *args, **options)
+
+    monkeypatch.setattr(DenseDesign, "sweep", counted)
+    path = loss_mix_path(X, y, loss_mixes=mixes, sample_weight=problem.weights)
+    assert (path.dual_gaps <= 1e-8 * path.objectives).all()
+    assert sum(swept) <= len(mixes) + 3
+    for mix, coef, gap in zip(mixes, path.coefs, path.dual_gaps, strict=True):
+        alone = solve(replace(problem, loss=MixedLoss(float(mix))), tol=1e-10)
+        np.testing.assert_allclose(coef, alone.coef[:, 0], rtol=1e-7)
+        assert gap >= 0
+
+
+def test_a_start_without_duals_is_one_as_well():
+    problem = make_problem(0.7)
+    known = known_optimum(problem)
+    other = problem.with_loss(MixedLoss(0.8))
+    with_duals = solve(other, start=Start(known.coef, known.intercept, known))
+    without = solve(other, start=Start(known.coef, known.intercept))
+    np.testing.assert_allclose(with_duals.coef, without.coef, rtol=1e-9)
