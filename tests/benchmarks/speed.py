@@ -46,7 +46,7 @@ SCRIPTS = {
     "plain_fits": ["--repeats", "3", "--budget", "6"],
     "growth": ["--repeats", "3", "--budget", "20"],
     "hard_data": ["--repeats", "3", "--budget", "5"],
-    "many_outputs": ["--repeats", "1", "--budget", "20", "--peers", *FAST_PEERS],
+    "many_outputs": ["--repeats", "1", "--budget", "200", "--peers", *FAST_PEERS],
     "mix_path": ["--repeats", "3", "--peers"],  # a path has no peer
     "sparse_one_hot": ["--repeats", "3"],
     # cvxpy + Clarabel would run out of memory at a million rows
