@@ -1,9 +1,14 @@
-"""From a weighted design to a `Basis`: Gram matrix and Cholesky where safe, QR where not."""
+"""From a weighted design to a `Basis`: Gram matrix and Cholesky where safe, QR where not.
+
+Where columns are nearly collinear, Cholesky factors of a first and of a corrected Gram matrix make
+a QR as accurate as Householder's (CholeskyQR2, Yamamoto, Nakatsukasa, Yanagisawa & Fukaya 2015),
+which takes over where the first one has no digits left.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack, qr
+from scipy.linalg import blas, lapack, qr
 
 from skfairloss._basis import (
     EPS,
@@ -28,6 +33,7 @@ _PLAIN_ZERO = 1e-10  # what sums over many rows may leave of a pivot that is 0
 # A column whose spread is smaller, relative to its mean, may be constant up to rounding.
 _SAFE_SPREAD = 1e-6
 _NULL = 1e-13  # size of a null direction's predictions, with columns of norm 1
+_CORRECTED = 0.5  # distance from I up to which a corrected Gram matrix can be trusted
 _PLAIN_PIVOT = 1e-4  # pivots from which columns are as good as orthonormal ones
 _MANY_ROWS = 20  # rows per column from which the Gram matrix is tried first
 
@@ -49,12 +55,13 @@ def orthonormal_basis(
     n, p = design.shape
     if center is None:
         center = _center(design, weights, fit_intercept)
-    factor = None
+    factor, known = None, None
     if has_many_rows(n, p):
         known = design.moments(weights, center) if moments is None else moments
         factor = _factor_gram(known, center)
     if factor is None or not _truncated_rightly(design, weights, center, factor):
-        factor = _factor_rows(design, weights, center, np.arange(p))
+        twice = None if known is None else _cholesky_twice(design, weights, center, known)
+        factor = twice or _factor_rows(design, weights, center, np.arange(p))
     if ridge == 0:
         return orthonormal(factor, center, fit_intercept)
     return orthonormal_with_ridge(factor, center, fit_intercept, ridge)
@@ -161,6 +168,43 @@ def _truncated_rightly(design: Design, weights: Array, center: Array, factor: Fa
     return bool(np.sqrt(max(square, 0.0)) <= _NULL * float(factor.scale @ np.abs(null)))
 
 
+def _cholesky_twice(design: Design, weights: Array, center: Array, gram: Array) -> Factor | None:
+    """QR of the rows from their Gram matrix, corrected once; None where that has too few digits.
+
+    (1) gram = R₁ᵀR₁; (2) Q = rows R₁⁻¹, row by row, so that no digit of the rows is lost;
+    (3) QᵀQ = R₂ᵀR₂; (4) R = R₂R₁.
+    """
+    scale = np.sqrt(np.diag(gram).clip(min=0.0))
+    if not (scale > _SAFE_SPREAD * np.abs(center)).all() or not scale.all():
+        return None
+    first, info = lapack.dpotrf(gram / np.outer(scale, scale), lower=False)
+    if info != 0:
+        return None
+    solver, root = first * scale, np.sqrt(weights)
+    second, shift, room = np.zeros_like(gram), np.zeros(len(gram)), np.empty((0, len(gram)))
+    for rows, block in design.blocks():
+        room = room if len(block) <= len(room) else np.empty(block.shape)
+        q = np.subtract(block, center, out=room[: len(block)])
+        q *= root[rows, None]
+        blas.dtrsm(1.0, solver, q.T, lower=False, trans_a=True, overwrite_b=True)
+        second += q.T @ q
+        shift += root[rows] @ q
+    if center.any():  # it is rounded; what it misses would look like one more direction
+        second -= np.outer(shift, shift)
+    if not np.linalg.norm(second - np.eye(len(gram))) <= _CORRECTED:
+        return None
+    corrected, info = lapack.dpotrf(second, lower=False)
+    return _pivoted(corrected @ first, scale, design.shape[0])
+
+
+def _pivoted(r: Array, scale: Array, n: int) -> Factor:
+    """The factor of a triangle of n rows, cut at its rank."""
+    _, upper, pivot = qr(r, mode="economic", pivoting=True, check_finite=False)
+    size = np.abs(np.diag(upper))
+    rank = int((size > max(n, r.shape[1]) * EPS * max(float(size[0]), 1e-300)).sum())
+    return Factor(upper[:rank], pivot.astype(np.intp), scale)
+
+
 def _factor_rows(design: Design, weights: Array, center: Array, columns: Index) -> Factor:
     """QR of the weighted, centred, scaled columns, a block of rows at a time, cut at its rank."""
     n, p = design.shape[0], len(columns)
@@ -174,10 +218,7 @@ def _factor_rows(design: Design, weights: Array, center: Array, columns: Index) 
         scaled = centred * (np.sqrt(weights[rows])[:, None] / scale)
         scaled[:, ~live] = 0.0
         r = qr(np.vstack([r, scaled]), mode="r", check_finite=False)[0][:p]
-    _, upper, pivot = qr(r, mode="economic", pivoting=True, check_finite=False)
-    size = np.abs(np.diag(upper))
-    rank = int((size > max(n, p) * EPS * max(float(size[0]), 1e-300)).sum())
-    return Factor(upper[:rank], pivot.astype(np.intp), scale)
+    return _pivoted(r, scale, n)
 
 
 def _spread(design: Design, weights: Array, center: Array, columns: Index) -> tuple[Array, Array]:

@@ -206,6 +206,54 @@ def test_nearly_equal_columns_of_many_rows_keep_the_accuracy_of_qr(fit_intercept
     np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-14 / distance)
 
 
+def make_collinear(condition: float, shift: float, unit: float) -> tuple[np.ndarray, np.ndarray]:
+    """Many rows of nearly collinear columns of unequal size, and weights that sum to one."""
+    rng = np.random.default_rng(11)
+    turn = np.linalg.qr(rng.standard_normal((6, 6)))[0]
+    X = rng.standard_normal((3000, 6)) @ (turn * np.logspace(0, -np.log10(condition), 6)) @ turn.T
+    weights = rng.uniform(0.2, 1.8, size=3000)
+    return unit * (X * [1, 3, 10, 0.1, 1, 1] + shift), weights / weights.sum()
+
+
+@every_intercept
+@pytest.mark.parametrize(("shift", "unit"), [(0.0, 1.0), (3.0, 1.0), (0.0, 1e-7)])
+@pytest.mark.parametrize("storage", ["C", "F", "csr"])
+def test_two_cholesky_factors_are_as_good_as_a_qr_of_the_rows(
+    monkeypatch, storage, shift, unit, fit_intercept
+):
+    X, weights = make_collinear(1e5, shift, unit)
+    design, rows = make_design(STORAGES[storage](X)), []
+    qr_of_rows = factor_module._factor_rows
+    monkeypatch.setattr(factor_module, "_factor_rows", lambda *a: rows.append(a) or qr_of_rows(*a))
+    basis = orthonormal_basis(design, weights, fit_intercept)
+    assert not rows
+    assert basis.n_directions == 6
+    monkeypatch.setattr(factor_module, "_cholesky_twice", lambda *a: None)
+    by_rows = orthonormal_basis(design, weights, fit_intercept)
+    assert len(rows) == 1
+    for found in (basis, by_rows):
+        A = centred(X, weights, fit_intercept) @ found.transform
+        np.testing.assert_allclose(A.T @ (weights[:, None] * A), np.eye(6), atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "fit_intercept"),
+    [("condition", True), ("condition", False), ("constant", True), ("duplicate", True)],
+)
+def test_where_a_gram_matrix_has_no_digits_a_qr_of_the_rows_decides(
+    monkeypatch, trouble, fit_intercept
+):
+    X, weights = make_collinear(1e9 if trouble == "condition" else 1e6, 0.0, 1.0)
+    if trouble == "constant":
+        X[:, 2] = 0.1
+    elif trouble == "duplicate":
+        X[:, 2] = X[:, 1] + 1e-9 * X[:, 0]
+    rows, qr_of_rows = [], factor_module._factor_rows
+    monkeypatch.setattr(factor_module, "_factor_rows", lambda *a: rows.append(a) or qr_of_rows(*a))
+    orthonormal_basis(make_design(X), weights, fit_intercept)
+    assert len(rows) == 1
+
+
 @every_intercept
 @pytest.mark.parametrize("offset", [1e3, 1e8])
 def test_a_large_mean_of_the_columns_hides_no_direction(fit_intercept, offset):

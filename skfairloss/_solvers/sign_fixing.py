@@ -301,50 +301,61 @@ def _split(
     How far the band reaches is known from another model; where its size is not what it should be,
     the residuals found decide.
     """
-    weights, size, thin = output.problem.weights, reach.near, 1
+    weights, size = output.problem.weights, reach.near
     outstanding = len(reach.outstanding(weights))
     heaviest = reach.heavy if outstanding else np.inf
     rounding = _rounding(output)
     limit = max(limit, rounding)
     for _ in range(_ADJUSTMENTS):
-        state, band = _split_at(output, model, limit, heaviest, thin)
+        state, band = _split_at(output, model, limit, heaviest)
         count = len(band.index) - outstanding
         if size / _OFF <= count <= _OFF * size:
             break
         exact = order_statistic(state.residual, size)
         limit = max(exact, rounding)
-        if count > size and exact <= rounding and thin == 1:
+        if count > size and exact <= rounding:
             push = float(np.linalg.norm(band.linear)) / (half_width(output) * float(weights.mean()))
-            thin = max(1, count // max(size, int(_SPARE * push)))
+            thin = count // max(size, int(_SPARE * push))
+            return state, _thinned(output, state, band, heaviest, thin) if thin > 1 else band
     return state, band
 
 
-def _split_at(
-    output: Output, model: tuple[Array, float], limit: float, heaviest: float, thin: int
-) -> tuple[State, _Band]:
-    """A band of rows with |r| <= limit, of each ``thin`` of which one is taken, and of heavy rows.
+def _thinned(output: Output, state: State, band: _Band, heaviest: float, thin: int) -> _Band:
+    """A band of which one row of each ``thin`` stays, and all heavy ones; the others are idle."""
+    problem, weights = output.problem, output.problem.weights
+    heavy = weights[band.index] > heaviest
+    light = band.index[~heavy]
+    taken = np.sort(np.append(light[::thin], band.index[heavy]))
+    idle = np.setdiff1d(band.index, taken, assume_unique=True)
+    middle = 0.5 * (problem.loss.upper + problem.loss.lower)
+    band.fixed[idle] = middle * weights[idle]
+    thinner = replace(band, index=taken, idle=idle)
+    if middle == 0:
+        return thinner
+    u = np.zeros(len(weights))
+    u[idle] = band.fixed[idle]
+    pull = output.basis.pull_back(problem.design.adjoint(u), float(u.sum()))
+    value = band.constant + float(u @ state.residual)
+    return replace(thinner, linear=band.linear + pull, constant=value)
 
-    The others with |r| <= limit are idle.
-    """
+
+def _split_at(
+    output: Output, model: tuple[Array, float], limit: float, heaviest: float
+) -> tuple[State, _Band]:
+    """A band of all rows with |r| <= limit, and of heavy rows."""
     problem, weights = output.problem, output.problem.weights
     loss, steep, fixed = problem.loss, problem.loss.curvature / output.c, np.empty(len(weights))
-    middle = 0.5 * (loss.upper + loss.lower)
     inside: list[Index] = []
-    idle: list[Index] = [np.zeros(0, dtype=np.intp)]
 
     def score(rows: slice, residual: Array) -> tuple[Array, Array]:
         here = fixed[rows]
         np.multiply(np.where(residual > 0, loss.upper, loss.lower), weights[rows], out=here)
-        near = np.flatnonzero(np.abs(residual) <= limit)
-        taken = near[::thin]
+        near = np.abs(residual) <= limit
         if heaviest < np.inf:
-            heavy = np.flatnonzero(weights[rows] > heaviest)
-            near, taken = np.union1d(near, heavy), np.union1d(taken, heavy)
-        here[near] = middle * weights[rows][near]
+            near |= weights[rows] > heaviest
+        taken = np.flatnonzero(near)
         here[taken] = 0.0
         inside.append(taken + rows.start)
-        if thin > 1:
-            idle.append(np.setdiff1d(near, taken, assume_unique=True) + rows.start)
         u = here if steep == 0 else here + steep * weights[rows] * residual
         return u, np.array([u.sum(), here @ residual])
 
@@ -352,8 +363,8 @@ def _split_at(
     constant = output.squares(model[0], residual) + float(value)
     linear = output.downhill(model[0], adjoint, float(total))
     ahead = np.zeros(output.basis.n_coordinates)
-    index, rest = (np.sort(np.concatenate(part)) for part in (inside, idle))
-    band = _Band(index, rest, fixed, linear, constant, ahead)
+    index, none = np.concatenate(inside), np.zeros(0, dtype=np.intp)
+    band = _Band(index, none, fixed, linear, constant, ahead)
     return State(*model, residual, 0), band
 
 
@@ -425,11 +436,11 @@ def _verify(
 
     measured = measure(problem, model[0][:, None], np.array([model[1]]), z, duals_at)
     fixed[band.index] = 0.0
-    index = np.setdiff1d(np.sort(np.concatenate(wrong)), band.index, assume_unique=True)
-    if len(band.idle):
-        idle = band.idle[measured.residual[band.idle, 0] != 0]
-        index = np.union1d(np.setdiff1d(index, band.idle, assume_unique=True), idle)
-    return measured, index
+    listed = np.zeros(len(weights), dtype=bool)
+    listed[np.concatenate(wrong)] = True
+    listed[band.index] = False
+    listed[band.idle] = measured.residual[band.idle, 0] != 0
+    return measured, np.flatnonzero(listed)
 
 
 def _model(
