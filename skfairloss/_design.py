@@ -25,6 +25,7 @@ from skfairloss._rows import (
     Rows,
     SparseGrams,
     SparseRows,
+    pieces_of,
     take_rows,
 )
 from skfairloss._typing import Array, Index
@@ -162,8 +163,9 @@ class DenseDesign(Design):
         residual = np.empty(y.shape)
         adjoint: Array | float = 0.0
         sums: Array | float = 0.0
-        room = np.empty((0 if index is None else min(self._step, len(y)), self.shape[1]))
-        for rows in self.slices(len(y)):
+        pieces = self.slices(len(y)) if index is None else pieces_of(len(y), self.shape[1])
+        room = np.empty((0 if index is None or not pieces else pieces[0].stop, self.shape[1]))
+        for rows in pieces:
             block = self.block(rows) if index is None else self._taken(index[rows], room)
             r = residual[rows]
             np.matmul(block, coef, out=r)
@@ -286,15 +288,13 @@ class DenseDesign(Design):
         return np.abs(block) if self._absolute else block
 
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:
-        if index is not None:
-            own = self.block(index)
-            return DenseRows(basis.coordinates(own, centred=own))
-        out, room = (
-            np.empty(shape)
-            for shape in ((self.shape[0], basis.n_coordinates), (self._step, self.shape[1]))
-        )
-        for rows, block in self.blocks():
-            basis.coordinates(block, room[: len(block)], out[rows])
+        n, p = (self.shape[0] if index is None else len(index)), self.shape[1]
+        out, pieces = np.empty((n, basis.n_coordinates)), pieces_of(n, p)
+        room = np.empty((pieces[0].stop if pieces else 0, p))
+        for piece in pieces:
+            work = room[: piece.stop - piece.start]
+            block = self.block(piece) if index is None else self._taken(index[piece], work)
+            basis.coordinates(block, work, out[piece])
         return DenseRows(out)
 
 
@@ -397,6 +397,9 @@ class DesignRows(Rows):
 
     def take(self, index: Index) -> Array:
         return self.basis.coordinates(self.design.block(index))
+
+    def subset(self, index: Index) -> Rows:
+        return self.design.rows(self.basis, index)
 
 
 def sorted_by_group(codes: Index, n_groups: int) -> tuple[Index, Index]:

@@ -19,6 +19,7 @@ from skfairloss._typing import Array, Index
 _FULL = 7  # rows with more entries than 1 / 7 of the columns are multiplied as dense ones
 _WIDE = 1000  # columns from which a matrix of their products is too large for sums all over it
 _PRODUCTS = 2**18  # products made at a time: about 2 MiB
+_PIECE = 2**15  # numbers in a piece of rows: 256 KiB
 _KEPT = 3 * 2**18  # products that are worth their memory, 24 bytes each
 
 
@@ -52,6 +53,12 @@ class Rows(ABC):
     def subset(self, index: Index) -> Rows:
         """The named rows."""
         return DenseRows(self.take(index))
+
+
+def pieces_of(n: int, width: int) -> list[slice]:
+    """Pieces of n rows that stay in cache: memory is not asked for where a little is used again."""
+    step = max(_PIECE // max(width, 1), 2 * width, 64)
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
 def take_rows(array: Array, index: Index) -> Array:
@@ -90,7 +97,6 @@ class DenseRows(Rows):
     def __init__(self, array: Array) -> None:
         self.array = self.held = array
         self.n_rows, self.n_columns = array.shape
-        self._work: Array | None = None
 
     def dot(self, theta: Array) -> Array:
         return self.array @ theta
@@ -102,10 +108,14 @@ class DenseRows(Rows):
         return groups.sums(a, self.array)
 
     def gram(self, d: Array) -> Array:
-        if self._work is None:
-            self._work = np.empty_like(self.array)
-        np.multiply(self.array, np.sqrt(d)[:, None], out=self._work)
-        return self._work.T @ self._work
+        out, root = np.zeros((self.n_columns, self.n_columns)), np.sqrt(d)[:, None]
+        pieces = pieces_of(self.n_rows, self.n_columns)
+        room = np.empty((pieces[0].stop if pieces else 0, self.n_columns))
+        for piece in pieces:
+            work = room[: piece.stop - piece.start]
+            np.multiply(self.array[piece], root[piece], out=work)
+            out += work.T @ work
+        return out
 
     def take(self, index: Index) -> Array:
         return take_rows(self.array, index)

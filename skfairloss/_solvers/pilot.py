@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from skfairloss._design import DesignRows
 from skfairloss._rows import Rows
 from skfairloss._sample import Sample, proportional
 from skfairloss._solvers.formulation import Output, Selection, kinked_problem
@@ -19,12 +20,14 @@ from skfairloss._solvers.piecewise import PiecewiseQuadratic
 from skfairloss._solvers.smoothed_newton import (
     curved_minimum,
     half_width,
+    order_statistic,
     smoothed_slope,
     thinned,
+    within,
 )
 from skfairloss._typing import Array
 
-_ROUGH = 1e-3  # gap of models that are corrected later
+_ROUGH = 3e-3  # gap of models that are corrected later
 _EXACT = 1e-8  # gap of a pilot that is to be exact
 _PART, _FEWEST = 50, 1000  # rows that are solved first, for each coordinate and at least ...
 _LARGE = 4  # ... and size of a sample, relative to them, from which it is not solved as a whole
@@ -36,12 +39,15 @@ def pilot(
     output: Output, sample: Sample, start: tuple[Array, float] | None
 ) -> tuple[Array, float, float, int]:
     """A model, the bandwidth that suits its error, and the iterations spent."""
-    rows = sample.design.rows(output.basis)
+    basis, design = output.basis, sample.design
+    d, s = basis.n_coordinates, design.shape[0]
+    part = max(_PART * d, _FEWEST)
+    large = s >= _LARGE * part and output.problem.l1 == 0
+    rows = DesignRows(design, basis) if large else design.rows(basis)
     problem, coef, intercept = _relative_problem(output, sample, rows, start)
-    d, s = output.basis.n_coordinates, rows.n_rows
     pq, known = problem, s
-    if s >= _LARGE * max(_PART * d, _FEWEST) and output.problem.l1 == 0:
-        known = max(_PART * d, _FEWEST)
+    if large:
+        known = part
         pq = _part(output, sample, rows, problem, known)
     floor = FLOOR * pq.unit
     found = interior_point(pq, tol=_ROUGH, floor=floor, max_iter=50, crossover=False)
@@ -64,13 +70,6 @@ def bandwidth(residual: Array, d: int, known: int) -> float:
     """h that covers the error of a model found from so many rows."""
     share = min(0.5, max(0.03, 3 * (d / known) ** 0.5))
     return order_statistic(residual, int(share * len(residual)))
-
-
-def order_statistic(residual: Array, rank: int) -> float:
-    """The |residual| of the given rank."""
-    absolute = np.abs(residual)
-    absolute.partition(rank)
-    return float(absolute[rank])
 
 
 def _relative_problem(
@@ -121,7 +120,7 @@ def _smoothed_step(
 ) -> Array:
     """A Newton step on the sample from δ, with its residuals."""
     delta, left = at
-    near, steep = thinned(np.flatnonzero(np.abs(left) < h), sample.weights, rows.n_columns)
+    near, steep = thinned(within(left, h), sample.weights, rows.n_columns)
     curvature = problem.hessian + rows.subset(near).gram(steep * (half_width(output) / h))
     pull = rows.adjoint(smoothed_slope(output, sample.weights, left, h))
     slope = problem.linear - problem.hessian @ delta + pull

@@ -33,18 +33,20 @@ from skfairloss._solvers.formulation import Model, Options, Output, Selection, k
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import FLOOR, INNER_TOL
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
-from skfairloss._solvers.pilot import order_statistic, pilot
+from skfairloss._solvers.pilot import pilot
 from skfairloss._solvers.smoothed_newton import (
     Smoothed,
     State,
     carried,
     half_width,
     newton_step,
+    order_statistic,
     smoothed,
+    within,
 )
 from skfairloss._typing import Array, Index
 
-_BAND = 1.5  # rows in a first band, in units of √(d n) for rows of one weight ...
+_BAND = 1.75  # rows in a first band, in units of √(d n) for rows of one weight ...
 _WIDEST = 0.1  # ... and at most, as a share of all
 _FEWEST = 5  # rows in a band for each coordinate, at least, where squares make up for the others
 _WARM = 0.025  # share of the rows that a warm start may have on the wrong side ...
@@ -170,7 +172,7 @@ def _solve_ahead(
     reach = reach.times(min(1.0, max(share, least)))
     band = _near_band(output, at, delta, reach)
     if band is None:
-        limit = order_statistic(at.state.residual, reach.near)
+        limit = at.distance(reach.near)
         state, band = _split(output, _moved(output, coef, intercept, delta), reach, limit)
     else:
         state = at.state
@@ -253,10 +255,9 @@ def _near_band(output: Output, at: Smoothed, delta: Array, reach: _Reach) -> _Ba
     """
     problem, state, size = output.problem, at.state, reach.near
     weights, loss = problem.weights, problem.loss
-    absolute = np.abs(state.residual)
-    limit = order_statistic(absolute, size)
+    limit = at.distance(size)
     far = max(limit + _FAR * output.basis.spread(delta), at.h)
-    close = np.flatnonzero(absolute <= far)
+    close = within(state.residual, far)
     if len(at.kinks):
         close = np.setdiff1d(close, at.kinks, assume_unique=True)
     inside, slope = np.empty(len(close), dtype=bool), at.slope

@@ -9,11 +9,13 @@ duals are scaled to the new intervals, and only the squares have to be weighed a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack
 
 from skfairloss._problem import Measured, Slopes
+from skfairloss._rows import pieces_of
 from skfairloss._solvers.crossover import factor_if_regular
 from skfairloss._solvers.formulation import Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point
@@ -58,6 +60,16 @@ class Smoothed:
     linear: Array
     constant: float
 
+    @cached_property
+    def near(self) -> Index:
+        """The rows with |r| < h."""
+        return within(self.state.residual, self.h)
+
+    def distance(self, rank: int) -> float:
+        """The |r| of the given rank."""
+        some = self.state.residual[self.near] if rank < len(self.near) else self.state.residual
+        return order_statistic(some, rank)
+
 
 def smoothed(output: Output, model: tuple[Array, float], h: float, kinks: Index) -> Smoothed:
     """A model close to the optimum, in one pass over X."""
@@ -94,7 +106,7 @@ def carried(
         return None
     residual, dual, ratio = known.residual[:, 0], known.dual[:, 0], loss.loss_mix / before.loss_mix
     slope = np.where(residual > 0, loss.upper, loss.lower)
-    near = np.flatnonzero(np.abs(residual) < h)
+    near = within(residual, h)
     kink = dual[near] - before.curvature / output.c * residual[near]
     slope[near] = np.clip(ratio * kink, loss.lower, loss.upper)
     slope *= weights
@@ -115,7 +127,7 @@ def newton_step(output: Output, at: Smoothed) -> tuple[Array, float]:
     Kinks of single rows and of a penalty are kept.
     """
     problem, weights, kinks, state = output.problem, output.problem.weights, at.kinks, at.state
-    near = np.flatnonzero(np.abs(state.residual) < at.h)
+    near = at.near
     if len(kinks):
         near = np.setdiff1d(near, kinks, assume_unique=True)
     few, steep = thinned(near, weights, output.basis.n_coordinates)
@@ -149,6 +161,22 @@ def smoothed_slope(
     slope += 0.5 * (loss.upper + loss.lower)
     slope *= weights
     return slope
+
+
+def within(residual: Array, limit: float) -> Index:
+    """The rows with |r| < limit."""
+    found = [
+        piece.start + np.flatnonzero(np.abs(residual[piece]) < limit)
+        for piece in pieces_of(len(residual), 1)
+    ]
+    return np.concatenate(found) if found else np.zeros(0, dtype=np.intp)
+
+
+def order_statistic(residual: Array, rank: int) -> float:
+    """The |residual| of the given rank."""
+    absolute = np.abs(residual)
+    absolute.partition(rank)
+    return float(absolute[rank])
 
 
 def half_width(output: Output) -> float:
