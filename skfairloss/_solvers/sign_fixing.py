@@ -49,8 +49,8 @@ from skfairloss._typing import Array, Index
 _BAND = 1.75  # rows in a first band, in units of √(d n) for rows of one weight ...
 _WIDEST = 0.1  # ... and at most, as a share of all
 _FEWEST = 5  # rows in a band for each coordinate, at least, where squares make up for the others
-_WARM = 0.025  # share of the rows that a warm start may have on the wrong side ...
-_CLOSER, _CLOSEST = 0.5, 0.25  # ... and its band, relative to a first one; where duals are known
+_WARM, _WARM_KNOWN = 0.025, 0.01  # share of rows that a warm start, with duals, may have wrong ...
+_CLOSER = 0.5  # ... and its band, relative to a first one
 _WIDER = 4  # a band that has failed, to the next
 _HEAVY = 4.0  # weight, in means, from which a row may be in every band
 _SPLITS = 6  # times that the rows are split anew before the route is given up
@@ -130,50 +130,58 @@ def solve_by_signs(
     reach, spent = _reach(output), 0
     if start is not None and output.problem.l1 > 0:  # columns screened out
         start = np.where(output.basis.norms > 0, start[0], 0.0), start[1]
+    kinks = reach.outstanding(output.problem.weights)
     if options.start is not None and start is not None:
         left = output.y[sample.index] - sample.design.predict(*start)
-        h = order_statistic(left, int(_WARM * len(left)))
-        known = options.start.measured
-        model, latest = _solve_ahead(output, start, h, reach.times(_CLOSER), 0, options, known)
+        at = _from_start(output, start, left, kinks, options.start.measured)
+        if at is not None:
+            model, latest = _solve_ahead(output, at, reach.times(_CLOSER), 0, options)
+            if model is not None:
+                return model, latest.n_iter
+            spent = latest.n_iter
+    coef, intercept, h, more = pilot(output, sample, start)
+    if h > 0:
+        at = smoothed(output, (coef, intercept), h, kinks)
+        model, latest = _solve_ahead(output, at, reach, spent + more, options)
         if model is not None:
             return model, latest.n_iter
-        spent = latest.n_iter
-    coef, intercept, h, more = pilot(output, sample, start)
-    model, latest = _solve_ahead(output, (coef, intercept), h, reach, spent + more, options)
-    if model is not None:
-        return model, latest.n_iter
+    else:
+        latest = State(coef, intercept, output.residual(coef, intercept), spent + more)
     return _solve_anew(output, latest, options)
 
 
-def _solve_ahead(
+def _from_start(
     output: Output,
     start: tuple[Array, float],
-    h: float,
-    reach: _Reach,
-    spent: int,
-    options: Options,
-    known: Measured | None = None,
-) -> tuple[Model | None, State]:
-    """Steps 2 to 5 once, from a model that is wrong by about h; else where they have led.
+    left: Array,
+    kinks: Index,
+    known: Measured | None,
+) -> Smoothed | None:
+    """All rows at a warm start; None if many are at 0.
 
-    ``known`` is what was found of it, if it is the optimum under another mix.
+    ``left`` are its residuals in the sample, ``known`` is what was found of it, if it is the
+    optimum under another mix.
     """
-    coef, intercept = start
-    if h <= 0:
-        return None, State(coef, intercept, output.residual(coef, intercept), spent)
-    kinks = reach.outstanding(output.problem.weights)
-    at = carried(output, start, h, kinks, known)
-    if at is None:
-        at = smoothed(output, start, h, kinks)
-    else:
-        reach = reach.times(_CLOSEST / _CLOSER)
+    h = order_statistic(left, int(_WARM_KNOWN * len(left)))
+    at = carried(output, start, h, kinks, known) if h > 0 else None
+    if at is not None:
+        return at
+    h = order_statistic(left, int(_WARM * len(left)))
+    return smoothed(output, start, h, kinks) if h > 0 else None
+
+
+def _solve_ahead(
+    output: Output, at: Smoothed, reach: _Reach, spent: int, options: Options
+) -> tuple[Model | None, State]:
+    """Steps 2 to 5 once; else where they have led."""
     delta, share = newton_step(output, at)
     least = _FEWEST * output.basis.n_coordinates / reach.near
     reach = reach.times(min(1.0, max(share, least)))
     band = _near_band(output, at, delta, reach)
     if band is None:
         limit = at.distance(reach.near)
-        state, band = _split(output, _moved(output, coef, intercept, delta), reach, limit)
+        model = _moved(output, at.state.coef, at.state.intercept, delta)
+        state, band = _split(output, model, reach, limit)
     else:
         state = at.state
     return _solve_band(output, replace(state, n_iter=spent), band, options)
