@@ -166,7 +166,7 @@ class DenseDesign(Design):
         pieces = self.slices(len(y)) if index is None else pieces_of(len(y), self.shape[1])
         room = np.empty((0 if index is None or not pieces else pieces[0].stop, self.shape[1]))
         for rows in pieces:
-            block = self.block(rows) if index is None else self._taken(index[rows], room)
+            block = self.block(rows) if index is None else self.take(index[rows], room)
             r = residual[rows]
             np.matmul(block, coef, out=r)
             r += intercept
@@ -259,9 +259,9 @@ class DenseDesign(Design):
         for g, part in enumerate(np.split(order, ends[:-1])):
             for start in range(0, len(part), len(room)):
                 index = part[start : start + len(room)]
-                yield g, index, self._taken(index, room)
+                yield g, index, self.take(index, room)
 
-    def _taken(self, index: Index, room: Array) -> Array:
+    def take(self, index: Index, room: Array) -> Array:
         """The named rows; in room where they can be put: fresh arrays cost more than products."""
         if not (self._as_is and self.x.flags.c_contiguous):  # `take` would copy all of X
             return self.block(index)
@@ -293,7 +293,7 @@ class DenseDesign(Design):
         room = np.empty((pieces[0].stop if pieces else 0, p))
         for piece in pieces:
             work = room[: piece.stop - piece.start]
-            block = self.block(piece) if index is None else self._taken(index[piece], work)
+            block = self.block(piece) if index is None else self.take(index[piece], work)
             basis.coordinates(block, work, out[piece])
         return DenseRows(out)
 

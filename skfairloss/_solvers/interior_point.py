@@ -36,6 +36,7 @@ _TRY_LATER = 1e-4  # ... where there are many columns, whose equations cost an i
 _TRY_TIES = 1e-4  # the same for unlikely rows at their kink ...
 _TRY_MANY = 1e-7  # ... where there are many columns, whose singular values cost many iterations ...
 _MANY = 100
+_CROWDED = 1.25  # rows at their kink, in columns, of which the likeliest are tried as a vertex
 _TRY_AGAIN = 0.01  # ... and the fall of the gap after which they are tried again
 _CLEARLY = 0.1  # share of a gap that tells a better solution from rounding
 _PLAIN = 1e-3  # share of the gap aimed at that an iterate must reach to do without crossover
@@ -157,7 +158,8 @@ class _Crossing:
     """Decides when crossover is worth a try: for rows at the kink that could be an optimum's.
 
     With a quadratic an optimum has at most as many as there are columns, without one exactly as
-    many; other numbers belong to ties, which are tried as the gap falls.
+    many: of a few too many the likeliest are taken. Other numbers belong to ties, which are tried
+    as the gap falls.
     """
 
     def __init__(self, pq: PiecewiseQuadratic, wanted: bool) -> None:
@@ -174,8 +176,11 @@ class _Crossing:
         first = _TRY_POLISH if full < _MANY else _TRY_LATER
         if not self._wanted or not complementarity <= first * size:
             return None
-        active = _at_kink(pq, point) > 1.0
+        at_kink = _at_kink(pq, point)
+        active = at_kink > 1.0
         count = int(np.count_nonzero(active))
+        if not pq.curved and full < count <= _CROWDED * full:  # the last to leave are of no vertex
+            active, count = _largest(at_kink, full), full
         likely = count <= full if pq.curved else count == full
         if likely and self._tried is not None:
             likely = not np.array_equal(active, self._tried)
@@ -189,9 +194,7 @@ class _Crossing:
         found = self._polished(point, active, iteration)
         if not pq.curved and count < full <= pq.rows.n_rows:
             # a dual close to an end shows late that its row belongs to the vertex
-            likeliest = np.zeros_like(active)
-            likeliest[np.argpartition(_at_kink(pq, point), -full)[-full:]] = True
-            vertex = self._polished(point, likeliest, iteration)
+            vertex = self._polished(point, _largest(at_kink, full), iteration)
             if vertex is not None and (found is None or vertex.gap < _CLEARLY * found.gap):
                 return vertex
         return found
@@ -222,6 +225,13 @@ class _Crossing:
         if not np.isfinite(gap):
             return None
         return PiecewiseSolution(delta, clipped, active, gap, iteration, True)
+
+
+def _largest(values: Array, count: int) -> Mask:
+    """So many of the values."""
+    out = np.zeros(len(values), dtype=bool)
+    out[np.argpartition(values, -count)[-count:]] = True
+    return out
 
 
 def _trivial(pq: PiecewiseQuadratic) -> PiecewiseSolution:

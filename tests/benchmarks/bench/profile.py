@@ -122,9 +122,10 @@ class Profile:
             finally:
                 read = 0 if within else self._reading.pop()
             if within:
-                self._reading[0] += len(out) if product == "block" else 0
+                self._reading[0] += len(out) if product in ("block", "take") else 0
             else:
                 direct = {"block": lambda: len(out), "subset": lambda: out.shape[0]}
+                direct["take"] = direct["block"]
                 read = read or direct.get(product, lambda: design.shape[0])()
                 self.rows[self._stages[-1], product] += read
             return out
