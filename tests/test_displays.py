@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -539,5 +540,5 @@ def test_plot_computes_nothing_and_can_be_repeated(display):
     artists = {name for name in vars(display) if name not in before}
     assert {"ax_", "figure_"} < artists
     assert all(name.endswith("_") for name in artists)
-    documented = type(display).__doc__
-    assert all(f"    {name} : " in documented for name in artists)
+    documented = inspect.cleandoc(type(display).__doc__)
+    assert all(f"\n{name} : " in documented for name in artists)
