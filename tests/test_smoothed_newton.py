@@ -149,3 +149,18 @@ def test_a_start_without_duals_is_one_as_well():
     with_duals = solve(other, start=Start(known.coef, known.intercept, known))
     without = solve(other, start=Start(known.coef, known.intercept))
     np.testing.assert_allclose(with_duals.coef, without.coef, rtol=1e-9)
+
+
+@pytest.mark.parametrize("quantile", [0.1, 0.6])
+@pytest.mark.parametrize("skewed", [False, True])
+def test_a_path_of_a_quantile_whose_intercept_moves_all_rows_ends_where_cold_fits_end(
+    quantile, skewed
+):
+    problem = make_problem(0.0, skewed=skewed, quantile=quantile)
+    X, y, weights = problem.design.block(slice(0, ROWS)), problem.y[:, 0], problem.weights
+    mixes = [0.2, 0.6, 1.0]
+    path = loss_mix_path(X, y, loss_mixes=mixes, sample_weight=weights, quantile=quantile)
+    assert (path.dual_gaps <= 1e-8 * path.objectives).all()
+    for mix, coef in zip(mixes, path.coefs, strict=True):
+        alone = solve(problem.with_loss(MixedLoss(mix, quantile)))
+        np.testing.assert_allclose(coef, alone.coef[:, 0], rtol=1e-6)

@@ -48,6 +48,7 @@ from skfairloss._typing import Array, Index
 
 _BAND = 1.75  # rows in a first band, in units of √(d n) for rows of one weight ...
 _WIDEST = 0.1  # ... and at most, as a share of all
+_MOVED = 0.25  # ... and at least, as a share of those that a step may take to 0
 _FEWEST = 5  # rows in a band for each coordinate, at least, where squares make up for the others
 _WARM, _WARM_KNOWN = 0.025, 0.01  # share of rows that a warm start, with duals, may have wrong ...
 _CLOSER = 0.5  # ... and its band, relative to a first one
@@ -175,6 +176,8 @@ def _solve_ahead(
 ) -> tuple[Model | None, State]:
     """Steps 2 to 5 once; else where they have led."""
     delta, share = newton_step(output, at)
+    moved = within(at.state.residual, output.basis.spread(delta) + _shift(output, delta))
+    reach = replace(reach, near=max(reach.near, int(_MOVED * len(moved))))
     least = _FEWEST * output.basis.n_coordinates / reach.near
     reach = reach.times(min(1.0, max(share, least)))
     band = _near_band(output, at, delta, reach)
@@ -256,6 +259,11 @@ def _moved(output: Output, coef: Array, intercept: float, delta: Array) -> tuple
     return coef + change, intercept + float(shift)
 
 
+def _shift(output: Output, delta: Array) -> float:
+    """How far a step moves all rows alike."""
+    return abs(float(delta[-1])) if output.basis.fit_intercept else 0.0
+
+
 def _near_band(output: Output, at: Smoothed, delta: Array, reach: _Reach) -> _Band | None:
     """Step 3 for what a Newton step leads to: only rows that it can take to 0 are looked at again.
 
@@ -264,7 +272,8 @@ def _near_band(output: Output, at: Smoothed, delta: Array, reach: _Reach) -> _Ba
     problem, state, size = output.problem, at.state, reach.near
     weights, loss = problem.weights, problem.loss
     limit = at.distance(size)
-    far = max(limit + _FAR * output.basis.spread(delta), at.h)
+    spread, shift = output.basis.spread(delta), _shift(output, delta)
+    far = max(limit + shift + _FAR * spread, at.h)
     close = within(state.residual, far)
     if len(at.kinks):
         close = np.setdiff1d(close, at.kinks, assume_unique=True)
