@@ -26,6 +26,7 @@ from skfairloss._rows import (
     SparseGrams,
     SparseRows,
     pieces_of,
+    room_for,
     take_rows,
 )
 from skfairloss._typing import Array, Index
@@ -164,7 +165,7 @@ class DenseDesign(Design):
         adjoint: Array | float = 0.0
         sums: Array | float = 0.0
         pieces = self.slices(len(y)) if index is None else pieces_of(len(y), self.shape[1])
-        room = np.empty((0 if index is None or not pieces else pieces[0].stop, self.shape[1]))
+        room = room_for([] if index is None else pieces, self.shape[1])
         for rows in pieces:
             block = self.block(rows) if index is None else self.take(index[rows], room)
             r = residual[rows]
@@ -290,7 +291,7 @@ class DenseDesign(Design):
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:
         n, p = (self.shape[0] if index is None else len(index)), self.shape[1]
         out, pieces = np.empty((n, basis.n_coordinates)), pieces_of(n, p)
-        room = np.empty((pieces[0].stop if pieces else 0, p))
+        room = room_for(pieces, p)
         for piece in pieces:
             work = room[: piece.stop - piece.start]
             block = self.block(piece) if index is None else self.take(index[piece], work)

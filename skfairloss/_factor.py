@@ -139,9 +139,8 @@ def _center(design: Design, weights: Array, fit_intercept: bool) -> Array:
 
 def _factor_gram(gram: Array, center: Array) -> Factor | None:
     """Pivoted Cholesky factor of the scaled Gram matrix; None where its rank is in doubt."""
-    p = len(gram)
-    scale = np.sqrt(np.diag(gram).clip(min=0.0))
-    if not (scale > _SAFE_SPREAD * np.abs(center)).all() or not scale.all():
+    p, scale = len(gram), _safe_scale(gram, center)
+    if scale is None:
         return None
     factor, pivot, rank, _ = lapack.dpstrf(gram / np.outer(scale, scale), tol=10 * p * EPS)
     pivots = np.diag(factor)[:rank] ** 2
@@ -150,6 +149,13 @@ def _factor_gram(gram: Array, center: Array) -> Factor | None:
         return None
     rank = safe
     return Factor(np.triu(factor)[:rank], pivot.astype(np.intp) - 1, scale)
+
+
+def _safe_scale(gram: Array, center: Array) -> Array | None:
+    """Norms of the columns; None where one may be constant up to rounding."""
+    scale = np.sqrt(np.diag(gram).clip(min=0.0))
+    safe = (scale > _SAFE_SPREAD * np.abs(center)).all() and scale.all()
+    return scale if safe else None
 
 
 def _truncated_rightly(design: Design, weights: Array, center: Array, factor: Factor) -> bool:
@@ -174,8 +180,8 @@ def _cholesky_twice(design: Design, weights: Array, center: Array, gram: Array) 
     (1) gram = R₁ᵀR₁; (2) Q = rows R₁⁻¹, row by row, so that no digit of the rows is lost;
     (3) QᵀQ = R₂ᵀR₂; (4) R = R₂R₁.
     """
-    scale = np.sqrt(np.diag(gram).clip(min=0.0))
-    if not (scale > _SAFE_SPREAD * np.abs(center)).all() or not scale.all():
+    scale = _safe_scale(gram, center)
+    if scale is None:
         return None
     first, info = lapack.dpotrf(gram / np.outer(scale, scale), lower=False)
     if info != 0:
@@ -186,7 +192,7 @@ def _cholesky_twice(design: Design, weights: Array, center: Array, gram: Array) 
         room = room if len(block) <= len(room) else np.empty(block.shape)
         q = np.subtract(block, center, out=room[: len(block)])
         q *= root[rows, None]
-        blas.dtrsm(1.0, solver, q.T, lower=False, trans_a=True, overwrite_b=True)
+        q = blas.dtrsm(1.0, solver, q.T, lower=False, trans_a=True, overwrite_b=True).T
         second += q.T @ q
         shift += root[rows] @ q
     if center.any():  # it is rounded; what it misses would look like one more direction

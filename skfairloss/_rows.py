@@ -61,6 +61,11 @@ def pieces_of(n: int, width: int) -> list[slice]:
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
+def room_for(pieces: list[slice], width: int) -> Array:
+    """Room to work in for any of the pieces."""
+    return np.empty((pieces[0].stop if pieces else 0, width))
+
+
 def take_rows(array: Array, index: Index) -> Array:
     """The named rows; by `take` where it is faster: it would copy all of another memory order."""
     return array.take(index, axis=0) if array.flags.c_contiguous else array[index]
@@ -110,7 +115,7 @@ class DenseRows(Rows):
     def gram(self, d: Array) -> Array:
         out, root = np.zeros((self.n_columns, self.n_columns)), np.sqrt(d)[:, None]
         pieces = pieces_of(self.n_rows, self.n_columns)
-        room = np.empty((pieces[0].stop if pieces else 0, self.n_columns))
+        room = room_for(pieces, self.n_columns)
         for piece in pieces:
             work = room[: piece.stop - piece.start]
             np.multiply(self.array[piece], root[piece], out=work)

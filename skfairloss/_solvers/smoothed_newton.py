@@ -24,6 +24,7 @@ from skfairloss._typing import Array, Index
 _ENOUGH, _AT_LEAST = 50, 4000  # rows that settle second derivatives: for each coordinate, in all
 _SEEN = 1e-7  # relative curvature of a direction from which a Newton step moves along it
 _WIDER = 100.0  # growth of the dual intervals, and with them of rounding errors, that is allowed
+_SETTLED = 1e-12  # Fenchel-Young gaps of the rows, in losses, up to which duals go with residuals
 _KINKED_TOL = 1e-6  # gap of a step that sees the kinks of single rows ...
 _PENALTY_TOL = 1e-3  # ... or those of a penalty alone
 
@@ -103,6 +104,8 @@ def carried(
     loss, before = output.problem.loss, known.under
     same = known.is_of(coef[:, None], np.array([intercept]), known.dual)  # no column screened out
     if not same or loss.loss_mix > _WIDER * before.loss_mix:
+        return None
+    if known.rows[0] > _SETTLED * known.loss[0]:  # stopped, or loose: duals are not the signs'
         return None
     residual, dual, ratio = known.residual[:, 0], known.dual[:, 0], loss.loss_mix / before.loss_mix
     slope = np.where(residual > 0, loss.upper, loss.lower)
