@@ -87,7 +87,7 @@ def test_a_plain_fit_reads_x_two_to_four_times(results):
     rows = [row for row in results["profile_fit"]["results"] if row["stage"] == "all"]
     plain = [row["passes over X"] for row in rows if not row["term"]]
     assert len(plain) >= 6
-    assert all(1.95 < passes < 4.5 for passes in plain), "to the nearest whole number"
+    assert all(1.95 < passes < 4.0 for passes in plain)
 
 
 def fits(*rows):
@@ -150,7 +150,7 @@ def test_products_with_x_are_counted_in_rows_each_once(bench):
         design.sweep(ones, w, 0.0, lambda rows, r: (r, r.sum()))
         design.gather(lambda rows: ones[rows])
         half = design.subset(np.arange(0, 50_000, 2))
-        half.adjoint(ones[:25_000])
+        half.adjoint(ones[:25_000])  # of a copy: not a product with X
         design.block(slice(10, 20))
         design.absolute().predict(w, 0.0)
 
@@ -165,7 +165,6 @@ def test_products_with_x_are_counted_in_rows_each_once(bench):
         "sweep": whole,
         "gather": whole,
         "subset": whole // 2,
-        "adjoint": whole // 2,
         "block": 10,
     }
     assert {stage for stage, _ in seen.rows} == {bench.profile.REST}

@@ -70,6 +70,7 @@ class Profile:
     _stages: list[str] = field(default_factory=lambda: [REST])
     _last: float = 0.0
     _reading: list[int] = field(default_factory=list)
+    _copies: list[DenseDesign] = field(default_factory=list)
 
     def enter(self, stage: str) -> None:
         """Charge the stage so far; the next one begins."""
@@ -109,7 +110,7 @@ class Profile:
     def counted(self, product: str, method: Callable) -> Callable:
         """A product whose rows are counted: by the blocks it takes, else all of its design's.
 
-        Products within a product count as part of it.
+        Products within a product count as part of it, those with copied rows as none.
         """
 
         @functools.wraps(method)
@@ -124,9 +125,13 @@ class Profile:
             if within:
                 self._reading[0] += len(out) if product in ("block", "take") else 0
             else:
-                direct = {"block": lambda: len(out), "subset": lambda: out.shape[0]}
-                direct["take"] = direct["block"]
+                direct = dict.fromkeys(("block", "take"), lambda: len(out))
+                direct["subset"] = lambda: out.shape[0]
                 read = read or direct.get(product, lambda: design.shape[0])()
+                if product == "subset":
+                    self._copies.append(out)
+                if any(design is copy for copy in self._copies):  # no longer X
+                    return out
                 self.rows[self._stages[-1], product] += read
             return out
 
