@@ -19,12 +19,14 @@ class Attributes:
     Parameters
     ----------
     problem : the problem.
-    groups : the groups of its rows, if known.
+    scale : (m,), the residual scale c: coefficients are those of the problem times c.
+    groups : the groups of its rows. None where they are not known.
     single : whether y is one-dimensional, so that attributes of an output are scalars.
     """
 
-    def __init__(self, problem: Problem, groups: Groups | None, single: bool) -> None:
+    def __init__(self, problem: Problem, scale: Array, groups: Groups | None, single: bool) -> None:
         self._problem = problem
+        self._scale = scale
         self._groups = groups
         self._single = single
         self._losses: Array | None = None
@@ -43,9 +45,11 @@ class Attributes:
         """
         has_intercept = self._problem.fit_intercept
         out = {
-            "coef_": coef[:, 0].copy() if self._single else np.array(coef.T, order="C"),
-            "intercept_": self._per_output(intercept) if has_intercept else 0.0,
-            "scale_": self._per_output(self._problem.scale),
+            "coef_": self._scale[0] * coef[:, 0]
+            if self._single
+            else np.ascontiguousarray((self._scale * coef).T),
+            "intercept_": self._per_output(self._scale * intercept) if has_intercept else 0.0,
+            "scale_": self._per_output(self._scale),
         }
         if self._groups is not None:
             losses = self._group_losses(self._groups, coef, intercept, output, residual)
@@ -82,6 +86,7 @@ class Attributes:
                 multipliers[name] = found.bound
             else:
                 rows = next(linear)
+                rows = rows / self._scale  # of differences in units of y
                 multipliers[name] = rows[:, 0] if self._single else rows
         out: dict[str, Any] = {"multipliers_": multipliers}
         if problem.criterion is not None:
@@ -113,7 +118,7 @@ class Attributes:
         problem = self._problem.outputs(which)
         if residual is None:
             residual = problem.residual(coef[:, which], intercept[which])
-        values = problem.loss.value(residual / problem.scale)
+        values = problem.loss.value(residual)
         means = [group_means(groups, column, problem.weights) for column in values.T]
         if self._losses is None:
             self._losses = np.empty((groups.n_groups, len(intercept)))

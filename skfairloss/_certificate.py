@@ -1,9 +1,9 @@
 r"""The certificate: one function that knows no solver.
 
-For z_i any number (in the box of subgradients at λ = 1), u_i = v_i z_i / c and ĝ any vector, weak
+For z_i any number (in the box of subgradients at λ = 1), u_i = v_i z_i and ĝ any vector, weak
 duality (Boyd & Vandenberghe, sections 5.1.6 and 5.5.1) bounds the excess of a point (w, b) by
 
-    P(w, b) - P* ≤  Σ_i v_i [ℓ(r_i / c) + ℓ*(z_i) - z_i r_i / c]                 (rows)
+    P(w, b) - P* ≤  Σ_i v_i [ℓ(r_i) + ℓ*(z_i) - z_i r_i]                         (rows)
                   + Σ_j [pen(w_j) + pen*(ĝ_j) - ĝ_j w_j]                         (penalty)
                   + (Xᵀu - ĝ)ᵀ(w* - w) + (1ᵀu)(b* - b)                           (what is left)
 
@@ -12,8 +12,8 @@ rest would vanish for exact duals. It is charged: with d its coordinates in the 
 (in any other, once multiplied by the inverse of AᵀVA) it equals Σ v_i (A d)_i (f*_i - f_i) for
 predictions f, and is at most
 
-    max|A d| · 2B,          B = c · min(F / (2λ min(τ, 1-τ)), √(F / (1-λ))) a bound on Σ v|r|,
-    ‖d‖ · 2c √(F / (1-λ))   for λ < 1,
+    max|A d| · 2B,          B = min(F / (2λ min(τ, 1-τ)), √(F / (1-λ))) a bound on Σ v|r|,
+    ‖d‖ · 2 √(F / (1-λ))   for λ < 1,
 
 F being the attained objective: no better point has a larger loss. A ridge adds its share likewise.
 
@@ -189,10 +189,10 @@ def _measure(
 
 def measure_slopes(problem: Problem, coef: Array, intercept: Array, dual: Slopes) -> Measured:
     """`measure` of the model's own slopes."""
-    loss, scale = problem.loss, problem.scale
+    loss = problem.loss
 
     def slopes(_: slice, residual: Array) -> Array:
-        return loss.derivative(residual / scale)
+        return loss.derivative(residual)
 
     return measure(problem, coef, intercept, dual, slopes)
 
@@ -209,16 +209,16 @@ def measure(
     ``duals_at(rows, r)`` are the duals z of some rows with residuals r: those in ``dual``, where it
     may put them as it goes.
     """
-    loss, scale, weights = problem.loss, problem.scale, problem.weights
+    loss, weights = problem.loss, problem.weights
 
     def score(rows: slice, residual: Array) -> tuple[Array, Array]:
         """u of these rows, and the sums of the losses, of the gaps and of u."""
-        here, z = weights[rows], residual / scale
-        value = loss.value(z)
+        here = weights[rows]
+        value = loss.value(residual)
         losses = here @ value
         u = _into_domain(problem, duals_at(rows, residual))
-        gaps = here @ loss.young_gap(z, u, value)
-        u = u * (here[:, None] / scale)
+        gaps = here @ loss.young_gap(residual, u, value)
+        u = u * here[:, None]
         return u, np.array([losses, gaps, u.sum(axis=0)])
 
     residual, gradient, sums = problem.design.sweep(problem.y, coef, intercept, score)
@@ -273,8 +273,8 @@ def _sharp_gap(
     if (gap > _NEGLIGIBLE * size).any():
         # Project the duals onto Xᵀu = penalty, 1ᵀu = 0 (A is orthonormal), and measure again.
         if isinstance(dual, Slopes):
-            dual = problem.loss.derivative(found.residual / problem.scale)
-        dual = _into_domain(problem, dual) - problem.scale * _predict(support, defect)
+            dual = problem.loss.derivative(found.residual)
+        dual = _into_domain(problem, dual) - _predict(support, defect)
         again = _measure(problem, coef, intercept, dual)
         gap = np.fmin(gap, _bound(problem, coef, again, objective, pull, support)[0])
     return np.where(np.isfinite(gap), gap, np.inf)
@@ -309,13 +309,13 @@ def _bound(
     support: _Support,
 ) -> tuple[Array, Array]:
     """The three sums of the module's bound, and the coordinates d of what is left."""
-    scale, basis, rows, total = problem.scale, support.basis, found.rows, found.total
+    basis, rows, total = support.basis, found.rows, found.total
     gradient = found.gradient - np.multiply.outer(basis.center, total) + pull
     gap, defect = np.full_like(rows, np.inf), np.zeros((basis.n_coordinates, len(rows)))
     for slope in _penalty_slopes(problem, coef, gradient, objective):
         # ĝ = l2 w + slope, and what is left of Xᵀu is charged ...
         rest = gradient - problem.l2 * coef - slope
-        left = basis.pull_back(rest, np.zeros(len(scale)))
+        left = basis.pull_back(rest, np.zeros(len(rows)))
         left[basis.n_directions :] = total
         charge = _charge(problem, support, left, objective)
         unseen = _outside_row_space(problem, basis, rest, coef, objective)
@@ -365,23 +365,23 @@ def _charge(problem: Problem, support: _Support, left: Array, objective: Array) 
 
     The basis makes it Σ v (A d) Δf + ridge (T d)ᵀΔw.
     """
-    loss, scale, basis = problem.loss, problem.scale, support.basis
+    loss, basis = problem.loss, support.basis
     defect, size = basis.resolved(left)
     mean = np.full_like(size, np.inf)  # bounds Σ v |Δf|
     root = np.full_like(size, np.inf)  # bounds √(Σ v Δf²)
     if loss.curvature > 0:
-        root = 2 * scale * np.sqrt(2 * objective / loss.curvature)
+        root = 2 * np.sqrt(2 * objective / loss.curvature)
         mean = root
     if loss.loss_mix > 0:
-        mean = np.fmin(mean, 2 * scale * objective / min(loss.upper, -loss.lower))
+        mean = np.fmin(mean, 2 * objective / min(loss.upper, -loss.lower))
     root = np.fmin(root, mean / np.sqrt(problem.weights.min())) * np.sqrt(support.excess)
     mean = mean * support.excess
-    norm = 2 * np.sqrt(2 * objective / problem.l2) if problem.ridge > 0 else np.zeros_like(size)
-    bound = np.where(size == 0, 0.0, size * np.hypot(root, np.sqrt(problem.ridge) * norm))
+    norm = 2 * np.sqrt(2 * objective / problem.l2) if problem.l2 > 0 else np.zeros_like(size)
+    bound = np.where(size == 0, 0.0, size * np.hypot(root, np.sqrt(problem.l2) * norm))
     if (bound > _NEGLIGIBLE * objective).any():
         largest = np.abs(_predict(support, defect)).max(axis=0)
         move = np.linalg.norm(basis.transform @ defect[: basis.n_directions], axis=0)
-        bound = np.fmin(bound, largest * mean + problem.ridge * move * norm)
+        bound = np.fmin(bound, largest * mean + problem.l2 * move * norm)
     return bound
 
 
@@ -397,7 +397,7 @@ def _constant_loss(problem: Problem, k: int) -> float:
     low, high = float(y.min()), float(y.max())
 
     def loss(constant: float) -> float:
-        return float(problem.weights @ problem.loss.value((y - constant) / problem.scale[k]))
+        return float(problem.weights @ problem.loss.value(y - constant))
 
     if low == high:
         return 0.0
@@ -412,8 +412,8 @@ def _rounding_floor(
     size = np.abs(problem.y[:, k]) + problem.design.absolute().predict(
         np.abs(coef), abs(float(intercept))
     )
-    error = 8 * EPS * size / problem.scale[k]
-    z = np.abs(residual) / problem.scale[k]
+    error = 8 * EPS * size
+    z = np.abs(residual)
     loss = problem.loss
     slope = max(loss.upper, -loss.lower) + loss.curvature * z
     return float(problem.weights @ (slope * error + 0.5 * loss.curvature * error * error))

@@ -50,12 +50,19 @@ class LinearRows:
     Parameters
     ----------
     rows : (q, p).
-    target : (q, m), in units of y.
-    tolerance : in units of y.
+    target : (q, m).
+    tolerance : (m,), 0 for all outputs or for none.
     labels : names of the rows, for messages.
+    unit : (m,), the user's units in one of the problem's, for messages.
     """
 
     rows: Array
     target: Array
-    tolerance: float
+    tolerance: Array
     labels: tuple[Any, ...] = ()
+    unit: Array | float = 1.0
+
+    @property
+    def exact(self) -> bool:
+        """Whether the rows are to hold with equality."""
+        return not self.tolerance.any()

@@ -16,6 +16,15 @@ def is_real(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and _finite(value)
 
 
+def is_positive(value: Any) -> bool:
+    """A finite real number > 0, or a one-dimensional array of such."""
+    if is_real(value):
+        return bool(value > 0)
+    if not isinstance(value, list | tuple | np.ndarray) or np.ndim(value) != 1 or not len(value):
+        return False
+    return all(is_real(number) and number > 0 for number in value)
+
+
 def is_integer(value: Any) -> bool:
     """An integer; booleans are not numbers here."""
     return isinstance(value, Integral) and not isinstance(value, bool | np.bool_)

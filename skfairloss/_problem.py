@@ -1,6 +1,8 @@
 r"""The narrow waist: a frozen `Problem` goes into a solver, a frozen `Solution` comes out.
 
-    minimise  Σ_k [ Σ_i v_i ℓ(r_ik / c_k) + l1 ‖w_k‖₁ + (l2 / 2) ‖w_k‖² ],   r = y - X w - b.
+    minimise  Σ_k [ Σ_i v_i ℓ(r_ik) + l1 ‖w_k‖₁ + (l2 / 2) ‖w_k‖² ],   r = y - X w - b.
+
+Targets are in units of the residual scale: y here is the user's y / c, w and b are theirs over c.
 
 Without terms that couple the outputs (the columns of y) the sum separates into one problem each.
 """
@@ -33,9 +35,8 @@ class Problem:
     Parameters
     ----------
     design : the n rows of X.
-    y : (n, m).
+    y : (n, m), in units of the residual scale.
     weights : (n,), positive, summing to 1.
-    scale : (m,), the residual scale c of each output, in units of y.
     loss : the loss ℓ.
     l1, l2 : weights of the penalties ‖w‖₁ and ‖w‖² / 2.
     fit_intercept : whether b is free, else 0.
@@ -46,7 +47,6 @@ class Problem:
     design: Design
     y: Array
     weights: Array
-    scale: Array
     loss: MixedLoss
     l1: float = 0.0
     l2: float = 0.0
@@ -63,11 +63,6 @@ class Problem:
     def n_outputs(self) -> int:
         """Number of columns of y."""
         return self.y.shape[1]
-
-    @property
-    def ridge(self) -> float:
-        """What l2 adds to the second moments of X, in squared units of y over c's typical size."""
-        return self.l2 * float(np.median(self.scale)) ** 2 if self.l2 > 0 else 0.0
 
     @cached_property
     def means(self) -> Array:
@@ -122,7 +117,7 @@ class Problem:
         center = means if self.fit_intercept else np.zeros_like(means)
         known = self.group_moments.around(center) if self.group_moments is not None else None
         return orthonormal_basis(
-            self.design, self.weights, self.fit_intercept, self.ridge, center, known
+            self.design, self.weights, self.fit_intercept, self.l2, center, known
         )
 
     @cached_property
@@ -130,7 +125,7 @@ class Problem:
         """Coordinates of all rows: columns of sparse X where that is safe, else orthonormal."""
         means = self.means
         center = means if self.fit_intercept else np.zeros_like(means)
-        plain = column_basis(self.design, self.weights, self.fit_intercept, self.ridge, center)
+        plain = column_basis(self.design, self.weights, self.fit_intercept, self.l2, center)
         return plain or self.basis
 
     @cached_property
@@ -139,7 +134,7 @@ class Problem:
         n, p = self.design.shape
         if n <= 2 * sample_size(n, p + self.fit_intercept):
             return None
-        return draw_sample(self.design, self.weights, self.fit_intercept, self.ridge)
+        return draw_sample(self.design, self.weights, self.fit_intercept, self.l2)
 
     @property
     def sample_basis(self) -> Basis | None:
@@ -150,7 +145,7 @@ class Problem:
 
     def outputs(self, which: slice) -> Problem:
         """The problem of some of the outputs."""
-        return replace(self, y=self.y[:, which], scale=self.scale[which])
+        return replace(self, y=self.y[:, which])
 
     def with_loss(self, loss: MixedLoss) -> Problem:
         """The problem under another loss, with all that is known and does not depend on it."""
@@ -170,8 +165,8 @@ class Problem:
         return self.l1 * np.abs(coef).sum(axis=0) + 0.5 * self.l2 * (coef * coef).sum(axis=0)
 
     def loss_values(self, residual: Array) -> Array:
-        """Σ_i v_i ℓ(r_ik / c_k) for each output, shape (m,)."""
-        return self.weights @ self.loss.value(residual / self.scale)
+        """Σ_i v_i ℓ(r_ik) for each output, shape (m,)."""
+        return self.weights @ self.loss.value(residual)
 
     def row_weights(self, multipliers: Multipliers) -> Array:
         """Weights of the plain fit that the multipliers amount to, (n,)."""
@@ -190,7 +185,7 @@ class Problem:
     def group_terms(self, residual: Array) -> GroupTerms:
         """Group losses at residuals (n, m); one group without bound where there is no criterion."""
         criterion = self.groups
-        losses = self.loss.value(residual / self.scale)
+        losses = self.loss.value(residual)
         values = (losses[:, 0] if self.n_outputs == 1 else losses.sum(axis=1)) * self.weights
         sums = np.bincount(criterion.codes, values, len(criterion.shares))
         return GroupTerms(criterion, sums / criterion.shares, self.n_outputs, self.natural_loss)
@@ -323,7 +318,7 @@ class Multipliers:
 
 
 class Slopes:
-    """Duals z = ℓ'(r / c) of the model itself, where no row has a kink: nothing to be kept."""
+    """Duals z = ℓ'(r) of the model itself, where no row has a kink: nothing to be kept."""
 
 
 @dataclass(frozen=True)
@@ -334,9 +329,9 @@ class Measured:
     ----------
     coef, intercept, dual : (p, m), (m,) and (n, m), or `Slopes`: what was measured.
     residual : (n, m).
-    loss : (m,), Σ v ℓ(r/c).
-    rows : (m,), Σ v [ℓ(r/c) + ℓ*(z) - z r/c] for duals z.
-    total, gradient : (m,) and (p, m), 1ᵀu and Xᵀu for u = v z / c.
+    loss : (m,), Σ v ℓ(r).
+    rows : (m,), Σ v [ℓ(r) + ℓ*(z) - z r] for duals z.
+    total, gradient : (m,) and (p, m), 1ᵀu and Xᵀu for u = v z.
     under : ℓ.
     """
 
@@ -364,7 +359,7 @@ class Start:
     ----------
     coef, intercept : (p, m) and (m,).
     measured : what was found of them where they are the optimum under another mix, for the same
-        rows, targets, weights and scales; None where nothing is known.
+        rows, targets and weights; None where nothing is known.
     """
 
     coef: Array
@@ -380,7 +375,7 @@ class Solution:
     ----------
     coef : (p, m).
     intercept : (m,).
-    dual : (n, m), z = ℓ'(r / c) at the optimum, an element of the subdifferential at a kink; or
+    dual : (n, m), z = ℓ'(r) at the optimum, an element of the subdifferential at a kink; or
         `Slopes`.
     n_iter : (m,), iterations spent on each output.
     tie_resolved : (m,) of bool, False where the optimum is not unique and the one that the tie

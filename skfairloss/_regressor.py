@@ -19,10 +19,17 @@ from skfairloss._certificate import certify
 from skfairloss._compat import CallbackSupportMixin, has_callbacks, with_callbacks
 from skfairloss._design import make_design
 from skfairloss._groups import Groups, check_index, encode_groups
-from skfairloss._parameters import Check, check_parameters, is_integer, is_interval, is_real
+from skfairloss._parameters import (
+    Check,
+    check_parameters,
+    is_integer,
+    is_interval,
+    is_positive,
+    is_real,
+)
 from skfairloss._persistence import VersionStampMixin
 from skfairloss._problem import Certificate, Problem, Solution, Start
-from skfairloss._scale import residual_scale
+from skfairloss._scale import in_units, residual_scale
 from skfairloss._solvers import Equalized, solve, solve_equalized
 from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array
@@ -36,8 +43,8 @@ _CHECKS: dict[str, Check] = {
     "loss_mix": (lambda v: is_real(v) and 0 <= v <= 1, "a number in [0, 1]"),
     "quantile": (lambda v: is_real(v) and 0 < v < 1, "a number in (0, 1)"),
     "scale": (
-        lambda v: v == "mad" if isinstance(v, str) else is_real(v) and v > 0,
-        "a number > 0 or 'mad'",
+        lambda v: v == "auto" if isinstance(v, str) else is_positive(v),
+        "'auto', a number > 0 or an array with one for each output",
     ),
     "alpha": (lambda v: is_real(v) and v >= 0, "a number >= 0"),
     "l1_ratio": (lambda v: is_real(v) and 0 <= v <= 1, "a number in [0, 1]"),
@@ -56,7 +63,8 @@ class Training:
 
     Parameters
     ----------
-    problem : the optimisation problem.
+    problem : the optimisation problem, in units of the residual scale.
+    scale : (m,), the residual scale c of each output.
     spread : tolerance of an `EqualizedLoss`; None without one.
     groups : the groups of the rows; None where they are not known.
     terms : the fairness terms.
@@ -65,11 +73,19 @@ class Training:
     """
 
     problem: Problem
+    scale: Array
     spread: float | None
     groups: Groups | None
     terms: tuple[BaseEstimator, ...]
     single: bool
     given: tuple[Any, Any, Any]
+
+    def start(self, models: tuple[Array, Array] | None) -> Start | None:
+        """Return models in units of y as a start. None where their shape is another."""
+        shape = self.problem.design.shape[1], self.problem.n_outputs
+        if models is None or models[0].shape != shape:
+            return None
+        return Start(models[0] / self.scale, models[1] / self.scale)
 
     def with_loss_mix(self, loss_mix: float) -> Training:
         """The same data and penalty under another mix."""
@@ -84,12 +100,12 @@ class PixelLossRegressor(
 
     With row weights :math:`v_i` (``sample_weight``, normalised to sum 1), residuals
     :math:`r_{ik} = y_{ik} - x_i^\top w_k - b_k`, λ = ``loss_mix``, τ = ``quantile``,
-    c = ``scale`` and ρ = ``l1_ratio`` it minimises
+    :math:`c_k` = ``scale`` and ρ = ``l1_ratio`` it minimises
 
     .. math::
 
-        \sum_k \Big[ \sum_i v_i \, \ell(r_{ik} / c)
-        + \alpha \big( \rho \|w_k\|_1 + \tfrac{1 - \rho}{2} \|w_k\|_2^2 \big) \Big],
+        \sum_k \Big[ \sum_i v_i \, \ell(r_{ik} / c_k)
+        + \alpha \big( \rho \|w_k / c_k\|_1 + \tfrac{1 - \rho}{2} \|w_k / c_k\|_2^2 \big) \Big],
 
     .. math::
 
@@ -106,16 +122,19 @@ class PixelLossRegressor(
     quantile : float, default=0.5
         τ in (0, 1), the quantile that the absolute part aims at. No effect for ``loss_mix=0``.
 
-    scale : float or "mad", default=1.0
-        Residual scale c > 0, in units of y: residuals are divided by it before |z| and z² are
-        mixed. ``"mad"`` takes, for each output, the weighted median absolute deviation of y
-        from its median (where that is 0, the mean absolute deviation, then 1), which makes
-        the mix independent of the units of y.
+    scale : float, array-like of shape (n_outputs,) or "auto", default="auto"
+        Residual scale c > 0, in units of y, or one for each output. The fit is that of y / c,
+        times c. ``"auto"`` takes one c for all outputs, from the weighted mean absolute deviation
+        :math:`D_k` of output k from its weighted median (from 0 without intercept):
+        :math:`c = 2 \sum_k D_k^2 / \sum_k D_k`, for one output twice the mean absolute error of
+        the best constant; 1 where y is constant. The fit of a·y + b is then a times the fit of y,
+        plus b, whatever the unit. Outputs of different units take an array.
 
     alpha : float, default=0.0
-        Weight of the penalty, >= 0. In terms of other estimators: ``Ridge`` has
-        α c² Σs / 2 (s the sample weights) for ``loss_mix=0, l1_ratio=0``; ``Lasso`` and
-        ``ElasticNet`` α c² / 2 for ``loss_mix=0``; ``QuantileRegressor`` α c / 2 for
+        Weight of the penalty, >= 0. In terms of other estimators: ``Ridge`` has alpha
+        α Σs / 2 (s the sample weights) for ``loss_mix=0, l1_ratio=0``; ``Lasso`` α c / 2 for
+        ``loss_mix=0, l1_ratio=1``; ``ElasticNet`` A + B and l1_ratio A / (A + B) for
+        ``loss_mix=0``, with A = α c ρ / 2 and B = α (1 - ρ) / 2; ``QuantileRegressor`` α / 2 for
         ``loss_mix=1, l1_ratio=1``.
 
     l1_ratio : float, default=0.0
@@ -232,10 +251,10 @@ class PixelLossRegressor(
     ...     model = PixelLossRegressor(loss_mix).fit(X, y, sensitive_features=group)
     ...     print(loss_mix, round(model.intercept_, 4), model.dual_gap_ < 1e-12)
     0 0.72 True
-    0.25 0.7867 True
+    0.25 0.744 True
     1 0.9 True
     >>> dict(zip(model.groups_.tolist(), model.group_losses_.round(6).tolist()))
-    {'bright': 0.0, 'dark': 0.6}
+    {'bright': 0.0, 'dark': 1.666667}
     """
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = {"sensitive_features": True}
@@ -245,7 +264,7 @@ class PixelLossRegressor(
         loss_mix: float = 0.5,
         *,
         quantile: float = 0.5,
-        scale: float | str = 1.0,
+        scale: float | str | ArrayLike = "auto",
         alpha: float = 0.0,
         l1_ratio: float = 0.0,
         fit_intercept: bool = True,
@@ -326,9 +345,10 @@ class PixelLossRegressor(
         """
         before = self.__dict__.copy()
         try:
-            start = self._start() if self.warm_start else None
+            previous = self._models() if self.warm_start else None
             self._forget()
-            self._fit_to(self._read(X, y, sample_weight, sensitive_features), start)
+            training = self._read(X, y, sample_weight, sensitive_features)
+            self._fit_to(training, training.start(previous))
             return self
         except BaseException:
             self.__dict__.clear()
@@ -357,20 +377,16 @@ class PixelLossRegressor(
             X, y, weights = X[kept], y[kept], weights[kept]
             groups = groups.subset(kept) if groups is not None else None
         targets = y.reshape(len(y), -1)
-        problem, spread = self._problem(X, targets, weights, terms, groups)
+        scale = residual_scale(self.scale, targets, weights, bool(self.fit_intercept))
+        problem, spread = self._problem(X, targets, weights, scale, terms, groups)
         with one_blas_thread(X.shape[1]):
             self._check_finite(X, problem.means)
-        return Training(problem, spread, groups, terms, y.ndim == 1, given)
+        return Training(problem, scale, spread, groups, terms, y.ndim == 1, given)
 
     def _fit_to(self, training: Training, start: Start | None) -> Start:
-        """Fit to what was read; from a start, where it has the shape that is needed.
-
-        What it returns is where a fit of the same data under another mix may start.
-        """
+        """Fit to what was read; return where a fit of the same data under another mix may start."""
         problem, groups = training.problem, training.groups
-        if start is not None and start.coef.shape != (problem.design.shape[1], problem.n_outputs):
-            start = None
-        attributes = Attributes(problem, groups, training.single)
+        attributes = Attributes(problem, training.scale, groups, training.single)
         with one_blas_thread(problem.design.shape[1], problem.design.blas_size):
             problem, solution = self._solve(training, start, attributes)
             certificate = certify(
@@ -411,12 +427,12 @@ class PixelLossRegressor(
         prediction = make_design(X).predict(self.coef_.T, self.intercept_)
         return prediction if self.clip is None else np.clip(prediction, *self.clip)
 
-    def _start(self) -> Start | None:
-        """The models of the previous fit."""
+    def _models(self) -> tuple[Array, Array] | None:
+        """Return the models of the previous fit, (p, m) and (m,). None where there is none."""
         if not hasattr(self, "coef_"):
             return None
         coef = np.atleast_2d(self.coef_).T
-        return Start(coef, np.broadcast_to(self.intercept_, coef.shape[1]).copy())
+        return coef, np.broadcast_to(self.intercept_, coef.shape[1])
 
     def _forget(self) -> None:
         """Remove the previous fit: what this one does not set must not survive."""
@@ -452,15 +468,16 @@ class PixelLossRegressor(
         X: Any,
         targets: Array,
         weights: Array,
+        scale: Array,
         terms: tuple[BaseEstimator, ...],
         groups: Groups | None,
     ) -> tuple[Problem, float | None]:
         """The optimisation problem of validated data, and the spread of an `EqualizedLoss`."""
+        y = in_units(targets, scale)
         problem = Problem(
             design=make_design(X),
-            y=targets,
+            y=y,
             weights=weights,
-            scale=residual_scale(self.scale, targets, weights),
             loss=MixedLoss(float(self.loss_mix), float(self.quantile)),
             l1=float(self.alpha * self.l1_ratio),
             l2=float(self.alpha * (1.0 - self.l1_ratio)),
@@ -468,7 +485,7 @@ class PixelLossRegressor(
         )
         if not terms or groups is None:
             return problem, None
-        asked = translate(terms, groups, problem.design, targets, weights)
+        asked = translate(terms, groups, problem.design, y, weights, scale)
         return replace(problem, criterion=asked.criterion, linear=asked.linear), asked.spread
 
     def _remedy(self, solution: Solution, output: int) -> str:

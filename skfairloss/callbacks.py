@@ -61,8 +61,8 @@ class GroupLossMonitor:
     >>> fitted = losses[losses["task"] == "fit"]
     >>> print(fitted[["group", "loss"]].round(4).to_string(index=False))
      group   loss
-    bright 0.0380
-      dark 0.2993
+    bright 0.2492
+      dark 1.4492
     >>> iterations = losses[losses["task"] == "iteration"]
     >>> curves = iterations.pivot(index="iteration", columns="group", values="loss")
     >>> curves.shape == (model.n_iter_, 2)

@@ -74,7 +74,7 @@ class WorstGroupLoss(BaseEstimator):
     >>> from skfairloss import PixelLossRegressor
     >>> from skfairloss.fairness import WorstGroupLoss
     >>> X, y = np.zeros((100, 1)), np.repeat([0.3, 0.9], [30, 70])
-    >>> model = PixelLossRegressor(1.0, fairness=WorstGroupLoss())
+    >>> model = PixelLossRegressor(1.0, scale=1.0, fairness=WorstGroupLoss())
     >>> model.fit(X, y, sensitive_features=y).group_losses_.round(6)
     array([0.3, 0.3])
     """
@@ -94,8 +94,9 @@ class BoundedGroupLoss(BaseEstimator):
     Parameters
     ----------
     upper_bound : float or dict
-        Bound on the group losses, >= 0 and without a unit: at scale 1 on the MSE for
-        ``loss_mix=0``, on the MAE for ``loss_mix=1``. A dict maps names of groups (tuples for
+        Bound on the group losses, >= 0, in the unit of the mix: residuals are divided by the
+        regressor's ``scale`` first. With ``scale=1`` it bounds the MSE for ``loss_mix=0`` and the
+        MAE for ``loss_mix=1``. A dict maps names of groups (tuples for
         several columns) to bounds; groups that it does not name are not bounded.
 
     Notes
@@ -114,7 +115,7 @@ class BoundedGroupLoss(BaseEstimator):
     >>> from skfairloss import PixelLossRegressor
     >>> from skfairloss.fairness import BoundedGroupLoss
     >>> X, y = np.zeros((100, 1)), np.repeat([0.3, 0.9], [30, 70])
-    >>> model = PixelLossRegressor(1.0, fairness=BoundedGroupLoss(0.4))
+    >>> model = PixelLossRegressor(1.0, scale=1.0, fairness=BoundedGroupLoss(0.4))
     >>> model.fit(X, y, sensitive_features=y).group_losses_.round(6)
     array([0.4, 0.2])
     """
@@ -133,7 +134,8 @@ class EqualizedLoss(BaseEstimator):
     Parameters
     ----------
     tolerance : float
-        Largest spread of the group losses, >= 0, without a unit.
+        Largest spread of the group losses, >= 0, in the unit of the mix: residuals are divided by
+        the regressor's ``scale`` first.
 
     Notes
     -----
@@ -155,7 +157,7 @@ class EqualizedLoss(BaseEstimator):
     >>> from skfairloss import PixelLossRegressor
     >>> from skfairloss.fairness import EqualizedLoss
     >>> X, y = np.zeros((100, 1)), np.repeat([0.3, 0.9], [30, 70])
-    >>> model = PixelLossRegressor(1.0, fairness=EqualizedLoss(0.2))
+    >>> model = PixelLossRegressor(1.0, scale=1.0, fairness=EqualizedLoss(0.2))
     >>> model.fit(X, y, sensitive_features=y).group_losses_.round(4)
     array([0.4, 0.2])
     """
@@ -312,9 +314,14 @@ def _check_term(term: BaseEstimator) -> None:
 
 
 def translate(
-    terms: tuple[BaseEstimator, ...], groups: Groups, design: Design, y: Array, weights: Array
+    terms: tuple[BaseEstimator, ...],
+    groups: Groups,
+    design: Design,
+    y: Array,
+    weights: Array,
+    scale: Array,
 ) -> Constraints:
-    """The records of checked terms for given data; ``y`` is (n, m)."""
+    """Return the records of checked terms for a problem; ``y`` is (n, m), in units of ``scale``."""
     if groups.n_groups < 2:
         raise ValueError(
             "fairness needs at least two groups in sensitive_features, got "
@@ -332,7 +339,7 @@ def translate(
         elif isinstance(term, EqualizedLoss):
             spread = float(term.tolerance)
         else:
-            linear.append(_parity(term, groups, design, y, weights, shares))
+            linear.append(_parity(term, groups, design, y, weights, scale))
     criterion = None
     if worst > 0 or np.isfinite(bounds).any() or spread is not None:
         labels = tuple(groups.labels)
@@ -355,13 +362,15 @@ def _bounds(upper_bound: Any, groups: Groups) -> Array:
 
 
 def _parity(
-    term: BaseEstimator, groups: Groups, design: Design, y: Array, weights: Array, shares: Array
+    term: BaseEstimator, groups: Groups, design: Design, y: Array, weights: Array, scale: Array
 ) -> LinearRows:
     """mean_g ŷ - mean ŷ, or the same of residuals, as rows in the coefficients."""
+    shares = np.bincount(groups.codes, weights=weights)
     sums = design.sums_by_group(weights, groups.codes, groups.n_groups)
     rows = sums / shares[:, None] - sums.sum(axis=0)
     target = np.zeros((groups.n_groups, y.shape[1]))
     if isinstance(term, ResidualParity):
         means = np.column_stack([group_means(groups, column, weights) for column in y.T])
         target = means - weights @ y
-    return LinearRows(rows, target, float(term.tolerance), tuple(groups.labels))
+    tolerance = float(term.tolerance) / scale
+    return LinearRows(rows, target, tolerance, tuple(groups.labels), scale)

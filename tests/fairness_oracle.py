@@ -155,16 +155,17 @@ class Data:
         labels = sorted(set(kept))
         member = np.array([[label == name for name in kept] for label in labels], float) * s
         averages = member / member.sum(axis=1, keepdims=True)
-        c = np.full(y.shape[1], problem.scale) if problem.scale != "mad" else _mad(y, s)
+        c = np.full(y.shape[1], problem.scale) if problem.scale != "auto" else _auto(problem, y, s)
         return cls(X, y, s / s.sum(), c, labels, averages)
 
 
-def _mad(y: np.ndarray, s: np.ndarray) -> np.ndarray:
-    """Median absolute deviation of each column, by repeating rows of whole weights."""
+def _auto(problem: FairProblem, y: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """The scale from the mean absolute deviations, by repeating rows of whole weights."""
     rows = np.repeat(y, s.astype(int), axis=0)
-    away = np.abs(rows - np.median(rows, axis=0))
-    mad, mean = np.median(away, axis=0), away.mean(axis=0)
-    return np.where(mad > 0, mad, np.where(mean > 0, mean, 1.0))
+    center = np.median(rows, axis=0) if problem.fit_intercept else 0.0
+    deviation = np.abs(rows - center).mean(axis=0)
+    c = 2 * (deviation**2).sum() / deviation.sum() if deviation.any() else 1.0
+    return np.full(y.shape[1], c)
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,8 @@ def value(problem: FairProblem, coef: Any, intercept: Any) -> Value:
     lam, tau = problem.loss_mix, problem.quantile
     rows = (lam * (abs(z) + (2 * tau - 1) * z) + (1 - lam) * z**2).mean(axis=1)
     l1, l2 = problem.alpha * problem.l1_ratio, problem.alpha * (1 - problem.l1_ratio)
-    penalty = l1 * abs(coef).sum() + l2 / 2 * (coef**2).sum()
+    w = coef / data.c
+    penalty = l1 * abs(w).sum() + l2 / 2 * (w**2).sum()
     losses = data.averages @ rows
     parity = 0.0
     for quantity, tolerance in ((prediction, asked.prediction), (residual, asked.residual)):
@@ -256,7 +258,7 @@ class Programme:
         rows = lam * (cp.abs(z) + (2 * tau - 1) * z) + (1 - lam) * cp.square(z)
         self.losses = data.averages @ cp.sum(rows, axis=1) / (m * self.unit)
         self.mean = data.v @ cp.sum(rows, axis=1) / (m * self.unit)
-        w = cp.multiply(self.theta, data.c[None, :] / self._column[:, None])
+        w = cp.multiply(self.theta, 1 / self._column[:, None])  # coefficients over c
         l1, l2 = problem.alpha * problem.l1_ratio, problem.alpha * (1 - problem.l1_ratio)
         penalty = l1 * cp.sum(cp.abs(w)) + l2 / 2 * cp.sum_squares(w)
         self.penalty = penalty / (m * self.unit)
@@ -502,7 +504,7 @@ def _draw_data(rng: np.random.Generator, corners: set[str]) -> FairProblem:
         sample_weight=weight,
         loss_mix=float(rng.choice([0.0, 0.2, 0.5, 1.0])),
         quantile=float(rng.choice([0.5, 0.5, 0.3])),
-        scale="mad" if rng.random() < 0.25 else float(rng.choice([1.0, 0.5, 3.0])),
+        scale="auto" if rng.random() < 0.25 else float(rng.choice([1.0, 0.5, 3.0])),
         alpha=alpha,
         l1_ratio=float(rng.choice([0.0, 1.0, 0.5])),
         fit_intercept="no intercept" not in corners,

@@ -18,10 +18,10 @@ TWINS = ("itself", "shifted", "scaled", "reweighted")
 
 @dataclass(frozen=True)
 class RegressionProblem:
-    """Minimise sum_i v_i l(r_i / c) + alpha (rho |w|_1 + (1 - rho) / 2 |w|^2), v_i = s_i / sum s.
+    """Minimise sum_i v_i l(r_i / c) + alpha (rho |w / c|_1 + (1 - rho) / 2 |w / c|^2).
 
-    With l(z) = loss_mix (|z| + (2 quantile - 1) z) + (1 - loss_mix) z^2, c = scale and
-    rho = l1_ratio. ``y`` has one column per output, or is one-dimensional.
+    With v_i = s_i / sum s, l(z) = loss_mix (|z| + (2 quantile - 1) z) + (1 - loss_mix) z^2,
+    c = scale and rho = l1_ratio. ``y`` has one column per output, or is one-dimensional.
     """
 
     X: Any
@@ -50,12 +50,12 @@ class RegressionProblem:
     @property
     def l1(self) -> float:
         """Factor of |w|_1."""
-        return self.alpha * self.l1_ratio
+        return self.alpha * self.l1_ratio / self.scale
 
     @property
     def l2(self) -> float:
         """Factor of |w|^2 / 2."""
-        return self.alpha * (1 - self.l1_ratio)
+        return self.alpha * (1 - self.l1_ratio) / self.scale**2
 
     def outputs(self) -> list[RegressionProblem]:
         """One dense float64 problem per output, without the rows of weight zero."""
@@ -73,15 +73,7 @@ class RegressionProblem:
 
     def scaled(self, factor: float) -> RegressionProblem:
         """Twin with y, c and the solution multiplied by factor: the objective stays the same."""
-        l1, l2 = self.l1 / factor, self.l2 / factor**2
-        alpha = l1 + l2
-        return replace(
-            self,
-            y=self.y * factor,
-            scale=self.scale * factor,
-            alpha=alpha,
-            l1_ratio=l1 / alpha if alpha > 0 else 0.0,
-        )
+        return replace(self, y=self.y * factor, scale=self.scale * factor)
 
     def reweighted(self, factor: float) -> RegressionProblem:
         """Twin with all weights multiplied by factor: nothing changes."""

@@ -281,7 +281,7 @@ def test_groups_of_another_pandas_index_are_refused_with_the_remedy(name, other,
 WRONG = {
     "loss_mix": [-0.1, 1.1, np.nan, np.inf, "0.5", None, True, [0.5], 1j],
     "quantile": [0, 1, -0.5, 1.5, np.nan, "median", None, False, (0.5,)],
-    "scale": [0, -1.0, np.nan, np.inf, "std", "MAD", None, True, [1.0], np.array([1.0, 2.0])],
+    "scale": [0, -1.0, np.nan, np.inf, "std", None, True, [], [1.0, -2.0], np.ones((2, 1)), ["a"]],
     "alpha": [-1e-9, np.nan, np.inf, "1", None, True, [0.1]],
     "l1_ratio": [-0.1, 1.1, np.nan, "0", None, True],
     "fit_intercept": [None, 0, 1, "True", np.nan, 1.0],

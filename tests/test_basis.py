@@ -525,7 +525,7 @@ def test_the_certificate_in_plain_coordinates_never_understates_the_excess(loss_
     rng = np.random.default_rng(12)
     y = (X @ rng.normal(size=X.shape[1]) + rng.standard_t(2, size=500))[:, None]
     loss = MixedLoss(loss_mix, 0.5)
-    sparse = Problem(make_design(X), y, weights, np.ones(1), loss, l2=l2)
+    sparse = Problem(make_design(X), y, weights, loss, l2=l2)
     dense = replace(sparse, design=make_design(X.toarray()))
     assert sparse.exact_basis.plain is not None
     assert dense.exact_basis.plain is None

@@ -35,7 +35,7 @@ if HAS_CALLBACKS:
 ROUTES = {
     "mix": (200, {"loss_mix": 0.4}),
     "l1": (200, {"loss_mix": 1.0}),
-    "lasso": (200, {"loss_mix": 0.0, "alpha": 12.0, "l1_ratio": 1.0}),
+    "lasso": (200, {"loss_mix": 0.0, "alpha": 12.0, "l1_ratio": 1.0, "scale": 1.0}),
     "many rows": (6000, {"loss_mix": 0.5}),
     "many rows l1": (6000, {"loss_mix": 1.0}),
 }
@@ -342,7 +342,7 @@ def test_bad_input_is_refused_before_callbacks_are_set_up():
 def test_the_last_losses_are_those_of_the_definition(twin, loss_mix, outputs, n_jobs):
     X, y, weights, group = data(outputs=outputs, **twin)
     monitor = GroupLossMonitor()
-    model = PixelLossRegressor(loss_mix, scale="mad", n_jobs=n_jobs).set_callbacks(monitor)
+    model = PixelLossRegressor(loss_mix, scale="auto", n_jobs=n_jobs).set_callbacks(monitor)
     model.fit(X, y, sample_weight=weights, sensitive_features=group)
     frame = monitor.to_frame()
     expected = group_losses(model, X, y, weights, group)
@@ -382,7 +382,7 @@ def test_each_record_is_what_the_fit_would_report_if_it_stopped_there(route):
 def test_the_last_record_follows_the_tie_rule():
     X, y = np.zeros((10, 1)), np.repeat([0.3, 0.9], 5)
     monitor = GroupLossMonitor()
-    model = PixelLossRegressor(1.0).set_callbacks(monitor)
+    model = PixelLossRegressor(1.0, scale=1.0).set_callbacks(monitor)
     model.fit(X, y, sensitive_features=np.repeat(["dark", "bright"], 5))
     np.testing.assert_allclose(fitted_rows(monitor.to_frame())["loss"], [0.3, 0.3], rtol=1e-9)
 

@@ -21,16 +21,15 @@ SIGNS = np.array([-1.0, 1.0, -1.0, 1.0])
 
 
 def as_problem(problem: RegressionProblem) -> Problem:
-    """The package's form of a problem; X may be sparse or float32."""
+    """The package's form of a problem, in units of its scale; X may be sparse or float32."""
     Y = problem.y.reshape(len(problem.y), -1)
     return Problem(
         design=make_design(problem.X),
-        y=Y,
+        y=Y / problem.scale,
         weights=np.asarray(problem.weights, float),
-        scale=np.full(Y.shape[1], problem.scale),
         loss=MixedLoss(problem.loss_mix, problem.quantile),
-        l1=problem.l1,
-        l2=problem.l2,
+        l1=problem.alpha * problem.l1_ratio,
+        l2=problem.alpha * (1 - problem.l1_ratio),
         fit_intercept=problem.fit_intercept,
     )
 
@@ -39,8 +38,8 @@ def check(problem: RegressionProblem, coef, intercept, dual, tol=1e-8) -> Certif
     """Certificate of one output."""
     return certify(
         as_problem(problem),
-        np.asarray(coef, float)[:, None],
-        np.array([float(intercept)]),
+        np.asarray(coef, float)[:, None] / problem.scale,
+        np.array([float(intercept)]) / problem.scale,
         None if dual is None else np.asarray(dual, float)[:, None],
         tol,
     )
@@ -51,10 +50,10 @@ def test_slopes_at_the_model_are_what_the_duals_would_be(moved):
     rng = np.random.default_rng(3)
     X, y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
     loss = MixedLoss(0.0)
-    problem = Problem(make_design(X), y, np.full(40, 1 / 40), np.array([0.5, 2.0]), loss)
+    problem = Problem(make_design(X), y, np.full(40, 1 / 40), loss)
     best = np.linalg.lstsq(np.column_stack([X, np.ones(40)]), y, rcond=None)[0]
     coef, intercept = best[:3] + moved, best[3]
-    dual = loss.derivative((y - X @ coef - intercept) / problem.scale)
+    dual = loss.derivative(y - X @ coef - intercept)
     told, known = (certify(problem, coef, intercept, z) for z in (Slopes(), dual))
     np.testing.assert_allclose(told.gap, known.gap, rtol=1e-9, atol=1e-15)
     assert told.certified.all() == (moved == 0.0)
@@ -307,7 +306,9 @@ def test_several_outputs_are_certified_one_by_one(loss_mix, penalty):
     intercept = np.array([best.intercept for best, _ in found])
     dual = np.column_stack([z for _, z in found])
     coef[:, 1] += 1.0  # the second output is not optimal
-    together = certify(as_problem(replace(problem, y=targets)), coef, intercept, dual, 1e-5)
+    c = problem.scale
+    whole = as_problem(replace(problem, y=targets))
+    together = certify(whole, coef / c, intercept / c, dual, 1e-5)
     for k, part in enumerate(parts):
         alone = check(part, coef[:, k], intercept[k], dual[:, k], 1e-5)
         assert together.objective[k] == pytest.approx(alone.objective[0], rel=1e-12)

@@ -112,7 +112,7 @@ def test_a_copied_search_fits_and_scores_the_same(tmp_path, copy):
 
 def test_a_clone_has_parameters_and_requests_and_no_fit():
     X, y, groups = draw()
-    model = PixelLossRegressor(0.3, scale="mad", clip=(0, 1))
+    model = PixelLossRegressor(0.3, scale="auto", clip=(0, 1))
     with config_context(enable_metadata_routing=True):
         model.set_fit_request(sensitive_features="tone")
     twin = clone(model.fit(X, y, sensitive_features=groups))
@@ -145,7 +145,7 @@ def fit_mapped(loss_mix, X, y, weight, groups):
     for array in (X, y, weight, groups):
         assert isinstance(array, np.memmap)
         assert not array.flags.writeable
-    return PixelLossRegressor(loss_mix, scale="mad").fit(
+    return PixelLossRegressor(loss_mix, scale="auto").fit(
         X, y, sample_weight=weight, sensitive_features=groups
     )
 
@@ -157,7 +157,7 @@ def test_workers_fit_read_only_memory_maps():
     jobs = [joblib.delayed(fit_mapped)(loss_mix, *data) for loss_mix in MIXES]
     models = joblib.Parallel(n_jobs=2, max_nbytes=1)(jobs)
     for loss_mix, model in zip(MIXES, models, strict=True):
-        expected = PixelLossRegressor(loss_mix, scale="mad")
+        expected = PixelLossRegressor(loss_mix, scale="auto")
         expected.fit(X, y, sample_weight=weight, sensitive_features=groups)
         np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-9)
         np.testing.assert_allclose(model.group_losses_, expected.group_losses_, rtol=1e-9)
@@ -433,7 +433,7 @@ from tests.test_citizenship import draw
 X, y, groups = draw()
 for loss_mix in (0.0, 0.4, 1.0):
     for outputs in (y, np.column_stack([y, -y])):
-        model = PixelLossRegressor(loss_mix, scale="mad").fit(X, outputs, sensitive_features=groups)
+        model = PixelLossRegressor(loss_mix).fit(X, outputs, sensitive_features=groups)
         frame = group_metric_frame(outputs, model.predict(X), sensitive_features=groups)
         frame.difference(), frame.ratio(), repr(model), model._repr_html_()
 """

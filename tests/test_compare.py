@@ -55,7 +55,7 @@ def test_every_prediction_is_that_of_a_model_that_did_not_see_the_row():
             shares = [np.mean(group[test] == name) for name in "uv"]
             np.testing.assert_allclose(shares, [np.mean(group == name) for name in "uv"], atol=0.03)
             for j, mix in enumerate(MIXES):
-                model = PixelLossRegressor(mix, scale="mad").fit(X[~test], y[~test])
+                model = PixelLossRegressor(mix, scale="auto").fit(X[~test], y[~test])
                 expected = model.predict(X[test])
                 np.testing.assert_allclose(found.predictions[r, j, test], expected, atol=1e-6)
     assert (found.folds[0] != found.folds[1]).any()
@@ -131,7 +131,7 @@ def test_pipelines_and_what_is_around_them_give_what_their_regressor_gives(routi
             other.overall["loss"].to_numpy(), plain.overall["loss"].to_numpy(), rtol=1e-4
         )
     assert pipe[-1].loss_mix == 0.5
-    assert pipe[-1].scale == 1.0
+    assert pipe[-1].scale == "auto"
 
 
 def test_a_transformed_target_is_compared_in_its_own_units():
@@ -168,11 +168,12 @@ def test_the_scale_of_the_estimator_stays_where_none_is_given():
     X, y, _, group = data(200)
     options = {"sensitive_features": group, "loss_mixes": [0.0, 0.5], "random_state": 0}
     own = PixelLossRegressor(scale=1e-6)
-    kept = compare_loss_mixes(X, y, estimator=own, scale=None, **options)
+    kept = compare_loss_mixes(X, y, estimator=own, **options)
     given = compare_loss_mixes(X, y, scale=1e-6, **options)
     np.testing.assert_array_equal(kept.predictions, given.predictions)
     assert (
-        compare_loss_mixes(X, y, estimator=own, **options).predictions != kept.predictions
+        compare_loss_mixes(X, y, estimator=own, scale="auto", **options).predictions
+        != kept.predictions
     ).any()
 
 

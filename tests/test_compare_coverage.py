@@ -48,7 +48,7 @@ def test_intervals_cover_the_expected_difference_of_models_trained_at_this_n(dra
     on_fresh, ends = [], []
     for seed in range(REPETITIONS):
         X, y, in_a = draw(N_ROWS, np.random.default_rng(seed))
-        l2, l1 = loss_mix_path(X, y, loss_mixes=[0.0, 1.0], scale="mad").models
+        l2, l1 = loss_mix_path(X, y, loss_mixes=[0.0, 1.0], scale="auto").models
         errors = np.abs(fresh_y - l1.predict(fresh_X)) - np.abs(fresh_y - l2.predict(fresh_X))
         on_fresh.append(differences(errors, fresh_a))
         found = compare_loss_mixes(

@@ -167,7 +167,7 @@ def test_group_loss_display_is_legible(names, n):
 def test_loss_mix_display_scores_rows_that_were_left_out(metric):
     y, _, groups = draw(SHORT, 120)
     X = np.random.default_rng(1).normal(size=(120, 3)) + y[:, None]
-    pipe = make_pipeline(StandardScaler(), PixelLossRegressor(scale="mad"))
+    pipe = make_pipeline(StandardScaler(), PixelLossRegressor(scale="auto"))
     folds = KFold(4)
     display = LossMixDisplay.from_estimator(
         pipe,

@@ -52,7 +52,7 @@ def data(n=90, n_groups=3, outputs=(), seed=0, weighted=False):
 def fit(fairness, sample, loss_mix=0.5, **params):
     """Fit to (X, y, weights, groups)."""
     X, y, weight, group = sample
-    model = PixelLossRegressor(loss_mix, fairness=fairness, **params)
+    model = PixelLossRegressor(loss_mix, fairness=fairness, **{"scale": 1.0, **params})
     return model.fit(X, y, sample_weight=weight, sensitive_features=group)
 
 
@@ -221,7 +221,7 @@ def test_at_weight_1_a_group_with_columns_of_its_own_keeps_its_own_best_loss(los
     model = fit(WorstGroupLoss(), sample, loss_mix)
     for name, loss in zip(model.groups_, model.group_losses_, strict=True):
         mine = group == name
-        best = PixelLossRegressor(loss_mix).fit(X[mine], y[mine]).objective_
+        best = PixelLossRegressor(loss_mix, scale=1.0).fit(X[mine], y[mine]).objective_
         assert loss == pytest.approx(best, rel=1e-5)
 
 
@@ -233,7 +233,7 @@ def test_at_weight_1_the_worst_loss_is_the_least_possible_one_with_a_group_dummy
     model = fit(WorstGroupLoss(), sample, loss_mix)
     problem = FairProblem(sample[0], y, group, Asked(worst=1.0), loss_mix=loss_mix)
     assert model.group_losses_.max() == pytest.approx(solve(problem).losses.max(), rel=1e-6)
-    own = PixelLossRegressor(loss_mix).fit(X[group == "a"], y[group == "a"])
+    own = PixelLossRegressor(loss_mix, scale=1.0).fit(X[group == "a"], y[group == "a"])
     assert model.group_losses_[0] == pytest.approx(own.objective_, rel=1e-5)
 
 
@@ -258,7 +258,7 @@ def test_the_plain_fit_under_the_group_weights_is_the_same_model(name, penalty, 
     names = model.groups_.tolist()
     total = {g: weight[group == g].sum() / weight.sum() for g in names}
     factor = {g: w / total[g] for g, w in zip(names, model.group_weights_, strict=True)}
-    again = PixelLossRegressor(alpha=alpha / model.group_weights_.sum(), **settings)
+    again = PixelLossRegressor(alpha=alpha / model.group_weights_.sum(), scale=1.0, **settings)
     again.fit(X, y, sample_weight=weight * [factor[g] for g in group])
     assert_same_model(again, model, 1e-5)
 
@@ -742,7 +742,7 @@ def test_a_plain_refit_forgets_the_multipliers():
 def test_a_warm_start_gives_the_same_model():
     sample = data(seed=17)
     cold = fit(WorstGroupLoss(), sample)
-    warm = PixelLossRegressor(fairness=WorstGroupLoss(0.1), warm_start=True)
+    warm = PixelLossRegressor(fairness=WorstGroupLoss(0.1), scale=1.0, warm_start=True)
     warm.fit(*sample[:2], sample_weight=sample[2], sensitive_features=sample[3]).set_params(
         fairness__weight=1.0
     )
@@ -797,7 +797,7 @@ def test_progress_and_group_losses_are_told_under_every_term(name, loss_mix, cap
     sample = X, y, _, group = data(seed=16, outputs=(2,))
     term = term_of(name, sample, loss_mix)
     monitor = GroupLossMonitor()
-    model = PixelLossRegressor(loss_mix, fairness=term)
+    model = PixelLossRegressor(loss_mix, scale=1.0, fairness=term)
     model.set_callbacks(monitor, ProgressBar()).fit(X, y, sensitive_features=group)
     bare = fit(term, sample, loss_mix)
     np.testing.assert_array_equal(model.coef_, bare.coef_)
@@ -826,7 +826,8 @@ def test_a_callback_that_stops_leaves_a_model_and_a_stated_gap(name):
             return context.task_name == "iteration" and context.task_id == 2
 
     X, y, _, group = sample = data(seed=16)
-    model = PixelLossRegressor(fairness=term_of(name, sample, 0.5)).set_callbacks(Stop())
+    model = PixelLossRegressor(scale=1.0, fairness=term_of(name, sample, 0.5))
+    model.set_callbacks(Stop())
     with pytest.warns(ConvergenceWarning, match="a callback stopped the fit: let it go on"):
         model.fit(X, y, sensitive_features=group)
     assert np.isfinite(model.coef_).all()

@@ -92,7 +92,7 @@ def test_a_tighter_bound_in_the_grid_is_a_smaller_worst_loss_in_the_training_fol
         return 0.0
 
     grid = {"model__fairness__upper_bound": [50.0, 2.4, 2.2]}
-    model = pipeline(loss_mix=0.0, fairness=BoundedGroupLoss(1.0))
+    model = pipeline(loss_mix=0.0, scale=1.0, fairness=BoundedGroupLoss(1.0))
     search = GridSearchCV(model, grid, cv=KFold(2), scoring=keep, refit=False)
     search.fit(X, y, **{groups_name: group})
     worst = np.reshape(worst, (3, 2))

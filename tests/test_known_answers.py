@@ -118,5 +118,6 @@ def test_the_mix_gives_the_l1_answer_from_the_stated_ratio_on(share):
     ],
 )
 def test_objective_is_the_plain_mean_of_the_losses(loss_mix, y, expected):
-    model = PixelLossRegressor(loss_mix, fit_intercept=False).fit(np.zeros((2, 1)), np.array(y))
+    model = PixelLossRegressor(loss_mix, scale=1.0, fit_intercept=False)
+    model.fit(np.zeros((2, 1)), np.array(y))
     assert model.objective_ == pytest.approx(expected, rel=1e-12)

@@ -47,7 +47,7 @@ def assert_same_fits(path, X, y, weights, group, **parameters):
     "parameters",
     [
         {},
-        {"scale": "mad", "quantile": 0.3},
+        {"scale": "auto", "quantile": 0.3},
         {"alpha": 0.1},
         {"alpha": 0.1, "l1_ratio": 1.0},
         {"fit_intercept": False},
@@ -69,11 +69,11 @@ def test_many_rows_are_started_from_the_mix_next_to_them_and_end_where_cold_fits
     X, y, weights, group = data(6000)
     mixes = np.linspace(0.5, 1.0, 6)
     path = loss_mix_path(
-        X, y, loss_mixes=mixes, sample_weight=weights, sensitive_features=group, scale="mad"
+        X, y, loss_mixes=mixes, sample_weight=weights, sensitive_features=group, scale="auto"
     )
-    assert_same_fits(path, X, y, weights, group, scale="mad")
+    assert_same_fits(path, X, y, weights, group, scale="auto")
     cold = [
-        PixelLossRegressor(mix, scale="mad").fit(X, y, sample_weight=weights).n_iter_
+        PixelLossRegressor(mix, scale="auto").fit(X, y, sample_weight=weights).n_iter_
         for mix in mixes
     ]
     assert path.n_iters.sum() < np.sum(cold)

@@ -36,7 +36,7 @@ def make_problem(
     weights = np.ones(len(y)) if weights is None else weights
     loss = MixedLoss(loss_mix, quantile)
     share = weights / weights.sum()
-    return Problem(make_design(X), y[:, None], share, np.ones(1), loss, l2=l2)
+    return Problem(make_design(X), y[:, None], share, loss, l2=l2)
 
 
 def without_sample(problem: Problem) -> Problem:
@@ -98,7 +98,7 @@ def test_a_column_that_no_sampled_row_shows_is_fitted(loss_mix):
     rare[np.setdiff1d(np.arange(ROWS), taken)[:3]] = 1.0
     X = np.column_stack([X, rare])
     y = y + 50.0 * rare
-    model = PixelLossRegressor(loss_mix).fit(X, y)
+    model = PixelLossRegressor(loss_mix, scale=1.0).fit(X, y)
     whole = without_sample(make_problem(X, y, loss_mix=loss_mix))
     assert model.dual_gap_ <= 1e-8 * model.objective_
     assert model.objective_ == pytest.approx(

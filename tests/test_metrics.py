@@ -101,7 +101,7 @@ def test_pixel_loss_takes_lists_frames_columns_and_float32():
         ({"loss_mix": np.nan}, ValueError, r"loss_mix must be in \[0, 1\], got nan"),
         ({"quantile": 1.0}, ValueError, r"quantile must be in \(0, 1\), got 1\.0"),
         ({"scale": 0.0}, ValueError, "scale must be positive and finite, got 0.0"),
-        ({"scale": "mad"}, TypeError, "scale must be a number .* got 'mad'"),
+        ({"scale": "auto"}, TypeError, "scale must be a number .* got 'auto'"),
         ({"scale": [1.0, 2.0]}, ValueError, r"got shape \(2,\)"),
         ({"sample_weight": [1.0]}, ValueError, r"sample_weight must have shape \(2,\)"),
         ({"sample_weight": [1.0, -1.0]}, ValueError, "sample_weight must be >= 0, got .* -1"),

@@ -18,7 +18,7 @@ def data(shift=0.0, outputs=2, n=900, p=3):
 
 
 def problem_of(X, y, weights, codes, **options):
-    model = PixelLossRegressor(0.0, fairness=WorstGroupLoss(), **options)
+    model = PixelLossRegressor(0.0, scale=1.0, fairness=WorstGroupLoss(), **options)
     return model._read(X, y, weights, codes).problem
 
 
@@ -52,9 +52,7 @@ def test_they_are_what_the_rows_give(shift, fit_intercept, weighted, kind):
 def test_the_data_are_left_as_they_are():
     X, y, weights, codes = data(300.0)
     before = X.copy(), y.copy()
-    problem = Problem(
-        make_design(X), y, weights / weights.sum(), np.ones(2), problem_of(*data()).loss
-    )
+    problem = Problem(make_design(X), y, weights / weights.sum(), problem_of(*data()).loss)
     problem.design.group_moments(y, problem.weights, np.zeros_like(codes), 1, centred=True)
     np.testing.assert_array_equal(X, before[0])
     np.testing.assert_array_equal(y, before[1])

@@ -44,7 +44,7 @@ def test_loss_mix_1_is_quantile_regressor(quantile, alpha, scale, weighted, fit_
         fit_intercept=fit_intercept,
     )
     peer = QuantileRegressor(
-        quantile=quantile, alpha=alpha * scale / 2, fit_intercept=fit_intercept, solver="highs"
+        quantile=quantile, alpha=alpha / 2, fit_intercept=fit_intercept, solver="highs"
     )
     check_same_predictions(problem, peer)
 
@@ -64,13 +64,18 @@ def test_loss_mix_0_is_linear_regression_ridge_lasso_or_elastic_net(
         scale=scale,
         fit_intercept=fit_intercept,
     )
-    half = problem.alpha * scale**2 / 2
+    # of w / c: c times the L1 norm, as c² of the loss turns into 1 (see the docstring of alpha)
+    l1, l2 = (
+        problem.alpha * problem.l1_ratio * scale / 2,
+        problem.alpha * (1 - problem.l1_ratio) / 2,
+    )
+    enet, share = max(l1 + l2, 1e-300), l1 / max(l1 + l2, 1e-300)
     tight = {"tol": 1e-14, "max_iter": 100_000}
     peers = {
         "none": LinearRegression(fit_intercept=fit_intercept),
-        "ridge": Ridge(half * total_weight(problem), fit_intercept=fit_intercept),
-        "lasso": Lasso(max(half, 1e-300), fit_intercept=fit_intercept, **tight),
-        "enet": ElasticNet(max(half, 1e-300), l1_ratio=0.5, fit_intercept=fit_intercept, **tight),
+        "ridge": Ridge(l2 * total_weight(problem), fit_intercept=fit_intercept),
+        "lasso": Lasso(max(l1, 1e-300), fit_intercept=fit_intercept, **tight),
+        "enet": ElasticNet(enet, l1_ratio=share, fit_intercept=fit_intercept, **tight),
     }
     check_same_predictions(problem, peers[penalty])
 

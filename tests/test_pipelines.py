@@ -463,7 +463,7 @@ def test_a_loss_mix_is_chosen_by_disparity_with_and_without_routing(enabled):
     y = y + 3.0 * (groups == "b")
     frame = pd.DataFrame(X, columns=list("uvw")).assign(group=groups)
     columns = make_column_transformer((StandardScaler(), list("uvw")))
-    model = Pipeline([("columns", columns), ("model", PixelLossRegressor(scale="mad"))])
+    model = Pipeline([("columns", columns), ("model", PixelLossRegressor(scale="auto"))])
     mixes = {"model__loss_mix": [0.0, 0.5, 1.0]}
     with config_context(enable_metadata_routing=enabled):
         column = None if enabled else "group"

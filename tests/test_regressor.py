@@ -17,6 +17,7 @@ from sklearn.linear_model import LinearRegression
 import skfairloss._attributes as attributes_module
 import skfairloss._regressor as regressor_module
 from skfairloss import PixelLossRegressor
+from skfairloss._scale import weighted_median
 from tests.problems import random_problem
 
 MIXES = (0.0, 0.4, 1.0)
@@ -71,7 +72,7 @@ def test_shapes_are_those_of_linear_regression(outputs, loss_mix, fit_intercept)
 @pytest.mark.parametrize("loss_mix", MIXES)
 def test_every_documented_attribute_is_set_with_its_shape_and_type(loss_mix, outputs):
     X, y = data(outputs=outputs)
-    model = PixelLossRegressor(loss_mix, scale="mad").fit(X, y)
+    model = PixelLossRegressor(loss_mix, scale="auto").fit(X, y)
     assert sorted(FITTED) == sorted(k for k in vars(model) if k.endswith("_"))
     for name in ("objective_", "dual_gap_", "infeasibility_", "scale_"):
         value = getattr(model, name)
@@ -123,12 +124,14 @@ def test_names_of_data_frames_are_kept_and_checked(frame):
 
 def test_group_values_of_a_constant_model_are_those_worked_out_by_hand():
     y, groups = np.array([0.0, 1.0, 5.0]), ["a", "b", "b"]
-    model = PixelLossRegressor(1.0).fit(np.zeros((3, 1)), y, sensitive_features=groups)
+    model = PixelLossRegressor(1.0, scale=1.0)
+    model.fit(np.zeros((3, 1)), y, sensitive_features=groups)
     # the median is 1
     assert model.groups_.tolist() == ["a", "b"]
     np.testing.assert_allclose(model.group_losses_, [1.0, 2.0], rtol=1e-12)
     np.testing.assert_allclose(model.group_weights_, [1 / 3, 2 / 3], rtol=1e-12)
-    model = PixelLossRegressor(0.0).fit(np.zeros((3, 1)), y, sensitive_features=groups)
+    model = PixelLossRegressor(0.0, scale=1.0)
+    model.fit(np.zeros((3, 1)), y, sensitive_features=groups)
     # the mean is 2
     np.testing.assert_allclose(model.group_losses_, [4.0, 5.0], rtol=1e-12)
 
@@ -150,7 +153,8 @@ def test_quantile_scale_and_weights_enter_the_group_losses_by_hand(offset, facto
 
 def test_group_losses_are_means_over_the_outputs():
     Y = np.array([[0.0, 10.0], [1.0, 10.0], [5.0, 13.0]])
-    model = PixelLossRegressor(0.0).fit(np.zeros((3, 1)), Y, sensitive_features=["a", "b", "b"])
+    model = PixelLossRegressor(0.0, scale=1.0)
+    model.fit(np.zeros((3, 1)), Y, sensitive_features=["a", "b", "b"])
     # means 2 and 11; squares (4, 1), (1, 1), (9, 4)
     np.testing.assert_allclose(model.group_losses_, [2.5, 15 / 4], rtol=1e-12)
     np.testing.assert_allclose(model.objective_, [14 / 3, 2.0], rtol=1e-12)
@@ -162,7 +166,8 @@ def test_groups_of_several_columns_have_a_row_each():
     frame = pd.DataFrame({"s": ["x", "x", "y", "y"], "t": [1, 1, 2, 1]})
     frame = pd.concat([frame, frame], ignore_index=True)
     y = np.array([0.0, 1.0, 2.0, 5.0] * 2)
-    model = PixelLossRegressor(0.0).fit(np.zeros((8, 1)), y, sensitive_features=frame)
+    model = PixelLossRegressor(0.0, scale=1.0)
+    model.fit(np.zeros((8, 1)), y, sensitive_features=frame)
     assert model.groups_.tolist() == [["x", 1], ["y", 1], ["y", 2]]
     np.testing.assert_allclose(model.group_losses_, [2.5, 9.0, 0.0], atol=1e-12)
     np.testing.assert_allclose(model.group_weights_, [0.5, 0.25, 0.25], rtol=1e-12)
@@ -228,7 +233,7 @@ def test_fit_requests_the_sensitive_features_by_default():
         ({}, {"loss_mix": 0.9}),
         ({}, {"quantile": 0.2}),
         ({}, {"scale": 0.1}),
-        ({"scale": 10.0}, {"scale": "mad"}),
+        ({"scale": 10.0}, {"scale": "auto"}),
         ({}, {"alpha": 0.1}),
         ({"alpha": 0.1}, {"l1_ratio": 0.9}),
         ({}, {"fit_intercept": False}),
@@ -306,7 +311,8 @@ def test_a_warm_start_changes_the_path_and_not_the_optimum(monkeypatch, loss_mix
     first, n_iter = model.coef_, model.n_iter_
     model.fit(X, y)
     assert starts[0] is None
-    np.testing.assert_array_equal(starts[1].coef.T.reshape(first.shape), first)
+    start = (model.scale_ * starts[1].coef).T.reshape(first.shape)
+    np.testing.assert_allclose(start, first, rtol=1e-15)
     assert model.n_iter_ <= n_iter
     np.testing.assert_allclose(model.coef_, first, atol=1e-6)
     model.fit(X[:, :3], y)  # another shape: nothing to start from
@@ -342,38 +348,72 @@ def test_n_jobs_reaches_the_solver(monkeypatch, n_jobs):
     assert seen == [n_jobs]
 
 
-@pytest.mark.parametrize(("offset", "factor"), [(0.0, 1.0), (1e3, 1.0), (0.0, 1e-3)])
+@pytest.mark.parametrize(("offset", "factor"), [(0.0, 1.0), (1e3, 1.0), (0.0, 1e-3), (7.0, -2.0)])
 @pytest.mark.parametrize(
     ("y", "weight", "expected"),
     [
-        ([0.0, 1.0, 2.0, 3.0, 10.0], None, 1.0),  # median 2, deviations 2 1 0 1 8
-        ([0.0, 1.0, 3.0, 10.0], None, 1.5),  # median 2, deviations 2 1 1 8
-        (range(101), None, 25.0),  # median 50, deviations 0 1 1 2 2 ... 50 50
-        ([0.0, 1.0, 10.0], [1, 1, 2], 4.5),  # as 0 1 10 10: median 5.5, deviations 5.5 4.5 4.5 4.5
-        ([0.0, 0.0, 0.0, 0.0, 7.0], None, 1.4),  # zero: the mean deviation
-        ([0.0, 0.0, 7.0], [2, 2, 1], 1.4),
+        ([0.0, 1.0, 2.0, 3.0, 10.0], None, 4.8),  # median 2, deviations 2 1 0 1 8
+        ([0.0, 1.0, 3.0, 10.0], None, 6.0),  # medians from 1 to 3: 1 0 2 9, or 3 2 0 7
+        (range(101), None, 2 * 2550 / 101),  # median 50, deviations 0 1 1 2 2 ... 50 50
+        ([0.0, 1.0, 10.0], [1, 1, 2], 9.5),  # as 0 1 10 10: any median, deviations sum to 19
+        ([0.0, 0.0, 0.0, 0.0, 7.0], None, 2.8),
+        ([0.0, 0.0, 7.0], [2, 2, 1], 2.8),
         ([3.0, 3.0, 3.0], None, None),  # constant: 1
     ],
 )
-def test_the_mad_scale_is_the_one_worked_out_by_hand(y, weight, expected, offset, factor):
+def test_the_scale_of_one_output_is_twice_the_mae_of_the_best_constant(
+    y, weight, expected, offset, factor
+):
     y = offset + factor * np.array(y)
-    value = 1.0 if expected is None else expected * factor
-    model = PixelLossRegressor(scale="mad").fit(np.zeros((len(y), 1)), y, sample_weight=weight)
+    value = 1.0 if expected is None else expected * abs(factor)
+    model = PixelLossRegressor().fit(np.zeros((len(y), 1)), y, sample_weight=weight)
     assert model.scale_ == pytest.approx(value, rel=1e-9)
     if weight is None:
         return
     copies = np.repeat(np.arange(len(y)), weight)
-    copied = PixelLossRegressor(scale="mad").fit(np.zeros((len(copies), 1)), y[copies])
+    copied = PixelLossRegressor().fit(np.zeros((len(copies), 1)), y[copies])
     assert copied.scale_ == pytest.approx(value, rel=1e-9)
 
 
-def test_the_mad_scale_is_taken_for_each_output_and_makes_the_mix_free_of_units():
-    X, y = data()
-    Y = np.column_stack([y, 1e3 * y, np.full_like(y, 2.0)])
-    model = PixelLossRegressor(0.5, scale="mad").fit(X, Y)
-    assert model.scale_[1] == pytest.approx(1e3 * model.scale_[0])
-    assert model.scale_[2] == 1.0
-    np.testing.assert_allclose(model.coef_[1], 1e3 * model.coef_[0], rtol=1e-6)
+@pytest.mark.parametrize("factor", [1.0, 1e-6, 1e5])
+def test_all_outputs_share_a_scale_weighted_by_their_deviations(factor):
+    y = np.array([0.0, 1.0, 2.0, 3.0, 10.0])  # 2 D = 4.8
+    dead = np.full((5, 60), 0.1)  # its sum is rounded: no deviation
+    Y = factor * np.column_stack([y, dead, 2.0 * y])  # 2 D = 4.8 and 9.6
+    model = PixelLossRegressor().fit(np.zeros((5, 1)), Y)
+    expected = factor * (4.8**2 + 9.6**2) / (4.8 + 9.6)
+    np.testing.assert_allclose(model.scale_, np.full(62, expected), rtol=1e-12)
+
+
+def test_without_an_intercept_deviations_are_from_zero():
+    y = np.array([3.0, 4.0, -5.0])
+    model = PixelLossRegressor(fit_intercept=False).fit(np.ones((3, 1)), y)
+    assert model.scale_ == pytest.approx(8.0, rel=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_median_of_many_rows_is_that_of_a_sort(seed):
+    rng = np.random.default_rng(seed)
+    n = 30_000
+    y = [rng.standard_t(2, n), np.sort(rng.normal(size=n)), rng.integers(0, 3, n) * 1.0][seed % 3]
+    weights = rng.exponential(size=n) if seed % 2 else np.ones(n)
+    if seed == 3:  # nearly all weight on rows that a bracket from some rows would miss
+        weights[y > np.quantile(y, 0.9)] *= 1e6
+    weights /= weights.sum()
+    found = weighted_median(y, weights)
+    assert weights[y < found].sum() <= 0.5 + 1e-12
+    assert weights[y > found].sum() <= 0.5 + 1e-12
+
+
+def test_an_array_gives_each_output_its_scale():
+    X, y = data(outputs=2)
+    model = PixelLossRegressor(0.5, alpha=0.1, scale=[2.0, 0.5]).fit(X, y)
+    assert model.scale_.tolist() == [2.0, 0.5]
+    for k, scale in enumerate([2.0, 0.5]):
+        alone = PixelLossRegressor(0.5, alpha=0.1, scale=scale).fit(X, y[:, k])
+        np.testing.assert_allclose(model.coef_[k], alone.coef_, rtol=1e-6)
+    one = PixelLossRegressor(0.5, scale=np.array([2.0])).fit(X, y[:, 0])
+    assert one.scale_ == 2.0
 
 
 def test_the_number_given_as_scale_is_used_for_every_output():
@@ -439,7 +479,7 @@ def test_a_read_only_memory_map_is_fitted(tmp_path):
 
 @pytest.mark.parametrize("order", ["C", "F", "csr", "csc"])
 @pytest.mark.parametrize(
-    "params", [{}, {"alpha": 0.1}, {"alpha": 0.1, "l1_ratio": 1.0}, {"scale": "mad"}], ids=str
+    "params", [{}, {"alpha": 0.1}, {"alpha": 0.1, "l1_ratio": 1.0}, {"scale": "auto"}], ids=str
 )
 @pytest.mark.parametrize("loss_mix", MIXES)
 def test_fit_and_predict_leave_their_arguments_alone(loss_mix, params, order):
@@ -472,7 +512,7 @@ def test_a_fitted_model_does_not_change_with_the_data_it_was_fitted_to(loss_mix)
 OTHER_VALUES = {
     "loss_mix": 0.25,
     "quantile": 0.3,
-    "scale": "mad",
+    "scale": "auto",
     "alpha": 0.5,
     "l1_ratio": 0.5,
     "fit_intercept": False,
@@ -570,7 +610,7 @@ def test_a_fit_whose_warning_is_an_error_leaves_the_estimator_as_it_was():
 @pytest.mark.parametrize("outputs", [None, 2])
 def test_a_pickle_predicts_the_same(outputs):
     X, y = data(outputs=outputs)
-    model = PixelLossRegressor(0.4, clip=(-5, 5), scale="mad")
+    model = PixelLossRegressor(0.4, clip=(-5, 5), scale="auto")
     model.fit(X, y, sensitive_features=np.tile(["u", "v"], 20))
     twin = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(twin.predict(X), model.predict(X))
@@ -578,7 +618,7 @@ def test_a_pickle_predicts_the_same(outputs):
 
 
 @pytest.mark.parametrize(
-    "params", [{}, {"alpha": 0.1, "l1_ratio": 0.5}, {"scale": "mad", "n_jobs": 2}], ids=str
+    "params", [{}, {"alpha": 0.1, "l1_ratio": 0.5}, {"scale": "auto", "n_jobs": 2}], ids=str
 )
 @pytest.mark.parametrize("storage", ["Fortran", "csr"])
 @pytest.mark.parametrize("loss_mix", MIXES)

@@ -56,9 +56,9 @@ def test_winner_and_scores_are_those_of_a_grid_search(outputs, scoring, shift, s
     X, y, _, group = data(outputs=outputs, shift=shift, scale=scale)
     options = {"cv": folds(group), "scoring": scoring, "error_score": "raise"}
     alphas = [alpha / scale**2 for alpha in ALPHAS]  # else the penalty vanishes with the scale
-    found = PixelLossRegressorCV(MIXES, alphas=alphas, scale="mad", **options).fit(X, y)
+    found = PixelLossRegressorCV(MIXES, alphas=alphas, scale="auto", **options).fit(X, y)
     candidates = {"loss_mix": MIXES, "alpha": alphas}
-    grid = GridSearchCV(PixelLossRegressor(scale="mad"), candidates, **options).fit(X, y)
+    grid = GridSearchCV(PixelLossRegressor(scale="auto"), candidates, **options).fit(X, y)
     assert_same_search(found, grid)
     np.testing.assert_allclose(found.best_score_, grid.best_score_, rtol=1e-9)
     np.testing.assert_allclose(found.predict(X), grid.predict(X), rtol=1e-6)
@@ -155,7 +155,7 @@ def test_a_fold_where_a_bound_cannot_be_met_is_nan_with_a_warning_as_in_a_grid_s
     X, y, _, group = data()
     y = y + np.where((np.arange(len(y)) < 100) & (group == "v"), 40.0, 0.0)
     plain = [
-        PixelLossRegressor(1.0, fairness=WorstGroupLoss()).fit(
+        PixelLossRegressor(1.0, scale=1.0, fairness=WorstGroupLoss()).fit(
             X[train], y[train], sensitive_features=group[train]
         )
         for train, _ in KFold(3).split(X)
@@ -163,15 +163,18 @@ def test_a_fold_where_a_bound_cannot_be_met_is_nan_with_a_warning_as_in_a_grid_s
     reached = sorted(model.group_losses_.max() for model in plain)
     bound = BoundedGroupLoss((reached[0] + reached[1]) / 2)
     options = {"cv": KFold(3), "scoring": "neg_mean_absolute_error"}
-    own = PixelLossRegressorCV([1.0, 0.0], fairness=bound, refit=lambda r: 0, **options)
+    scale = {"scale": 1.0, "fairness": bound}
+    own = PixelLossRegressorCV([1.0, 0.0], **scale, refit=lambda r: 0, **options)
     with (
         pytest.warns(FitFailedWarning, match="InfeasibleFairnessError"),
         pytest.raises(ValueError, match="cannot be met"),
     ):
         own.fit(X, y, sensitive_features=group)  # the bound cannot be met on all rows either
     loose = BoundedGroupLoss(reached[1] * 1.05)
-    grid = GridSearchCV(PixelLossRegressor(fairness=loose), {"loss_mix": [1.0]}, **options)
-    own = PixelLossRegressorCV([1.0], fairness=loose, **options)
+    grid = GridSearchCV(
+        PixelLossRegressor(scale=1.0, fairness=loose), {"loss_mix": [1.0]}, **options
+    )
+    own = PixelLossRegressorCV([1.0], scale=1.0, fairness=loose, **options)
     with pytest.warns(FitFailedWarning), pytest.warns(UserWarning, match="non-finite"):
         grid.set_params(refit=False).fit(X, y, sensitive_features=group)
     with pytest.warns(FitFailedWarning, match="1 fits failed"):

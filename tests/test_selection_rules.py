@@ -36,7 +36,7 @@ def search(images):
     }
     cv = list(StratifiedKFold(3, shuffle=True, random_state=0).split(X, group))
     # without the groups among the features the mixes trade the groups off
-    model = PixelLossRegressor(scale="mad", alpha=1e3)
+    model = PixelLossRegressor(scale="auto", alpha=1e3)
     search = GridSearchCV(model, {"loss_mix": MIXES}, scoring=scoring, refit=False, cv=cv)
     return search.fit(X, y)
 
@@ -69,7 +69,7 @@ def test_as_refit_it_decides_in_a_grid_search_and_in_the_cv_class(images, search
     grid = clone(search).set_params(refit=rule).fit(X, y)
     assert grid.best_params_ == {"loss_mix": expected}
     own = PixelLossRegressorCV(
-        MIXES, alphas=[1e3], scale="mad", scoring=search.scoring, cv=search.cv, refit=rule
+        MIXES, alphas=[1e3], scale="auto", scoring=search.scoring, cv=search.cv, refit=rule
     )
     assert own.fit(X, y).loss_mix_ == expected
 

@@ -23,8 +23,8 @@ SETTINGS = (
     {"loss_mix": 0.5, "fit_intercept": False},
     {"loss_mix": 1.0, "fit_intercept": False},
     {"loss_mix": 0.5, "clip": (-3.0, 3.0)},
-    {"loss_mix": 0.5, "scale": "mad"},
-    {"loss_mix": 1.0, "scale": "mad"},
+    {"loss_mix": 0.5, "scale": "auto"},
+    {"loss_mix": 1.0, "scale": "auto"},
     {"loss_mix": 0.5, "warm_start": True},
 )
 

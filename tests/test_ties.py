@@ -67,7 +67,7 @@ def test_the_median_nearest_to_the_weighted_mean_is_taken(weight, expected):
     assert model.intercept_ == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize("penalty", [(0.0, 0.0), (0.05, 1.0), (0.05, 0.5), (0.25, 1.0)])
+@pytest.mark.parametrize("penalty", [(0.0, 0.0), (0.1, 1.0), (0.15, 1 / 3), (0.5, 1.0)])
 @pytest.mark.parametrize("quantile", [0.5, 0.25])
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("case", CASES)

@@ -44,7 +44,7 @@ class Kinks:
     ----------
     rows : (n, d), A.
     target : (n, q), y.
-    curvature : (d, q), h; a last row of zeros is a coordinate without curvature.
+    curvature : (d,), h; a last one of 0 is a coordinate without curvature.
     linear : (d, q), g.
     lower, upper : (n,), ends of the dual intervals.
     """
@@ -137,27 +137,28 @@ def diagonalised(pq: PiecewiseQuadratic) -> Diagonal | None:
         rows = solve_triangular(factor, rows.T, lower=True, check_finite=False).T
         linear = solve_triangular(factor, linear, lower=True, check_finite=False)
         h = np.ones(len(h))
-    kinks = Kinks(rows, pq.residual[:, None], h[:, None], linear[:, None], pq.lower, pq.upper)
+    kinks = Kinks(rows, pq.residual[:, None], h, linear[:, None], pq.lower, pq.upper)
     return Diagonal(kinks, factor)
 
 
 def _equations(kinks: Kinks, side: Sides, columns: Index) -> tuple[Array, Array, Mask]:
     """θ and duals of the given sides, and the columns whose equations are regular."""
-    a, h, g = kinks.rows, kinks.curvature[:, columns], kinks.linear[:, columns]
-    curved: Mask = np.asarray(kinks.curvature.all(axis=1))
+    a, h, g = kinks.rows, kinks.curvature[:, None], kinks.linear[:, columns]
+    curved: Mask = kinks.curvature != 0
+    scaled = a[:, curved] / np.sqrt(kinks.curvature[curved])
     dual = np.where(side > 0, kinks.upper[:, None], kinks.lower[:, None])
     dual[side == 0] = 0.0
     fixed = g + a.T @ dual
-    theta = np.divide(fixed, h, out=np.zeros_like(h), where=curved[:, None])
+    theta = np.divide(fixed, h, out=np.zeros_like(g), where=curved[:, None])
     shift: Array = np.zeros(len(columns))
     solved: Mask = np.zeros(len(columns), dtype=bool)
-    last: tuple[Index, Array, Array | None] | None = None
+    last: tuple[Index, Array | None] | None = None
     for i, k in enumerate(columns):
-        index, own = np.flatnonzero(side[:, i] == 0), h[curved, i]
+        index = np.flatnonzero(side[:, i] == 0)
         rows = a[index]
-        if last is None or not (np.array_equal(last[0], index) and np.array_equal(last[1], own)):
-            last = index, own, _factor(rows[:, curved] / np.sqrt(own))
-        factor = last[2]
+        if last is None or not np.array_equal(last[0], index):
+            last = index, _factor(scaled[index])
+        factor = last[1]
         if factor is None or not (len(index) or curved.all()):
             continue
         solved[i] = True

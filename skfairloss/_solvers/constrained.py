@@ -92,7 +92,7 @@ def solve_constrained(
             _check_bounds(problem, criterion, setting, tol, max_iter)
     resolved = True
     if problem.loss.curvature == 0.0 and not (found.stopped or rough):
-        found, resolved = resolve_group_ties(grouped.gq, found, problem.scale)
+        found, resolved = resolve_group_ties(grouped.gq, found)
     return to_solution(grouped, found, found.n_iter, resolved)
 
 
@@ -117,7 +117,7 @@ def _start_is_exact(problem: Problem, grouped: Grouped) -> bool:
     """Whether the start leaves rounding errors only, and meets all linear rows."""
     gq, (coef, intercept) = grouped.gq, grouped.start
     # spares a pass over X
-    error = _NEARLY_EXACT * np.abs(problem.y).max(axis=0) / problem.scale
+    error = _NEARLY_EXACT * np.abs(problem.y).max(axis=0)
     largest = np.maximum(problem.loss.value(error), problem.loss.value(-error)).sum()
     if gq.losses(np.zeros_like(gq.linear), gq.residual)[: grouped.n_groups].max() > largest:
         return False
@@ -177,7 +177,7 @@ def check_linear(problem: Problem) -> None:
     size = problem.spread
     for k in range(problem.n_outputs):
         target = np.concatenate([term.target[:, k] for term in terms]) / size[k]
-        slack = np.concatenate([np.full(len(t.rows), t.tolerance / size[k]) for t in terms])
+        slack = np.concatenate([np.full(len(t.rows), t.tolerance[k] / size[k]) for t in terms])
         nearest = np.linalg.lstsq(rows, target, rcond=None)[0]
         if (np.abs(target - rows @ nearest) <= slack + _MET_EXACTLY).all():
             continue
@@ -192,10 +192,10 @@ def check_linear(problem: Problem) -> None:
         )
         if found.status == 0 and found.fun > _MET_LINEAR:
             price = np.abs(found.ineqlin.marginals).reshape(2, len(terms), -1).sum(axis=(0, 1))
-            labels = terms[0].labels
+            labels, unit = terms[0].labels, float(np.broadcast_to(terms[0].unit, len(size))[k])
             held = [labels[g] for g in np.flatnonzero(price > 1e-9)]
             raise InfeasibleFairnessError(
                 f"no linear model brings the means of the groups {held} of output {k} as close as "
                 f"the tolerance asks: it would have to be larger by "
-                f"{_rounded_up(float(found.fun) * size[k]):.6g}, in units of y"
+                f"{_rounded_up(float(found.fun) * size[k] * unit):.6g}, in units of y"
             )

@@ -1,9 +1,8 @@
 r"""One output of a `Problem` as a `PiecewiseQuadratic`, relative to a model, and back.
 
-Everything is multiplied by the residual scale c, so that residuals and kinked terms are in units of
-y: row i of the data has the dual interval v_i [lower, upper] of the loss, coefficient j under an L1
-penalty is the row 0 - s_j w_j with the interval c·l1/s_j [-1, 1], s_j the norm of its column. The
-squared loss and the ridge make H = 2(1-λ)/c AᵀVA + c·l2 TᵀT.
+Row i of the data has the dual interval v_i [lower, upper] of the loss, coefficient j under an L1
+penalty is the row 0 - s_j w_j with the interval l1/s_j [-1, 1], s_j the norm of its column. The
+squared loss and the ridge make H = 2(1-λ) AᵀVA + l2 TᵀT.
 """
 
 from __future__ import annotations
@@ -130,11 +129,6 @@ class Output:
     basis: Basis
     shared: Array | None = None
 
-    @property
-    def c(self) -> float:
-        """The residual scale."""
-        return float(self.problem.scale[self.k])
-
     @cached_property
     def alone(self) -> Problem:
         """The problem without the other outputs."""
@@ -171,7 +165,7 @@ class Output:
     @property
     def penalty_interval(self) -> tuple[Array, Array]:
         """Ends of the dual intervals of the penalty's rows."""
-        width = self.c * self.problem.l1 / self.basis.norms[self.penalised]
+        width = self.problem.l1 / self.basis.norms[self.penalised]
         return -width, width
 
     def rows(self, index: Index | None = None) -> Rows:
@@ -183,9 +177,9 @@ class Output:
     def hessian(self, gram: Array) -> Array:
         """H, given AᵀVA as the rows at hand have it: a rounded A must not contradict it."""
         d = self.basis.n_directions
-        out = self.problem.loss.curvature / self.c * gram
+        out = self.problem.loss.curvature * gram
         if self.problem.l2 > 0:
-            out[:d, :d] += self.c * self.problem.l2 * self.basis.norm_gram
+            out[:d, :d] += self.problem.l2 * self.basis.norm_gram
         return out
 
     def smooth_gradient(self, coef: Array, residual: Array) -> Array:
@@ -193,7 +187,7 @@ class Output:
         problem = self.problem
         if problem.loss.curvature == 0:
             return self.downhill(coef, np.zeros(len(coef)), 0.0)
-        u = problem.loss.curvature / self.c * (problem.weights * residual)
+        u = problem.loss.curvature * (problem.weights * residual)
         return self.downhill(coef, problem.design.adjoint(u), float(u.sum()))
 
     def downhill(self, coef: Array, adjoint: Array, total: float) -> Array:
@@ -201,20 +195,15 @@ class Output:
         basis = self.basis
         out = basis.pull_back(adjoint, total)
         if self.problem.l2 > 0:
-            out[: basis.n_directions] -= self.c * self.problem.l2 * (basis.transform.T @ coef)
+            out[: basis.n_directions] -= self.problem.l2 * (basis.transform.T @ coef)
         return out
 
     def squares(self, coef: Array, residual: Array) -> float:
-        """Squared loss and ridge of a model, times c."""
+        """Squared loss and ridge of a model."""
         problem = self.problem
-        out = 0.5 * self.c * problem.l2 * float(coef @ coef)
+        out = 0.5 * problem.l2 * float(coef @ coef)
         if problem.loss.curvature > 0:
-            out += (
-                0.5
-                * problem.loss.curvature
-                / self.c
-                * float((problem.weights * residual) @ residual)
-            )
+            out += 0.5 * problem.loss.curvature * float((problem.weights * residual) @ residual)
         return out
 
     @cached_property
@@ -246,19 +235,19 @@ class Output:
         return np.subtract(self.y, out, out=out)
 
     def objective(self, coef: Array, residual: Array) -> float:
-        """The objective times c, from a model and its residuals."""
-        problem, c = self.problem, self.c
-        loss = float(problem.weights @ problem.loss.value(residual / c))
-        return c * (loss + float(problem.penalty(coef[:, None])[0]))
+        """The objective, from a model and its residuals."""
+        problem = self.problem
+        loss = float(problem.weights @ problem.loss.value(residual))
+        return loss + float(problem.penalty(coef[:, None])[0])
 
     def data_dual(self, model: Model) -> Array:
-        """z = ℓ'(r/c) from the kinked part's duals and the squared part."""
+        """ℓ'(r) from the kinked part's duals and the squared part."""
         known = model.measured.dual if model.measured is not None else None
         if isinstance(known, np.ndarray):
             return known[:, 0]
         z = model.dual[: len(model.residual)] / self.problem.weights
         if self.problem.loss.curvature > 0:
-            z += self.problem.loss.curvature / self.c * model.residual
+            z += self.problem.loss.curvature * model.residual
         return z
 
 
@@ -266,20 +255,20 @@ def penalty_bases(problem: Problem, objective: Array) -> list[Callable[[], Basis
     """The bases to solve in under an L1 penalty, best first.
 
     Columns whose coefficient is 0 for certain are left out: with s_j the norm of column j,
-    |x_jᵀu| ≤ s_j √(Σ v z²) / c, and z = ℓ'(r/c) is bounded through the attained objectives (m,).
+    |x_jᵀu| ≤ s_j √(Σ v z²), and z = ℓ'(r) is bounded through the attained objectives (m,).
     Where that is below l1 the penalty wins (safe screening, El Ghaoui, Viallon & Rabbani 2012).
     """
     loss = problem.loss
     pull = max(loss.upper, -loss.lower) + np.sqrt(2 * loss.curvature * objective)
     spread = column_spread(problem.design, problem.weights, problem.fit_intercept)
-    columns = np.flatnonzero(spread * float((pull / problem.scale).max()) >= problem.l1)
+    columns = np.flatnonzero(spread * float(pull.max()) >= problem.l1)
 
     def basis(diagonal: bool | None) -> Callable[[], Basis]:
         return lambda: coefficient_basis(
             problem.design,
             problem.weights,
             problem.fit_intercept,
-            problem.ridge,
+            problem.l2,
             columns,
             diagonal,
         )

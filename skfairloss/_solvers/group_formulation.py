@@ -38,7 +38,7 @@ class Setting:
     """
 
     def __init__(self, problem: Problem) -> None:
-        exact = tuple(term for term in problem.linear if term.tolerance == 0)
+        exact = tuple(term for term in problem.linear if term.exact)
         full = _basis(problem)
         self.problem = problem
         self.start = _on_linear_rows(problem, exact, full, *ridge_fit(problem))
@@ -130,7 +130,7 @@ def formulate_groups(
         lower=lower,
         upper=upper,
         codes=codes,
-        curvature=problem.loss.curvature / problem.scale**2,
+        curvature=np.full(m, problem.loss.curvature),
         grams=grams,
         gradients=gradients,
         constants=constants,
@@ -161,13 +161,13 @@ def to_solution(
     coef, intercept = to_model(grouped, found)
     multipliers = _group_multipliers(grouped, found)
     dual: Array | Slopes = Slopes()
-    if n or any(term.tolerance == 0 for term in problem.linear):
+    if n or any(term.exact for term in problem.linear):
         dual = np.zeros_like(problem.y)
         if problem.loss.curvature > 0:
             dual = problem.residual(coef, intercept)
-            dual *= problem.loss.curvature / problem.scale
+            dual *= problem.loss.curvature
         if n:
-            dual += found.dual[:n] * problem.scale / problem.row_weights(multipliers)[:, None]
+            dual += found.dual[:n] / problem.row_weights(multipliers)[:, None]
     linear = _linear_multipliers(grouped, found, coef, dual, multipliers)
     m = problem.n_outputs
     return Solution(
@@ -206,15 +206,15 @@ def _linear_multipliers(
     at, out = 0, []
     for term, price in zip(problem.linear, _prices(problem), strict=True):
         held = np.zeros_like(term.target)
-        if term.tolerance > 0:
+        if not term.exact:
             size = 2 * held.size
             above, below = prices[at : at + size].reshape(2, *held.shape) * price
             held, at = below - above, at + size
         out.append(held)
     full = _basis(problem)
-    exact = [j for j, term in enumerate(problem.linear) if term.tolerance == 0]
+    exact = [j for j, term in enumerate(problem.linear) if term.exact]
     if exact and not isinstance(dual, Slopes):
-        u = problem.row_weights(multipliers)[:, None] * dual / problem.scale
+        u = problem.row_weights(multipliers)[:, None] * dual
         center = full.center if problem.fit_intercept else np.zeros_like(full.center)
         rest = problem.design.adjoint(u) - np.multiply.outer(center, u.sum(axis=0))
         rest += sum(term.rows.T @ held for term, held in zip(problem.linear, out, strict=True))
@@ -237,7 +237,7 @@ def _basis(problem: Problem) -> Basis:
         return problem.basis
     every = np.arange(problem.design.shape[1])
     return coefficient_basis(
-        problem.design, problem.weights, problem.fit_intercept, problem.ridge, every
+        problem.design, problem.weights, problem.fit_intercept, problem.l2, every
     )
 
 
@@ -265,11 +265,11 @@ def _on_linear_rows(
 
 
 def _prices(problem: Problem) -> list[Array]:
-    """For each term (q, m): what a difference in units of y is worth in losses."""
+    """Scale factor that turns a violation into units of loss, (q, m) for each term."""
     if not problem.linear:
         return []
-    loss, c = problem.loss, problem.scale
-    steep = max(loss.upper, -loss.lower) / c + loss.curvature * problem.spread / c**2
+    loss = problem.loss
+    steep = max(loss.upper, -loss.lower) + loss.curvature * problem.spread
     return [np.broadcast_to(steep, term.target.shape) for term in problem.linear]
 
 
@@ -284,14 +284,14 @@ def _rows(
     problem: Problem, basis: Basis, coef: Array, residual: Array, share: Array, n_groups: int
 ) -> tuple[Rows, Array, Array, Array, Index]:
     """The rows with their residuals, slopes and groups."""
-    loss, c, m = problem.loss, problem.scale, problem.n_outputs
+    loss, m = problem.loss, problem.n_outputs
     criterion = problem.groups
     blocks: list[Rows] = []
     nothing = np.zeros((0, m))
     parts: list[tuple[Array, Array, Array, Index]] = []
     if loss.loss_mix > 0:
         blocks.append(_data_rows(problem, basis))
-        slopes = share[:, None] / c
+        slopes = np.repeat(share[:, None], m, axis=1)
         parts.append((residual, loss.lower * slopes, loss.upper * slopes, criterion.codes))
     if problem.l1 > 0:
         columns = np.flatnonzero(basis.norms > 0)
@@ -348,7 +348,7 @@ def _size(problem: Problem, residual: Array, constants: Array) -> float:
     if len(residual):
         size = float(np.abs(residual).mean())
     else:
-        size = float(problem.scale.max() * np.sqrt(2 * constants.max() / problem.loss.curvature))
+        size = float(np.sqrt(2 * constants.max() / problem.loss.curvature))
     return max(size, 1e-2 * float(problem.spread.max()))
 
 
@@ -366,18 +366,18 @@ def _smooth(
     at, d, m = len(known[0]), basis.n_coordinates, problem.n_outputs
     grams, gradients = np.zeros((n_groups, d, d)), np.zeros((n_groups, d, m))
     constants = np.zeros(n_groups)
-    curvature = problem.loss.curvature / problem.scale**2
+    curvature = problem.loss.curvature
     grams[:at], gradients[:at] = known[0], curvature * known[1]
-    constants[:at] = 0.5 * known[2] @ curvature
+    constants[:at] = 0.5 * curvature * known[2].sum(axis=1)
     for term, price in zip(problem.linear, _prices(problem), strict=True):
-        if term.tolerance == 0:
+        if term.exact:
             continue
         above = term.rows @ coef - term.target
         moves = term.rows @ basis.transform
         for side in (1.0, -1.0):
-            for (j, k), scale in np.ndenumerate(price):
-                gradients[at, : basis.n_directions, k] = -side * scale * moves[j]
-                constants[at] = scale * (side * above[j, k] - term.tolerance)
+            for (j, k), worth in np.ndenumerate(price):
+                gradients[at, : basis.n_directions, k] = -side * worth * moves[j]
+                constants[at] = worth * (side * above[j, k] - term.tolerance[k])
                 at += 1
     return grams, gradients, constants
 
@@ -387,7 +387,7 @@ def _constraints(
 ) -> tuple[Array, Index, Array, Array, float]:
     """Weights of all groups in the objective; groups, bounds and slopes of the constraints; γ."""
     bounded, every = criterion.bounded, np.arange(len(criterion.shares))
-    n_linear = sum(2 * term.target.size for term in problem.linear if term.tolerance > 0)
+    n_linear = sum(2 * term.target.size for term in problem.linear if not term.exact)
     lines = len(every) + np.arange(n_linear)
     bounds = group_bounds(problem)[bounded] if len(bounded) else np.zeros(0)
     weight = 1.0 if factor else criterion.worst_weight

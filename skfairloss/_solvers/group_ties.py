@@ -3,7 +3,7 @@ r"""Which of several optima under group losses at λ = 1: the rule of `ties`, fo
 The optima are the feasible points complementary to an optimal dual and its multipliers: rows with a
 dual strictly inside their interval stay at 0, the others on their side, constraints with a
 multiplier at their bound. On this face every group loss is linear. Minimised over it is
-Σ W_g(i) v_i / V_g(i) r² / c² + penalty, the second-order term of the mix under the optimal group
+Σ W_g(i) v_i / V_g(i) r² + penalty, the second-order term of the mix under the optimal group
 weights.
 """
 
@@ -59,12 +59,9 @@ class _Face:
 
 
 def resolve_group_ties(
-    gq: GroupedQuadratic, found: GroupedSolution, scale: Array
+    gq: GroupedQuadratic, found: GroupedSolution
 ) -> tuple[GroupedSolution, bool]:
-    """Move to the optimum that the tie rule names; False where it was not reached.
-
-    ``scale`` is c of each output, (m,).
-    """
+    """Move to the optimum that the tie rule names; False where it was not reached."""
     face = _face(gq, found)
     free = face.directions()
     if not free.shape[1]:
@@ -72,7 +69,7 @@ def resolve_group_ties(
     d, m = found.delta.shape
     own = gq.group_weights(found.multipliers)
     own[-1] = 0.0  # rows of the penalty have no square
-    weights = own[gq.codes, None] * (gq.upper - gq.lower) / scale
+    weights = own[gq.codes, None] * (gq.upper - gq.lower)
     grams = [gq.rows.gram(weights[:, k]) for k in range(m)]
     pull = gq.rows.adjoint(weights * face.residual).T.ravel() + face.penalty
     hessian = free.T @ block_diag(*grams) @ free

@@ -1,6 +1,6 @@
 r"""λ = 0 without an L1 penalty: all outputs at once, in closed form.
 
-In basis coordinates the weighted normal equations are (2/c² G + l2 TᵀT) t = 2/c² AᵀVy with a well
+In basis coordinates the weighted normal equations are (2 G + l2 TᵀT) t = 2 AᵀVy with a well
 conditioned matrix. They are solved for a correction to the current residual, until corrections
 stop shrinking: iterative refinement (Björck 1967) gives back the digits that an ill-conditioned
 basis loses.
@@ -24,17 +24,17 @@ _EXACT = 8 * EPS  # relative rounding error of a residual
 
 
 def least_squares(problem: Problem) -> Solution:
-    """The minimiser of Σ v (r/c)² + (l2/2) ‖w‖², of smallest norm where there are several.
+    """The minimiser of Σ v r² + (l2/2) ‖w‖², of smallest norm where there are several.
 
     A refinement is the certificate's own pass over X: the last one is of the solution.
     """
     found: list[Measured] = []
-    size, slopes = 0.5 * problem.scale**2, Slopes()
+    slopes = Slopes()
 
     def look(coef: Array, intercept: Array) -> tuple[Array, Array]:
         """Xᵀ(v r) and Σ v r."""
         found.append(measure_slopes(problem, coef, intercept, slopes))
-        return found[-1].gradient * size, found[-1].total * size
+        return 0.5 * found[-1].gradient, 0.5 * found[-1].total
 
     coef, intercept = _fit(problem, look)
     ones = np.ones(problem.n_outputs, dtype=np.intp)
@@ -50,7 +50,7 @@ def ridge_fit(problem: Problem) -> tuple[Array, Array]:
         means = moments.origin[1] + moments.targets.sum(axis=0) if problem.fit_intercept else 0.0
         intercept = np.zeros(problem.n_outputs) + means
         pulls, _ = moments.residuals(coef, intercept, problem.basis)
-        theta = _solve(problem, _factors(problem), pulls.sum(axis=0))
+        theta = _solve(problem, _factor(problem), pulls.sum(axis=0))
         coef, shift = problem.basis.to_model(theta)
         intercept = intercept + shift
         if moments.tell(moments.residuals(coef, intercept, problem.basis)[1]):
@@ -71,16 +71,16 @@ def _fit(
     problem: Problem, look: Callable[[Array, Array], tuple[Array, Array]]
 ) -> tuple[Array, Array]:
     """Coefficients and intercepts; each refinement looks at the residuals of a model once."""
-    basis, k, factors = problem.exact_basis, problem.exact_basis.n_directions, _factors(problem)
+    basis, k, factor = problem.exact_basis, problem.exact_basis.n_directions, _factor(problem)
     means = problem.weights @ problem.y
-    theta = _solve(problem, factors, basis.pull_back(problem.first_moments[1], means))
+    theta = _solve(problem, factor, basis.pull_back(problem.first_moments[1], means))
     coef, intercept = basis.to_model(theta)
     last = float(np.abs(theta).max(initial=0.0))
     for _ in range(_REFINEMENTS):
         adjoint, total = look(coef, intercept)
         target = basis.pull_back(adjoint, total)
-        target[:k] -= 0.5 * problem.scale**2 * problem.l2 * (basis.transform.T @ coef)
-        theta = _solve(problem, factors, target)
+        target[:k] -= 0.5 * problem.l2 * (basis.transform.T @ coef)
+        theta = _solve(problem, factor, target)
         size = float(np.abs(theta).max(initial=0.0))
         if size >= 0.5 * last or size <= _ROUNDING * last:  # rounding is all that is left
             break
@@ -89,25 +89,20 @@ def _fit(
     return coef, intercept
 
 
-def _factors(problem: Problem) -> dict[float, tuple[Array, bool]]:
-    """Cholesky factors of G + (l2 c²/2) TᵀT, one for each scale c among the outputs."""
+def _factor(problem: Problem) -> tuple[Array, bool] | None:
+    """Cholesky factor of G + (l2/2) TᵀT. None where there is no direction."""
     basis = problem.exact_basis
     if not basis.n_directions:
-        return {}
-    square = basis.norm_gram
-    return {
-        float(c): cho_factor(basis.gram + 0.5 * c**2 * problem.l2 * square, check_finite=False)
-        for c in np.unique(problem.scale)
-    }
+        return None
+    return cho_factor(basis.gram + 0.5 * problem.l2 * basis.norm_gram, check_finite=False)
 
 
-def _solve(problem: Problem, factors: dict[float, tuple[Array, bool]], target: Array) -> Array:
-    """Solve for every output with the factor of its scale; the intercept's equation is 1·b₀."""
-    k = problem.exact_basis.n_directions
+def _solve(problem: Problem, factor: tuple[Array, bool] | None, target: Array) -> Array:
+    """Solve for every output, (d, m); the intercept's equation is 1·b₀."""
     theta = target.copy()
-    for c, factor in factors.items():
-        columns = problem.scale == c
-        theta[:k, columns] = cho_solve(factor, target[:k, columns], check_finite=False)
+    if factor is not None:
+        k = problem.exact_basis.n_directions
+        theta[:k] = cho_solve(factor, target[:k], check_finite=False)
     return theta
 
 

@@ -87,7 +87,7 @@ class _Rows:
         return cls(
             np.vstack([term.rows for term in terms]),
             np.vstack([term.target for term in terms]),
-            np.concatenate([np.full(len(term.rows), term.tolerance) for term in terms]),
+            np.concatenate([np.full(len(term.rows), term.tolerance[0]) for term in terms]),
         )
 
     def settled(self, side: Array, coef: Array, pull: Array, slack: float) -> bool:
@@ -133,7 +133,7 @@ def can_eliminate(problem: Problem) -> bool:
     """
     if problem.criterion is not None or not problem.linear or problem.l1 > 0:
         return False
-    alike = problem.n_outputs == 1 or all(term.tolerance == 0 for term in problem.linear)
+    alike = problem.n_outputs == 1 or all(term.exact for term in problem.linear)
     return alike and problem.loss.loss_mix > 0 and problem.sample is not None
 
 
@@ -250,7 +250,7 @@ def _multipliers(
     """η of all rows, (q, m): Xᵀu + rowsᵀη is the gradient of the penalty."""
     out, here = np.zeros_like(rows.target), _held(rows, side)
     if len(here):
-        u = problem.weights[:, None] * dual / problem.scale
+        u = problem.weights[:, None] * dual
         rest = problem.design.adjoint(u) - problem.l2 * coef
         if problem.fit_intercept:
             rest -= np.multiply.outer(basis.center, u.sum(axis=0))

@@ -67,11 +67,10 @@ class Shared:
         return Output(self.problem, k, self.basis, self.rows)
 
     def curvature(self) -> Array:
-        """Diagonals of the outputs' quadratics, (d, m)."""
+        """Diagonal of each output's quadratic, (d,)."""
         problem, basis = self.problem, self.basis
-        out = np.multiply.outer(np.diag(basis.full_gram()), problem.loss.curvature / problem.scale)
-        norms = np.diag(basis.norm_gram)
-        out[: basis.n_directions] += problem.l2 * np.multiply.outer(norms, problem.scale)
+        out = problem.loss.curvature * np.diag(basis.full_gram())
+        out[: basis.n_directions] += problem.l2 * np.diag(basis.norm_gram)
         return out
 
 
@@ -141,15 +140,15 @@ def _directions(
     ``enough`` is asked now and then, with the coordinates and the duals of the kinks, (n, q).
     """
     problem, rows, weights = shared.problem, shared.rows, shared.problem.weights[:, None]
-    y, c = problem.y[:, index], problem.scale[index]
+    y = problem.y[:, index]
     z = y - problem.design.predict(start[0][:, index], start[1][index])
     step = _step_sizes(problem, y, z)
     lower, upper = step * problem.loss.lower, step * problem.loss.upper
-    shrink = 1.0 / (1.0 + step * problem.loss.curvature / c)
+    shrink = 1.0 / (1.0 + step * problem.loss.curvature)
     gram = np.diag(shared.basis.full_gram())[:, None]
     ridge = np.zeros((rows.shape[1], len(index)))
     norms = np.diag(shared.basis.norm_gram)
-    ridge[: len(norms)] = problem.l2 * np.multiply.outer(norms, step * c)
+    ridge[: len(norms)] = problem.l2 * np.multiply.outer(norms, step)
     scaled = 1.0 / (gram + ridge)
     dual = np.zeros_like(z)  # in units of the step, with its sign turned
     for done in range(1, _STEPS + 1):
@@ -164,7 +163,7 @@ def _directions(
         z *= shrink
         np.subtract(z, moved, out=dual)
         if enough is not None and done % _LOOK == 0:
-            slopes = dual / -step - z * (problem.loss.curvature / c)
+            slopes = dual / -step - z * problem.loss.curvature
             if enough(theta, weights * slopes):
                 break
     return theta, np.sign(z).astype(np.int8)
@@ -183,13 +182,13 @@ def _by_active_set(
 ) -> list[tuple[Model | None, int]]:
     """Step 3 with a quadratic: the outputs that settle, relative to their starts."""
     problem, basis, rows = shared.problem, shared.basis, shared.rows
-    coef, intercept, c = start[0][:, index], start[1][index], problem.scale[index]
+    coef, intercept = start[0][:, index], start[1][index]
     loss, weights = problem.loss, problem.weights
     residual = problem.y[:, index] - problem.design.predict(coef, intercept)
-    linear = rows.T @ (weights[:, None] * residual * (loss.curvature / c))
-    linear[: basis.n_directions] -= problem.l2 * c * (basis.transform.T @ coef)
+    linear = rows.T @ (weights[:, None] * residual * loss.curvature)
+    linear[: basis.n_directions] -= problem.l2 * (basis.transform.T @ coef)
     lower, upper = loss.lower * weights, loss.upper * weights
-    kinks = Kinks(rows, residual, shared.curvature()[:, index], linear, lower, upper)
+    kinks = Kinks(rows, residual, shared.curvature(), linear, lower, upper)
 
     def on_iteration(i: int, theta: Array) -> bool:
         change, shift = basis.to_model(theta)
@@ -212,23 +211,22 @@ def _measured(
     duals lose that put it right.
     """
     problem, basis, design = shared.problem, shared.basis, shared.problem.design
-    (coef, intercept), c, loss = models, problem.scale[index], problem.loss
+    (coef, intercept), loss = models, problem.loss
     weights = problem.weights[:, None]
     lower, upper = loss.lower * weights, loss.upper * weights
     dual = np.clip(found.dual, lower, upper)
     residual = problem.y[:, index] - design.predict(coef, intercept)
     slack = np.maximum(np.maximum(upper * residual, lower * residual) - dual * residual, 0.0)
-    pull = dual + weights * residual * (loss.curvature / c)
+    pull = dual + weights * residual * loss.curvature
     defect = basis.pull_back(design.adjoint(pull), pull.sum(axis=0))
-    defect[: basis.n_directions] -= problem.l2 * c * (basis.transform.T @ coef)
+    defect[: basis.n_directions] -= problem.l2 * (basis.transform.T @ coef)
     if loss.curvature > 0:
-        steep = np.multiply.outer(np.diag(basis.full_gram()), loss.curvature / c)
-        charge = 0.5 * (defect**2 / steep).sum(axis=0)
+        steep = loss.curvature * np.diag(basis.full_gram())
+        charge = 0.5 * (defect**2 / steep[:, None]).sum(axis=0)
     else:
         charge = np.linalg.norm(defect, axis=0) * (problem.weights @ np.abs(residual))
     gap = slack.sum(axis=0) + charge
-    part = replace(problem, y=problem.y[:, index], scale=c)
-    size = c * (part.loss_values(residual) + part.penalty(coef))
+    size = problem.loss_values(residual) + problem.penalty(coef)
     out: list[tuple[Model | None, int]] = []
     for i, k in enumerate(index):
         relative = gap[i] / max(size[i], FLOOR * shared.output(int(k)).spread, 1e-300)

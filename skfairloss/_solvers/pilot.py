@@ -137,7 +137,7 @@ def _cold_start(
     problem, basis, y = output.problem, output.basis, output.y[sample.index]
     smooth, level, base = np.zeros(basis.n_coordinates), np.zeros(basis.n_coordinates), 0.0
     if problem.loss.curvature > 0:
-        steep, weighted = problem.loss.curvature / output.c, problem.weights * output.y
+        steep, weighted = problem.loss.curvature, problem.weights * output.y
         cross = problem.first_moments[1][:, output.k]
         smooth = steep * basis.pull_back(cross, float(weighted.sum()))
         base = 0.5 * steep * float(weighted @ output.y)

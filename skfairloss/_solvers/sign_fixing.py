@@ -362,7 +362,7 @@ def _split_at(
 ) -> tuple[State, _Band]:
     """A band of all rows with |r| <= limit, and of heavy rows."""
     problem, weights = output.problem, output.problem.weights
-    loss, steep, fixed = problem.loss, problem.loss.curvature / output.c, np.empty(len(weights))
+    loss, steep, fixed = problem.loss, problem.loss.curvature, np.empty(len(weights))
     inside: list[Index] = []
 
     def score(rows: slice, residual: Array) -> tuple[Array, Array]:
@@ -439,7 +439,7 @@ def _verify(
     output: Output, model: tuple[Array, float], band: _Band, found: PiecewiseSolution
 ) -> tuple[Measured, Index]:
     """Step 5 in the certificate's own pass over X; also the rows whose sign is wrong."""
-    problem, steep = output.alone, output.problem.loss.curvature / output.c
+    problem, steep = output.alone, output.problem.loss.curvature
     weights, fixed = problem.weights, band.fixed
     z, wrong = np.empty((len(weights), 1)), []
     fixed[band.index] = found.dual[: len(band.index)]

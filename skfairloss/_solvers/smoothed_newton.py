@@ -75,7 +75,7 @@ class Smoothed:
 def smoothed(output: Output, model: tuple[Array, float], h: float, kinks: Index) -> Smoothed:
     """A model close to the optimum, in one pass over X."""
     problem, weights, (coef, intercept) = output.problem, output.problem.weights, model
-    steep, slope = problem.loss.curvature / output.c, np.empty(len(weights))
+    steep, slope = problem.loss.curvature, np.empty(len(weights))
     soft = weights.copy() if len(kinks) else weights
     soft[kinks] = 0.0
 
@@ -95,7 +95,7 @@ def carried(
 ) -> Smoothed | None:
     """The optimum under another mix, with slopes that are its duals; None if it is not known.
 
-    With s and s' the curvatures over c, a = v z - s v r the duals of the kinks, ρ the ratio of
+    With s and s' the curvatures, a = v z - s v r the duals of the kinks, ρ the ratio of
     their intervals: u' = ρ a + s' v r = ρ v z + (s' - ρ s) v r, of which Xᵀ(v z) is known.
     """
     if known is None or isinstance(known.dual, Slopes):
@@ -110,12 +110,12 @@ def carried(
     residual, dual, ratio = known.residual[:, 0], known.dual[:, 0], loss.loss_mix / before.loss_mix
     slope = np.where(residual > 0, loss.upper, loss.lower)
     near = within(residual, h)
-    kink = dual[near] - before.curvature / output.c * residual[near]
+    kink = dual[near] - before.curvature * residual[near]
     slope[near] = np.clip(ratio * kink, loss.lower, loss.upper)
     slope *= weights
-    squares = (loss.curvature - ratio * before.curvature) / output.c * (weights * residual)
-    adjoint = ratio * output.c * known.gradient[:, 0] + output.problem.design.adjoint(squares)
-    total = ratio * output.c * float(known.total[0]) + float(squares.sum())
+    squares = (loss.curvature - ratio * before.curvature) * (weights * residual)
+    adjoint = ratio * known.gradient[:, 0] + output.problem.design.adjoint(squares)
+    total = ratio * float(known.total[0]) + float(squares.sum())
     linear = output.downhill(coef, adjoint, total)
     if len(kinks):
         linear -= output.rows(kinks).adjoint(slope[kinks])

@@ -4,7 +4,7 @@ For any optimal dual, the optima are exactly the feasible points that are comple
 (strong duality; Mangasarian & Meyer 1979 use the same face): rows whose dual is strictly inside its
 interval stay at r = 0, rows whose dual is at an end stay on that side. On this face
 
-  1. at λ = 1, minimise Σ v r² + c² · penalty, the second-order term of the mix as λ → 1;
+  1. at λ = 1, minimise Σ v r² + penalty, the second-order term of the mix as λ → 1;
   2. then minimise ‖w‖².
 
 Both are convex quadratics in the few directions that the face leaves free, with one-sided rows: in
@@ -115,17 +115,17 @@ def _inside(output: Output, model: Model) -> Mask:
 
 
 def _least_squares_on_face(output: Output, model: Model, free: Array) -> tuple[Model, bool]:
-    """Step 1: minimise Σ v r² + c² (l1 ‖w‖₁ + (l2/2) ‖w‖²) over the face."""
-    problem, basis, c = output.problem, output.basis, output.c
+    """Step 1: minimise Σ v r² + l1 ‖w‖₁ + (l2/2) ‖w‖² over the face."""
+    problem, basis = output.problem, output.basis
     coef = basis.transform @ free[: basis.n_directions]
-    hessian = 2.0 * free.T @ basis.full_gram() @ free + c**2 * problem.l2 * coef.T @ coef
+    hessian = 2.0 * free.T @ basis.full_gram() @ free + problem.l2 * coef.T @ coef
     weighted = problem.weights * model.residual
     pull = basis.pull_back(problem.design.adjoint(weighted), float(weighted.sum()))
-    linear = 2.0 * free.T @ pull - c**2 * problem.l2 * coef.T @ model.coef
+    linear = 2.0 * free.T @ pull - problem.l2 * coef.T @ model.coef
     if problem.l1 > 0:
         # the dual of the row 0 - s_j w_j has the opposite sign of w_j
         signs = -np.sign(model.dual[len(model.residual) :])
-        linear -= c**2 * problem.l1 * coef[output.penalised].T @ signs
+        linear -= problem.l1 * coef[output.penalised].T @ signs
     return _move(output, model, free, hessian, linear)
 
 

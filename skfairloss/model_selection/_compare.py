@@ -58,7 +58,7 @@ def compare_loss_mixes(
     sensitive_features: Any,
     loss_mixes: Sequence[float] = LOSS_MIXES,
     reference: float = 0.0,
-    scale: float | str | None = "mad",
+    scale: float | str | ArrayLike | None = None,
     metric: str | RowLoss = "mae",
     estimator: Any = None,
     disparity_groups: tuple[Any, Any] | None = None,
@@ -92,8 +92,10 @@ def compare_loss_mixes(
     reference : float, default=0.0
         The mix that the others are compared with, one of ``loss_mixes``.
 
-    scale : float, "mad" or None, default="mad"
-        Residual scale of all fits; ``None`` leaves that of ``estimator`` as it is.
+    scale : float, array-like of shape (n_outputs,) or "auto", default=None
+        Residual scale of all fits, as in `PixelLossRegressor`; ``"auto"`` is taken from the
+        training rows of each fold. ``None`` leaves that of ``estimator`` as it is, ``"auto"``
+        unless it says otherwise.
 
     metric : {"mae", "mse"} or callable, default="mae"
         Loss of a row: the mean over its outputs of |residual| or residual². A callable

@@ -89,8 +89,8 @@ class PixelLossRegressorCV(
     quantile : float, default=0.5
         As in `PixelLossRegressor`, like the following.
 
-    scale : float or "mad", default=1.0
-        Residual scale; ``"mad"`` is taken from the training rows of each fold.
+    scale : float, array-like of shape (n_outputs,) or "auto", default="auto"
+        Residual scale; ``"auto"`` is taken from the training rows of each fold.
 
     l1_ratio : float, default=0.0
         Share of the L1 norm in the penalty.
@@ -212,7 +212,7 @@ class PixelLossRegressorCV(
     >>> from skfairloss.datasets import make_pixel_groups
     >>> X, y, group = make_pixel_groups(300, noise=0.1, random_state=0)
     >>> folds = list(StratifiedKFold(5).split(X, group))
-    >>> model = PixelLossRegressorCV(cv=folds, scoring="neg_mean_absolute_error", scale="mad")
+    >>> model = PixelLossRegressorCV(cv=folds, scoring="neg_mean_absolute_error")
     >>> model = model.fit(X, y, sensitive_features=group)
     >>> model.best_params_
     {'alpha': 0.0, 'loss_mix': 1.0}
@@ -232,7 +232,7 @@ class PixelLossRegressorCV(
         refit: bool | str | Callable[[dict[str, Any]], int] = True,
         error_score: float | str = np.nan,
         quantile: float = 0.5,
-        scale: float | str = 1.0,
+        scale: float | str | ArrayLike = "auto",
         l1_ratio: float = 0.0,
         fit_intercept: bool = True,
         fairness: Any = None,

@@ -226,7 +226,7 @@ def loss_mix_path(
     >>> X, y = np.zeros((100, 1)), np.repeat([0.3, 0.9], [30, 70])
     >>> path = loss_mix_path(X, y, loss_mixes=[0, 0.25, 1], sensitive_features=y)
     >>> path.intercepts.round(4)
-    array([0.72  , 0.7867, 0.9   ])
+    array([0.72 , 0.744, 0.9  ])
     >>> path.group_losses.round(4)
     array([[0.1764, 0.0324],
            [0.2993, 0.038 ],

@@ -107,7 +107,7 @@ class Comparisons:
             self.rows.y,
             sensitive_features=self.groups,
             loss_mixes=mixes,
-            scale="mad",
+            scale="auto",
             metric=LOSSES[loss],
             estimator=self.rows.estimator,
             cv=self.folds,
@@ -234,7 +234,7 @@ def protocol(quick: bool) -> dict[str, Any]:
     return {
         "loss_mixes": QUICK_GRID if quick else GRID,
         "primary": MIDDLE,
-        "scale": "mad",
+        "scale": "auto",
         "folds": FOLDS,
         "repeats": REPEATS,
         "seed": SEED,
