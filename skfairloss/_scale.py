@@ -13,14 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from skfairloss._rows import pieces_of
 from skfairloss._typing import Array
 
-_ROUNDING = (
-    8 * np.finfo(np.float64).eps
-)  # a deviation this small, relative to the largest |y|, is that of a constant
-_MANY = 10_000  # values from which a bracket is cheaper than sorting all of them
-_BRACKET = 4096  # values that give the bracket: it holds the median unless 6 deviations are off ...
-_MARGIN = 3 / _BRACKET**0.5  # ... of the share below it, each of 1 / (2 √4096)
+# deviations this small, relative to the largest |y|, are rounding errors of a constant
+_ROUNDING = 8 * np.finfo(np.float64).eps
 
 
 def residual_scale(scale: Any, y: Array, weights: Array, fit_intercept: bool) -> Array:
@@ -45,7 +42,7 @@ def in_units(y: Array, scale: Array) -> Array:
         return y
     with np.errstate(over="ignore"):
         out = y / scale
-    if not np.isfinite(out).all():
+    if scale.min() < 1.0 and not np.isfinite(out).all():
         raise ValueError(
             f"y of up to {np.abs(y).max():.3g} cannot be divided by scale={scale.min():.3g}: "
             "choose a larger scale"
@@ -71,29 +68,34 @@ def _auto(y: Array, weights: Array, fit_intercept: bool) -> float:
 
 def _deviation(y: Array, weights: Array, fit_intercept: bool) -> float:
     """Return D, the weighted mean of |y - median|, or of |y| without intercept; 0 for rounding."""
-    away = np.abs(y - weighted_median(y, weights)) if fit_intercept else np.abs(y)
-    mean = float(weights @ away)
-    return mean if mean > _ROUNDING * float(np.abs(y).max()) else 0.0
+    center = weighted_median(y, weights) if fit_intercept else 0.0
+    mean, largest = 0.0, 0.0
+    for rows in pieces_of(len(y), 1):
+        away = y[rows] - center
+        np.abs(away, out=away)
+        mean += float(weights[rows] @ away)
+        largest = max(largest, float(away.max()))
+    return mean if largest > _ROUNDING * (abs(center) + largest) else 0.0
 
 
 def weighted_median(values: Array, weights: Array) -> float:
-    """Return a median under weights that sum to 1: a value with at most 1/2 on either side."""
-    low, high = -np.inf, np.inf
-    if len(values) > _MANY:
-        low, high = _bracket(values, weights)
-    inside = (values >= low) & (values <= high)
-    below = float(weights[values < low].sum())
-    share = below + np.cumsum(weights[inside][np.argsort(values[inside], kind="stable")])
-    if below > 0.5 or share[-1] < 0.5:  # not between them
-        inside, share = np.ones_like(inside), np.cumsum(weights[np.argsort(values, kind="stable")])
-    return float(np.sort(values[inside], kind="stable")[np.searchsorted(share, 0.5)])
+    """Return a median under weights that sum to 1: a value with at most 1/2 on either side.
 
-
-def _bracket(values: Array, weights: Array) -> tuple[float, float]:
-    """Return two values that are likely to have the median between them."""
-    some = slice(None, None, len(values) // _BRACKET)
-    order = np.argsort(values[some], kind="stable")
-    share = np.cumsum(weights[some][order])
-    ends = np.searchsorted(share, share[-1] * np.array([0.5 - _MARGIN, 0.5 + _MARGIN]))
-    low, high = values[some][order][np.minimum(ends, len(order) - 1)]
-    return float(low), float(high)
+    Selection by halves, as for a rank (Hoare 1961, Algorithm 65), with shares in place of counts.
+    """
+    middle = len(values) // 2
+    if (weights == weights[0]).all():
+        return float(np.partition(values, middle)[middle])
+    below = 0.0
+    while True:
+        pivot = np.partition(values, middle)[middle]
+        lower, upper = values < pivot, values > pivot
+        share = below + float(weights[lower].sum())
+        upto = share + float(weights[~(lower | upper)].sum())
+        if share > 0.5:
+            values, weights = values[lower], weights[lower]
+        elif upto < 0.5 and upper.any():
+            values, weights, below = values[upper], weights[upper], upto
+        else:
+            return float(pivot)
+        middle = len(values) // 2

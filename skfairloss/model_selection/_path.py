@@ -228,9 +228,9 @@ def loss_mix_path(
     >>> path.intercepts.round(4)
     array([0.72 , 0.744, 0.9  ])
     >>> path.group_losses.round(4)
-    array([[0.1764, 0.0324],
-           [0.2993, 0.038 ],
-           [0.6   , 0.    ]])
+    array([[1.3611, 0.25  ],
+           [1.4492, 0.2492],
+           [1.6667, 0.    ]])
     """
     mixes = check_loss_mixes(loss_mixes)
     for name in {"loss_mix", "warm_start"} & set(parameters):
