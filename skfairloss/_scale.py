@@ -67,7 +67,10 @@ def _auto(y: Array, weights: Array, fit_intercept: bool) -> float:
 
 
 def _deviation(y: Array, weights: Array, fit_intercept: bool) -> float:
-    """Return D, the weighted mean of |y - median|, or of |y| without intercept; 0 for rounding."""
+    """Return D, the weighted mean of |y - median|, or of |y| without intercept.
+
+    It is 0 where it is no more than rounding errors, infinite where it overflows.
+    """
     center = weighted_median(y, weights) if fit_intercept else 0.0
     mean, largest = 0.0, 0.0
     for rows in pieces_of(len(y), 1):
@@ -75,7 +78,8 @@ def _deviation(y: Array, weights: Array, fit_intercept: bool) -> float:
         np.abs(away, out=away)
         mean += float(weights[rows] @ away)
         largest = max(largest, float(away.max()))
-    return mean if largest > _ROUNDING * (abs(center) + largest) else 0.0
+    constant = np.isfinite(mean) and mean <= _ROUNDING * (abs(center) + largest)
+    return 0.0 if constant else mean
 
 
 def weighted_median(values: Array, weights: Array) -> float:
