@@ -31,7 +31,7 @@ from scipy.optimize import minimize_scalar
 
 from skfairloss._basis import EPS, Basis, row_sorted_qr
 from skfairloss._design import Design
-from skfairloss._problem import Certificate, Measured, Multipliers, Problem, Slopes
+from skfairloss._problem import Certificate, Measured, Point, Problem, Slopes
 from skfairloss._typing import Array
 
 # A charge below this share of the objective is not worth another pass over X.
@@ -51,140 +51,108 @@ class _Support:
     excess: float
 
 
-def certify(
-    problem: Problem,
-    coef: Array,
-    intercept: Array,
-    dual: Array | Slopes | None,
-    tol: float = 1e-8,
-    multipliers: Multipliers | None = None,
-    measured: Measured | None = None,
-) -> Certificate:
+def certify(problem: Problem, point: Point, tol: float = 1e-8) -> Certificate:
     """Bound how far a point is from optimal, whoever computed it.
+
+    With W = base + multipliers the Lagrangian is the plain fit with row weights v_i W_g / V_g, so
+    that group losses and linear rows add to the bound above, for that fit,
+
+        Σ_g worst_g (max L̄ - L̄_g) + Σ |multiplier · slack|.
 
     Parameters
     ----------
     problem : the regression.
-    coef, intercept : (p, m) and (m,), the point.
-    dual : (n, m), z in units of ℓ', or `Slopes`; None (no duals known) certifies nothing.
+    point : model, duals and multipliers; duals of None certify nothing.
     tol : the gap allowed, relative to max(objective, 1e-6 · loss of the best constant), and the
         violation of a constraint allowed, relative to its bound.
-    multipliers : of the constraints, where the problem has any; they re-weight the rows.
-    measured : what `measure` found of this very point: spares a pass over X.
 
     Returns
     -------
-    certificate : an entry for each output, a single one where group losses couple the outputs.
+    certificate : an entry for each output, a single one where constraints couple the outputs.
     """
-    if problem.constrained:
-        return _certify_constrained(problem, coef, intercept, dual, tol, multipliers)
-    found = measured
-    if found is None or not found.is_of(coef, intercept, dual):
-        found = _measure(problem, coef, intercept, dual)
-    objective = found.loss + problem.penalty(coef)
-    infeasibility = np.zeros_like(objective)
-    gap = _gap(problem, coef, intercept, dual, found, objective, tol)
-    certified = gap <= tol * objective
-    for k in map(int, np.flatnonzero(~certified)):
-        certified[k] = gap[k] <= _allowed(
-            problem, coef, intercept, found.residual, k, objective[k], tol
-        )
+    fit, known = problem.plain(point.multipliers), point.measured
+    of_this = known is not None and known.is_of(point.coef, point.intercept, point.dual)
+    found = known if known and of_this and not problem.constrained else _measure(fit, point)
+    penalty = problem.penalty(point.coef)
+    if not problem.constrained:
+        objective, infeasibility = found.loss + penalty, np.zeros_like(penalty)
+        gap = _gaps(problem, fit, point, found, objective, objective, 0.0, 0.0, tol)
+        allowed = _allowed(problem, point, found.residual, objective, gap, tol)
+        return Certificate(objective, gap, infeasibility, gap <= allowed, found.residual)
+    terms = problem.group_terms(found.residual)
+    total = terms.objective + float(penalty.sum())
+    objective, infeasibility, gap = np.array([total]), np.zeros(1), np.full(1, np.inf)
+    infeasibility[0] = max(terms.violation, problem.linear_violation(point.coef))
+    size = np.full(problem.n_outputs, total / problem.n_outputs)
+    gaps = np.full(problem.n_outputs, np.inf)
+    if point.multipliers is not None:
+        pull, slack = problem.linear_slack(point.coef, point.multipliers)
+        better, price = np.full(problem.n_outputs, total), terms.price(point.multipliers)
+        gaps = _gaps(problem, fit, point, found, better, size, pull, price, tol)
+        gap[0] = gaps.sum() + terms.slack(point.multipliers) + slack
+    share = np.full_like(size, gap[0] / len(size))
+    allowed = _allowed(problem, point, found.residual, size, share, tol).sum(keepdims=True)
+    certified = (gap <= allowed) & (infeasibility <= tol)
     return Certificate(objective, gap, infeasibility, certified, found.residual)
 
 
-def _certify_constrained(
+def _gaps(
     problem: Problem,
-    coef: Array,
-    intercept: Array,
-    dual: Array | Slopes | None,
+    fit: Problem,
+    point: Point,
+    found: Measured,
+    better: Array,
+    size: Array,
+    pull: Array | float,
+    price: float,
     tol: float,
-    multipliers: Multipliers | None,
-) -> Certificate:
-    """The same for group losses and linear rows.
+) -> Array:
+    """Return the module's bound for each output of a plain fit, (m,).
 
-    With W = base + multipliers the Lagrangian is the fit with row weights v_i W_g / V_g, so that
-
-        P - P* ≤ [the bound above for that fit]
-                 + Σ_g worst_g (max L̄ - L̄_g) + Σ |multiplier · slack|.
-
-    A better point has a loss of at most P under the problem's own weights, whose basis is tried
-    first: no mean is above the largest of its parts. Under W it is P + Σ multiplier · bound.
+    No better point has a loss above ``better`` (m,) under the problem's own weights, or above
+    ``better`` + ``price`` under those of ``fit``. The former are tried first, in coordinates of a
+    sample, if a tenth of ``tol`` is sharp enough; no mean is above the largest of its parts.
+    ``pull`` is what linear rows add to Xᵀu.
     """
-    fit = replace(problem, criterion=None, linear=())
-    if multipliers is not None:
-        fit = replace(fit, weights=problem.row_weights(multipliers))
-    found = _measure(fit, coef, intercept, dual)
-    held = problem.group_terms(found.residual)
-    objective = held.objective + float(problem.penalty(coef).sum())
-    infeasibility = max(held.violation, problem.linear_violation(coef))
-    if multipliers is None:
-        nothing = np.zeros(1, dtype=bool)
-        infinite = np.array([np.inf])
-        return Certificate(
-            np.array([objective]), infinite, np.array([infeasibility]), nothing, found.residual
-        )
-    pull, slack = problem.linear_slack(coef, multipliers)
-    size = np.full(problem.n_outputs, objective / problem.n_outputs)
-    gaps = np.full(problem.n_outputs, np.inf)
-    if dual is not None:
-        own = replace(fit, weights=problem.weights)
-        total = np.full(problem.n_outputs, objective)
-        near, enough = _sample_support(problem), _enough(tol) * size
-        if near is not None:
-            gaps, _ = _bound(own, coef, found, total, pull, near)
-        if (gaps > enough).any():
-            gaps = np.fmin(gaps, _bound(own, coef, found, total, pull, _whole(problem))[0])
-        if (gaps > enough).any():
-            total = total + held.price(multipliers)
-            sharp = _sharp_gap(fit, coef, intercept, dual, found, total, pull, size)
-            gaps = np.fmin(gaps, sharp)
-    gap = float(gaps.sum()) + held.slack(multipliers) + slack
-    allowed = tol * objective
-    if gap > allowed:
-        allowed = sum(
-            _allowed(problem, coef, intercept, found.residual, k, size[k], tol)
-            for k in range(problem.n_outputs)
-        )
-    certified = gap <= allowed and infeasibility <= tol
-    return Certificate(
-        np.array([objective]),
-        np.array([gap]),
-        np.array([infeasibility]),
-        np.array([certified]),
-        found.residual,
-    )
+    gaps, enough = np.full_like(size, np.inf), max(_NEGLIGIBLE, _SHARP * tol) * size
+    if point.dual is None:
+        return gaps
+    own = replace(fit, weights=problem.weights) if problem.constrained else fit
+    near = _sample_support(problem)
+    if near is not None:
+        gaps, _ = _bound(own, point.coef, found, better, pull, near)
+    if problem.constrained and (gaps > enough).any():
+        gaps = np.fmin(gaps, _bound(own, point.coef, found, better, pull, _whole(problem))[0])
+    if not (gaps <= enough).all():
+        gaps = np.fmin(gaps, _sharp_gap(fit, point, found, better + price, pull, size))
+    return gaps
 
 
 def _allowed(
-    problem: Problem,
-    coef: Array,
-    intercept: Array,
-    residual: Array,
-    k: int,
-    objective: float,
-    tol: float,
-) -> float:
-    """The gap that counts as optimal for output k.
+    problem: Problem, point: Point, residual: Array, size: Array, gaps: Array, tol: float
+) -> Array:
+    """Return the gap that counts as optimal for each output, (m,).
 
     Rounding is excused as far as y itself, or the size of the task, makes it inevitable: a model so
     large that rounding swallows its objective must not excuse itself.
     """
-    natural = _constant_loss(problem, k)
-    y_only = np.zeros_like(coef[:, k])
-    inevitable = _rounding_floor(problem, y_only, 0.0, residual[:, k], k)
-    floor = _rounding_floor(problem, coef[:, k], intercept[k], residual[:, k], k)
-    rounding = min(floor, max(4 * inevitable, _NATURAL * natural))
-    return tol * max(objective, _NATURAL * natural) + rounding
+    allowed = tol * size
+    for k in map(int, np.flatnonzero(~(gaps <= allowed))):
+        natural = _constant_loss(problem, k)
+        y_only = np.zeros_like(point.coef[:, k])
+        inevitable = _rounding_floor(problem, y_only, 0.0, residual[:, k], k)
+        floor = _rounding_floor(problem, point.coef[:, k], point.intercept[k], residual[:, k], k)
+        rounding = min(floor, max(4 * inevitable, _NATURAL * natural))
+        allowed[k] = tol * max(size[k], _NATURAL * natural) + rounding
+    return allowed
 
 
-def _measure(
-    problem: Problem, coef: Array, intercept: Array, dual: Array | Slopes | None
-) -> Measured:
-    """`measure` of given duals; of duals 0 where there are none."""
+def _measure(problem: Problem, point: Point) -> Measured:
+    """Return what `measure` finds of a point; of duals 0 where there are none."""
+    dual = np.zeros(problem.y.shape) if point.dual is None else point.dual
     if isinstance(dual, Slopes):
-        return measure_slopes(problem, coef, intercept, dual)
-    known = np.zeros(problem.y.shape) if dual is None else dual
-    return measure(problem, coef, intercept, known, lambda rows, _: known[rows])
+        return measure_slopes(problem, point.coef, point.intercept, dual)
+    return measure(problem, point.coef, point.intercept, dual, lambda rows, _: dual[rows])
 
 
 def measure_slopes(problem: Problem, coef: Array, intercept: Array, dual: Slopes) -> Measured:
@@ -228,36 +196,9 @@ def measure(
     return Measured(coef, intercept, dual, residual, losses, gaps, total, gradient, loss)
 
 
-def _gap(
-    problem: Problem,
-    coef: Array,
-    intercept: Array,
-    dual: Array | Slopes | None,
-    found: Measured,
-    objective: Array,
-    tol: float,
-) -> Array:
-    """The module's bound for each output, from a sample if a tenth of ``tol`` is sharp enough."""
-    if dual is None:
-        return np.full_like(objective, np.inf)
-    near = _sample_support(problem)
-    if near is not None:
-        gap, _ = _bound(problem, coef, found, objective, 0.0, near)
-        if (gap <= _enough(tol) * objective).all():
-            return gap
-    return _sharp_gap(problem, coef, intercept, dual, found, objective, 0.0, objective)
-
-
-def _enough(tol: float) -> float:
-    """A gap, relative to the objective, that is not worth another pass over X."""
-    return max(_NEGLIGIBLE, _SHARP * tol)
-
-
 def _sharp_gap(
     problem: Problem,
-    coef: Array,
-    intercept: Array,
-    dual: Array | Slopes,
+    point: Point,
     found: Measured,
     objective: Array,
     pull: Array | float,
@@ -269,14 +210,16 @@ def _sharp_gap(
     and ``size`` tells which gaps are negligible.
     """
     support = _whole(problem)
-    gap, defect = _bound(problem, coef, found, objective, pull, support)
+    assert point.dual is not None
+    dual = point.dual
+    gap, defect = _bound(problem, point.coef, found, objective, pull, support)
     if (gap > _NEGLIGIBLE * size).any():
         # Project the duals onto Xᵀu = penalty, 1ᵀu = 0 (A is orthonormal), and measure again.
         if isinstance(dual, Slopes):
             dual = problem.loss.derivative(found.residual)
         dual = _into_domain(problem, dual) - _predict(support, defect)
-        again = _measure(problem, coef, intercept, dual)
-        gap = np.fmin(gap, _bound(problem, coef, again, objective, pull, support)[0])
+        again = _measure(problem, replace(point, dual=dual))
+        gap = np.fmin(gap, _bound(problem, point.coef, again, objective, pull, support)[0])
     return np.where(np.isfinite(gap), gap, np.inf)
 
 

@@ -147,6 +147,13 @@ class Problem:
         """The problem of some of the outputs."""
         return replace(self, y=self.y[:, which])
 
+    def plain(self, multipliers: Multipliers | None) -> Problem:
+        """Return the fit without constraints that the multipliers amount to, by its row weights."""
+        if not self.constrained:
+            return self
+        weights = self.weights if multipliers is None else self.row_weights(multipliers)
+        return replace(self, criterion=None, linear=(), weights=weights)
+
     def with_loss(self, loss: MixedLoss) -> Problem:
         """The problem under another loss, with all that is known and does not depend on it."""
         other = replace(self, loss=loss)
@@ -346,7 +353,7 @@ class Measured:
     under: MixedLoss
 
     def is_of(self, coef: Array, intercept: Array, dual: Array | Slopes | None) -> bool:
-        """Whether it is of these models, and of this very array of duals."""
+        """Return whether it is of these models, and of this very array of duals."""
         same = np.array_equal(self.coef, coef) and np.array_equal(self.intercept, intercept)
         return same and dual is self.dual
 
@@ -368,28 +375,38 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Solution:
-    """What a solver returns.
+class Point:
+    """A model with its duals: what `skfairloss._certificate.certify` reads.
 
     Parameters
     ----------
     coef : (p, m).
     intercept : (m,).
-    dual : (n, m), z = ℓ'(r) at the optimum, an element of the subdifferential at a kink; or
-        `Slopes`.
-    n_iter : (m,), iterations spent on each output.
-    tie_resolved : (m,) of bool, False where the optimum is not unique and the one that the tie
-        rule names was not reached.
-    stopped : (m,) of bool, True where ``on_iteration`` ended the work.
-    multipliers : of the constraints; None without any.
-    measured : what the certificate's pass found, where a solver went through it last.
+    dual : (n, m), z = ℓ'(r), an element of the subdifferential at a kink; or `Slopes`. None where
+        no duals are known.
+    multipliers : of the constraints. None without any.
+    measured : what the certificate's pass found of this very point. None where it was not made.
     """
 
     coef: Array
     intercept: Array
-    dual: Array | Slopes
+    dual: Array | Slopes | None
+    multipliers: Multipliers | None = None
+    measured: Measured | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution(Point):
+    """What a solver returns: a point, and how it was reached.
+
+    Parameters
+    ----------
+    n_iter : (m,), iterations spent on each output.
+    tie_resolved : (m,) of bool, False where the optimum is not unique and the one that the tie
+        rule names was not reached.
+    stopped : (m,) of bool, True where ``on_iteration`` ended the work.
+    """
+
     n_iter: Index
     tie_resolved: Mask
     stopped: Mask
-    multipliers: Multipliers | None = None
-    measured: Measured | None = None

@@ -389,15 +389,7 @@ class PixelLossRegressor(
         attributes = Attributes(problem, training.scale, groups, training.single)
         with one_blas_thread(problem.design.shape[1], problem.design.blas_size):
             problem, solution = self._solve(training, start, attributes)
-            certificate = certify(
-                problem,
-                solution.coef,
-                solution.intercept,
-                solution.dual,
-                self.tol,
-                solution.multipliers,
-                solution.measured,
-            )
+            certificate = certify(problem, solution, self.tol)
         self._warn_unless_certified(solution, certificate)
         self.__dict__.update(
             attributes.model(solution.coef, solution.intercept, residual=certificate.residual)

@@ -23,7 +23,7 @@ from skfairloss._factor import (
     column_spread,
     orthonormal_basis,
 )
-from skfairloss._problem import Problem
+from skfairloss._problem import Point, Problem
 from skfairloss._rows import SparseGrams
 from skfairloss._solvers import solve
 from skfairloss.losses import MixedLoss
@@ -537,6 +537,6 @@ def test_the_certificate_in_plain_coordinates_never_understates_the_excess(loss_
     for size in (1e-6, 1e-3, 1.0):
         coef = best.coef + size * rng.normal(size=best.coef.shape)
         dual = known + size * rng.normal(size=y.shape)
-        found = [certify(one, coef, best.intercept, dual) for one in (sparse, dense)]
+        found = [certify(one, Point(coef, best.intercept, dual)) for one in (sparse, dense)]
         assert found[0].gap >= dense.objective(coef, best.intercept) - least - 1e-12
         assert found[0].gap == pytest.approx(found[1].gap, rel=0.5)

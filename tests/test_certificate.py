@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from skfairloss._certificate import certify
 from skfairloss._design import make_design
-from skfairloss._problem import Certificate, Problem, Slopes
+from skfairloss._problem import Certificate, Point, Problem, Slopes
 from skfairloss.losses import MixedLoss
 from tests import oracles
 from tests.problems import PENALTIES, TWINS, RegressionProblem, twin
@@ -36,13 +36,12 @@ def as_problem(problem: RegressionProblem) -> Problem:
 
 def check(problem: RegressionProblem, coef, intercept, dual, tol=1e-8) -> Certificate:
     """Certificate of one output."""
-    return certify(
-        as_problem(problem),
+    point = Point(
         np.asarray(coef, float)[:, None] / problem.scale,
         np.array([float(intercept)]) / problem.scale,
         None if dual is None else np.asarray(dual, float)[:, None],
-        tol,
     )
+    return certify(as_problem(problem), point, tol)
 
 
 @pytest.mark.parametrize("moved", [0.0, 0.1])
@@ -54,7 +53,7 @@ def test_slopes_at_the_model_are_what_the_duals_would_be(moved):
     best = np.linalg.lstsq(np.column_stack([X, np.ones(40)]), y, rcond=None)[0]
     coef, intercept = best[:3] + moved, best[3]
     dual = loss.derivative(y - X @ coef - intercept)
-    told, known = (certify(problem, coef, intercept, z) for z in (Slopes(), dual))
+    told, known = (certify(problem, Point(coef, intercept, z)) for z in (Slopes(), dual))
     np.testing.assert_allclose(told.gap, known.gap, rtol=1e-9, atol=1e-15)
     assert told.certified.all() == (moved == 0.0)
 
@@ -308,7 +307,7 @@ def test_several_outputs_are_certified_one_by_one(loss_mix, penalty):
     coef[:, 1] += 1.0  # the second output is not optimal
     c = problem.scale
     whole = as_problem(replace(problem, y=targets))
-    together = certify(whole, coef / c, intercept / c, dual, 1e-5)
+    together = certify(whole, Point(coef / c, intercept / c, dual), 1e-5)
     for k, part in enumerate(parts):
         alone = check(part, coef[:, k], intercept[k], dual[:, k], 1e-5)
         assert together.objective[k] == pytest.approx(alone.objective[0], rel=1e-12)

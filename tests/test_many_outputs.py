@@ -233,7 +233,7 @@ def test_shared_steps_go_all_the_way_to_a_loose_tolerance(loss_mix, name, monkey
     monkeypatch.setattr("skfairloss._solvers.many_outputs._by_active_set", None)
     monkeypatch.setattr("skfairloss._solvers.many_outputs.solve_near", None)
     found = solve(problem, tol=0.01)
-    certificate = certify(problem, found.coef, found.intercept, found.dual, tol=0.01)
+    certificate = certify(problem, found, tol=0.01)
     assert certificate.certified.all()
     aim = problem.objective(exact.coef, exact.intercept)
     excess = problem.objective(found.coef, found.intercept) / aim - 1.0

@@ -8,7 +8,7 @@ import pytest
 from skfairloss import PixelLossRegressor
 from skfairloss._certificate import certify
 from skfairloss._design import make_design
-from skfairloss._problem import Problem
+from skfairloss._problem import Point, Problem
 from skfairloss._sample import sample_size
 from skfairloss._solvers import solve
 from skfairloss._solvers.formulation import Output
@@ -84,8 +84,8 @@ def test_fixing_signs_ends_where_all_rows_do(name, loss_mix, quantile):
     whole = without_sample(make_problem(X, y, weights, loss_mix, quantile))
     assert problem.sample is not None
     fast, slow = solve(problem), solve(whole)
-    reached = certify(whole, fast.coef, fast.intercept, fast.dual)
-    aim = certify(whole, slow.coef, slow.intercept, slow.dual)
+    reached = certify(whole, fast)
+    aim = certify(whole, slow)
     assert reached.certified.all()
     assert reached.objective == pytest.approx(aim.objective, rel=1e-8)
 
@@ -101,14 +101,7 @@ def test_a_column_that_no_sampled_row_shows_is_fitted(loss_mix):
     model = PixelLossRegressor(loss_mix, scale=1.0).fit(X, y)
     whole = without_sample(make_problem(X, y, loss_mix=loss_mix))
     assert model.dual_gap_ <= 1e-8 * model.objective_
-    assert model.objective_ == pytest.approx(
-        certify(whole, *_model(whole), None).objective[0], rel=1e-8
-    )
-
-
-def _model(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    solution = solve(problem)
-    return solution.coef, solution.intercept
+    assert model.objective_ == pytest.approx(certify(whole, solve(whole)).objective[0], rel=1e-8)
 
 
 @pytest.mark.parametrize("l2", [0.0, 0.1])
@@ -119,12 +112,12 @@ def test_the_certificate_of_a_sample_never_understates_the_excess(l2, skewed):
     weights = np.exp(rng.standard_normal(ROWS)) if skewed else np.ones(ROWS)
     problem = make_problem(X, y, weights, l2=l2)
     best = solve(problem)
-    least = certify(problem, best.coef, best.intercept, best.dual).objective[0]
+    least = certify(problem, best).objective[0]
     assert problem.sample_basis is not None
     for size in (0.0, 1e-13, 1e-12, 1e-9, 1e-4, 1.0):
         dual = best.dual + size * rng.standard_normal(best.dual.shape)
         coef = best.coef + size * rng.standard_normal(best.coef.shape)
-        found = certify(problem, coef, best.intercept, dual)
+        found = certify(problem, Point(coef, best.intercept, dual))
         assert found.gap[0] >= found.objective[0] - least - 1e-14
 
 

@@ -104,10 +104,10 @@ def solve(
         np.column_stack(coef),
         np.array(intercept),
         z,
-        np.array(n_iter, dtype=np.intp),
-        np.array(resolved),
-        np.array(stopped),
         measured=alone,
+        n_iter=np.array(n_iter, dtype=np.intp),
+        tie_resolved=np.array(resolved),
+        stopped=np.array(stopped),
     )
 
 

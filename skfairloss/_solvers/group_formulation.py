@@ -174,10 +174,10 @@ def to_solution(
         coef,
         intercept,
         dual,
-        np.full(m, spent, dtype=np.intp),
-        np.full(m, tie_resolved),
-        np.full(m, found.stopped),
         replace(multipliers, linear=linear),
+        n_iter=np.full(m, spent, dtype=np.intp),
+        tie_resolved=np.full(m, tie_resolved),
+        stopped=np.full(m, found.stopped),
     )
 
 

@@ -39,7 +39,15 @@ def least_squares(problem: Problem) -> Solution:
     coef, intercept = _fit(problem, look)
     ones = np.ones(problem.n_outputs, dtype=np.intp)
     resolved, stopped = ones.astype(bool), np.zeros_like(ones, dtype=bool)
-    return Solution(coef, intercept, slopes, ones, resolved, stopped, measured=found[-1])
+    return Solution(
+        coef,
+        intercept,
+        slopes,
+        measured=found[-1],
+        n_iter=ones,
+        tie_resolved=resolved,
+        stopped=stopped,
+    )
 
 
 def ridge_fit(problem: Problem) -> tuple[Array, Array]:
