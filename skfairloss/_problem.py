@@ -175,6 +175,14 @@ class Problem:
         """Σ_i v_i ℓ(r_ik) for each output, shape (m,)."""
         return self.weights @ self.loss.value(residual)
 
+    def squared_share(self, residual: Array) -> float:
+        """Return the share of (1-λ) Σ v r² in the loss, over all outputs; NaN for a loss of 0."""
+        if self.loss.loss_mix in (0.0, 1.0):
+            return 1.0 - self.loss.loss_mix
+        squares = 0.5 * self.loss.curvature * sum(self.weights @ (r * r) for r in residual.T)
+        total = float(self.loss_values(residual).sum())
+        return float(squares) / total if total > 0 else np.nan
+
     def row_weights(self, multipliers: Multipliers) -> Array:
         """Weights of the plain fit that the multipliers amount to, (n,)."""
         return self.weights * self.group_factors(multipliers)[self.groups.codes]

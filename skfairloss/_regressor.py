@@ -190,6 +190,11 @@ class PixelLossRegressor(
     scale_ : float or ndarray of shape (n_outputs,)
         Residual scale c used, in units of y.
 
+    squared_share_ : float
+        Share of the squared part, (1 - λ) z², in the attained loss, over all outputs: 1 at
+        ``loss_mix=0``, 0 at ``loss_mix=1``. Close to one of these the mix is that end at this
+        scale. NaN for a loss of 0.
+
     n_iter_ : int
         Iterations of the solver, the most of any output.
 
@@ -396,6 +401,7 @@ class PixelLossRegressor(
         )
         self.__dict__.update(attributes.certificate(certificate))
         self.__dict__.update(attributes.constraints(problem, solution, training.terms))
+        self.squared_share_ = problem.squared_share(certificate.residual)
         self.n_iter_ = int(solution.n_iter.max())
         return Start(solution.coef, solution.intercept, solution.measured)
 

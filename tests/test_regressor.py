@@ -28,6 +28,7 @@ FITTED = (
     "dual_gap_",
     "infeasibility_",
     "scale_",
+    "squared_share_",
     "n_iter_",
     "n_features_in_",
 )

@@ -226,3 +226,18 @@ def test_what_cannot_be_divided_is_refused_by_name():
         PixelLossRegressor(scale=1e-320).fit(X, y)
     with pytest.raises(ValueError, match="scale has a number for each of 2 outputs, but y has 1"):
         PixelLossRegressor(scale=[1.0, 2.0]).fit(X, y)
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_the_share_of_the_squared_part_tells_how_close_to_an_end_a_mix_is(outputs):
+    X, y, weights, _ = sample(4, outputs)
+    for loss_mix in (0.0, 0.3, 1.0):
+        model = PixelLossRegressor(loss_mix, scale=2.0).fit(X, y, sample_weight=weights)
+        z = (y - model.predict(X)).reshape(len(y), -1) / 2.0
+        v = (weights / weights.sum())[:, None]
+        squared, absolute = (1 - loss_mix) * (v * z**2).sum(), loss_mix * (v * np.abs(z)).sum()
+        assert model.squared_share_ == pytest.approx(squared / (squared + absolute), rel=1e-9)
+    nearly = [PixelLossRegressor(0.5, scale=c).fit(X, y).squared_share_ for c in (1e-4, 1e4)]
+    assert nearly[0] > 0.999
+    assert nearly[1] < 0.001
+    assert np.isnan(PixelLossRegressor(0.5).fit(X, np.zeros(len(X))).squared_share_)
