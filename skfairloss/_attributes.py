@@ -11,6 +11,7 @@ import numpy as np
 from skfairloss._groups import Groups, group_means
 from skfairloss._problem import Certificate, Multipliers, Problem, Solution
 from skfairloss._typing import Array
+from skfairloss.fairness import FairnessTerm
 
 
 class Attributes:
@@ -67,7 +68,7 @@ class Attributes:
         return np.bincount(codes, weights=self._problem.weights)
 
     def constraints(
-        self, problem: Problem, solution: Solution, terms: Sequence[object]
+        self, problem: Problem, solution: Solution, terms: Sequence[FairnessTerm]
     ) -> dict[str, Any]:
         """What the constraints of a problem amount to: group weights, and multipliers by term."""
         if not terms:
@@ -76,18 +77,12 @@ class Attributes:
         if found is None:  # terms that ask nothing
             nothing = np.zeros(self._groups.n_groups if self._groups is not None else 0)
             found = Multipliers(nothing, nothing, ())
+        linear = iter([rows / self._scale for rows in found.linear])  # of differences in y
         multipliers: dict[str, Any] = {}
-        linear = iter(found.linear)
         for term in terms:
-            name = type(term).__name__
-            if name == "WorstGroupLoss":
-                multipliers[name] = found.worst
-            elif name in ("BoundedGroupLoss", "EqualizedLoss"):
-                multipliers[name] = found.bound
-            else:
-                rows = next(linear)
-                rows = rows / self._scale  # of differences in units of y
-                multipliers[name] = rows[:, 0] if self._single else rows
+            own = term.multipliers(found, linear)
+            alone = self._single and own.ndim == 2
+            multipliers[type(term).__name__] = own[:, 0] if alone else own
         out: dict[str, Any] = {"multipliers_": multipliers}
         if problem.criterion is not None:
             out["group_weights_"] = problem.criterion.group_weights(found.worst, found.bound)

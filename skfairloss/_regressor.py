@@ -36,7 +36,7 @@ from skfairloss._typing import Array
 from skfairloss._validation import check_dimensions, check_weights
 from skfairloss.callbacks import FitTasks
 from skfairloss.exceptions import UnmetFairnessWarning
-from skfairloss.fairness import read_terms, translate
+from skfairloss.fairness import FairnessTerm, GroupedData, read_terms, translate
 from skfairloss.losses import MixedLoss
 
 _CHECKS: dict[str, Check] = {
@@ -76,7 +76,7 @@ class Training:
     scale: Array
     spread: float | None
     groups: Groups | None
-    terms: tuple[BaseEstimator, ...]
+    terms: tuple[FairnessTerm, ...]
     single: bool
     given: tuple[Any, Any, Any]
 
@@ -467,7 +467,7 @@ class PixelLossRegressor(
         targets: Array,
         weights: Array,
         scale: Array,
-        terms: tuple[BaseEstimator, ...],
+        terms: tuple[FairnessTerm, ...],
         groups: Groups | None,
     ) -> tuple[Problem, float | None]:
         """The optimisation problem of validated data, and the spread of an `EqualizedLoss`."""
@@ -483,7 +483,7 @@ class PixelLossRegressor(
         )
         if not terms or groups is None:
             return problem, None
-        asked = translate(terms, groups, problem.design, y, weights, scale)
+        asked = translate(terms, GroupedData(groups, problem.design, y, weights, scale))
         return replace(problem, criterion=asked.criterion, linear=asked.linear), asked.spread
 
     def _remedy(self, solution: Solution, output: int) -> str:

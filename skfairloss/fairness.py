@@ -9,9 +9,10 @@ Every term speaks of the training data. None of them is a statement about new ro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from inspect import signature
+from typing import Any, NoReturn
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -20,6 +21,7 @@ from skfairloss._constraints import LIMIT, GroupCriterion, LinearRows
 from skfairloss._design import Design
 from skfairloss._groups import Groups, group_means
 from skfairloss._parameters import is_real
+from skfairloss._problem import Multipliers
 from skfairloss._typing import Array
 
 __all__ = [
@@ -31,7 +33,97 @@ __all__ = [
 ]
 
 
-class WorstGroupLoss(BaseEstimator):
+@dataclass(frozen=True)
+class GroupedData:
+    """Training rows of positive weight, as terms see them.
+
+    Parameters
+    ----------
+    groups : the groups of the rows.
+    design : X.
+    y : (n, m), targets in units of the residual scale.
+    weights : (n,), summing to 1.
+    scale : (m,), the residual scale of each output, in units of y.
+    """
+
+    groups: Groups
+    design: Design
+    y: Array
+    weights: Array
+    scale: Array
+
+    @property
+    def shares(self) -> Array:
+        """The groups' shares of the weight, (G,)."""
+        return np.bincount(self.groups.codes, weights=self.weights)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One term in the form that solvers read.
+
+    Parameters
+    ----------
+    worst : weight of the largest group loss in the objective.
+    bounds : (G,), bounds on the group losses, infinite for groups without. None for no bounds.
+    spread : largest spread of the group losses. None where any will do.
+    linear : rows in the coefficients with bounds. None without.
+    """
+
+    worst: float = 0.0
+    bounds: Array | None = None
+    spread: float | None = None
+    linear: LinearRows | None = None
+
+
+class FairnessTerm(BaseEstimator):
+    """Ask something of the groups of a fit: the base class of all terms."""
+
+    def check(self) -> None:
+        """Raise ValueError where a parameter is out of range."""
+        raise NotImplementedError
+
+    def translate(self, data: GroupedData) -> Request:
+        """Return the records of this term for given data.
+
+        Parameters
+        ----------
+        data : GroupedData
+            The training rows.
+
+        Returns
+        -------
+        request : Request
+            What solvers read.
+        """
+        raise NotImplementedError
+
+    def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
+        """Return the Lagrange multipliers of this term.
+
+        Parameters
+        ----------
+        found : Multipliers
+            Those of all terms of the fit.
+
+        linear : iterator of ndarrays of shape (n_groups, n_outputs)
+            Multipliers of the linear rows of the terms in their order, for differences in units of
+            y; a term takes those of its own rows.
+
+        Returns
+        -------
+        multipliers : ndarray of shape (n_groups,) or (n_groups, n_outputs)
+            An entry for each constraint.
+        """
+        raise NotImplementedError
+
+    def _refuse(self, name: str, meaning: str) -> NoReturn:
+        """Raise ValueError that names a parameter and what was got."""
+        got = getattr(self, name)
+        raise ValueError(f"{name} of {type(self).__name__} must be {meaning}, got {got!r}")
+
+
+class WorstGroupLoss(FairnessTerm):
     r"""Weigh the loss of the worst-off group in the objective.
 
     .. math::
@@ -82,8 +174,21 @@ class WorstGroupLoss(BaseEstimator):
     def __init__(self, weight: float = 1.0) -> None:
         self.weight = weight
 
+    def check(self) -> None:
+        """Raise ValueError where ``weight`` is not in [0, 1]."""
+        if not (is_real(self.weight) and 0 <= self.weight <= 1):
+            self._refuse("weight", "a number in [0, 1]")
 
-class BoundedGroupLoss(BaseEstimator):
+    def translate(self, data: GroupedData) -> Request:
+        """Return the weight of the largest group loss; 1 stands for the limit."""
+        return Request(worst=min(float(self.weight), 1.0 - LIMIT))
+
+    def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
+        """Return those of L̄_g <= max L̄, (n_groups,); they sum to ``weight``."""
+        return found.worst
+
+
+class BoundedGroupLoss(FairnessTerm):
     r"""Bound the loss of groups.
 
     .. math::
@@ -123,8 +228,32 @@ class BoundedGroupLoss(BaseEstimator):
     def __init__(self, upper_bound: float | Mapping[Any, float]) -> None:
         self.upper_bound = upper_bound
 
+    def check(self) -> None:
+        """Raise ValueError where ``upper_bound`` is no number >= 0 and no dict of such."""
+        bounds = self.upper_bound
+        values = list(bounds.values()) if isinstance(bounds, Mapping) else [bounds]
+        if not values or not all(is_real(value) and value >= 0 for value in values):
+            self._refuse("upper_bound", "a number >= 0 or a dict of such")
 
-class EqualizedLoss(BaseEstimator):
+    def translate(self, data: GroupedData) -> Request:
+        """Return a bound for each group, infinite for those without."""
+        labels = data.groups.labels
+        if not isinstance(self.upper_bound, Mapping):
+            return Request(bounds=np.full(len(labels), float(self.upper_bound)))
+        unknown = [name for name in self.upper_bound if name not in labels]
+        if unknown:
+            raise ValueError(
+                f"upper_bound of BoundedGroupLoss names {unknown[0]!r}, which is none of the "
+                f"groups {labels}"
+            )
+        return Request(bounds=np.array([float(self.upper_bound.get(g, np.inf)) for g in labels]))
+
+    def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
+        """Return those of the bounds, (n_groups,)."""
+        return found.bound
+
+
+class EqualizedLoss(FairnessTerm):
     r"""Bring the group losses within a tolerance of each other, by lowering the largest.
 
     On the path of models w(t) with the least :math:`L` + penalty under :math:`\bar L_g \le t` for
@@ -165,8 +294,69 @@ class EqualizedLoss(BaseEstimator):
     def __init__(self, tolerance: float) -> None:
         self.tolerance = tolerance
 
+    def check(self) -> None:
+        """Raise ValueError where ``tolerance`` is no number >= 0."""
+        if not (is_real(self.tolerance) and self.tolerance >= 0):
+            self._refuse("tolerance", "a number >= 0")
 
-class PredictionParity(BaseEstimator):
+    def translate(self, data: GroupedData) -> Request:
+        """Return the largest spread of the group losses."""
+        return Request(spread=float(self.tolerance))
+
+    def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
+        """Return those of L̄_g <= t at the t that was found, (n_groups,)."""
+        return found.bound
+
+
+class Parity(FairnessTerm):
+    """Bring a mean of each group within a tolerance of the mean over all rows.
+
+    With x̄_g the mean of X over the rows of group g, the difference of mean predictions is
+    (x̄_g - x̄)ᵀ w; that of mean residuals is a difference of mean targets less it.
+
+    Parameters
+    ----------
+    tolerance : float, default=0.0
+        Largest difference, >= 0, in units of y.
+    """
+
+    def __init__(self, tolerance: float = 0.0) -> None:
+        self.tolerance = tolerance
+
+    def check(self) -> None:
+        """Raise ValueError where ``tolerance`` is no number >= 0."""
+        if not (is_real(self.tolerance) and self.tolerance >= 0):
+            self._refuse("tolerance", "a number >= 0")
+
+    def target(self, data: GroupedData) -> Array:
+        """Return what the differences of mean predictions are to be, (n_groups, n_outputs).
+
+        Parameters
+        ----------
+        data : GroupedData
+            The training rows.
+
+        Returns
+        -------
+        target : ndarray of shape (n_groups, n_outputs)
+            In units of the residual scale.
+        """
+        raise NotImplementedError
+
+    def translate(self, data: GroupedData) -> Request:
+        """Return |target - (x̄_g - x̄)ᵀ w| <= tolerance as rows in the coefficients."""
+        groups, scale = data.groups, data.scale
+        sums = data.design.sums_by_group(data.weights, groups.codes, groups.n_groups)
+        rows = sums / data.shares[:, None] - sums.sum(axis=0)
+        tolerance, labels = float(self.tolerance) / scale, tuple(groups.labels)
+        return Request(linear=LinearRows(rows, self.target(data), tolerance, labels, scale))
+
+    def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
+        """Return those of the differences, (n_groups, n_outputs), per unit of y."""
+        return next(linear)
+
+
+class PredictionParity(Parity):
     r"""Bring the groups' mean predictions within a tolerance of the mean prediction.
 
     .. math::
@@ -203,10 +393,14 @@ class PredictionParity(BaseEstimator):
     """
 
     def __init__(self, tolerance: float = 0.0) -> None:
-        self.tolerance = tolerance
+        super().__init__(tolerance)
+
+    def target(self, data: GroupedData) -> Array:
+        """Return 0: the means are those of predictions, (n_groups, n_outputs)."""
+        return np.zeros((data.groups.n_groups, data.y.shape[1]))
 
 
-class ResidualParity(BaseEstimator):
+class ResidualParity(Parity):
     r"""Bring the groups' mean residuals within a tolerance of the mean residual.
 
     .. math::
@@ -248,10 +442,12 @@ class ResidualParity(BaseEstimator):
     """
 
     def __init__(self, tolerance: float = 0.0) -> None:
-        self.tolerance = tolerance
+        super().__init__(tolerance)
 
-
-_TERMS = (WorstGroupLoss, BoundedGroupLoss, EqualizedLoss, PredictionParity, ResidualParity)
+    def target(self, data: GroupedData) -> Array:
+        """Return the groups' means of y less the mean, (n_groups, n_outputs)."""
+        means = [group_means(data.groups, column, data.weights) for column in data.y.T]
+        return np.column_stack(means) - data.weights @ data.y
 
 
 @dataclass(frozen=True)
@@ -260,9 +456,9 @@ class Constraints:
 
     Parameters
     ----------
-    criterion : group losses in the objective and under bounds; None where neither is asked.
+    criterion : group losses in the objective and under bounds. None where neither is asked.
     linear : parities.
-    spread : tolerance of an `EqualizedLoss`; None without one.
+    spread : tolerance of an `EqualizedLoss`. None without one.
     """
 
     criterion: GroupCriterion | None
@@ -270,16 +466,21 @@ class Constraints:
     spread: float | None
 
 
-def read_terms(fairness: Any) -> tuple[BaseEstimator, ...]:
-    """The terms of a ``fairness`` parameter, checked; empty for None."""
+def read_terms(fairness: Any) -> tuple[FairnessTerm, ...]:
+    """Return the terms of a ``fairness`` parameter, checked; empty for None."""
     if fairness is None:
         return ()
     terms = tuple(fairness) if isinstance(fairness, list | tuple) else (fairness,)
-    if not terms or not all(isinstance(term, _TERMS) for term in terms):
-        known = ", ".join(kind.__name__ for kind in _TERMS)
+    for term in terms:
+        if isinstance(term, type) and issubclass(term, FairnessTerm):
+            raise TypeError(
+                "fairness of PixelLossRegressor must be None, a term or a list of terms, got the "
+                f"class {term.__name__}: write {term.__name__}({_needed(term)})"
+            )
+    if not terms or not all(isinstance(term, FairnessTerm) for term in terms):
         raise ValueError(
             f"fairness of PixelLossRegressor must be None, a term or a list of terms, of "
-            f"the classes {known}; got {fairness!r}"
+            f"the classes {', '.join(__all__)}; got {fairness!r}"
         )
     kinds = [type(term) for term in terms]
     for kind in kinds:
@@ -292,85 +493,33 @@ def read_terms(fairness: Any) -> tuple[BaseEstimator, ...]:
             f"fairness must not combine EqualizedLoss with WorstGroupLoss, got {fairness!r}"
         )
     for term in terms:
-        _check_term(term)
+        term.check()
     return terms
 
 
-def _check_term(term: BaseEstimator) -> None:
-    """Raise ValueError where a parameter of a term is out of range."""
-    owner = type(term).__name__
-    if isinstance(term, WorstGroupLoss):
-        if not (is_real(term.weight) and 0 <= term.weight <= 1):
-            raise ValueError(f"weight of {owner} must be a number in [0, 1], got {term.weight!r}")
-    elif isinstance(term, BoundedGroupLoss):
-        bounds = term.upper_bound
-        values = list(bounds.values()) if isinstance(bounds, Mapping) else [bounds]
-        if not values or not all(is_real(value) and value >= 0 for value in values):
-            raise ValueError(
-                f"upper_bound of {owner} must be a number >= 0 or a dict of such, got {bounds!r}"
-            )
-    elif not (is_real(term.tolerance) and term.tolerance >= 0):
-        raise ValueError(f"tolerance of {owner} must be a number >= 0, got {term.tolerance!r}")
-
-
-def translate(
-    terms: tuple[BaseEstimator, ...],
-    groups: Groups,
-    design: Design,
-    y: Array,
-    weights: Array,
-    scale: Array,
-) -> Constraints:
-    """Return the records of checked terms for a problem; ``y`` is (n, m), in units of ``scale``."""
+def translate(terms: tuple[FairnessTerm, ...], data: GroupedData) -> Constraints:
+    """Return the records of checked terms for given data."""
+    groups = data.groups
     if groups.n_groups < 2:
         raise ValueError(
             "fairness needs at least two groups in sensitive_features, got "
             f"{groups.labels[0]!r} in all rows of positive weight"
         )
-    shares = np.bincount(groups.codes, weights=weights)
-    worst, spread = 0.0, None
+    asked = [term.translate(data) for term in terms]
+    worst = max((part.worst for part in asked), default=0.0)
     bounds = np.full(groups.n_groups, np.inf)
-    linear = []
-    for term in terms:
-        if isinstance(term, WorstGroupLoss):
-            worst = min(float(term.weight), 1.0 - LIMIT)
-        elif isinstance(term, BoundedGroupLoss):
-            bounds = _bounds(term.upper_bound, groups)
-        elif isinstance(term, EqualizedLoss):
-            spread = float(term.tolerance)
-        else:
-            linear.append(_parity(term, groups, design, y, weights, scale))
-    criterion = None
-    if worst > 0 or np.isfinite(bounds).any() or spread is not None:
-        labels = tuple(groups.labels)
-        criterion = GroupCriterion(groups.codes, shares, worst, bounds, labels)
-    return Constraints(criterion, tuple(linear), spread)
+    for part in asked:
+        bounds = bounds if part.bounds is None else np.minimum(bounds, part.bounds)
+    spread = next((part.spread for part in asked if part.spread is not None), None)
+    linear = tuple(part.linear for part in asked if part.linear is not None)
+    if worst == 0 and not np.isfinite(bounds).any() and spread is None:
+        return Constraints(None, linear, None)
+    labels = tuple(groups.labels)
+    criterion = GroupCriterion(groups.codes, data.shares, worst, bounds, labels)
+    return Constraints(criterion, linear, spread)
 
 
-def _bounds(upper_bound: Any, groups: Groups) -> Array:
-    """A bound for each group, infinite for those without."""
-    if not isinstance(upper_bound, Mapping):
-        return np.full(groups.n_groups, float(upper_bound))
-    labels = groups.labels
-    unknown = [name for name in upper_bound if name not in labels]
-    if unknown:
-        raise ValueError(
-            f"upper_bound of BoundedGroupLoss names {unknown[0]!r}, which is none of the groups "
-            f"{labels}"
-        )
-    return np.array([float(upper_bound.get(label, np.inf)) for label in labels])
-
-
-def _parity(
-    term: BaseEstimator, groups: Groups, design: Design, y: Array, weights: Array, scale: Array
-) -> LinearRows:
-    """mean_g ŷ - mean ŷ, or the same of residuals, as rows in the coefficients."""
-    shares = np.bincount(groups.codes, weights=weights)
-    sums = design.sums_by_group(weights, groups.codes, groups.n_groups)
-    rows = sums / shares[:, None] - sums.sum(axis=0)
-    target = np.zeros((groups.n_groups, y.shape[1]))
-    if isinstance(term, ResidualParity):
-        means = np.column_stack([group_means(groups, column, weights) for column in y.T])
-        target = means - weights @ y
-    tolerance = float(term.tolerance) / scale
-    return LinearRows(rows, target, tolerance, tuple(groups.labels), scale)
+def _needed(kind: type) -> str:
+    """Return the arguments that a class needs, with dots for their values."""
+    parameters = signature(kind).parameters.values()
+    return ", ".join(f"{p.name}=..." for p in parameters if p.default is p.empty)

@@ -12,7 +12,7 @@ import pytest
 from numpydoc.docscrape import ClassDoc, FunctionDoc
 
 import skfairloss
-from skfairloss.fairness import WorstGroupLoss
+from skfairloss.fairness import FairnessTerm, WorstGroupLoss
 
 INTERNAL = {"skfairloss.losses"}  # the solvers' mathematics, not part of the public API
 NAMES = [module.name for module in pkgutil.walk_packages(skfairloss.__path__, "skfairloss.")]
@@ -30,11 +30,14 @@ def public_objects():
 
 
 def public_methods(cls):
-    return [f for key, f in vars(cls).items() if key[0] != "_" and inspect.isfunction(f)]
+    """Those of a class but the ones that its base documents."""
+    own = [(key, f) for key, f in vars(cls).items() if key[0] != "_" and inspect.isfunction(f)]
+    base = [b for b in cls.__mro__[1:] if b.__module__ == "skfairloss.fairness"]
+    return [f for key, f in own if not any(hasattr(b, key) for b in base)]
 
 
 OBJECTS = sorted(set(public_objects()), key=lambda value: value.__qualname__)
-CLASSES = [value for value in OBJECTS if inspect.isclass(value)]
+CLASSES = [value for value in OBJECTS if inspect.isclass(value)] + [FairnessTerm]
 METHODS = [method for cls in CLASSES for method in public_methods(cls)]
 ESTIMATORS = [cls for cls in CLASSES if hasattr(cls, "fit")]
 

@@ -23,7 +23,9 @@ from skfairloss.exceptions import InfeasibleFairnessError, UnmetFairnessWarning
 from skfairloss.fairness import (
     BoundedGroupLoss,
     EqualizedLoss,
+    FairnessTerm,
     PredictionParity,
+    Request,
     ResidualParity,
     WorstGroupLoss,
 )
@@ -780,6 +782,38 @@ def test_hundreds_of_groups_from_three_columns_are_certified(loss_mix):
     problem = FairProblem(X, y, columns, Asked(worst=0.5), loss_mix=loss_mix)
     expected = solve(problem).objective(0.5)
     assert model.objective_ == pytest.approx(expected, rel=1e-6)
+
+
+class BoundedByTheBest(FairnessTerm):
+    """A term of one's own: no group loses more than ``factor`` times a level."""
+
+    def __init__(self, level=1.0, factor=1.0):
+        self.level = level
+        self.factor = factor
+
+    def check(self):
+        if self.factor < 1:
+            self._refuse("factor", "a number >= 1")
+
+    def translate(self, data):
+        return Request(bounds=np.full(data.groups.n_groups, self.factor * self.level))
+
+    def multipliers(self, found, linear):
+        return found.bound
+
+
+@every_mix
+def test_a_term_of_ones_own_needs_no_other_file(loss_mix):
+    sample = data(seed=6)
+    level = float(fit(WorstGroupLoss(), sample, loss_mix).group_losses_.max())
+    model = fit([BoundedByTheBest(level, 1.05), PredictionParity(0.5)], sample, loss_mix)
+    same = fit([BoundedGroupLoss(1.05 * level), PredictionParity(0.5)], sample, loss_mix)
+    assert_same_model(model, same)
+    np.testing.assert_allclose(
+        model.multipliers_["BoundedByTheBest"], same.multipliers_["BoundedGroupLoss"], rtol=1e-6
+    )
+    with pytest.raises(ValueError, match="factor of BoundedByTheBest must be a number >= 1, got 0"):
+        fit(BoundedByTheBest(level, 0), sample, loss_mix)
 
 
 # --------------------------------------------------------------------------------------------------

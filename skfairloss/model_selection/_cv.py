@@ -170,6 +170,9 @@ class PixelLossRegressorCV(
     scale_ : float or ndarray of shape (n_outputs,)
         Residual scale used.
 
+    squared_share_ : float
+        Share of the squared part in the attained loss.
+
     n_iter_ : int
         Iterations of the solver in the last fit.
 
