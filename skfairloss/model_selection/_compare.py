@@ -78,7 +78,7 @@ def compare_loss_mixes(
         Targets.
 
     sensitive_features : array-like of shape (n_samples,) or (n_samples, k)
-        What defines the groups; at least two.
+        What defines the groups, in any form that ``PixelLossRegressor.fit`` takes; at least two.
 
     loss_mixes : sequence of floats, default=(0.0, 0.25, 0.5, 0.75, 1.0)
         Mixes to compare, in [0, 1]: 0 is L2, 1 is L1.
@@ -94,9 +94,9 @@ def compare_loss_mixes(
         ``metric(y_true, y_pred)`` returns the losses of the rows, (n_rows,), smaller is better.
 
     estimator : estimator, default=None
-        A `PixelLossRegressor`, or a pipeline or other meta-estimator that holds exactly one (its
-        parameter is then named ``step__loss_mix``); it is cloned. ``None`` is
-        ``PixelLossRegressor()``.
+        A `PixelLossRegressor`, or a pipeline or other meta-estimator that holds exactly one, such
+        as a ``TransformedTargetRegressor``; it is cloned. Losses are those of its predictions, in
+        units of y. ``None`` is ``PixelLossRegressor()``.
 
     disparity_groups : tuple of two group names, default=None
         The disparity is the loss of the first minus that of the second. ``None`` takes the groups
@@ -133,7 +133,8 @@ def compare_loss_mixes(
     ------
     ValueError
         If an argument is not what is described above, a group has fewer rows than there are
-        folds, or fold models fail.
+        folds, groups or weights cannot reach the regressor, or fold models fail. Errors and
+        warnings of a fold name the mix and the fold.
 
     TypeError
         If ``estimator`` does not hold exactly one `PixelLossRegressor`.
@@ -156,7 +157,10 @@ def compare_loss_mixes(
     A disparity can fall because a group does worse; read it beside the losses of the groups.
 
     With metadata routing on, ``sensitive_features`` and ``sample_weight`` are routed through the
-    estimator; with routing off they go to the `PixelLossRegressor` by the names of its steps.
+    estimator. With routing off they go to the `PixelLossRegressor` by the names of the pipeline
+    steps around it, through meta-estimators that pass on what ``fit`` is given. Those that take
+    ``sample_weight`` alone, such as ``BaggingRegressor``, are fitted without groups, which change
+    a model under fairness terms only; with such terms they need routing.
 
     References
     ----------

@@ -72,8 +72,9 @@ class PixelLossRegressorCV(
         Weights of the penalty to try, >= 0.
 
     cv : int, splitter or iterable of splits, default=None
-        The folds, as in ``GridSearchCV``; ``None`` is 5-fold without shuffling. To have every group
-        in every fold, pass ``list(StratifiedKFold(...).split(X, groups))``.
+        The folds, as in ``GridSearchCV``; a generator of splits serves one ``fit``. ``None`` is
+        5-fold without shuffling. To have every group in every fold, pass
+        ``list(StratifiedKFold(...).split(X, groups))``.
 
     scoring : str, callable, list of str or dict, default=None
         How candidates are scored on the rows left out: a name known to scikit-learn, a scorer such
@@ -86,7 +87,8 @@ class PixelLossRegressorCV(
         `best_within_disparity`.
 
     error_score : "raise" or float, default=nan
-        Score of a fit or a scorer that fails, with a warning; ``"raise"`` raises.
+        Score of a fit or a scorer that fails, or of a scorer that returns NaN, with a warning;
+        ``"raise"`` raises. A candidate with a NaN is never chosen.
 
     quantile : float, default=0.5
         As in `PixelLossRegressor`, like the following.
@@ -317,13 +319,18 @@ class PixelLossRegressorCV(
         Raises
         ------
         ValueError
-            If an argument is not what is described above, or every fit fails.
+            If an argument is not what is described above; if every fit fails; if a candidate has
+            the score NaN in all folds, or every candidate has it in some. The first error is its
+            cause.
 
         Warns
         -----
         sklearn.exceptions.FitFailedWarning
             If some of the fits fail, as where a bound cannot be met: their scores are
-            ``error_score``.
+            ``error_score``. It states the candidates.
+
+        UserWarning
+            If some of the scorers fail, the same for them.
         """
         before = self.__dict__.copy()
         try:

@@ -38,10 +38,10 @@ def make_folds(cv: Any, n_repeats: int, groups: Groups, random_state: Any) -> li
 
 
 def no_folds(cv: Any) -> str:
-    """Tell what a generator that was used up is."""
+    """Say what is wrong where there are no folds."""
     return (
-        f"cv yields no folds, got {cv!r}: a generator is used up by one search, pass a list of "
-        "its splits"
+        f"cv must yield pairs (train, test), got none from {cv!r}. A generator is used up by one "
+        "search: pass a list"
     )
 
 

@@ -11,15 +11,10 @@ import inspect
 from typing import Any
 
 from sklearn import get_config
-from sklearn.ensemble import BaggingRegressor, StackingRegressor, VotingRegressor
-from sklearn.pipeline import Pipeline
 
 from skfairloss._regressor import PixelLossRegressor
 
 Path = tuple[str, ...]
-
-# with routing off they refuse all but sample_weight, whatever their signature says
-_WEIGHTS_ONLY = (BaggingRegressor, StackingRegressor, VotingRegressor)
 
 
 def find_regressor(estimator: Any) -> Path:
@@ -50,6 +45,8 @@ def parameter(path: Path, name: str) -> str:
 
 def fit_parameter(estimator: Any, path: Path, name: str) -> str:
     """What ``fit`` of the estimator calls a parameter that is to reach the regressor."""
+    from sklearn.pipeline import Pipeline
+
     if not path:
         return name
     inner = fit_parameter(estimator.get_params(deep=True)[path[0]], path[1:], name)
@@ -66,8 +63,12 @@ def fit_parameter(estimator: Any, path: Path, name: str) -> str:
 
 
 def _takes(estimator: Any, name: str, routing: bool) -> bool:
-    """Whether ``fit`` of a meta-estimator passes a parameter on."""
-    if isinstance(estimator, _WEIGHTS_ONLY) and not routing:
+    """Tell whether ``fit`` of a meta-estimator passes a parameter on."""
+    from sklearn.ensemble import BaggingRegressor, StackingRegressor, VotingRegressor
+
+    # with routing off they refuse all but sample_weight, whatever their signature says
+    weights_only = BaggingRegressor | StackingRegressor | VotingRegressor
+    if isinstance(estimator, weights_only) and not routing:
         return name == "sample_weight"
     parameters = inspect.signature(estimator.fit).parameters
     return name in parameters or any(p.kind == p.VAR_KEYWORD for p in parameters.values())
