@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from skfairloss._place import in_run
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -157,7 +159,8 @@ def check_index(sensitive_features: Any, **others: Any) -> None:
 
     Rows are matched by position; two pandas objects with different indices are most likely
     misaligned. An index out of order with none to compare it with is a UserWarning: it may be that
-    of a shuffled column. Whatever is not a pandas object is passed over.
+    of a shuffled column. A run of many fits warns of it once, before the first. Whatever is not a
+    pandas object is passed over.
     """
     index = _pandas_index(sensitive_features)
     if index is None:
@@ -170,7 +173,7 @@ def check_index(sensitive_features: Any, **others: Any) -> None:
                 f"the index of sensitive_features differs from that of {name}: align them, or "
                 "pass .to_numpy() to match by position"
             )
-    if not compared and not index.is_monotonic_increasing:
+    if not compared and not index.is_monotonic_increasing and not in_run():
         given = ", ".join(name for name, value in others.items() if value is not None)
         warnings.warn(
             "the index of sensitive_features is not in ascending order, and there is none to "

@@ -28,6 +28,7 @@ from skfairloss._parameters import (
     is_real,
 )
 from skfairloss._persistence import VersionStampMixin
+from skfairloss._place import with_place
 from skfairloss._problem import Certificate, Problem, Solution, Start
 from skfairloss._scale import in_units, residual_scale
 from skfairloss._solvers import Equalized, solve, solve_equalized
@@ -540,8 +541,10 @@ class PixelLossRegressor(
                 "closed by making a group worse"
             )
         warnings.warn(
-            f"EqualizedLoss left a spread of {found.spread:.6g} between the group losses, "
-            f"tolerance={tolerance:.6g}: {why}",
+            with_place(
+                f"EqualizedLoss left a spread of {found.spread:.6g} between the group losses, "
+                f"tolerance={tolerance:.6g}: {why}"
+            ),
             UnmetFairnessWarning,
             stacklevel=6,
         )
@@ -557,17 +560,21 @@ class PixelLossRegressor(
                 where = f" for {len(open_outputs)} of {n_outputs} outputs; in output {worst}"
             remedy = self._remedy(solution, worst)
             warnings.warn(
-                f"{type(self).__name__} did not reach tol={self.tol}{where}: the objective "
-                f"{certificate.objective[worst]:.6g} is at most {certificate.gap[worst]:.3g} above "
-                f"the optimum. Remedy: {remedy}",
+                with_place(
+                    f"{type(self).__name__} did not reach tol={self.tol}{where}: the objective "
+                    f"{certificate.objective[worst]:.6g} is at most {certificate.gap[worst]:.3g} "
+                    f"above the optimum. Remedy: {remedy}"
+                ),
                 ConvergenceWarning,
                 stacklevel=4,
             )
         elif not solution.tie_resolved.all():
             warnings.warn(
-                f"{type(self).__name__} found an optimum that is not unique, and did not resolve "
-                "the tie: other coefficients have the same objective. Remedy: a small alpha, or "
-                "loss_mix slightly below 1",
+                with_place(
+                    f"{type(self).__name__} found an optimum that is not unique, and did not "
+                    "resolve the tie: other coefficients have the same objective. Remedy: a small "
+                    "alpha, or loss_mix slightly below 1"
+                ),
                 ConvergenceWarning,
                 stacklevel=4,
             )

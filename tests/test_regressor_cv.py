@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import make_scorer, mean_absolute_error
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold
@@ -18,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 from skfairloss import PixelLossRegressor, PixelLossRegressorCV
 from skfairloss.callbacks import GroupLossMonitor
+from skfairloss.exceptions import InfeasibleFairnessError
 from skfairloss.fairness import BoundedGroupLoss, WorstGroupLoss
 from skfairloss.metrics import make_group_scorer
 from skfairloss.model_selection import best_within_disparity
@@ -163,26 +165,27 @@ def test_a_fold_where_a_bound_cannot_be_met_is_nan_with_a_warning_as_in_a_grid_s
     reached = sorted(model.group_losses_.max() for model in plain)
     bound = BoundedGroupLoss((reached[0] + reached[1]) / 2)
     options = {"cv": KFold(3), "scoring": "neg_mean_absolute_error"}
-    scale = {"scale": 1.0, "fairness": bound}
-    own = PixelLossRegressorCV([1.0, 0.0], **scale, refit=lambda r: 0, **options)
-    with (
-        pytest.warns(FitFailedWarning, match="InfeasibleFairnessError"),
-        pytest.raises(ValueError, match="cannot be met"),
-    ):
-        own.fit(X, y, sensitive_features=group)  # the bound cannot be met on all rows either
+    own = PixelLossRegressorCV([1.0, 0.0], scale=1.0, fairness=bound, **options)
+    with pytest.raises(ValueError, match=r"0\.0} is NaN in all 3 folds") as caught:
+        own.fit(X, y, sensitive_features=group)  # under L2 it can be met nowhere
+    assert isinstance(caught.value.__cause__, InfeasibleFairnessError)
+    assert "loss_mix=0, alpha=0, fold 1 of 3" in str(caught.value.__cause__)
     loose = BoundedGroupLoss(reached[1] * 1.05)
-    grid = GridSearchCV(
-        PixelLossRegressor(scale=1.0, fairness=loose), {"loss_mix": [1.0]}, **options
-    )
-    own = PixelLossRegressorCV([1.0], scale=1.0, fairness=loose, **options)
+    model = PixelLossRegressor(scale=1.0, fairness=loose)
+    grid = GridSearchCV(model, {"loss_mix": [1.0]}, **options)
+    own = PixelLossRegressorCV([1.0], scale=1.0, fairness=loose, error_score=-1e6, **options)
     with pytest.warns(FitFailedWarning), pytest.warns(UserWarning, match="non-finite"):
         grid.set_params(refit=False).fit(X, y, sensitive_features=group)
-    with pytest.warns(FitFailedWarning, match="1 fits failed"):
+    with pytest.warns(FitFailedWarning, match=r"1 fits failed(.|\n)*fold \d of 3"):
         own.fit(X, y, sensitive_features=group)
     names = [f"split{k}_test_score" for k in range(3)]
     theirs = [grid.cv_results_[name][0] for name in names]
     assert np.isnan(theirs).sum() == 1
-    np.testing.assert_allclose([own.cv_results_[n][0] for n in names], theirs, rtol=1e-5)
+    np.testing.assert_allclose(
+        [own.cv_results_[n][0] for n in names], np.nan_to_num(theirs, nan=-1e6), rtol=1e-5
+    )
+    with pytest.raises(ValueError, match="of every candidate is NaN in some of 3 folds"):
+        clone(own).set_params(error_score=np.nan).fit(X, y, sensitive_features=group)
     with pytest.raises(ValueError, match="cannot be met"):
         clone(own).set_params(error_score="raise").fit(X, y, sensitive_features=group)
 
@@ -195,19 +198,117 @@ def test_where_every_fit_fails_the_error_is_raised_with_the_reason():
     assert not [name for name in vars(hopeless) if name.endswith("_")]
 
 
-def test_a_scorer_that_fails_is_nan_with_a_warning_or_raises():
+def test_a_scorer_that_fails_is_nan_with_one_warning_or_raises():
     X, y, _, _ = data()
 
     def fails(estimator, X, y):
         raise RuntimeError("no score today")
 
     options = {"scoring": {"r2": "r2", "bad": fails}, "refit": "r2", "cv": 3}
-    with pytest.warns(UserWarning, match="no score today"):
+    with pytest.warns(UserWarning, match=r"3 scores failed.*no score today.*fold 1 of 3") as told:
         found = PixelLossRegressorCV([0.5], **options).fit(X, y)
+    assert len(told) == 1
     assert np.isnan(found.cv_results_["mean_test_bad"]).all()
     assert np.isfinite(found.cv_results_["mean_test_r2"]).all()
-    with pytest.raises(RuntimeError, match="no score today"):
+    with pytest.raises(RuntimeError, match=r"no score today .*fold 1 of 3"):
         PixelLossRegressorCV([0.5], error_score="raise", **options).fit(X, y)
+
+
+NO_SCORE = ValueError("no score")
+
+
+def fails_for(mixes, folds=(0, 1, 2), how=NO_SCORE):
+    """R², but for some mixes in some of three folds an error, or NaN."""
+
+    def scorer(estimator, X, y):
+        if estimator.loss_mix in mixes and int(X[0, 0]) in folds:
+            if isinstance(how, Exception):
+                raise type(how)(*how.args)
+            return how
+        return estimator.score(X, y)
+
+    return scorer
+
+
+def numbered():
+    """Data whose first column is the number of the fold of three that tests the row."""
+    X, y, _, _ = data(90)
+    fold = np.arange(90) // 30
+    return np.column_stack([fold, X]), y
+
+
+@pytest.mark.parametrize("how", [NO_SCORE, np.nan])
+def test_a_candidate_with_a_score_missing_is_never_chosen_and_named_once(how):
+    X, y = numbered()
+    full = PixelLossRegressorCV(MIXES, cv=KFold(3)).fit(X, y)
+    means = full.cv_results_["mean_test_score"]
+    best = MIXES[means.argmax()]
+    own = PixelLossRegressorCV(MIXES, cv=KFold(3), scoring=fails_for([best], [1], how))
+    words = f"1 scores failed, of the candidates .*{best}.*not chosen.*loss_mix={best:g}.*fold 2"
+    with pytest.warns(UserWarning, match=words) as told:
+        own.fit(X, y)
+    assert len(told) == 1
+    others = np.delete(np.arange(3), means.argmax())
+    assert own.best_index_ == others[means[others].argmax()]
+    with pytest.warns(UserWarning, match="1 scores failed.*-100"):
+        low = clone(own).set_params(error_score=-100.0).fit(X, y)
+    assert low.cv_results_["split1_test_score"][means.argmax()] == -100.0
+
+
+@pytest.mark.parametrize("refit", [True, lambda results: 0])
+@pytest.mark.parametrize("how", [NO_SCORE, np.nan])
+@pytest.mark.parametrize("mixes", [[0.7], MIXES])
+def test_a_candidate_without_any_score_is_an_error_from_the_first(mixes, how, refit):
+    X, y = numbered()
+    own = PixelLossRegressorCV(MIXES, cv=KFold(3), scoring=fails_for(mixes, how=how), refit=refit)
+    with pytest.raises(ValueError, match=r"0\.7} is NaN in all 3 folds.*error_score") as caught:
+        own.fit(X, y)
+    cause = caught.value.__cause__
+    assert isinstance(cause, ValueError)
+    assert "loss_mix=0.7, alpha=0, fold 1 of 3" in str(cause)
+    assert not hasattr(own, "loss_mix_")
+    with pytest.warns(UserWarning, match="scores failed.*-1"):
+        assert clone(own).set_params(error_score=-1.0).fit(X, y).loss_mix_ in MIXES
+
+
+def test_where_each_candidate_misses_a_fold_none_is_chosen():
+    X, y = numbered()
+
+    def scorer(estimator, X, y):
+        return fails_for([estimator.loss_mix], [MIXES.index(estimator.loss_mix)])(estimator, X, y)
+
+    with pytest.raises(ValueError, match="every candidate is NaN in some of 3 folds"):
+        PixelLossRegressorCV(MIXES, cv=KFold(3), scoring=scorer).fit(X, y)
+
+
+@pytest.mark.parametrize("wrap", ["scaler", "target", "search"])
+def test_a_scorer_of_a_column_behind_a_step_that_drops_it_is_an_error_with_its_reason(wrap):
+    X, y, _, group = data(90)
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(g=(group == "u").astype(float))
+    column = make_group_scorer("mae", "difference", sensitive_features="g")
+    own = PixelLossRegressorCV([0.0, 1.0], scoring=column, cv=3)
+    model = make_pipeline(StandardScaler(), own)
+    if wrap == "target":
+        model = TransformedTargetRegressor(model)
+    if wrap == "search":
+        grid = {"pixellossregressorcv__quantile": [0.5]}
+        model = GridSearchCV(model, grid, cv=2, error_score="raise")
+    with pytest.raises(ValueError, match=r"NaN in all 3 folds.*DataFrame, got ndarray") as caught:
+        model.fit(frame, y)
+    assert "reads the groups from columns of X" in str(caught.value.__cause__)
+
+
+def test_a_rule_must_not_choose_a_candidate_without_a_score():
+    X, y = numbered()
+    options = {"cv": KFold(3), "scoring": fails_for([MIXES[1]], [2])}
+    with (
+        pytest.warns(UserWarning, match="1 scores failed"),
+        pytest.raises(ValueError, match=r"with a score in every fold, got 1, .*0\.0}"),
+    ):
+        PixelLossRegressorCV(MIXES, refit=lambda results: 1, **options).fit(X, y)
+    with pytest.warns(UserWarning, match="1 scores failed"):
+        own = PixelLossRegressorCV(MIXES, refit=lambda results: 2, **options).fit(X, y)
+    assert own.loss_mix_ == MIXES[2]
 
 
 def test_the_splitter_gets_its_groups_by_routing():
@@ -265,10 +366,8 @@ def test_bad_parameters_are_named(parameters, words):
         PixelLossRegressorCV(**parameters).fit(X, y)
 
 
-def test_groups_in_a_dict_or_of_another_index_are_refused():
+def test_groups_of_another_index_are_refused():
     X, y, _, group = data()
-    with pytest.raises(ValueError, match="must not be a dict"):
-        PixelLossRegressorCV().fit(X, y, sensitive_features={"g": group})
     shifted = pd.Series(group, index=np.arange(len(y)) + 1)
     with pytest.raises(ValueError, match="index of sensitive_features"):
         PixelLossRegressorCV().fit(pd.DataFrame(X), y, sensitive_features=shifted)

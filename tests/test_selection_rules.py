@@ -74,21 +74,23 @@ def test_as_refit_it_decides_in_a_grid_search_and_in_the_cv_class(images, search
     assert own.fit(X, y).loss_mix_ == expected
 
 
-def test_where_nobody_qualifies_the_smallest_disparity_is_taken_with_its_figures_or_raised(search):
+def test_where_nobody_qualifies_the_smallest_disparity_is_stated_or_taken_where_asked_for(search):
     accuracy, disparity = means(search)
     closest = int(disparity.argmin())
     bound = float(disparity.min()) / 2
     words = f"smallest is {disparity[closest]:.6g}, with mae {accuracy[closest]:.6g}"
-    with pytest.warns(UserWarning, match=words):
-        assert best_within_disparity("mae", "gap", bound)(search.cv_results_) == closest
-    with pytest.raises(ValueError, match=words):
-        best_within_disparity("mae", "gap", bound, if_none="raise")(search.cv_results_)
+    words += rf", of candidate {closest} {{'loss_mix': {MIXES[closest]}}}"
+    with pytest.raises(ValueError, match=f"{words}. Raise .* if_none='closest'"):
+        best_within_disparity("mae", "gap", bound)(search.cv_results_)
+    rule = best_within_disparity("mae", "gap", bound, if_none="closest")
+    with pytest.warns(UserWarning, match=f"{words}, which is taken"):
+        assert rule(search.cv_results_) == closest
 
 
 def test_the_rule_is_pickled_and_shows_its_arguments():
-    rule = best_within_disparity("mae", "gap", 0.5, if_none="raise")
+    rule = best_within_disparity("mae", "gap", 0.5, if_none="closest")
     again = pickle.loads(pickle.dumps(rule))
-    assert repr(again) == "best_within_disparity('mae', 'gap', 0.5, if_none='raise')"
+    assert repr(again) == "best_within_disparity('mae', 'gap', 0.5, if_none='closest')"
     results = {"mean_test_mae": np.array([-1.0, -2.0]), "mean_test_gap": np.array([-1.0, -0.4])}
     assert again(results) == rule(results) == 1
 
@@ -99,6 +101,31 @@ def test_of_equal_accuracy_the_smaller_disparity_wins_then_the_first():
     assert rule(results) == 1
 
 
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+@pytest.mark.parametrize("scorer", ["mae", "gap"])
+def test_a_candidate_without_a_score_is_never_chosen_and_named_once(search, scorer, bad):
+    results = {name: np.copy(values) for name, values in search.cv_results_.items()}
+    results["params"] = search.cv_results_["params"]
+    accuracy, disparity = means(search)
+    bound = float(disparity.max())  # all qualify: the most accurate one would be taken
+    rule = best_within_disparity("mae", "gap", bound)
+    best = rule(results)
+    results[f"mean_test_{scorer}"][best] = bad
+    words = f"1 of 5 candidates .* first is {best} .*{MIXES[best]}.* '{scorer}'.* left out"
+    with pytest.warns(UserWarning, match=words) as told:
+        chosen = rule(results)
+    assert len(told) == 1
+    others = np.delete(np.arange(5), best)
+    assert chosen == others[accuracy[others].argmax()]
+    with pytest.warns(UserWarning, match=words):
+        front = pareto_front(results, accuracy="mae", disparity="gap")
+    fewer = {name: np.delete(np.asarray(values), best) for name, values in results.items()}
+    alone = pareto_front(fewer, accuracy="mae", disparity="gap")
+    assert front["candidate"].tolist() == others[alone["candidate"]].tolist()
+    columns = ["loss_mix", "accuracy", "accuracy_std", "disparity", "disparity_std"]
+    pd.testing.assert_frame_equal(front[columns], alone[columns])
+
+
 READERS = [
     best_within_disparity("mae", "gap", 1.0),
     partial(pareto_front, accuracy="mae", disparity="gap"),
@@ -107,12 +134,28 @@ READERS = [
 
 @pytest.mark.parametrize("read", READERS, ids=["best", "front"])
 @pytest.mark.parametrize("scorer", ["mae", "gap"])
-def test_a_score_that_is_nan_is_an_error_that_names_the_candidate(search, read, scorer):
-    results = {name: np.copy(values) for name, values in search.cv_results_.items()}
-    results["params"] = search.cv_results_["params"]
-    results[f"mean_test_{scorer}"][3] = np.nan
-    with pytest.raises(ValueError, match=f"'{scorer}' is nan for 1 of 5 .* 3 .*0.75"):
+def test_where_no_candidate_has_a_score_the_error_names_the_scorer(search, read, scorer):
+    results = search.cv_results_ | {f"mean_test_{scorer}": np.full(5, np.nan)}
+    with pytest.raises(ValueError, match=f"5 of 5 candidates .* 0 .*'{scorer}'.*error_score"):
         read(results)
+
+
+def test_a_search_with_the_rule_scores_by_one_of_its_scorers(images):
+    X, y, _ = images
+    scoring = {
+        "mae": "neg_mean_absolute_error",
+        "gap": make_group_scorer("mae", "difference", sensitive_features="dark"),
+    }
+    rule = best_within_disparity("mae", "gap", 100.0)
+    grid = GridSearchCV(PixelLossRegressor(), {"loss_mix": [0, 1]}, scoring=scoring, refit=rule)
+    grid.fit(X, y)
+    with pytest.raises(KeyError):
+        grid.score(X, y)
+    errors = np.abs(y - grid.predict(X))
+    dark = X["dark"] == 1
+    assert np.isclose(grid.scorer_["mae"](grid, X, y), -errors.mean())
+    gap = abs(errors[dark].mean() - errors[~dark].mean())
+    assert np.isclose(grid.scorer_["gap"](grid, X, y), -gap)
 
 
 def test_a_positive_disparity_or_an_unknown_scorer_is_an_error(search):

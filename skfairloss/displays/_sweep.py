@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from .._groups import check_index, encode_groups
+from .._place import fitting_at
 from ..metrics._bootstrap import generator
 from ..metrics._estimates import group_estimates, name_metric
 
@@ -37,6 +38,9 @@ def sweep(
     same for all values.
     """
     check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
+    for name, given in (fit_params or {}).items():
+        if name.endswith("sensitive_features") and given is not sensitive_features:
+            check_index(given, X=X, y=y)
     codes = encode_groups(sensitive_features, len(y)).codes
     seed = int(generator(random_state).integers(2**31 - 1))
     if isinstance(cv, int):
@@ -45,17 +49,18 @@ def sweep(
     tables = []
     for value in param_range:
         model = clone(estimator).set_params(**{param_name: value})
-        y_pred = cross_val_predict(model, X, y, cv=folds, params=fit_params)
-        estimates = group_estimates(
-            np.asarray(y),
-            y_pred,
-            sensitive_features=sensitive_features,
-            sample_weight=sample_weight,
-            metrics=name_metric(metric),
-            n_boot=n_boot,
-            confidence_level=confidence_level,
-            random_state=seed,
-        )
+        with fitting_at(f"{param_name}={value!r}"):
+            y_pred = cross_val_predict(model, X, y, cv=folds, params=fit_params)
+            estimates = group_estimates(
+                np.asarray(y),
+                y_pred,
+                sensitive_features=sensitive_features,
+                sample_weight=sample_weight,
+                metrics=name_metric(metric),
+                n_boot=n_boot,
+                confidence_level=confidence_level,
+                random_state=seed,
+            )
         tables.append(estimates.to_frame().assign(**{param_name: value}))
     if not tables:
         raise ValueError("param_range must hold at least one value, got none")

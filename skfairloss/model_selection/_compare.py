@@ -8,28 +8,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn import get_config
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _num_samples
 
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
 from skfairloss._groups import Groups, check_index, encode_groups
 from skfairloss._parameters import is_integer, is_real
-from skfairloss._regressor import PixelLossRegressor
+from skfairloss._place import fitting_at
 from skfairloss._typing import Array
 from skfairloss._validation import check_weights
 from skfairloss.metrics._inputs import check_targets
+from skfairloss.model_selection._candidates import Candidates
 from skfairloss.model_selection._comparison import LossMixComparison, make_comparison
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._folds import Split, fold_of_rows, make_folds
 from skfairloss.model_selection._intervals import Estimate, Quantities, cell_sums, estimate
-from skfairloss.model_selection._path import (
-    LOSS_MIXES,
-    Walk,
-    check_loss_mixes,
-    set_callbacks,
-    walking_order,
-)
+from skfairloss.model_selection._path import LOSS_MIXES, check_loss_mixes, set_callbacks
 from skfairloss.model_selection._tasks import FitsTasks
 
 RowLoss = Callable[[Array, Array], Array]
@@ -84,7 +78,7 @@ def compare_loss_mixes(
         Targets.
 
     sensitive_features : array-like of shape (n_samples,) or (n_samples, k)
-        What defines the groups; at least two.
+        What defines the groups, in any form that ``PixelLossRegressor.fit`` takes; at least two.
 
     loss_mixes : sequence of floats, default=(0.0, 0.25, 0.5, 0.75, 1.0)
         Mixes to compare, in [0, 1]: 0 is L2, 1 is L1.
@@ -102,9 +96,9 @@ def compare_loss_mixes(
         ``metric(y_true, y_pred)`` returns the losses of the rows, (n_rows,), smaller is better.
 
     estimator : estimator, default=None
-        A `PixelLossRegressor`, or a pipeline or other meta-estimator that holds exactly one (its
-        parameter is then named ``step__loss_mix``); it is cloned. ``None`` is
-        ``PixelLossRegressor()``.
+        A `PixelLossRegressor`, or a pipeline or other meta-estimator that holds exactly one, such
+        as a ``TransformedTargetRegressor``; it is cloned. Losses are those of its predictions, in
+        units of y. ``None`` is ``PixelLossRegressor()``.
 
     disparity_groups : tuple of two group names, default=None
         The disparity is the loss of the first minus that of the second. ``None`` takes the groups
@@ -141,7 +135,8 @@ def compare_loss_mixes(
     ------
     ValueError
         If an argument is not what is described above, a group has fewer rows than there are
-        folds, or fold models fail.
+        folds, groups or weights cannot reach the regressor, or fold models fail. Errors and
+        warnings of a fold name the mix and the fold.
 
     TypeError
         If ``estimator`` does not hold exactly one `PixelLossRegressor`.
@@ -164,7 +159,10 @@ def compare_loss_mixes(
     A disparity can fall because a group does worse; read it beside the losses of the groups.
 
     With metadata routing on, ``sensitive_features`` and ``sample_weight`` are routed through the
-    estimator; with routing off they go to the `PixelLossRegressor` by the names of its steps.
+    estimator. With routing off they go to the `PixelLossRegressor` by the names of the pipeline
+    steps around it, through meta-estimators that pass on what ``fit`` is given. Those that take
+    ``sample_weight`` alone, such as ``BaggingRegressor``, are fitted without groups, which change
+    a model under fairness terms only; with such terms they need routing.
 
     References
     ----------
@@ -189,7 +187,8 @@ def compare_loss_mixes(
     mixes = check_loss_mixes(loss_mixes)
     _check(reference, mixes, n_repeats, confidence_level)
     row_loss, metric_name = _row_loss(metric)
-    candidates = _Candidates.of(estimator, scale, mixes)
+    weighted = sample_weight is not None and np.ndim(sample_weight) > 0
+    candidates = Candidates.of(estimator, scale, mixes, weighted)
     check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
     n = _num_samples(y)
     groups = encode_groups(sensitive_features, n)
@@ -207,7 +206,7 @@ def compare_loss_mixes(
     run = _Run(candidates)
     if callbacks:
         set_callbacks(run, callbacks)
-    given = FitData(X, y, None if sample_weight is None else weights, sensitive_features)
+    given = FitData(X, y, sample_weight if weighted else None, sensitive_features).cuttable()
     partitions = make_folds(cv, n_repeats, groups, random_state)
     found = run.fit(given, true, partitions, _Measure(row_loss, groups, weights))
     rows, sums = found.out_of_fold, found.sums
@@ -274,79 +273,10 @@ class _Found:
     predictions: Array
 
 
-@dataclass(frozen=True)
-class _Candidates:
-    """An estimator that holds a `PixelLossRegressor`, for several mixes.
-
-    Parameters
-    ----------
-    estimator : the estimator, unfitted.
-    prefix : where the regressor is in it: "" or, say, "step__".
-    mixes : (M,).
-    """
-
-    estimator: Any
-    prefix: str
-    mixes: Array
-
-    @classmethod
-    def of(cls, estimator: Any, scale: Any, mixes: Array) -> _Candidates:
-        """Find the regressor, and set its scale."""
-        estimator = PixelLossRegressor() if estimator is None else clone(estimator)
-        parameters = estimator.get_params(deep=True)
-        found = [n for n, value in parameters.items() if isinstance(value, PixelLossRegressor)]
-        prefixes = [f"{name}__" for name in found]
-        if isinstance(estimator, PixelLossRegressor):
-            prefixes.append("")
-        if len(prefixes) != 1:
-            raise TypeError(
-                "estimator must be a PixelLossRegressor or hold exactly one, got "
-                f"{type(estimator).__name__} with {len(prefixes)}"
-            )
-        if scale is not None:
-            estimator.set_params(**{f"{prefixes[0]}scale": scale})
-        return cls(estimator, prefixes[0], mixes)
-
-    def regressor(self, estimator: Any) -> Any:
-        """The regressor inside a clone of the estimator."""
-        if not self.prefix:
-            return estimator
-        return estimator.get_params(deep=True)[self.prefix.removesuffix("__")]
-
-    def fit(self, tasks: FitsTasks, number: int, train: FitData) -> list[Any]:
-        """Models for all mixes, the first of them with the given number among the tasks."""
-        fitted: dict[int, Any] = {}
-        walk = None
-        if type(self.estimator) is PixelLossRegressor:
-            walk = Walk(self.estimator, train)
-        for j in walking_order(self.mixes):
-            mix = float(self.mixes[j])
-            if walk is not None:
-                model = walk.model(mix)
-            else:
-                model = clone(self.estimator).set_params(**{f"{self.prefix}loss_mix": mix})
-            with tasks.fit(number + j, model, self.regressor(model)):
-                if walk is not None:
-                    walk.fit(model)
-                else:
-                    self._fit_whole(model, train)
-            fitted[j] = model
-        return [fitted[j] for j in range(len(self.mixes))]
-
-    def _fit_whole(self, model: Any, train: FitData) -> None:
-        """Fit an estimator, with the metadata on the way that routing prescribes."""
-        routing = get_config()["enable_metadata_routing"]
-        prefix = "" if routing else self.prefix
-        metadata = {f"{prefix}sensitive_features": train.sensitive_features}
-        if train.sample_weight is not None:
-            metadata[f"{prefix}sample_weight"] = train.sample_weight
-        model.fit(train.X, train.y, **metadata)
-
-
 class _Run(CallbackSupportMixin, BaseEstimator):
     """The fits of a comparison, as callbacks know them."""
 
-    def __init__(self, candidates: _Candidates) -> None:
+    def __init__(self, candidates: Candidates) -> None:
         self.candidates = candidates
 
     @with_callbacks
@@ -364,10 +294,14 @@ class _Run(CallbackSupportMixin, BaseEstimator):
             fold = fold_of_rows(partition, n)
             for k, (train, test) in enumerate(partition):
                 number = (r * n_folds + k) * n_mixes
-                models = self.candidates.fit(tasks, number, data.rows(train))
+                place = f"fold {k + 1} of {n_folds}"
+                if len(partitions) > 1:
+                    place += f", repeat {r + 1} of {len(partitions)}"
+                models = self.candidates.fit(tasks, number, data.rows(train), place)
                 for j, model in enumerate(models):
-                    predicted = np.asarray(model.predict(data.X)).reshape(true.shape)
-                    losses = measure.losses(true, predicted)
+                    with fitting_at(self.candidates.place(j, place)):
+                        predicted = np.asarray(model.predict(data.X)).reshape(true.shape)
+                        losses = measure.losses(true, predicted)
                     out_of_fold[r, j, test] = losses[test]
                     sums[r, k, j] = cell_sums(
                         measure.groups, measure.weights * losses, fold, n_folds

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -12,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
-from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
@@ -22,10 +20,13 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
 from skfairloss._parameters import is_integer, is_real
 from skfairloss._persistence import VersionStampMixin
+from skfairloss._place import fitting_at
 from skfairloss._regressor import PixelLossRegressor
 from skfairloss._typing import Array
 from skfairloss._validation import check_weights
 from skfairloss.model_selection._data import FitData
+from skfairloss.model_selection._failures import Failure, check_scored, warn_of_failures
+from skfairloss.model_selection._folds import no_folds
 from skfairloss.model_selection._path import LOSS_MIXES, Walk, check_loss_mixes, walking_order
 from skfairloss.model_selection._results import collect_results
 from skfairloss.model_selection._scoring import Scorers, make_scorers
@@ -45,8 +46,9 @@ _OF_THE_REGRESSOR = (
 
 @dataclass(frozen=True)
 class _Split:
-    """One split of the rows: its number, and the positions of its training and test rows."""
+    """One split of the rows: its name and number, the positions of training and test rows."""
 
+    name: str
     number: int
     train: Any
     test: Any
@@ -70,8 +72,9 @@ class PixelLossRegressorCV(
         Weights of the penalty to try, >= 0.
 
     cv : int, splitter or iterable of splits, default=None
-        The folds, as in ``GridSearchCV``; ``None`` is 5-fold without shuffling. To have every group
-        in every fold, pass ``list(StratifiedKFold(...).split(X, groups))``.
+        The folds, as in ``GridSearchCV``; a generator of splits serves one ``fit``. ``None`` is
+        5-fold without shuffling. To have every group in every fold, pass
+        ``list(StratifiedKFold(...).split(X, groups))``.
 
     scoring : str, callable, list of str or dict, default=None
         How candidates are scored on the rows left out: a name known to scikit-learn, a scorer such
@@ -84,7 +87,8 @@ class PixelLossRegressorCV(
         `best_within_disparity`.
 
     error_score : "raise" or float, default=nan
-        Score of a fit or a scorer that fails, with a warning; ``"raise"`` raises.
+        Score of a fit or a scorer that fails, or of a scorer that returns NaN, with a warning;
+        ``"raise"`` raises. A candidate with a NaN is never chosen.
 
     quantile : float, default=0.5
         As in `PixelLossRegressor`, like the following.
@@ -279,7 +283,7 @@ class PixelLossRegressorCV(
         for key, scorer in make_scorers(self.scoring, PixelLossRegressor()).by_key().items():
             router.add(**{key: scorer}, method_mapping=mapping)
         split = MethodMapping().add(caller="fit", callee="split")
-        return router.add(splitter=check_cv(self.cv), method_mapping=split)
+        return router.add(splitter=self.cv, method_mapping=split)  # a generator stays unread
 
     def fit(
         self,
@@ -304,8 +308,8 @@ class PixelLossRegressorCV(
             Weights >= 0 of the rows.
 
         sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
-            What defines the groups, as in ``PixelLossRegressor.fit``; no dict, which cannot be
-            cut into folds.
+            What defines the groups, as in ``PixelLossRegressor.fit``. Folds and scorers are given
+            rows of a list, array, Series or DataFrame, or else an array of the rows' groups.
 
         **params : dict
             What scorers and splitter request; only with metadata routing.
@@ -318,13 +322,18 @@ class PixelLossRegressorCV(
         Raises
         ------
         ValueError
-            If an argument is not what is described above, or every fit fails.
+            If an argument is not what is described above; if every fit fails; if a candidate has
+            the score NaN in all folds, or every candidate has it in some. The first error is its
+            cause.
 
         Warns
         -----
         sklearn.exceptions.FitFailedWarning
             If some of the fits fail, as where a bound cannot be met: their scores are
-            ``error_score``.
+            ``error_score``. It states the candidates.
+
+        UserWarning
+            If some of the scorers fail, the same for them.
         """
         before = self.__dict__.copy()
         try:
@@ -344,11 +353,10 @@ class PixelLossRegressorCV(
         choose = self._choice(scorers)
         for name in [name for name in self.__dict__ if name.endswith("_") and name[0] != "_"]:
             delattr(self, name)
-        data = self._data(X, y, sample_weight, sensitive_features)
+        whole = self._data(X, y, sample_weight, sensitive_features)
+        data = whole.cuttable()
         for_scorers, for_splitter = self._routed(data, scorers, params)
-        cv = check_cv(self.cv, data.y, classifier=False)
-        pairs = enumerate(cv.split(data.X, data.y, **for_splitter))
-        splits = [_Split(number, *rows) for number, rows in pairs]
+        splits = self._splits(data, for_splitter)
         candidates = [(a, m) for a in alphas for m in mixes]
         tasks = FitsTasks(self, len(candidates) * len(splits) + 1)
         evaluate = _Evaluation(self, data, for_scorers, scorers, alphas, mixes, tasks)
@@ -356,17 +364,19 @@ class PixelLossRegressorCV(
             delayed(evaluate)(split) for split in splits
         )
         failures = [failure for _, _, some in found for failure in some]
-        self._tell_failures(failures, len(candidates) * len(splits))
         results = collect_results(
             candidates, scorers.names, np.array([s for s, _, _ in found]), [t for _, t, _ in found]
         )
+        read = scorers.names if callable(self.refit) else [self._criterion]
+        check_scored(failures, results, read, len(splits))
+        warn_of_failures(failures, results, self.error_score, callable(self.refit), stacklevel=4)
         self.best_index_ = choose(results)
         self.cv_results_, self.n_splits_ = results, len(splits)
         self.scorer_, self.multimetric_ = scorers.as_given, scorers.several
         self.best_params_ = results["params"][self.best_index_]
         if not callable(self.refit):
             self.best_score_ = results[f"mean_test_{self._criterion}"][self.best_index_]
-        self._refit(data, tasks, len(candidates) * len(splits))
+        self._refit(whole, tasks, len(candidates) * len(splits))
         tasks.end()
         return self
 
@@ -413,7 +423,7 @@ class PixelLossRegressorCV(
         """From results to the index of the candidate chosen."""
         if callable(self.refit):
             rule = self.refit
-            return lambda results: _check_index(rule(results), len(results["params"]))
+            return lambda results: _check_choice(rule(results), results, scorers.names)
         if scorers.several and self.refit not in scorers.names:
             raise ValueError(
                 f"refit must name one of the scorers {scorers.names}, or be a callable such as "
@@ -428,22 +438,25 @@ class PixelLossRegressorCV(
 
     def _data(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> FitData:
         """The arguments of fit, of one length."""
-        if isinstance(sensitive_features, Mapping):
-            raise ValueError(
-                "sensitive_features must not be a dict, which cannot be cut into folds: pass an "
-                "array or a DataFrame"
-            )
         # refuses bad input by name, before any fold could
         self._regressor()._read(X, y, sample_weight, sensitive_features)
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, _num_samples(y))
-        X, y, sensitive_features = indexable(X, y, sensitive_features)
+        X, y = indexable(X, y)
         return FitData(X, y, sample_weight, sensitive_features)
+
+    def _splits(self, data: FitData, for_splitter: dict[str, Any]) -> list[_Split]:
+        """Training and test rows of all folds."""
+        cv = check_cv(self.cv, data.y, classifier=False)
+        pairs = list(cv.split(data.X, data.y, **for_splitter))
+        if not pairs:
+            raise ValueError(no_folds(self.cv))
+        return [_Split(f"fold {k + 1} of {len(pairs)}", k, *rows) for k, rows in enumerate(pairs)]
 
     def _routed(
         self, data: FitData, scorers: Scorers, params: dict[str, Any]
     ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-        """What each scorer and the splitter are given."""
+        """Return what each scorer and the splitter are given."""
         own = {
             "sample_weight": data.sample_weight,
             "sensitive_features": data.sensitive_features,
@@ -458,25 +471,13 @@ class PixelLossRegressorCV(
             )
         return scorers.unrouted(**own), {}
 
-    def _tell_failures(self, failures: list[str], n_fits: int) -> None:
-        """Warn where some of the fits failed, raise where all did."""
-        if failures:
-            distinct = "\n".join(dict.fromkeys(failures))
-            if len(failures) == n_fits:
-                raise ValueError(f"all {n_fits} fits failed: {distinct}")
-            warnings.warn(
-                f"{len(failures)} fits failed, and their scores are {self.error_score}: "
-                f"{distinct}\nerror_score='raise' raises the error",
-                FitFailedWarning,
-                stacklevel=5,
-            )
-
     def _refit(self, data: FitData, tasks: FitsTasks, number: int) -> None:
         """Fit the choice to all rows, and take over its attributes."""
         self.loss_mix_, self.alpha_ = self.best_params_["loss_mix"], self.best_params_["alpha"]
         model = self._regressor(loss_mix=self.loss_mix_, alpha=self.alpha_)
         started = time.perf_counter()
-        with tasks.fit(number, model):
+        place = f"loss_mix={self.loss_mix_:g}, alpha={self.alpha_:g}, all rows"
+        with fitting_at(place), tasks.fit(number, model):
             model.fit(
                 data.X,
                 data.y,
@@ -501,54 +502,76 @@ class _Evaluation:
     mixes: Array
     tasks: FitsTasks
 
-    def __call__(self, split: _Split) -> tuple[Array, Array, list[str]]:
+    def __call__(self, split: _Split) -> tuple[Array, Array, list[Failure]]:
         """Scores (candidates, scorers), seconds (candidates, 2: fit and score), and failures."""
         with config_context(assume_finite=True):  # all rows were checked before they were cut
             return self._evaluate(split)
 
-    def _evaluate(self, split: _Split) -> tuple[Array, Array, list[str]]:
+    def _evaluate(self, split: _Split) -> tuple[Array, Array, list[Failure]]:
         """Walk over the mixes, for each weight of the penalty."""
-        shape = len(self.alphas), len(self.mixes)
-        scores = np.full((*shape, len(self.scorers.names)), np.nan)
-        seconds = np.zeros((*shape, 2))
-        failures: list[str] = []
+        n_candidates = len(self.alphas) * len(self.mixes)
+        scores = np.full((n_candidates, len(self.scorers.names)), np.nan)
+        seconds = np.zeros((n_candidates, 2))
+        failures: list[Failure] = []
         train, test = self.data.rows(split.train), self.data.rows(split.test)
         given = self.scorers.rows(self.for_scorers, split.test, _num_samples(self.data.y))
         for i, alpha in enumerate(self.alphas):
             walk = Walk(self.owner._regressor(alpha=float(alpha)), train)
             for j in walking_order(self.mixes):
+                candidate = i * len(self.mixes) + j
+                mix = float(self.mixes[j])
+                place = f"loss_mix={mix:g}, alpha={alpha:g}, {split.name}"
                 started = time.perf_counter()
-                model, failure = self._fit(walk, split.number, i, j)
-                seconds[i, j, 0] = time.perf_counter() - started
-                if failure is not None:
-                    failures.append(failure)
-                    scores[i, j] = self.owner.error_score
+                model = walk.model(mix)
+                error = self._fit(walk, model, split.number * n_candidates + candidate, place)
+                seconds[candidate, 0] = time.perf_counter() - started
+                if error is not None:
+                    failures.append(Failure(candidate, None, error))
+                    scores[candidate] = self.owner.error_score
                     continue
-                scores[i, j] = self.scorers(model, test.X, test.y, given, self.owner.error_score)
-                seconds[i, j, 1] = time.perf_counter() - started - seconds[i, j, 0]
-        return scores.reshape(-1, scores.shape[2]), seconds.reshape(-1, 2), failures
+                found = self.scorers(model, test.X, test.y, given, place)
+                seconds[candidate, 1] = time.perf_counter() - started - seconds[candidate, 0]
+                scores[candidate] = [self._score(value) for value in found.values()]
+                failures += [
+                    Failure(candidate, name, value)
+                    for name, value in found.items()
+                    if isinstance(value, Exception)
+                ]
+        return scores, seconds, failures
 
-    def _fit(self, walk: Walk, split: int, i: int, j: int) -> tuple[PixelLossRegressor, str | None]:
-        """A candidate fitted to the rows of a walk, or what went wrong."""
-        n_mixes, n_candidates = len(self.mixes), len(self.mixes) * len(self.alphas)
-        mix = float(self.mixes[j])
-        model = walk.model(mix)
+    def _fit(
+        self, walk: Walk, model: PixelLossRegressor, task: int, place: str
+    ) -> Exception | None:
+        """Fit a candidate to the rows of a walk; return what went wrong."""
         try:
-            with self.tasks.fit(split * n_candidates + i * n_mixes + j, model):
+            with fitting_at(place), self.tasks.fit(task, model):
                 walk.fit(model)
-            return model, None
         except Exception as error:
             if self.owner.error_score == "raise":
                 raise
-            where = f"loss_mix={mix:g}, alpha={self.alphas[i]:g}"
-            return model, f"{where}: {type(error).__name__}: {error}"
+            return error
+        return None
+
+    def _score(self, found: float | Exception) -> float:
+        """A score, or that of an error."""
+        if not isinstance(found, Exception):
+            return found
+        if self.owner.error_score == "raise":
+            raise found
+        return float(self.owner.error_score)
 
 
-def _check_index(index: Any, n_candidates: int) -> int:
-    """What a callable ``refit`` returned, if it is a position."""
+def _check_choice(index: Any, results: dict[str, Any], names: list[str]) -> int:
+    """Return the position that a callable ``refit`` returned, if it is that of a candidate."""
+    n_candidates = len(results["params"])
     if not is_integer(index) or not 0 <= index < n_candidates:
         raise ValueError(
             f"refit must return an integer from 0 to {n_candidates - 1}, the position of a "
             f"candidate, got {index!r}"
+        )
+    if np.isnan([results[f"mean_test_{name}"][index] for name in names]).all():
+        raise ValueError(
+            f"refit must return the position of a candidate with a score in every fold, got "
+            f"{index}, {results['params'][index]}"
         )
     return int(index)

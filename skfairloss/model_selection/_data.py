@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
+
+from skfairloss._groups import encode_groups
 
 
 @dataclass(frozen=True)
@@ -25,3 +29,12 @@ class FitData:
     def rows(self, index: Any) -> FitData:
         """Some of the rows."""
         return FitData(*(None if a is None else _safe_indexing(a, index) for a in self.arguments))
+
+    def cuttable(self) -> FitData:
+        """The same with groups that can be cut: as given, or an array of the rows' groups."""
+        features = self.sensitive_features
+        framed = hasattr(features, "iloc") or hasattr(features, "columns")
+        if framed or features is None or isinstance(features, list | np.ndarray):
+            return self
+        groups = encode_groups(features, _num_samples(self.y))
+        return replace(self, sensitive_features=groups.names[groups.codes])

@@ -26,6 +26,8 @@ def make_folds(cv: Any, n_repeats: int, groups: Groups, random_state: Any) -> li
         (np.asarray(train), np.asarray(test))
         for train, test in check_cv(cv).split(np.zeros((n, 1)), groups.codes)
     ]
+    if not splits:
+        raise ValueError(no_folds(cv))
     partitions = _partitions(splits, n)
     sizes = {len(partition) for partition in partitions}
     if len(sizes) > 1:
@@ -33,6 +35,14 @@ def make_folds(cv: Any, n_repeats: int, groups: Groups, random_state: Any) -> li
     for partition in partitions:
         _check_spread(groups, partition)
     return partitions
+
+
+def no_folds(cv: Any) -> str:
+    """Say what is wrong where there are no folds."""
+    return (
+        f"cv must yield pairs (train, test), got none from {cv!r}. A generator is used up by one "
+        "search: pass a list"
+    )
 
 
 def fold_of_rows(partition: list[Split], n: int) -> Index:

@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
 from skfairloss._parameters import is_real
+from skfairloss._place import fitting_at
 from skfairloss._problem import Start
 from skfairloss._regressor import PixelLossRegressor, Training
 from skfairloss._typing import Array
@@ -253,16 +254,17 @@ class _Run(CallbackSupportMixin, BaseEstimator):
         tasks = FitsTasks(self, len(mixes))
         models: dict[int, PixelLossRegressor] = {}
         walk = Walk(self.regressor, data)
+        walk.read()
         for j in walking_order(mixes):
             models[j] = walk.model(mixes[j])
-            with tasks.fit(j, models[j]):
+            with fitting_at(f"loss_mix={mixes[j]:g}"), tasks.fit(j, models[j]):
                 walk.fit(models[j])
         tasks.end()
         return LossMixPath(mixes, tuple(models[j] for j in range(len(mixes))))
 
 
 class Walk:
-    """Fits of one data set, read with the first of them, each started from the one before.
+    """Fits of one data set, read with the first of them or before, each started from the last.
 
     Parameters
     ----------
@@ -282,14 +284,19 @@ class Walk:
         model.loss_mix = float(loss_mix)
         return model
 
-    def fit(self, model: PixelLossRegressor) -> None:
-        """Fit it. A fit that fails leaves the start as it was."""
+    def read(self) -> Training:
+        """Read the data, where that was not done yet."""
         if self._training is None:
             self._training = self._template._read(*self._data.arguments)
+        return self._training
+
+    def fit(self, model: PixelLossRegressor) -> None:
+        """Fit it. A fit that fails leaves the start as it was."""
+        training = self.read()
         for name in ("n_features_in_", "feature_names_in_"):  # found while reading
             if hasattr(self._template, name):
                 setattr(model, name, getattr(self._template, name))
-        self._training = self._training.with_loss_mix(model.loss_mix)
+        self._training = training.with_loss_mix(model.loss_mix)
         self._start = model._fit_to(self._training, self._start)
 
 

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from skfairloss._parameters import is_real
-from skfairloss._typing import Array
+from skfairloss._typing import Array, Index
 from skfairloss.displays._tradeoff import undominated
 
-_IF_NONE = ("closest", "raise")
+_IF_NONE = ("raise", "closest")
 
 
 def best_within_disparity(
-    accuracy: str, disparity: str, max_disparity: float, *, if_none: str = "closest"
+    accuracy: str, disparity: str, max_disparity: float, *, if_none: str = "raise"
 ) -> WithinDisparity:
     """Choose the most accurate candidate whose disparity between groups is within a bound.
 
@@ -37,9 +37,10 @@ def best_within_disparity(
     max_disparity : float
         Largest disparity allowed, > 0 and without the minus sign of the scorer.
 
-    if_none : {"closest", "raise"}, default="closest"
-        What to do if no candidate is within the bound: take the one with the smallest disparity,
-        with a warning that states it, or raise.
+    if_none : {"raise", "closest"}, default="raise"
+        If no candidate is within the bound, raise an error that states the smallest disparity, or
+        take the candidate that has it, with a warning. It may be far less accurate than one just
+        above it.
 
     Returns
     -------
@@ -50,16 +51,20 @@ def best_within_disparity(
     ------
     ValueError
         If an argument is not what is described above. Called, the rule raises it if a scorer is
-        missing, a mean score is NaN or a disparity is positive; and if no candidate is within the
-        bound, where that is asked for.
+        missing, no candidate has a mean score, or a disparity is positive; and if no candidate is
+        within the bound, unless ``if_none="closest"``.
 
     Warns
     -----
     UserWarning
-        If no candidate is within the bound.
+        If no candidate is within the bound and the closest is taken. If the mean score of a
+        candidate is NaN, as where a fit or a scorer failed in some fold: it is never chosen.
 
     Notes
     -----
+    With several scorers and a callable ``refit``, ``GridSearchCV.score`` does not know which
+    scorer is meant, and raises a ``KeyError``. Score with one of ``scorer_``, as below.
+
     Means over folds are estimates. That a candidate is within the bound on the folds does not say
     that it is on new rows, least of all where it was chosen for it.
 
@@ -72,6 +77,26 @@ def best_within_disparity(
     >>> scores = {"mean_test_mae": [-0.30, -0.35, -0.40], "mean_test_gap": [-0.20, -0.10, -0.05]}
     >>> rule(scores)
     1
+
+    A search with the rule, and the score of its choice on new rows:
+
+    >>> import pandas as pd
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from skfairloss import PixelLossRegressor
+    >>> from skfairloss.datasets import make_pixel_groups
+    >>> from skfairloss.metrics import make_group_scorer
+    >>> X, y, group = make_pixel_groups(300, noise=0.1, random_state=0)
+    >>> X = pd.DataFrame(X).rename(columns=str).assign(dark=(group == "dark").astype(float))
+    >>> scoring = {
+    ...     "mae": "neg_mean_absolute_error",
+    ...     "gap": make_group_scorer("mae", "difference", sensitive_features="dark"),
+    ... }
+    >>> rule = best_within_disparity("mae", "gap", max_disparity=0.5)
+    >>> grid = GridSearchCV(PixelLossRegressor(), {"loss_mix": [0, 1]}, scoring=scoring, refit=rule)
+    >>> grid = grid.fit(X[:200], y[:200])
+    >>> error = -grid.scorer_["mae"](grid, X[200:], y[200:])
+    >>> bool(abs(error - abs(y[200:] - grid.predict(X[200:])).mean()) < 1e-12)
+    True
     """
     for name, value in (("accuracy", accuracy), ("disparity", disparity)):
         if not isinstance(value, str):
@@ -97,21 +122,21 @@ class WithinDisparity:
 
     def __call__(self, cv_results: Mapping[str, Any]) -> int:
         """Position of the candidate chosen."""
-        scores = mean_scores(cv_results, self.accuracy)
-        disparities = mean_disparities(cv_results, self.disparity)
+        known, scores, disparities = _read(cv_results, self.accuracy, self.disparity)
         within = np.flatnonzero(disparities <= self.max_disparity)
         if not len(within):
-            closest = int(np.lexsort((-scores, disparities))[0])
+            closest = np.lexsort((-scores, disparities))[0]
+            candidate = int(known[closest])
             text = (
                 f"no candidate has a {self.disparity} within {self.max_disparity:g}: the smallest "
                 f"is {disparities[closest]:.6g}, with {self.accuracy} {scores[closest]:.6g}, of "
-                f"candidate {closest}{_shown(cv_results, closest)}"
+                f"candidate {candidate}{_shown(cv_results, candidate)}"
             )
             if self.if_none == "raise":
-                raise ValueError(text)
+                raise ValueError(f"{text}. Raise max_disparity, or take it by if_none='closest'")
             warnings.warn(f"{text}, which is taken", UserWarning, stacklevel=2)
-            return closest
-        return int(within[np.lexsort((disparities[within], -scores[within]))[0]])
+            return candidate
+        return int(known[within[np.lexsort((disparities[within], -scores[within]))[0]]])
 
     def __repr__(self) -> str:
         option = "" if self.if_none == _IF_NONE[0] else f", if_none={self.if_none!r}"
@@ -152,7 +177,12 @@ def pareto_front(cv_results: Mapping[str, Any], *, accuracy: str, disparity: str
     Raises
     ------
     ValueError
-        If a scorer is missing, a mean score is NaN, or a disparity is positive.
+        If a scorer is missing, no candidate has a mean score, or a disparity is positive.
+
+    Warns
+    -----
+    UserWarning
+        If the mean score of a candidate is NaN: it is left out.
 
     Notes
     -----
@@ -175,48 +205,56 @@ def pareto_front(cv_results: Mapping[str, Any], *, accuracy: str, disparity: str
           1.0     -0.33        0.1
           0.0     -0.30        0.2
     """
-    scores = mean_scores(cv_results, accuracy)
-    disparities = mean_disparities(cv_results, disparity)
+    known, scores, disparities = _read(cv_results, accuracy, disparity)
     order = np.lexsort((-scores, disparities))
-    kept = order[undominated(-scores, disparities)[order]]
+    rows = order[undominated(-scores, disparities)[order]]
+    kept = known[rows]
     front = pd.DataFrame({"candidate": kept})
     for name in cv_results["params"][0]:
         front[name] = [cv_results["params"][i][name] for i in kept]
-    front["accuracy"] = scores[kept]
+    front["accuracy"] = scores[rows]
     front["accuracy_std"] = np.asarray(cv_results[f"std_test_{accuracy}"])[kept]
-    front["disparity"] = disparities[kept]
+    front["disparity"] = disparities[rows]
     front["disparity_std"] = np.asarray(cv_results[f"std_test_{disparity}"])[kept]
     return front
 
 
-def mean_disparities(cv_results: Mapping[str, Any], name: str) -> Array:
-    """Mean disparities of the candidates, >= 0."""
-    disparities = -mean_scores(cv_results, name)
-    if disparities.min() < 0:
-        raise ValueError(
-            f"the disparity {name!r} has positive scores, up to {-disparities.min():.6g}: it must "
-            "be a negated loss, as make_group_scorer(metric, 'difference') is"
+def _read(
+    cv_results: Mapping[str, Any], accuracy: str, disparity: str
+) -> tuple[Index, Array, Array]:
+    """Positions of the candidates that have both scores, their accuracies and disparities."""
+    scores = _mean_scores(cv_results, accuracy)
+    disparities = -_mean_scores(cv_results, disparity)
+    known = np.flatnonzero(np.isfinite(scores) & np.isfinite(disparities))
+    unknown = np.setdiff1d(np.arange(len(scores)), known)
+    if len(unknown):
+        bad = disparity if np.isfinite(scores[unknown[0]]) else accuracy
+        text = (
+            f"{len(unknown)} of {len(scores)} candidates have no finite mean score, the first is "
+            f"{unknown[0]}{_shown(cv_results, int(unknown[0]))} with {bad!r}: a fit or a scorer "
+            "failed in some fold, error_score='raise' shows why"
         )
-    return disparities + 0.0  # no negative zero
+        if not len(known):
+            raise ValueError(text)
+        warnings.warn(f"{text}. They are left out", UserWarning, stacklevel=3)
+    if disparities[known].min() < 0:
+        raise ValueError(
+            f"the disparity {disparity!r} has positive scores, up to "
+            f"{-disparities[known].min():.6g}: it must be a negated loss, as "
+            "make_group_scorer(metric, 'difference') is"
+        )
+    return known, scores[known], disparities[known] + 0.0  # no negative zero
 
 
-def mean_scores(cv_results: Mapping[str, Any], name: str) -> Array:
-    """Mean scores of the candidates under a scorer, all of them numbers."""
+def _mean_scores(cv_results: Mapping[str, Any], name: str) -> Array:
+    """Mean scores of the candidates under a scorer."""
     key = f"mean_test_{name}"
     if key not in cv_results:
         known = sorted(
             k.removeprefix("mean_test_") for k in cv_results if k.startswith("mean_test_")
         )
         raise ValueError(f"cv_results has no scorer {name!r}, it has {known}")
-    scores = np.asarray(cv_results[key], dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(scores))
-    if len(bad):
-        raise ValueError(
-            f"{name!r} is {scores[bad[0]]} for {len(bad)} of {len(scores)} candidates, the first "
-            f"is {bad[0]}{_shown(cv_results, int(bad[0]))}: a fit or a scorer failed in some fold; "
-            "error_score='raise' shows why"
-        )
-    return scores
+    return np.asarray(cv_results[key], dtype=np.float64)
 
 
 def _shown(cv_results: Mapping[str, Any], i: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from skfairloss._typing import Array
+from skfairloss._place import fitting_at
 
 Scorer = Callable[..., Any]
 Given = dict[str, dict[str, Any]]
@@ -67,22 +66,17 @@ class Scorers:
             for key, values in given.items()
         }
 
-    def __call__(self, model: Any, X: Any, y: Any, given: Given, error_score: float | str) -> Array:
-        """Scores of a fitted model, in the order of the names; the error score for a failure."""
-        out = np.empty(len(self.scorers))
-        for i, (name, scorer) in enumerate(self.scorers.items()):
+    def __call__(
+        self, model: Any, X: Any, y: Any, given: Given, place: str
+    ) -> dict[str, float | Exception]:
+        """Scores of a fitted model by name, or the error that names the place."""
+        out: dict[str, float | Exception] = {}
+        for name, scorer in self.scorers.items():
             try:
-                out[i] = _number(scorer(model, X, y, **given[f"scorer_{name}"]), name)
+                with fitting_at(place):
+                    out[name] = _number(scorer(model, X, y, **given[f"scorer_{name}"]), name)
             except Exception as error:
-                if error_score == "raise":
-                    raise
-                out[i] = error_score
-                warnings.warn(
-                    f"Scoring failed. The score on this train-test partition is {error_score}. "
-                    f"{name}: {type(error).__name__}: {error}",
-                    UserWarning,
-                    stacklevel=2,
-                )
+                out[name] = error
         return out
 
 
@@ -141,4 +135,6 @@ def _number(value: Any, name: str) -> float:
     """A score, if it is one number."""
     if np.ndim(value) != 0 or isinstance(value, str | Mapping):
         raise ValueError(f"scoring must return a number, {name} returned {type(value).__name__}")
+    if np.isnan(value):
+        raise ValueError(f"scoring must return a number, {name} returned nan")
     return float(value)

@@ -1,0 +1,39 @@
+"""Where in a run of many fits a fit stands: its errors and warnings say so.
+
+A run checks the index of its groups before it cuts the rows, so `check_index` says nothing about
+order where a place is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_PLACE: ContextVar[str] = ContextVar("place", default="")
+
+
+@contextmanager
+def fitting_at(place: str) -> Iterator[None]:
+    """Name the place, such as "loss_mix=0.5, fold 3 of 5", in what goes wrong inside."""
+    token = _PLACE.set(place)
+    try:
+        yield
+    except Exception as error:
+        if error.args == (str(error),):
+            error.args = (f"{error} ({place})",)
+        else:  # a text that the exception makes itself
+            error.add_note(f"({place})")
+        raise
+    finally:
+        _PLACE.reset(token)
+
+
+def in_run() -> bool:
+    """Tell whether this is a fit of a run."""
+    return bool(_PLACE.get())
+
+
+def with_place(text: str) -> str:
+    """A warning's text, with the place where there is one."""
+    return f"{text} ({_PLACE.get()})" if in_run() else text
