@@ -12,7 +12,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from .._groups import check_index, encode_groups
 from ..metrics._bootstrap import generator
-from ..metrics._estimates import group_estimates, name_metric
+from ..metrics._estimates import group_estimates
+from ..metrics._named import label_metric
 
 
 def sweep(
@@ -42,7 +43,7 @@ def sweep(
     if isinstance(cv, int):
         cv = StratifiedKFold(cv, shuffle=True, random_state=seed)
     folds = list(cv.split(X, codes)) if hasattr(cv, "split") else list(cv)
-    tables = []
+    metrics, tables = label_metric(metric), []
     for value in param_range:
         model = clone(estimator).set_params(**{param_name: value})
         y_pred = cross_val_predict(model, X, y, cv=folds, params=fit_params)
@@ -51,7 +52,7 @@ def sweep(
             y_pred,
             sensitive_features=sensitive_features,
             sample_weight=sample_weight,
-            metrics=name_metric(metric),
+            metrics=metrics,
             n_boot=n_boot,
             confidence_level=confidence_level,
             random_state=seed,
