@@ -57,8 +57,8 @@ print(textwrap.fill(found.verdict, 95))
 # accurate mix whose gap is at most 5, and warns where there is none. That bound is only there to
 # show the rule. The ten divisions are stratified by group and differ in nothing but the draw.
 #
-# The scorer of the gap needs the groups of the rows it scores. ``fit`` is given them once, and passes
-# them on.
+# The scorer of the gap needs the groups of the rows it scores. ``fit`` is given them once, and
+# passes them on.
 
 import warnings
 

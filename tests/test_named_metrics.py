@@ -254,6 +254,7 @@ REFUSED = [
     (int, TypeError, r"callable as metric\(y_true, y_pred\), got <class 'int'>"),
     (np.subtract, TypeError, r"callable as metric\(y_true, y_pred\), got <ufunc 'subtract'>"),
     ({"x": abs}, TypeError, r"metrics\['x'\] must be callable as metric\(y_true, y_pred\)"),
+    (np.mean, TypeError, "got <function mean .*its second argument, axis, is optional"),
     (lambda errors: 0.0, TypeError, r"metric\(y_true, y_pred\), got <function .*too many pos"),
     (lambda t, p, groups: 0.0, TypeError, "missing a required argument: 'groups'"),
     (make_scorer(max_error), TypeError, r"metric\(y_true, y_pred\), got make_scorer"),

@@ -19,7 +19,7 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error
 
 from ._aggregates import absolute_mean, explained, mean, median, number, root_mean
 from ._inputs import Array
-from ._row_metrics import Metric, accepts_sample_weight, metric_name
+from ._row_metrics import Metric, metric_name
 from ._row_values import (
     Above,
     Pinball,
@@ -181,6 +181,7 @@ DEFAULT_METRICS: dict[str, NamedMetric] = {
     name: TABLE[name]
     for name in ("count", "mae", "mse", "rmse", "mean_residual", "mean_prediction", "r2")
 }
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 # functions of other packages that are named metrics, for whose bootstrap there is a short way
 _SAME: tuple[tuple[Metric, str], ...] = (
     (count, "count"),
@@ -304,12 +305,15 @@ def _is_any(metric: NamedMetric) -> bool:  # noqa: ARG001
 
 def check_signature(metric: Any, argument: str) -> None:
     """Raise TypeError for a callable that cannot be called as ``metric(y_true, y_pred)``."""
-    weight = {}
     try:
         if inspect.isbuiltin(metric) or isinstance(metric, np.ufunc):
-            raise ValueError("written in C, for other arguments")
-        weight = {"sample_weight": None} if accepts_sample_weight(metric) else {}
+            raise ValueError("it is written in C, for other arguments")
+        parameters = inspect.signature(metric).parameters
+        weight = {"sample_weight": None} if "sample_weight" in parameters else {}
         inspect.signature(metric).bind(None, None, **weight)
+        second = next((p for p in [*parameters.values()][1:2] if p.kind in _POSITIONAL), None)
+        if second is not None and second.default is not second.empty:
+            raise TypeError(f"its second argument, {second.name}, is optional")
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{argument} must be callable as metric(y_true, y_pred), got {metric!r}: {error}"
