@@ -58,20 +58,18 @@ print(textwrap.fill(found.verdict, 95))
 # to here, takes the smallest gap and warns. That bound is only there to show the rule. The ten
 # divisions are stratified by group and differ in nothing but the draw.
 #
-# The scorer of the gap is made with metadata routing switched on, since it needs the groups of the
-# rows it scores. ``fit`` is given them once.
+# The scorer of the gap needs the groups of the rows it scores. ``fit`` is given them once, and
+# passes them on.
 
 import warnings
 
-from sklearn import config_context
 from sklearn.model_selection import StratifiedKFold
 
 from skfairloss import PixelLossRegressorCV
 from skfairloss.metrics import make_group_scorer
 from skfairloss.model_selection import best_within_disparity, pareto_front
 
-with config_context(enable_metadata_routing=True):
-    scoring = {"MAE": "neg_mean_absolute_error", "gap": make_group_scorer("mae", "difference")}
+scoring = {"MAE": "neg_mean_absolute_error", "gap": make_group_scorer("mae", "difference")}
 picks, fronts, none_within = [], [], 0
 for seed in range(10):
     folds = StratifiedKFold(5, shuffle=True, random_state=seed).split(X, groups)

@@ -16,7 +16,7 @@ from sklearn.metrics import mean_absolute_error, median_absolute_error
 from skfairloss import group_report
 from skfairloss._groups import encode_groups
 from skfairloss.metrics import group_metric_frame
-from skfairloss.metrics._row_metrics import DEFAULT_METRICS
+from skfairloss.metrics._named import DEFAULT_METRICS
 from tests.test_examples import run
 
 MEASURED = [name for name in DEFAULT_METRICS if name != "count"]
@@ -332,8 +332,9 @@ def test_combinations_that_do_not_occur_are_in_the_metric_frame_alone():
         ({"confidence_level": 95}, ValueError, "confidence_level must lie .* got 95"),
         ({"confidence_level": "high"}, TypeError, "confidence_level must be a number"),
         ({"metrics": {}}, ValueError, "metrics must hold at least one metric"),
-        ({"metrics": 3}, TypeError, "metrics must be a callable or a dict of callables"),
-        ({"metrics": "mae"}, TypeError, "metrics must be a callable or a dict of callables"),
+        ({"metrics": 3}, TypeError, "metrics must be the name of a metric, .* got 3"),
+        ({"metrics": "mea"}, ValueError, "metrics must be one of .*'mae'.* got 'mea'"),
+        ({"metrics": "count"}, ValueError, "metrics must hold a metric besides the number of"),
         (
             {"metrics": {"n": DEFAULT_METRICS["count"]}},
             ValueError,

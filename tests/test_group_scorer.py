@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import warnings
 from functools import partial
 
 import numpy as np
@@ -26,6 +28,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_html_repr
 
+from skfairloss import PixelLossRegressor, PixelLossRegressorCV
 from skfairloss.metrics import group_metric_frame, make_group_scorer
 from skfairloss.metrics._scorer import GroupScorer
 
@@ -321,9 +324,56 @@ def test_unknown_requests_are_refused(routing):
         unweighted.set_score_request(sample_weight=True)
 
 
-def test_the_factory_raises_with_routing_off_and_no_column():
-    with pytest.raises(RuntimeError, match=r"set_config\(.*sensitive_features='column'"):
-        make_group_scorer()
+REMEDY = r"routing is off.*set_config\(enable_metadata_routing=True\).*sensitive_features='column'"
+
+
+def test_a_scorer_can_be_made_before_routing_is_switched_on():
+    assert not get_config()["enable_metadata_routing"]
+    scorer = make_group_scorer()
+    X, y, groups, _ = draw()
+    with config_context(enable_metadata_routing=True):
+        search = GridSearchCV(GroupRidge(), GRID, scoring=scorer, error_score="raise")
+        search.fit(X, y, sensitive_features=groups)
+        again = GridSearchCV(GroupRidge(), GRID, scoring=make_group_scorer(), error_score="raise")
+        again.fit(X, y, sensitive_features=groups)
+    np.testing.assert_array_equal(
+        search.cv_results_["mean_test_score"], again.cv_results_["mean_test_score"]
+    )
+
+
+def test_with_routing_off_and_no_column_the_call_fails_with_the_remedy():
+    X, y, groups, _ = draw()
+    model = LinearRegression().fit(X, y)
+    with pytest.raises(ValueError, match=f"called without sensitive_features: .*{REMEDY}"):
+        make_group_scorer()(model, X, y)
+    search = GridSearchCV(GroupRidge(), GRID, scoring=make_group_scorer(), error_score="raise")
+    with pytest.raises(ValueError, match=REMEDY):
+        search.fit(X, y, sensitive_features=groups)
+    # the groups may still be given to the scorer itself
+    score = make_group_scorer()(model, X, y, sensitive_features=groups)
+    frame = group_metric_frame(y, model.predict(X), sensitive_features=groups)
+    assert score == pytest.approx(-frame.difference()["mae"])
+
+
+def test_the_warning_of_a_search_that_swallows_the_error_has_the_remedy():
+    X, y, groups, _ = draw()
+    search = GridSearchCV(GroupRidge(), GRID, scoring=make_group_scorer())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search.fit(X, y, sensitive_features=groups)
+    assert np.isnan(search.cv_results_["mean_test_score"]).all()
+    assert any(re.search(REMEDY, str(warning.message), re.S) for warning in caught)
+
+
+def test_the_own_search_passes_the_groups_to_a_scorer_made_and_used_with_routing_off():
+    X, y, groups, _ = draw()
+    model = PixelLossRegressorCV(
+        [0.0, 1.0], scoring=make_group_scorer(), cv=KFold(4), error_score="raise"
+    ).fit(X, y, sensitive_features=groups)
+    y_pred = PixelLossRegressor(0.0).fit(X[20:], y[20:]).predict(X[:20])
+    frame = group_metric_frame(y[:20], y_pred, sensitive_features=groups[:20])
+    first = model.cv_results_["split0_test_score"][0]
+    assert first == pytest.approx(-frame.difference()["mae"], rel=1e-6)
 
 
 def test_requests_cannot_be_set_with_routing_off():
@@ -332,7 +382,7 @@ def test_requests_cannot_be_set_with_routing_off():
         scorer.set_score_request(sample_weight=True)
 
 
-def test_only_the_factory_depends_on_routing():
+def test_a_scorer_does_not_depend_on_where_it_was_made():
     with config_context(enable_metadata_routing=True):
         scorer = make_group_scorer()
     for twin in (clone(scorer), pickle.loads(pickle.dumps(scorer)), scorer):
@@ -434,12 +484,27 @@ def test_groups_given_twice_are_an_error():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"metric": "r2"}, ValueError, "metric must be one of .* got 'r2'"),
-        ({"metric": 3}, ValueError, "metric must be one of .* got 3"),
+        ({"metric": "count"}, ValueError, r"metric must be one of \['mae', .* got 'count'"),
+        (
+            {"metric": "neg_mean_absolute_error"},
+            ValueError,
+            "metric must be one of .*'pinball@0.9'",
+        ),
+        ({"metric": 3}, TypeError, "metric must be one of .* got 3"),
+        ({"metric": ["mae"]}, TypeError, r"metric must be one of .* got \['mae'\]"),
+        ({"metric": max}, TypeError, r"metric\(y_true, y_pred\), got <built-in function max>"),
+        ({"metric": "pinball"}, ValueError, r"metric='pinball' must have its quantile"),
         ({"metric": r2_score}, ValueError, "greater_is_better must be True or False"),
-        ({"greater_is_better": True}, ValueError, "'mae' is a loss"),
+        ({"greater_is_better": True}, ValueError, "the direction of 'mae' is known"),
         ({"aggregate": "max"}, ValueError, "aggregate must be one of .* got 'max'"),
         ({"metric": "mean_residual", "aggregate": "ratio"}, ValueError, "is not defined for"),
+        ({"metric": "bias", "aggregate": "ratio"}, ValueError, "'bias', which is zero at best"),
+        ({"metric": "r2", "aggregate": "ratio"}, ValueError, "'r2', which may be negative"),
+        (
+            {"metric": "mean_prediction", "aggregate": "group_max"},
+            ValueError,
+            "aggregate='group_max' needs .* got 'mean_prediction'",
+        ),
         ({"method": "pairs"}, ValueError, "method must be one of .* got 'pairs'"),
         ({"aggregate": "group_max", "method": "to_overall"}, ValueError, "has no effect"),
         ({"groups": "dark"}, TypeError, "groups must be a sequence of group names, got 'dark'"),

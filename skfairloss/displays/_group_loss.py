@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..metrics._estimates import group_estimates, name_metric
+from ..metrics._estimates import group_estimates
+from ..metrics._named import label_metric, metric_title
 from ..metrics._row_metrics import Metric
 from ._style import (
     ALL_ROWS,
     COLOURS,
     FEW_ROWS,
     group_label,
-    metric_title,
     new_axes,
     numbers,
     numbers_or_none,
@@ -136,9 +136,8 @@ class GroupLossDisplay:
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0.
 
-        metric : {"mae", "mse", "rmse", "mean_residual", "mean_prediction", "r2"} or callable, \
-default="mae"
-            As in `skfairloss.metrics.group_metric_frame`.
+        metric : str or callable, default="mae"
+            One metric, as in `skfairloss.metrics.group_metric_frame`.
 
         n_boot : int, default=1000
             Number of bootstrap samples; ``None`` for no intervals.
@@ -162,7 +161,7 @@ default="mae"
             y_pred,
             sensitive_features=sensitive_features,
             sample_weight=sample_weight,
-            metrics=name_metric(metric),
+            metrics=label_metric(metric),
             n_boot=n_boot,
             confidence_level=confidence_level,
             random_state=random_state,

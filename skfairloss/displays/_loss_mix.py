@@ -10,12 +10,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from ..metrics._inputs import Array
+from ..metrics._named import metric_title
 from ..metrics._row_metrics import Metric
 from ._style import (
     ALL_ROWS,
     group_label,
     legend_beside,
-    metric_title,
     new_axes,
     numbers,
     numbers_or_none,
@@ -152,9 +152,8 @@ class LossMixDisplay:
         param_range : iterable of floats, default=(0.0, 0.25, 0.5, 0.75, 1.0)
             Values of the parameter.
 
-        metric : {"mae", "mse", "rmse", "mean_residual", "mean_prediction", "r2"} or callable, \
-default="mae"
-            As in `skfairloss.metrics.group_metric_frame`.
+        metric : str or callable, default="mae"
+            One metric, as in `skfairloss.metrics.group_metric_frame`.
 
         cv : int, splitter or iterable of (train, test), default=5
             Folds, in which each row is left out once. A number stands for shuffled folds,

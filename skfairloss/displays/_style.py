@@ -16,14 +16,6 @@ MARKERS = ("o", "s", "^", "D", "v", "X", "P", "<", "*", ">", "h", "d", "p")
 LINES = ("-", "--", "-.", ":")
 ALL_ROWS = {"color": "black", "linewidth": 2.2}
 FEW_ROWS = 30
-TITLES = {
-    "mae": "MAE",
-    "mse": "MSE",
-    "rmse": "RMSE",
-    "mean_residual": "mean residual (true - predicted)",
-    "mean_prediction": "mean prediction",
-    "r2": "R²",
-}
 
 
 def series_style(number: int) -> dict[str, Any]:
@@ -39,11 +31,6 @@ def group_label(group: Any, width: int = 24) -> str:
     """Name of a group, a tuple with commas, in lines of at most ``width`` characters."""
     name = ", ".join(map(str, group)) if isinstance(group, tuple) else str(group)
     return "\n".join(textwrap.wrap(name, width)) or name
-
-
-def metric_title(metric: str) -> str:
-    """Return what axes call a metric."""
-    return TITLES.get(metric, metric)
 
 
 def new_axes(ax: Any, size: tuple[float, float]) -> Any:

@@ -13,7 +13,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from .._groups import check_index, encode_groups
 from .._place import fitting_at
 from ..metrics._bootstrap import generator
-from ..metrics._estimates import group_estimates, name_metric
+from ..metrics._estimates import group_estimates
+from ..metrics._named import label_metric
 
 
 def sweep(
@@ -46,7 +47,7 @@ def sweep(
     if isinstance(cv, int):
         cv = StratifiedKFold(cv, shuffle=True, random_state=seed)
     folds = list(cv.split(X, codes)) if hasattr(cv, "split") else list(cv)
-    tables = []
+    metrics, tables = label_metric(metric), []
     for value in param_range:
         model = clone(estimator).set_params(**{param_name: value})
         with fitting_at(f"{param_name}={value!r}"):
@@ -56,7 +57,7 @@ def sweep(
                 y_pred,
                 sensitive_features=sensitive_features,
                 sample_weight=sample_weight,
-                metrics=name_metric(metric),
+                metrics=metrics,
                 n_boot=n_boot,
                 confidence_level=confidence_level,
                 random_state=seed,

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..metrics._estimates import group_estimates, name_metric
+from ..metrics._estimates import group_estimates
 from ..metrics._inputs import Array
+from ..metrics._named import as_metric, label_metric, metric_title
 from ..metrics._row_metrics import Metric
 from ._loss_mix import MIXES
-from ._style import COLOURS, legend_beside, metric_title, new_axes, numbers, numbers_or_none
+from ._style import COLOURS, legend_beside, new_axes, numbers, numbers_or_none
 from ._sweep import sweep
 
 PLACES = ((7, 7), (7, -7), (-7, 7), (-7, -7), (0, 11), (0, -11), (11, 0), (-11, 0))
@@ -139,9 +140,10 @@ class TradeoffDisplay:
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0.
 
-        metric : {"mae", "mse", "rmse"} or callable, default="mae"
-            An error, smaller being better. The disparity is the difference of its values between
-            groups.
+        metric : str or callable, default="mae"
+            An error, smaller being better: "mae", "mse", "rmse", "medae", "mape" or, with numbers
+            of your own, "pinball@0.9" or "share_above@10". The disparity is the difference of its
+            values between groups.
 
         method : {"between_groups", "to_overall"}, default="between_groups"
             Whether the difference is the largest between two groups, or from all rows.
@@ -161,7 +163,7 @@ class TradeoffDisplay:
                 y_pred,
                 sensitive_features=sensitive_features,
                 sample_weight=sample_weight,
-                metrics=name_metric(metric),
+                metrics=label_metric(metric),
                 method=method,
                 n_boot=None,
                 confidence_level=0.95,
@@ -217,7 +219,7 @@ class TradeoffDisplay:
         param_range : iterable, default=(0.0, 0.25, 0.5, 0.75, 1.0)
             Values of the parameter.
 
-        metric : {"mae", "mse", "rmse"} or callable, default="mae"
+        metric : str or callable, default="mae"
             As in `from_predictions`.
 
         cv : int, splitter or iterable of (train, test), default=5
@@ -415,11 +417,7 @@ def _short(label: Any) -> str:
 
 def _check_error(metric: Any) -> None:
     """Raise ValueError for metrics of which smaller is not better."""
-    if isinstance(metric, str) and metric not in ("mae", "mse", "rmse"):
-        raise ValueError(
-            f"metric must be 'mae', 'mse', 'rmse' or a callable, smaller being better, got "
-            f"{metric!r}"
-        )
+    as_metric(metric, "metric", lambda named: named.is_error, ", smaller being better")
 
 
 def _box(low: Array, high: Array) -> Any:

@@ -1,21 +1,20 @@
 """Bootstrap of metrics by group, and intervals from it.
 
 Rows are drawn with replacement within each group, so that every replicate has the groups' own sizes
-and no rare group vanishes; the weights travel with their rows. The default metrics are functions
-of a few weighted sums: a replicate of all of them is one product of the numbers of times each row
-was drawn with the rows' contributions.
+and no rare group vanishes; the weights travel with their rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ._inputs import Array
-from ._row_metrics import DEFAULT_METRICS, Metric, RowMetric, Rows
+from ._replicates import FromRows, FromSorted, FromSums, Way
+from ._row_metrics import Metric, Rows
 
 DRAWS_AT_ONCE = 2**18  # rows drawn in one batch, small enough for the processor's cache
 
@@ -37,112 +36,6 @@ class Replicates:
     overall: Array
 
 
-@dataclass(frozen=True)
-class WeightedSums:
-    """Sums over the rows drawn of s_i, and of s_i times what the field says; shapes agree.
-
-    Parameters
-    ----------
-    weight, absolute, squared, residual, prediction : ndarray
-        Of 1, |r|, r², r and y_pred, means over outputs.
-
-    total : ndarray
-        Of (y_true - ȳ)², mean over outputs, ȳ_k the mean over the rows drawn.
-    """
-
-    weight: Array
-    absolute: Array
-    squared: Array
-    residual: Array
-    prediction: Array
-    total: Array
-
-
-def _r2(sums: WeightedSums) -> Array:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(sums.total > 0, 1 - sums.squared / sums.total, np.nan)
-
-
-# The default metrics, in terms of sums; the number of rows does not vary and has no interval.
-FORMULAS: dict[Metric, Callable[[WeightedSums], Array]] = {
-    DEFAULT_METRICS["count"]: lambda sums: np.full_like(sums.weight, np.nan),
-    DEFAULT_METRICS["mae"]: lambda sums: sums.absolute / sums.weight,
-    DEFAULT_METRICS["mse"]: lambda sums: sums.squared / sums.weight,
-    DEFAULT_METRICS["rmse"]: lambda sums: np.sqrt(sums.squared / sums.weight),
-    DEFAULT_METRICS["mean_residual"]: lambda sums: sums.residual / sums.weight,
-    DEFAULT_METRICS["mean_prediction"]: lambda sums: sums.prediction / sums.weight,
-    DEFAULT_METRICS["r2"]: _r2,
-}
-
-
-class Contributions:
-    """What each row adds to the weighted sums, group by group.
-
-    ``total`` says whether the sum of squares about the mean is needed; it takes a column for each
-    output, or for each row if there are fewer: an orthogonal change of the outputs keeps it.
-    """
-
-    def __init__(
-        self, y_true: Array, y_pred: Array, weights: Array, rows: list[Rows], total: bool
-    ) -> None:
-        true, pred = (y.reshape(len(y), -1) for y in (y_true, y_pred))
-        residuals = true - pred
-        means = [np.abs(residuals), residuals**2, residuals, pred]
-        columns = [weights, *(weights * values.mean(axis=1) for values in means)]
-        self.columns = [np.column_stack([column[own] for column in columns]) for own in rows]
-        self.centres = np.zeros((len(rows), 0))
-        if total:
-            self._add_squares(true, weights, rows)
-
-    def _add_squares(self, true: Array, weights: Array, rows: list[Rows]) -> None:
-        """Add columns s (y - c)² and s (y_k - c_k), c the group's mean, against cancellation."""
-        outputs = true - true[rows[0][0]]
-        if outputs.shape[1] > len(outputs):
-            outputs = np.transpose(np.linalg.qr(outputs.T, mode="r"))
-        outputs = outputs / np.sqrt(true.shape[1])  # the sum of squares is a mean over outputs
-        self.centres = np.stack(
-            [np.average(outputs[own], axis=0, weights=weights[own]) for own in rows]
-        )
-        for j, own in enumerate(rows):
-            centred, s = outputs[own] - self.centres[j], weights[own, None]
-            squares = (centred**2).sum(axis=1, keepdims=True)
-            self.columns[j] = np.hstack([self.columns[j], s * squares, s * centred])
-
-    def sums(self, counts: list[Array]) -> tuple[WeightedSums, WeightedSums]:
-        """Sums by group, (n, n_groups), and over all groups, (n,), for n samples.
-
-        ``counts`` has for each group how often each row was drawn, (n, n_rows).
-        """
-        drawn = np.stack(
-            [number @ own for number, own in zip(counts, self.columns, strict=True)], axis=1
-        )
-        by_group, pooled = drawn[..., :5], drawn[..., :5].sum(axis=1)
-        total, total_pooled = self._totals(drawn)
-        return (
-            WeightedSums(*[*np.moveaxis(by_group, -1, 0), total]),
-            WeightedSums(*[*np.moveaxis(pooled, -1, 0), total_pooled]),
-        )
-
-    def _totals(self, drawn: Array) -> tuple[Array, Array]:
-        """Sums of squares about the mean of each group, and about that of all rows."""
-        if self.centres.shape[1] == 0:
-            unknown = np.full(drawn.shape[:2], np.nan)
-            return unknown, unknown[:, 0]
-        weight, squares, first = drawn[..., 0], drawn[..., 5], drawn[..., 6:]
-        means = self.centres + first / weight[..., None]
-        pooled = (weight[..., None] * means).sum(axis=1, keepdims=True)
-        pooled /= weight.sum(axis=1)[:, None, None]
-
-        def about(mean: Array) -> Array:
-            # Σ s (y - mean)² = Σ s (y - c)² + 2 (c - mean)·Σ s (y - c) + Σ s |c - mean|²
-            shift = self.centres - mean
-            return squares + 2 * (first * shift).sum(axis=-1) + weight * (shift**2).sum(axis=-1)
-
-        within = about(means)
-        # equal values leave rounding only
-        return np.where(within > 1e-12 * squares, within, 0.0), about(pooled).sum(axis=1)
-
-
 def bootstrap(
     metrics: Mapping[str, Metric],
     y_true: Array,
@@ -156,29 +49,23 @@ def bootstrap(
 
     The same samples serve all metrics, all groups and all rows together.
     """
-    formulas = {
-        j: FORMULAS[metric] for j, metric in enumerate(metrics.values()) if metric in FORMULAS
-    }
-    others = {
-        j: RowMetric(metric, y_true, y_pred, weights, None)
-        for j, metric in enumerate(metrics.values())
-        if metric not in FORMULAS
-    }
-    total = _r2 in formulas.values()
-    s = np.ones(len(y_true)) if weights is None else weights / weights.max()
-    contributions = Contributions(y_true, y_pred, s, rows, total) if formulas else None
+    sizes, found = [len(own) for own in rows], list(metrics.values())
+    ways: dict[type[Way], list[int]] = {}
+    for j, metric in enumerate(found):
+        way = next(way for way in (FromSums, FromSorted, FromRows) if way.serves(metric))
+        ways.setdefault(way, []).append(j)
+    makers = [
+        (own, way([found[j] for j in own], y_true, y_pred, weights, rows))
+        for way, own in ways.items()
+    ]
     by_group = np.empty((n_boot, len(rows), len(metrics)))
     overall = np.empty((n_boot, len(metrics)))
     start = 0
-    for counts in _draw(rng, [len(own) for own in rows], n_boot):
+    for counts in _draw(rng, sizes, n_boot):
         batch = slice(start, start + len(counts[0]))
         start = batch.stop
-        if contributions is not None:
-            of_groups, of_all = contributions.sums(counts)
-            for j, formula in formulas.items():
-                by_group[batch, :, j], overall[batch, j] = formula(of_groups), formula(of_all)
-        for j, metric in others.items():
-            by_group[batch, :, j], overall[batch, j] = _evaluate(metric, rows, counts)
+        for own, maker in makers:
+            by_group[batch, :, own], overall[batch, own] = maker.evaluate(counts)
     return Replicates(by_group, overall)
 
 
@@ -194,20 +81,6 @@ def _draw(rng: np.random.Generator, sizes: list[int], n_boot: int) -> Iterator[l
             number = np.bincount(drawn.ravel(), minlength=n * size).reshape(n, size)
             counts.append(number.astype(np.float64))
         yield counts
-
-
-def _evaluate(metric: RowMetric, rows: list[Rows], counts: list[Array]) -> tuple[Array, Array]:
-    """Evaluate any metric on the rows drawn, sample by sample: by group, and on all rows."""
-    by_group, overall = np.empty((len(counts[0]), len(rows))), np.empty(len(counts[0]))
-    for i in range(len(overall)):
-        drawn = [
-            np.repeat(own, number[i].astype(np.intp))
-            for own, number in zip(rows, counts, strict=True)
-        ]
-        by_group[i] = [metric(own, own) for own in drawn]
-        everything = np.concatenate(drawn)
-        overall[i] = metric(everything, everything)
-    return by_group, overall
 
 
 def percentile_interval(replicates: Array, level: float) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +21,8 @@ from ._bootstrap import (
 )
 from ._frame import group_metric_frame
 from ._inputs import Array, check_targets, check_weights
-from ._row_metrics import DEFAULT_METRICS, Metric, metric_name, split_rows
+from ._named import DEFAULT_METRICS, TABLE, Metrics, NamedMetric, label_metrics
+from ._row_metrics import split_rows
 
 COMPARISONS = ("between_groups", "to_overall")
 COLUMNS = ["statistic", "group", "metric", "value", "lower", "upper", "count"]
@@ -39,6 +39,9 @@ class GroupEstimates:
 
     metrics : list of str
         Names of its metrics, without the number of rows.
+
+    ratios : list of str
+        Those of them whose ratio compares groups.
 
     groups : list
         Names of the groups that occur, a tuple for several columns.
@@ -61,6 +64,7 @@ class GroupEstimates:
 
     metric_frame: MetricFrame
     metrics: list[str]
+    ratios: list[str]
     groups: list[Any]
     positions: Array
     counts: Array
@@ -90,7 +94,8 @@ class GroupEstimates:
                 rows.append(("by_group", name, metric, value, lower, upper, count))
             for name, values in statistics.items():
                 # a ratio compares positive values
-                value = np.nan if name == "ratio" and (own <= 0).any() else float(values[metric])
+                known = name != "ratio" or (metric in self.ratios and not (own <= 0).any())
+                value = float(values[metric]) if known else np.nan
                 lower, upper = self.other_limits[name][:, j]
                 rows.append((name, None, metric, value, lower, upper, self.counts.sum()))
         kinds = {"statistic": str, "group": object, "metric": str, "count": int}
@@ -108,7 +113,7 @@ def group_estimates(
     *,
     sensitive_features: Any,
     sample_weight: ArrayLike | None,
-    metrics: Metric | Mapping[str, Metric] | None,
+    metrics: Metrics | None,
     method: str = "between_groups",
     n_boot: int | None,
     confidence_level: float,
@@ -116,9 +121,7 @@ def group_estimates(
 ) -> GroupEstimates:
     """Evaluate predictions by group, with intervals from a bootstrap within the groups."""
     _check_options(method, n_boot, confidence_level)
-    if metrics is None:
-        metrics = DEFAULT_METRICS
-    named = name_metric(metrics) if callable(metrics) else metrics
+    named = DEFAULT_METRICS if metrics is None else label_metrics(metrics)
     frame = group_metric_frame(
         y_true,
         y_pred,
@@ -127,9 +130,11 @@ def group_estimates(
         metrics=named,
     )
     _check_numbers(frame)
-    measured = [name for name, metric in named.items() if metric is not DEFAULT_METRICS["count"]]
+    measured = [name for name, metric in named.items() if metric is not TABLE["count"]]
     if not measured:
         raise ValueError("metrics must hold a metric besides the number of rows")
+    without = [n for n, m in named.items() if isinstance(m, NamedMetric) and not m.has_ratio]
+    ratios = [name for name in measured if name not in without]
     true, pred = check_targets(y_true, y_pred)
     weights = check_weights(sample_weight, len(true))
     kept = np.flatnonzero(weights)
@@ -151,6 +156,7 @@ def group_estimates(
     return GroupEstimates(
         metric_frame=frame,
         metrics=measured,
+        ratios=ratios,
         groups=groups,
         positions=positions,
         counts=counts,
@@ -160,24 +166,20 @@ def group_estimates(
             frame.by_group.to_numpy(dtype=float)[positions],
             frame.overall.to_numpy(dtype=float),
             replicates,
+            [name in ratios for name in named],
             method,
             confidence_level,
         ),
     )
 
 
-def name_metric(metric: str | Metric) -> Mapping[str, Metric]:
-    """One metric by its name, from the name of a default one or a function."""
-    if callable(metric):
-        return {metric_name(metric): metric}
-    known = [name for name in DEFAULT_METRICS if name != "count"]
-    if metric not in known:
-        raise ValueError(f"metric must be one of {known} or a callable, got {metric!r}")
-    return {metric: DEFAULT_METRICS[metric]}
-
-
 def _limits(
-    values: Array, overall: Array, replicates: Replicates, method: str, level: float
+    values: Array,
+    overall: Array,
+    replicates: Replicates,
+    with_ratio: list[bool],
+    method: str,
+    level: float,
 ) -> dict[str, Array]:
     """Limits of all that is not a group's, each of shape (2, n_metrics)."""
     difference, ratio = np.full((2, 2, len(overall)), np.nan)
@@ -185,7 +187,8 @@ def _limits(
         drawn, whole = replicates.by_group[:, :, j], replicates.overall[:, j]
         reference = None if method == COMPARISONS[0] else (overall[j], whole)
         difference[:, j] = largest_difference_interval(values[:, j], drawn, reference, level)
-        if any((v <= 0).any() for v in (values[:, j], drawn, overall[j], whole)):
+        seen = (values[:, j], drawn, overall[j], whole)
+        if not with_ratio[j] or any((v <= 0).any() for v in seen):
             continue  # a ratio compares positive values
         if reference is not None:
             reference = (np.log(overall[j]), np.log(whole))

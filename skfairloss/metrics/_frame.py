@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._groups import check_index, encode_groups, split_columns
 from ._inputs import check_targets, check_weights
-from ._row_metrics import DEFAULT_METRICS, Metric, RowMetric, split_rows
+from ._named import DEFAULT_METRICS, Metrics, label_metrics
+from ._row_metrics import Metric, RowMetric, split_rows
 
 
 def group_metric_frame(
@@ -23,7 +24,7 @@ def group_metric_frame(
     sensitive_features: Any,
     control_features: Any = None,
     sample_weight: ArrayLike | None = None,
-    metrics: Metric | Mapping[str, Metric] | None = None,
+    metrics: Metrics | None = None,
     n_boot: int | None = None,
     ci_quantiles: Sequence[float] | None = None,
     random_state: int | np.random.RandomState | np.random.Generator | None = None,
@@ -47,11 +48,13 @@ def group_metric_frame(
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows, >= 0. Rows of weight zero are left out, also from the count.
 
-    metrics : callable or dict of callables, default=None
-        Functions ``metric(y_true, y_pred)``, called with the rows of a group as float64 arrays of
-        shape (n_rows,), or (n_rows, n_outputs) where y_true has more dimensions. Those that have
-        an argument ``sample_weight`` are given the weights, others see all rows alike. ``None``
-        takes the default columns, see Notes.
+    metrics : str, callable, or list or dict of these, default=None
+        Names of the metrics listed below, or functions ``metric(y_true, y_pred)``, called with
+        the rows of a group as float64 arrays of shape (n_rows,), or (n_rows, n_outputs) where
+        y_true has more dimensions. Functions that have an argument ``sample_weight`` are given
+        the weights, others see all rows alike. A dict has labels of columns as keys. A single
+        name or function gives Series, as in fairlearn. ``None`` takes the columns count, mae,
+        mse, rmse, mean_residual, mean_prediction and r2.
 
     n_boot : int, default=None
         Number of bootstrap samples for confidence intervals; needs ``ci_quantiles``. Rows are
@@ -74,16 +77,17 @@ def group_metric_frame(
     Raises
     ------
     TypeError
-        If ``metrics`` is neither a callable nor a dict of callables.
+        If ``metrics`` is none of what is described above, or a function cannot be called as
+        ``metric(y_true, y_pred)``.
 
     ValueError
         If shapes or lengths do not match, values are missing or not finite, the index of a
-        pandas sensitive_features differs from that of another pandas argument, or there are more
-        groups than half the rows.
+        pandas sensitive_features differs from that of another pandas argument, there are more
+        groups than half the rows, a name of a metric is unknown, or "mape" meets a y_true of 0.
 
     Notes
     -----
-    The default columns, with row weights s_i, residuals r_ik = y_true - y_pred of sample i and
+    The named metrics, with row weights s_i, residuals r_ik = y_true - y_pred of sample i and
     output k, m outputs and a(v) = Σ_i s_i (Σ_k v_ik / m) / Σ_i s_i the mean over the rows of a
     group and the outputs:
 
@@ -93,7 +97,17 @@ def group_metric_frame(
     - mean_prediction: a(y_pred);
     - r2: 1 - a(r²) / a((y_true - ȳ)²), ȳ_k the mean of output k over the group; NaN where
       y_true is constant. The denominator differs from group to group: a low r2 may be due to
-      a small spread of y_true rather than to large errors.
+      a small spread of y_true rather than to large errors;
+    - bias: a(y_pred - y_true), which is minus the mean_residual: positive where predictions are
+      too high on average;
+    - medae: the weighted median over rows of Σ_k |r_ik| / m. Where the weights up to a value
+      make exactly half of their sum it is the mean of that value and the next one, so that a
+      weight of 2 is a row twice. With several outputs scikit-learn's median_absolute_error is
+      another number, the mean of the medians of the outputs;
+    - mape: a(|r| / |y_true|), 0.1 for errors of 10 %. A y_true of 0 is an error, where
+      scikit-learn returns a number of the size of 1e15;
+    - pinball@τ, as in "pinball@0.9": a(max(τ r, (τ - 1) r)), half the mae at τ = 0.5;
+    - share_above@t, as in "share_above@10": a(1 where |r| > t, else 0), t in units of y.
 
     Examples
     --------
@@ -110,7 +124,20 @@ def group_metric_frame(
     dark                   2.0  0.4           -0.4
     >>> round(float(frame.difference()["mae"]), 2)
     0.2
+
+    Metrics by name, here of one group:
+
+    >>> named = group_metric_frame(
+    ...     [1.0, 2.0, 3.0, 4.0],
+    ...     [1.5, 1.0, 3.0, 7.0],
+    ...     sensitive_features=["all"] * 4,
+    ...     metrics=["medae", "bias", "pinball@0.9", "share_above@0.75"],
+    ... )
+    >>> named.overall.tolist()
+    [0.75, 0.625, 0.3125, 0.5]
     """
+    labelled = DEFAULT_METRICS if metrics is None else label_metrics(metrics)
+    is_single = isinstance(metrics, str) or callable(metrics)
     true, pred = check_targets(y_true, y_pred)
     others = {"y_true": y_true, "y_pred": y_pred, "sample_weight": sample_weight}
     check_index(sensitive_features, control_features=control_features, **others)
@@ -126,21 +153,15 @@ def group_metric_frame(
     first = kept if rows is None else np.array([members[0] for members in rows])
     sets = kept if rows is None else np.arange(len(rows))
 
-    def on_rows(metric: Metric) -> RowMetric:
-        return RowMetric(metric, true, pred, None if sample_weight is None else weights, rows)
+    def on_rows(name: str, metric: Metric) -> RowMetric:
+        return RowMetric(metric, true, pred, None if sample_weight is None else weights, rows, name)
 
-    if metrics is None:
-        metrics = DEFAULT_METRICS
-    _check_metrics(metrics)
+    measures = {name: on_rows(name, metric) for name, metric in labelled.items()}
     with warnings.catch_warnings():
         # NaN in every bootstrap sample, say the r2 of a one-row group, gives a NaN interval
         warnings.filterwarnings("ignore", "All-NaN slice encountered", RuntimeWarning)
         return MetricFrame(
-            metrics=(
-                {name: on_rows(metric) for name, metric in metrics.items()}
-                if isinstance(metrics, Mapping)
-                else on_rows(metrics)
-            ),
+            metrics=next(iter(measures.values())) if is_single else measures,
             y_true=sets,
             y_pred=sets,
             sensitive_features=features.iloc[first],
@@ -177,18 +198,6 @@ def _check_order(names: list[Any], argument: str) -> None:
             f"{argument} has values that cannot be sorted in one column: {error}. Give them one "
             "type, say strings"
         ) from error
-
-
-def _check_metrics(metrics: Any) -> None:
-    """Raise TypeError unless metrics is a callable or a dict of callables."""
-    functions = metrics if isinstance(metrics, Mapping) else {"metrics": metrics}
-    if not functions:
-        raise ValueError("metrics must hold at least one metric, got an empty dict")
-    for name, function in functions.items():
-        if not callable(function):
-            raise TypeError(
-                f"metrics must be a callable or a dict of callables, got {function!r} as {name!r}"
-            )
 
 
 def _check_quantiles(ci_quantiles: Sequence[float] | None) -> list[float] | None:

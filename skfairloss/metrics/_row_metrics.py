@@ -1,4 +1,4 @@
-"""Metrics of numbered sets of rows, and the functions they are made of.
+"""Metrics of numbered sets of rows.
 
 fairlearn's MetricFrame keeps y in a table, row by row, and hands each metric the part of its
 group. With several outputs that breaks down (a single row is squeezed, aggregates and bootstrap
@@ -14,9 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from fairlearn.metrics import count
 from numpy.typing import NDArray
-from sklearn.metrics import mean_absolute_error, mean_squared_error
 
 from ._inputs import Array
 
@@ -29,7 +27,8 @@ class RowMetric:
 
     ``rows`` lists the rows of each set; for None each row is a set of its own. ``weights`` is
     None without weights; it is handed on to metrics that take ``sample_weight``. Samples with
-    several dimensions (images) are flattened to rows.
+    several dimensions (images) are flattened to rows. ``name`` is what the metric is called in
+    place of its own name.
     """
 
     def __init__(
@@ -39,13 +38,14 @@ class RowMetric:
         y_pred: Array,
         weights: Array | None,
         rows: list[Rows] | None,
+        name: str | None = None,
     ) -> None:
         self.metric = metric
-        self.y_true = _flat(y_true)
-        self.y_pred = _flat(y_pred)
+        self.y_true = flat(y_true)
+        self.y_pred = flat(y_pred)
         self.weights = weights if accepts_sample_weight(metric) else None
         self.rows = rows
-        self.__name__ = metric_name(metric)
+        self.__name__ = metric_name(metric) if name is None else name
 
     def __call__(self, sets: Rows, _: Rows) -> Any:
         """Evaluate the metric on some sets; fairlearn passes them in place of y, twice."""
@@ -74,56 +74,6 @@ def metric_name(metric: Metric) -> str:
     return getattr(metric, "__name__", type(metric).__name__)
 
 
-def root_mean_squared_error(y_true: Array, y_pred: Array, sample_weight: Any = None) -> float:
-    """Root of the mean over rows and outputs; scikit-learn's is the mean of the outputs' roots."""
-    return float(np.sqrt(mean_squared_error(y_true, y_pred, sample_weight=sample_weight)))
-
-
-def mean_residual(y_true: Array, y_pred: Array, sample_weight: Any = None) -> float:
-    """Mean of y_true - y_pred over rows and outputs."""
-    return _row_average(y_true - y_pred, sample_weight)
-
-
-def absolute_mean_residual(y_true: Array, y_pred: Array, sample_weight: Any = None) -> float:
-    """Absolute value of the mean residual."""
-    return abs(mean_residual(y_true, y_pred, sample_weight))
-
-
-def mean_prediction(y_true: Array, y_pred: Array, sample_weight: Any = None) -> float:  # noqa: ARG001
-    """Mean of y_pred over rows and outputs."""
-    return _row_average(y_pred, sample_weight)
-
-
-def r2(y_true: Array, y_pred: Array, sample_weight: Any = None) -> float:
-    """1 - SSE / SST, both summed over rows and outputs; NaN where y_true does not vary.
-
-    SST is taken about the mean of each output over the rows given.
-    """
-    centred = y_true - np.average(y_true, axis=0, weights=sample_weight)
-    # exactly zero for a constant output, whose computed mean may be off by rounding
-    centred = np.where(np.ptp(y_true, axis=0) == 0, 0.0, centred)
-    total = _row_average(centred**2, sample_weight)
-    if total == 0:
-        return float("nan")
-    return 1.0 - _row_average((y_true - y_pred) ** 2, sample_weight) / total
-
-
-DEFAULT_METRICS: dict[str, Metric] = {
-    "count": count,
-    "mae": mean_absolute_error,
-    "mse": mean_squared_error,
-    "rmse": root_mean_squared_error,
-    "mean_residual": mean_residual,
-    "mean_prediction": mean_prediction,
-    "r2": r2,
-}
-
-
-def _flat(y: Array) -> Array:
+def flat(y: Array) -> Array:
     """(n,) and (n, k) as they are, images as (n, all pixels)."""
     return y if y.ndim == 1 else y.reshape(len(y), -1)
-
-
-def _row_average(values: Array, sample_weight: Any) -> float:
-    """Weighted mean over rows of the mean of each row."""
-    return float(np.average(values.reshape(len(values), -1).mean(axis=1), weights=sample_weight))

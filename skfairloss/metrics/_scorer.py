@@ -14,22 +14,9 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 from .._groups import check_index, encode_groups
 from ._inputs import check_targets, check_weights
-from ._row_metrics import (
-    DEFAULT_METRICS,
-    Metric,
-    RowMetric,
-    absolute_mean_residual,
-    accepts_sample_weight,
-    metric_name,
-    split_rows,
-)
+from ._named import NamedMetric, as_metric, as_named
+from ._row_metrics import Metric, RowMetric, accepts_sample_weight, metric_name, split_rows
 
-LOSSES: dict[str, Metric] = {
-    "mae": DEFAULT_METRICS["mae"],
-    "mse": DEFAULT_METRICS["mse"],
-    "rmse": DEFAULT_METRICS["rmse"],
-    "mean_residual": absolute_mean_residual,
-}
 AGGREGATES = ("difference", "ratio", "group_max", "group_min")
 METHODS = ("between_groups", "to_overall")
 
@@ -50,19 +37,20 @@ def make_group_scorer(
 
     - difference: negated, 0 is parity;
     - ratio: as it is, 1 is parity;
-    - group_max, group_min: negated for losses, and for callables with
-      ``greater_is_better=False``.
+    - group_max, group_min: as they are for "r2" and callables with ``greater_is_better=True``,
+      negated otherwise.
 
     The groups of the rows scored come from metadata routing or from columns of X. With routing
     (``sklearn.set_config(enable_metadata_routing=True)``) the scorer already requests
     ``sensitive_features``, which are then passed to ``GridSearchCV.fit``. With column names the
-    scorer reads the X it is given, with or without routing.
+    scorer reads the X it is given, with or without routing. A scorer without column names can
+    be made before routing is switched on.
 
     Parameters
     ----------
-    metric : {"mae", "mse", "rmse", "mean_residual"} or callable, default="mae"
-        What is computed for each group, with weights and over all outputs as in
-        group_metric_frame. "mean_residual" takes the absolute value of each group's mean
+    metric : str or callable, default="mae"
+        What is computed for each group: a metric that `group_metric_frame` names, all but
+        "count". "mean_residual" and "bias" take the absolute value of each group's mean
         residual, so that groups with means of -0.1 and 0.1 do not differ. A callable
         ``metric(y_true, y_pred)`` is given the rows of a group as float64 arrays, of shape
         (n_rows,) or (n_rows, n_outputs), and the weights if it has an argument
@@ -94,14 +82,16 @@ def make_group_scorer(
 
     Raises
     ------
-    RuntimeError
-        If metadata routing is off and no column is given.
-
     TypeError, ValueError
-        If an argument is not of the kind above, or "mean_residual" is combined with "ratio".
+        If an argument is not of the kind above, "ratio" is combined with a metric that is zero
+        at best or may be negative ("mean_residual", "bias", "r2"), or "group_max" or "group_min"
+        with one of which no value is better ("mean_prediction").
 
     Notes
     -----
+    A scorer that is called without groups and without column names raises a ValueError that says
+    what to do; so it is in every fold of a search with routing off.
+
     A fold with fewer than two groups is an error, not a difference of 0. GridSearchCV turns
     errors of scorers into NaN and a warning unless it is told ``error_score="raise"``. If groups
     are missing from folds, stratify the folds by group.
@@ -130,13 +120,6 @@ def make_group_scorer(
     _check_metric(metric, aggregate, greater_is_better)
     _check_aggregate(aggregate, method)
     columns = _check_columns(sensitive_features)
-    if columns is None and not get_config()["enable_metadata_routing"]:
-        raise RuntimeError(
-            "a group scorer needs the groups of the rows it scores: either call "
-            "sklearn.set_config(enable_metadata_routing=True) first and pass sensitive_features "
-            "to fit of the search, or name a column of X here, "
-            "make_group_scorer(..., sensitive_features='column')"
-        )
     if groups is not None:
         if isinstance(groups, str):
             raise TypeError(f"groups must be a sequence of group names, got {groups!r}")
@@ -327,8 +310,9 @@ class GroupScorer:
 
     @property
     def _function(self) -> Metric:
-        """The metric as a function."""
-        return LOSSES[self.metric] if isinstance(self.metric, str) else self.metric
+        """The metric as a function, without a sign where 0 is best."""
+        metric = as_metric(self.metric)
+        return metric.magnitude() if isinstance(metric, NamedMetric) else metric
 
     @property
     def _sign(self) -> int:
@@ -337,16 +321,15 @@ class GroupScorer:
             return -1
         if self.aggregate == "ratio":
             return 1
+        if isinstance(self.metric, str):
+            return 1 if as_named(self.metric).best == "greater" else -1
         return 1 if self.greater_is_better else -1
 
     def _features(self, X: Any, sensitive_features: Any) -> Any:
         """Sensitive features of the rows: as passed, or columns of X."""
         if self.columns is None:
             if sensitive_features is None:
-                raise ValueError(
-                    f"{self} was called without sensitive_features: pass sensitive_features=..., "
-                    "or let make_group_scorer(..., sensitive_features='column') read them from X"
-                )
+                raise ValueError(f"{self} was called without sensitive_features: {_remedy()}")
             return sensitive_features
         if sensitive_features is not None:
             raise ValueError(
@@ -407,25 +390,47 @@ def _finite(metric: RowMetric, groups: list[Any]) -> Metric:
 
 
 def _check_metric(metric: Any, aggregate: str, greater_is_better: Any) -> None:
-    """Raise unless metric and direction fit together."""
-    if callable(metric):
+    """Raise unless metric, aggregate and direction fit together."""
+    if not isinstance(metric, str):
+        as_metric(metric)
         if not isinstance(greater_is_better, bool):
             raise ValueError(
                 "greater_is_better must be True or False with a callable metric, got "
                 f"{greater_is_better!r}"
             )
         return
-    if not isinstance(metric, str) or metric not in LOSSES:
-        raise ValueError(f"metric must be one of {list(LOSSES)} or a callable, got {metric!r}")
+    found = as_named(metric)
     if greater_is_better is not None:
         raise ValueError(
-            f"greater_is_better={greater_is_better!r} is for callable metrics, {metric!r} is a loss"
+            f"greater_is_better={greater_is_better!r} is for callable metrics, the direction of "
+            f"{metric!r} is known"
         )
-    if metric == "mean_residual" and aggregate == "ratio":
+    if aggregate == "ratio" and not found.has_ratio:
+        reason = "which is zero at best" if found.best == "zero" else "which may be negative"
         raise ValueError(
-            "aggregate='ratio' is not defined for metric='mean_residual', which is zero at best: "
-            "use aggregate='difference' or 'group_max'"
+            f"aggregate='ratio' is not defined for metric={metric!r}, {reason}: use "
+            "aggregate='difference' or 'group_max'"
         )
+    if aggregate in ("group_max", "group_min") and found.best == "none":
+        raise ValueError(
+            f"aggregate={aggregate!r} needs a metric of which some values are better, got "
+            f"{metric!r}: use aggregate='difference'"
+        )
+
+
+def _remedy() -> str:
+    """What to do about groups that do not reach a scorer."""
+    column = "make_group_scorer(..., sensitive_features='column')"
+    if get_config()["enable_metadata_routing"]:
+        return (
+            "pass sensitive_features=... to fit and score of the search, or name the column of X "
+            f"that holds the groups, {column}"
+        )
+    return (
+        "metadata routing is off. Either call sklearn.set_config(enable_metadata_routing=True) and "
+        "pass sensitive_features=... to fit and score of the search, or name the column of X that "
+        f"holds the groups, {column}"
+    )
 
 
 def _check_aggregate(aggregate: Any, method: Any) -> None:

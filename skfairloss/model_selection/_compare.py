@@ -18,6 +18,8 @@ from skfairloss._place import fitting_at
 from skfairloss._typing import Array
 from skfairloss._validation import check_weights
 from skfairloss.metrics._inputs import check_targets
+from skfairloss.metrics._named import NamedMetric, as_metric
+from skfairloss.metrics._row_metrics import metric_name
 from skfairloss.model_selection._candidates import Candidates
 from skfairloss.model_selection._comparison import LossMixComparison, make_comparison
 from skfairloss.model_selection._data import FitData
@@ -27,22 +29,6 @@ from skfairloss.model_selection._path import LOSS_MIXES, check_loss_mixes, set_c
 from skfairloss.model_selection._tasks import FitsTasks
 
 RowLoss = Callable[[Array, Array], Array]
-
-
-def _absolute(y_true: Array, y_pred: Array) -> Array:
-    """Mean of |residual| over the outputs of each row."""
-    return np.abs(y_true - y_pred).reshape(len(y_true), -1).mean(axis=1)
-
-
-def _squared(y_true: Array, y_pred: Array) -> Array:
-    """Mean of residual² over the outputs of each row."""
-    return np.square(y_true - y_pred).reshape(len(y_true), -1).mean(axis=1)
-
-
-_METRICS: dict[str, tuple[RowLoss, str]] = {
-    "mae": (_absolute, "mean absolute error"),
-    "mse": (_squared, "mean squared error"),
-}
 
 
 def compare_loss_mixes(
@@ -91,8 +77,10 @@ def compare_loss_mixes(
         training rows of each fold. ``None`` leaves that of ``estimator`` as it is, ``"auto"``
         unless it says otherwise.
 
-    metric : {"mae", "mse"} or callable, default="mae"
-        Loss of a row: the mean over its outputs of |residual| or residual². A callable
+    metric : str or callable, default="mae"
+        Loss of a row: "mae", "mse", "mape" or, with numbers of your own, "pinball@0.9" or
+        "share_above@10", as in `skfairloss.metrics.group_metric_frame`, the mean over the outputs
+        of the row. Other named metrics are no means of losses of rows. A callable
         ``metric(y_true, y_pred)`` returns the losses of the rows, (n_rows,), smaller is better.
 
     estimator : estimator, default=None
@@ -186,7 +174,7 @@ def compare_loss_mixes(
     """
     mixes = check_loss_mixes(loss_mixes)
     _check(reference, mixes, n_repeats, confidence_level)
-    row_loss, metric_name = _row_loss(metric)
+    row_loss, loss_name = _row_loss(metric)
     weighted = sample_weight is not None and np.ndim(sample_weight) > 0
     candidates = Candidates.of(estimator, scale, mixes, weighted)
     check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
@@ -197,6 +185,8 @@ def compare_loss_mixes(
             f"sensitive_features has the group {groups.labels[0]!r} only, a comparison needs two"
         )
     true, _ = check_targets(y, y)
+    if isinstance(metric, str):
+        row_loss(true, true)  # an error now where the metric is not defined for y
     weights = np.full(n, 1.0 / n) if sample_weight is None else check_weights(sample_weight, n)
     unweighted = np.flatnonzero(np.bincount(groups.codes, weights) == 0)
     if len(unweighted):
@@ -224,7 +214,7 @@ def compare_loss_mixes(
         reference=first,
         groups=groups,
         pair=pair,
-        metric=metric_name,
+        metric=loss_name,
         level=confidence_level,
         levels=[interval(rows[:, j], sums[:, :, j]) for j in range(len(mixes))],
         differences=[
@@ -313,11 +303,14 @@ class _Run(CallbackSupportMixin, BaseEstimator):
 
 def _row_loss(metric: Any) -> tuple[RowLoss, str]:
     """The loss of a row and what it is called."""
-    if callable(metric):
-        return metric, getattr(metric, "__name__", type(metric).__name__)
-    if not isinstance(metric, str) or metric not in _METRICS:
-        raise ValueError(f"metric must be one of {list(_METRICS)} or a callable, got {metric!r}")
-    return _METRICS[metric]
+    found = as_metric(
+        metric,
+        accept=lambda named: named.is_mean_error,
+        condition=" that returns the loss of each row",
+    )
+    if isinstance(found, NamedMetric):
+        return found.rows, found.words
+    return metric, metric_name(metric)
 
 
 def _check(reference: Any, mixes: Array, n_repeats: Any, level: Any) -> None:

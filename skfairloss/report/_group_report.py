@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import ArrayLike
 from ..displays import GroupLossDisplay, PixelGroupDisplay
 from ..displays._style import FEW_ROWS
 from ..metrics._estimates import GroupEstimates, group_estimates
-from ..metrics._row_metrics import Metric
+from ..metrics._named import Metrics
 from ._html import to_html
 from ._table import Table, make_table
 from ._text import to_text
@@ -28,7 +27,7 @@ def group_report(
     *,
     sensitive_features: Any,
     sample_weight: ArrayLike | None = None,
-    metrics: Metric | Mapping[str, Metric] | None = None,
+    metrics: Metrics | None = None,
     method: str = "between_groups",
     n_boot: int | None = 1000,
     confidence_level: float = 0.95,
@@ -54,16 +53,17 @@ def group_report(
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows, >= 0. Rows of weight zero are left out, also from the count.
 
-    metrics : callable or dict of callables, default=None
-        As in `skfairloss.metrics.group_metric_frame`; ``None`` takes its columns: count, mae, mse,
-        rmse, mean_residual, mean_prediction, r2.
+    metrics : str, callable, or list or dict of these, default=None
+        Names of metrics or functions, as in `skfairloss.metrics.group_metric_frame`; a dict has
+        labels as keys. ``None`` takes count, mae, mse, rmse, mean_residual, mean_prediction and
+        r2.
 
     method : {"between_groups", "to_overall"}, default="between_groups"
         Whether difference and ratio compare groups with one another or with all rows.
 
     n_boot : int, default=1000
-        Number of bootstrap samples; ``None`` for no intervals. The columns above are computed
-        for all samples together; any other metric is called for each sample and group, which
+        Number of bootstrap samples; ``None`` for no intervals. Named metrics are computed for
+        many samples together; any other function is called for each sample and group, which
         takes as long as that.
 
     confidence_level : float, default=0.95
@@ -85,13 +85,13 @@ def group_report(
     Raises
     ------
     TypeError
-        If ``metrics`` is neither a callable nor a dict of callables, or a metric does not return
-        one number.
+        If ``metrics`` is none of what is described above, a function cannot be called as
+        ``metric(y_true, y_pred)``, or a metric does not return one number.
 
     ValueError
         If shapes or lengths do not match, values are missing or not finite, the index of a
-        pandas sensitive_features differs from that of another pandas argument, or an option is
-        out of range.
+        pandas sensitive_features differs from that of another pandas argument, a name of a metric
+        is unknown, "mape" meets a y_true of 0, or an option is out of range.
 
     See Also
     --------
@@ -114,7 +114,8 @@ def group_report(
       d ± q·sd(d*), where q is the quantile of the largest abs(d* - d) / sd(d*), so that all hold
       at once; the largest difference lies between the largest lower and the largest upper end. An
       interval that begins at 0 means: no difference detected.
-    - ratio: the same of logarithms, where all values are positive; NaN elsewhere.
+    - ratio: the same of logarithms, where all values are positive; NaN elsewhere, and for
+      mean_residual, bias and r2, of which a ratio says nothing.
 
     Examples
     --------
@@ -201,7 +202,8 @@ class GroupReport:
 
     ratio : Series of shape (n_metrics,)
         As ``metric_frame.ratio(method=...)``: smallest over largest group, or the like with all
-        rows. Without meaning where values are not positive, and left out of `to_frame` there.
+        rows. Without meaning for mean_residual, bias and r2 and where values are not positive,
+        and left out of `to_frame` there.
 
     by_group_ci : list of two DataFrames of shape (n_groups, n_metrics)
         Lower and upper limits of ``by_group``; NaN without an interval.
@@ -220,24 +222,23 @@ class GroupReport:
 
     Examples
     --------
-    >>> from sklearn.metrics import mean_absolute_error, median_absolute_error
     >>> from skfairloss import group_report
     >>> report = group_report(
     ...     [1.0, 2.0, 3.0, 4.0],
     ...     [1.5, 1.5, 3.5, 5.0],
     ...     sensitive_features=["a", "a", "b", "b"],
-    ...     metrics={"mae": mean_absolute_error, "median": median_absolute_error},
+    ...     metrics=["mae", "medae"],
     ...     n_boot=None,
     ... )
     >>> report
     GroupReport: 4 rows, 2 groups
     <BLANKLINE>
-                    n    MAE  median
-    a *             2  0.500   0.500
-    b *             2  0.750   0.750
-    all rows        4  0.625   0.500
-    difference         0.250   0.250
-    ratio              0.667   0.667
+                    n    MAE  median absolute error
+    a *             2  0.500                  0.500
+    b *             2  0.750                  0.750
+    all rows        4  0.625                  0.500
+    difference         0.250                  0.250
+    ratio              0.667                  0.667
     <BLANKLINE>
     residual = true - predicted; difference and ratio: between groups
     * fewer than 30 rows

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..displays._style import FEW_ROWS, TITLES, group_label
+from ..displays._style import FEW_ROWS, group_label
 from ..metrics._inputs import Array
+from ..metrics._named import metric_title
 
 NAMES = {"overall": "all rows", "difference": "difference", "ratio": "ratio"}
 
@@ -72,13 +73,14 @@ def make_table(frame: pd.DataFrame, method: str, level: float | None, n_boot: in
     if level is not None:
         title += f"; {100 * level:.6g} % confidence intervals from {n_boot} bootstrap samples"
     compared = "between groups" if method == "between_groups" else "of groups to all rows"
-    notes = [f"residual = true - predicted; difference and ratio: {compared}"]
+    signs = "residual = true - predicted" + "; bias = predicted - true" * ("bias" in metrics)
+    notes = [f"{signs}; difference and ratio: {compared}"]
     if any(row.is_small for row in rows):
         notes.append(f"* fewer than {FEW_ROWS} rows")
         if level is not None:
             notes[-1] += ": the interval tends to be too narrow; one row has none"
     # the notes say what a residual is
-    titles = [TITLES.get(metric, metric).partition(" (")[0] for metric in metrics]
+    titles = [metric_title(metric).partition(" (")[0] for metric in metrics]
     return Table(title, titles, rows, notes)
 
 

@@ -18,7 +18,8 @@ from fairlearn.metrics import MetricFrame
 from skfairloss import group_report
 from skfairloss.metrics import group_metric_frame
 from skfairloss.metrics._bootstrap import bootstrap
-from skfairloss.metrics._row_metrics import DEFAULT_METRICS, split_rows
+from skfairloss.metrics._named import DEFAULT_METRICS
+from skfairloss.metrics._row_metrics import split_rows
 
 FRAME = "MetricFrame"
 
