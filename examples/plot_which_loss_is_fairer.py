@@ -125,7 +125,7 @@ members = {group: np.flatnonzero(groups_test == group) for group in ("dark image
 # Three losses, all else equal
 # ----------------------------
 #
-# L1 and L2 do not depend on the unit of y. With ``scale=1.0`` their mix would: the same 0.5 would be
+# L1 and L2 do not depend on the unit of y. With ``scale=1.0`` their mix would: the same 0.5 is
 # closer to L1 with grey values from 0 to 1, and closer to L2 with those from 0 to 255. The default,
 # ``scale="auto"``, takes the unit from y, one for all hidden pixels. The mix is then the same for
 # both.
