@@ -9,7 +9,7 @@ further towards the minority. More data of the same kind change nothing about th
 choice remains a choice.
 
 The data are simulated, a million rows in memory. A fit of such size is an ordinary call: it goes
-through X some four or five times, in blocks, makes no copy of it, and comes with the same proof of
+through X two to four times, in blocks, makes no copy of it, and comes with the same proof of
 optimality as a small one.
 """
 
@@ -79,8 +79,8 @@ print("A million rows: memory beside X, relative gap, first slope, MAE on new ro
 print(table.round(3).to_string())
 
 # %%
-# Both plain fits take less memory than a copy of X would. The term needs more, about as much as two
-# copies. Its fit moves the slope to the minority, until the MAE of both groups is the same up to
+# Both plain fits take less memory than a copy of X would. The term needs more, between one copy and
+# two. Its fit moves the slope to the minority, until the MAE of both groups is the same up to
 # chance; the majority, nine rows in ten, pays for it.
 #
 # The slope of L2 is the mean of the two, 1.2. L1 gives every row a pull of the same size, and the

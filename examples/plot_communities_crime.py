@@ -72,6 +72,9 @@ print("training rows by group:", pd.Series(groups_train).value_counts().to_dict(
 #   scale from 0 to 1;
 # - differences between groups of at most 0.01: ``EqualizedLoss(0.01)``.
 #
+# Levels are in the unit of the loss. With ``scale=1.0`` the loss of a group is its MSE, in the unit
+# of y squared, so that a level is an MSE too.
+#
 # A level that no model can keep is refused, and the message says which one can be kept.
 
 from skfairloss import PixelLossRegressor
@@ -88,7 +91,8 @@ TERMS = {
 
 
 def fit(term, X, y, groups):
-    return PixelLossRegressor(0.0, fairness=term).fit(X, y, sensitive_features=groups)
+    model = PixelLossRegressor(0.0, scale=1.0, fairness=term)
+    return model.fit(X, y, sensitive_features=groups)
 
 
 models = {name: fit(term, X_train, y_train, groups_train) for name, term in TERMS.items()}

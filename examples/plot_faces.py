@@ -63,8 +63,9 @@ print("people with images in a group:", counts.to_dict())
 # Out of sample, for people that the model has not seen
 # -----------------------------------------------------
 #
-# Three folds, each person in one of them. A penalty is needed, and its strength means different
-# things under L1 and L2: two are tried for each, and the one with the smaller MAE is kept.
+# Three folds, each person in one of them. A penalty is needed. Its strength does not depend on the
+# unit of y, but it means different things under L1 and L2: two are tried for each, and the one with
+# the smaller MAE is kept.
 
 from sklearn.model_selection import GroupKFold, cross_val_predict
 
@@ -177,10 +178,10 @@ print("figure saved in the working directory: faces_l1_l2.png")
 # a difference of a few percent of the error would have shown. Mean residuals are not detected to
 # differ between the groups either.
 #
-# The difference between the groups is another matter. Under L2, samples of images call it detected,
-# and samples of people do not, because ten images of a person say little more than one. The same
-# holds for L1 against L2 in the dark images. With 40 people nobody can tell whether bright images
-# like these are harder to predict; that no difference was detected does not say that there is none.
+# The difference between the groups is another matter. Under both losses, samples of images call it
+# detected, and samples of people do not, because ten images of a person say little more than one.
+# With 40 people nobody can tell whether bright images like these are harder to predict; that no
+# difference was detected does not say that there is none.
 #
 # The strength of the penalty was chosen on the images it is judged on, for both losses alike. Other
 # sizes of the blocks, other halves and other photographs were not looked at.

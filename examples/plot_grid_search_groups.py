@@ -52,7 +52,7 @@ from sklearn.preprocessing import StandardScaler
 from skfairloss import PixelLossRegressor
 from skfairloss.metrics import group_metric_frame, make_group_scorer
 
-model = Pipeline([("standardise", StandardScaler()), ("regress", PixelLossRegressor(scale="mad"))])
+model = Pipeline([("standardise", StandardScaler()), ("regress", PixelLossRegressor())])
 model
 
 # %%

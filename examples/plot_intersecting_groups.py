@@ -87,12 +87,13 @@ print(reports["both"])
 # --------------------------------------
 #
 # ``group_weights_`` say how much the fit leans on whom: it is the plain fit under these weights.
+# With ``scale=1.0`` the loss of a group is its MAE in dollars.
 
 from skfairloss.fairness import BoundedGroupLoss, WorstGroupLoss
 
 
 def fit(term, rows, columns):
-    model = PixelLossRegressor(1.0, fairness=term)
+    model = PixelLossRegressor(1.0, scale=1.0, fairness=term)
     return model.fit(X[rows], y[rows], sensitive_features=columns[rows])
 
 

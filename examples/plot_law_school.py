@@ -4,10 +4,10 @@ The loss hardly matters, the term moves errors, the feature lowers them
 
 The first-year average of law students is predicted from two admission scores. Some groups have
 larger errors than others, and are over-predicted. Three things could be changed: the loss, a
-fairness term, the features. Here the loss changes little. A term lowers the errors of the worse-off
-groups, and raises those of the largest one. The group as a feature lowers the former as far or
-further, and does not raise the latter. That no model of the two scores could have done as well is
-not an impression: the fit proves it for its rows.
+fairness term, the features. Here the loss changes little. A term is detected to lower the errors of
+five groups, and raises those of the largest one. The group as a feature lowers four of the five
+further, and does not raise those of the largest one. No linear model of the two scores has as small
+a largest error: for its rows, the fit proves it.
 
 Whether the group may be a feature is a question of law and of purpose, and not answered by errors.
 
@@ -121,17 +121,18 @@ print("figure saved in the working directory: law_school.png")
 # Could a better algorithm have found more in the two scores? Every fit comes with a bound on its
 # distance from the best one. For the worst-group fit to all rows that is a statement about all
 # linear models of these features: none has a smaller worst MAE, up to the gap. A bound below it is
-# refused, and with the group among the features the same bound is met.
+# refused, and with the group among the features the same bound is met. Bounds are in the unit of
+# the loss: with ``scale=1.0`` that is the MAE in units of y.
 
 limits = {}
 for name, X in (("two scores", scores), ("two scores and the group", with_group)):
-    model = PixelLossRegressor(1.0, fairness=WorstGroupLoss())
+    model = PixelLossRegressor(1.0, scale=1.0, fairness=WorstGroupLoss())
     model.fit(X, y, sensitive_features=groups)
     limits[name] = model.group_losses_.max()
     worst = model.groups_[model.group_losses_ > limits[name] - 1e-4].tolist()
     print(f"{name}: worst MAE {limits[name]:.4f} in {worst}, gap {model.dual_gap_:.0e}")
 bound = round(np.mean(list(limits.values())), 2)
-strict = PixelLossRegressor(1.0, fairness=BoundedGroupLoss(bound))
+strict = PixelLossRegressor(1.0, scale=1.0, fairness=BoundedGroupLoss(bound))
 try:
     strict.fit(scores, y, sensitive_features=groups)
 except InfeasibleFairnessError as error:

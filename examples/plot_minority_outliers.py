@@ -52,8 +52,9 @@ def worse_off_by_hand(move):
 
 
 # %%
-# Fits to check it: outliers in either group, a tenth or a fifth of its rows, of many sizes. The mix
-# has ``scale=1``, because the shifts are in grey values.
+# Fits to check it: outliers in either group, a tenth or a fifth of its rows, of many sizes. The
+# default ``scale="auto"`` of the mix is twice the mean absolute deviation of y from its median, so
+# that outliers make it larger.
 
 LOSSES = {"L2": 0.0, "mix 0.5": 0.5, "L1": 1.0}
 rows = []
@@ -86,6 +87,12 @@ l1_better = wide["L1"] < wide["L2"]
 beyond = ~wide["mean moved"].between(*PLACES)
 print(f"L1 better in {l1_better.sum()}; mean moved beyond a place of change in {beyond.sum()}")
 print("the same cases:", bool((l1_better == beyond).all()))
+worst = wide["mix 0.5"] > wide[["L1", "L2"]].max(axis=1) + 1e-9
+print(f"mix 0.5: {wide['mix 0.5'][wide['shift'] == 0].mean():.2f} without outliers")
+upwards = wide[wide["shift"] > 0]
+as_l1 = np.isclose(upwards["mix 0.5"], upwards["L1"])
+print(f"as L1 in {as_l1.sum()} of {len(upwards)} with outliers upwards")
+print(f"the worst of the three in {worst.sum()} cases")
 
 # %%
 # The cases with a fifth of a group, next to each other: outliers of the same size change places in
@@ -163,10 +170,10 @@ print("figure saved in the working directory: minority_outliers.png")
 # On the left all fits of L2 lie on one line, whichever group the outliers are in: between the two
 # grey lines L2 is better for the worse-off group, outside L1. Downward outliers first *help* the
 # worse-off group: they pull the compromise towards the dark minority, until the majority is worse
-# off. The mix lies on no such line. Without outliers this one is as hard on the minority as L1;
-# upward ones change that late, and with downward ones it is never the worst of the three. On the
-# right, where each group has a level of its own, only the group with the outliers pays, and only
-# under L2.
+# off. The mix lies on no such line. Without outliers it is between L2 and L1. Outliers upwards move
+# it to L1 in most cases, since they make its scale larger, and in no case is it the worst of the
+# three. On the right, where each group has a level of its own, only the group with the outliers
+# pays, and only under L2.
 #
 # So neither loss is the one for minorities. It depends on whether a feature tells the groups apart,
 # on how many outliers there are, and on the side on which they lie.

@@ -9,7 +9,8 @@ fit: it predicts, and it has losses of groups. What tells it apart is the certif
 
 The data come with scikit-learn: 442 patients, y is the progression of their diabetes after a year.
 The groups are the codes 1 and 2 of the column ``sex``, which is kept out of the features. The loss
-is the absolute one: the loss of a group is its mean absolute error (MAE) in the units of y.
+is the absolute one with ``scale=1.0``: the loss of a group is its mean absolute error (MAE) in the
+units of y.
 
 Watching takes the callbacks of scikit-learn 1.9 or later.
 """
@@ -47,7 +48,7 @@ TERMS = {"no term": None, "worst group": WorstGroupLoss()}
 watched, models = {}, {}
 for name, term in TERMS.items():
     monitor = GroupLossMonitor()
-    model = PixelLossRegressor(1.0, fairness=term).set_callbacks(monitor)
+    model = PixelLossRegressor(1.0, scale=1.0, fairness=term).set_callbacks(monitor)
     models[name] = model.fit(X, y, sensitive_features=groups)
     records = monitor.to_frame()
     records = records[records["task"] == "iteration"]
@@ -68,7 +69,7 @@ from sklearn.exceptions import ConvergenceWarning
 full = models["worst group"]
 rows, warned = {}, {}
 for max_iter in range(1, full.n_iter_ + 1):
-    stopped = PixelLossRegressor(1.0, fairness=WorstGroupLoss(), max_iter=max_iter)
+    stopped = PixelLossRegressor(1.0, scale=1.0, fairness=WorstGroupLoss(), max_iter=max_iter)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         stopped.fit(X, y, sensitive_features=groups)

@@ -5,9 +5,9 @@ The group with the smaller error is the one that is over-predicted
 Weekly wages are predicted without the column that names the groups. The lower-paid group then has
 the *smaller* mean absolute error (MAE), and a mean residual of less than -100 dollars: the model
 says that its members earn more than they do. A term on the size of errors sees no harm to that
-group, and makes its over-prediction larger. A term on mean residuals sees it, and costs both groups
-accuracy. A term on mean predictions does the opposite of the latter. The notion decides, so it has
-to be chosen first.
+group, and makes its over-prediction larger. ``ResidualParity`` removes the over-prediction but
+makes both groups' errors larger. ``PredictionParity`` makes the over-prediction worse. So choose
+the notion before the term.
 
 Whether over-prediction is a harm depends on the use: where an assumed income decides what someone
 has to pay, it is; where the prediction becomes the wage that is offered, it is the opposite.
@@ -78,7 +78,7 @@ COLUMNS = ["mae", "rmse", "mean_residual"]
 
 
 def fit(term, X=X_train):
-    regressor = PixelLossRegressor(0.0, scale="mad", fairness=term)
+    regressor = PixelLossRegressor(0.0, fairness=term)
     return regressor.fit(X, y_train, sensitive_features=groups_train)
 
 
@@ -101,10 +101,11 @@ print(pd.concat(tables, names=["fit"]).round(1).to_string())
 # Equal mean predictions are another request, and here the opposite one: the lower-paid group is
 # predicted to earn as much as the other, and is over-predicted more than by the plain fit.
 #
-# Nor can the losses of the groups, here mean squared errors in squared units of the scale, be
-# brought within 0.1 of each other. ``EqualizedLoss`` lowers the larger one as far as it goes; the
-# rest could only be closed by making the other group's errors larger for nothing. It returns that
-# model with an :class:`~skfairloss.exceptions.UnmetFairnessWarning`.
+# Nor can the losses of the groups be brought close to each other. They are mean squared errors in
+# squared units of ``scale_``, and a tenth of the larger one under the plain fit is asked for.
+# ``EqualizedLoss`` lowers the larger one as far as it goes; the rest could only be closed by making
+# the other group's errors larger for nothing. It returns that model with an
+# :class:`~skfairloss.exceptions.UnmetFairnessWarning`.
 
 import warnings
 
@@ -112,10 +113,11 @@ from skfairloss.exceptions import UnmetFairnessWarning
 
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always", UnmetFairnessWarning)
-    equalised = fit(EqualizedLoss(0.1))
+    a_tenth = round(0.1 * models["plain"].group_losses_.max(), 3)
+    equalised = fit(EqualizedLoss(a_tenth))
 for warning in caught:
     print(warning.message)
-print(dict(zip(equalised.groups_, equalised.group_losses_.round(2).tolist(), strict=True)))
+print(dict(zip(equalised.groups_, equalised.group_losses_.round(3).tolist(), strict=True)))
 
 # %%
 # With the logarithm of wages the order of the errors turns round: which group has the larger error

@@ -20,14 +20,15 @@ pixels alone, "dark image" and "bright image". Errors are in grey values: 0 is b
 # -----------------------------
 #
 # A share p < 1/2 of the images has brightness 0.3, the others 0.9, and no feature tells them apart.
-# The constant that minimises the mean of ``λ|r| + (1-λ)r²``, λ being ``loss_mix``, is
+# The constant that minimises the mean of ``λ|r/c| + (1-λ)(r/c)²``, λ being ``loss_mix`` and c the
+# scale of the residuals, is
 #
 # .. code-block:: none
 #
-#     x* = min(0.9, 0.9 - 0.6 p + λ (1 - 2p) / (2 (1 - λ)))
+#     x* = min(0.9, 0.9 - 0.6 p + c λ (1 - 2p) / (2 (1 - λ)))
 #
-# :class:`~skfairloss.PixelLossRegressor` has to find the same number. Its ``scale`` stays at 1,
-# because the formula mixes ``|r|`` and ``r²`` in grey values.
+# :class:`~skfairloss.PixelLossRegressor` has to find the same number. Its default,
+# ``scale="auto"``, takes twice the mean absolute deviation of y from its median, here c = 1.2 p.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,7 +42,8 @@ SHARES = (0.1, 0.3, 0.45)
 
 
 def closed_form(share, loss_mix):
-    pull = np.inf if loss_mix == 1 else loss_mix * (1 - 2 * share) / (2 * (1 - loss_mix))
+    scale = 2 * (BRIGHT - DARK) * share
+    pull = np.inf if loss_mix == 1 else scale * loss_mix * (1 - 2 * share) / (2 * (1 - loss_mix))
     return min(0.9, 0.9 - 0.6 * share + pull)
 
 
@@ -61,7 +63,7 @@ print(f"largest |fit - closed form|: {difference:.1e}")
 
 # %%
 # L2 compromises, L1 returns the brightness of the majority, and the mix moves from one to the
-# other. It is at L1 well before ``loss_mix`` is 1, the sooner the smaller the minority. What counts
+# other. It is at L1 before ``loss_mix`` is 1, the sooner the smaller the minority. What counts
 # is to be the minority, not to be dark: with the shares exchanged, L1 returns 0.3. In this case L1
 # has the smaller MAE over all images, and the dark minority pays for it.
 
@@ -123,10 +125,10 @@ members = {group: np.flatnonzero(groups_test == group) for group in ("dark image
 # Three losses, all else equal
 # ----------------------------
 #
-# L1 and L2 do not depend on the unit of y, their mix does: pixel errors are far below 1, so that
-# their squares are tiny, and with ``scale=1`` a mix of 0.5 would be L1 in all but name.
-# ``scale="mad"`` measures the residuals of each hidden pixel in units of that pixel's median
-# absolute deviation. The mix is then the same for grey values from 0 to 1 and from 0 to 255.
+# L1 and L2 do not depend on the unit of y. With ``scale=1.0`` their mix would: the same 0.5 is
+# closer to L1 with grey values from 0 to 1, and closer to L2 with those from 0 to 255. The default,
+# ``scale="auto"``, takes the unit from y, one for all hidden pixels. The mix is then the same for
+# both.
 
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -135,7 +137,7 @@ from skfairloss.metrics import group_metric_frame
 
 
 def make_model(loss_mix):
-    regressor = PixelLossRegressor(loss_mix, scale="mad")
+    regressor = PixelLossRegressor(loss_mix)
     return Pipeline([("standardise", StandardScaler()), ("regress", regressor)])
 
 
@@ -314,5 +316,5 @@ if "no difference" in winners:
 elif winners[0] == winners[1]:
     conclusion = f"{winners[0]} is better for the worse-off group in both cases"
 else:
-    conclusion = "the two cases point in opposite directions: name the data before the loss"
+    conclusion = "the two cases point in opposite directions"
 print(f"By the MAE of the worse-off group, {conclusion}.")

@@ -55,7 +55,7 @@ def _auto(y: Array, weights: Array, fit_intercept: bool) -> float:
     with np.errstate(over="ignore", invalid="ignore"):
         deviation = np.array([_deviation(column, weights, fit_intercept) for column in y.T])
     largest = float(deviation.max(initial=0.0))
-    if not np.isfinite(largest):
+    if not np.isfinite(2.0 * largest):
         raise ValueError(
             f"y of up to {np.abs(y).max():.3g} is too large for scale='auto': rescale y, or pass "
             "scale as a number"

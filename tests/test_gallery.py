@@ -40,6 +40,8 @@ def test_l1_is_better_exactly_where_the_outliers_move_the_mean_out_of_the_interv
     better, beyond = re.search(r"L1 better in (\d+); .* in (\d+)\n", text).groups()
     assert 0 < int(better) == int(beyond) < 36
     assert "the same cases: True" in text
+    assert "mix 0.5: 0.49 without outliers\nas L1 in 12 of 16 with outliers upwards\n" in text
+    assert "the worst of the three in 0 cases\n" in text
     rows = re.findall(
         r"^ *(bright|dark) +0\.2 +(\S+) +(\S+) +(\S+) +(\S+) +(\S+) +(L1|L2)$", text, re.M
     )
@@ -48,7 +50,7 @@ def test_l1_is_better_exactly_where_the_outliers_move_the_mean_out_of_the_interv
     for group, *numbers, smaller in rows:
         shift, moved, l1, l2, mix = map(float, numbers)
         assert smaller == ("L2" if -0.42 < moved < 0.18 else "L1")
-        assert moved > 0 or mix <= max(l1, l2), "never the worst with downward outliers"
+        assert mix <= max(l1, l2), "never the worst"
         verdicts[group, shift] = smaller
     assert any(verdicts["dark", shift] != verdicts["bright", shift] for _, shift in verdicts)
 
@@ -81,7 +83,9 @@ def test_l2_has_the_smaller_excess_error_with_gaussian_noise_of_one_size_only(pa
     table = table_below(text, "Excess error on new rows by loss_mix, mean over the repetitions")
     assert table["Gaussian"] == sorted(table["Gaussian"])
     assert table["two sizes"] == sorted(table["two sizes"], reverse=True)
-    assert table["Laplace"][-1] < table["Laplace"][0]
+    to_half, from_half = table["Laplace"][:3], table["Laplace"][2:]
+    assert to_half == sorted(to_half, reverse=True)
+    assert np.ptp(from_half) < 0.1 * (to_half[0] - to_half[-1]), "hardly changes"
     found = re.findall(
         r"^(Gaussian|Laplace|two sizes) +(\S+) +(\S+) +(L1|L2|no difference) +(\S+)$", text, re.M
     )
@@ -101,7 +105,8 @@ def test_no_difference_between_gaps_is_detected_and_the_picks_by_gap_follow_the_
     table = text.split("detected\n", 1)[1].split("\n\n", 1)[0]
     found = re.findall(r"(\d\.\d\d) +(\w.*?) +(\S+) +(\S+) +(\S+) +(True|False)", table)
     assert len(found) == 16
-    assert [row[:2] for row in found if row[-1] == "True"] == [("1.00", "loss")]
+    detected = [row[:2] for row in found if row[-1] == "True"]
+    assert detected == [("0.75", "loss"), ("1.00", "loss")]
     at_l1 = {quantity: list(map(float, limits)) for mix, quantity, *limits, _ in found[-4:]}
     verdict = " ".join(text.split())
     gap = float(re.search(r"code 1 minus code 2, (\S+) under", verdict)[1])
@@ -112,8 +117,7 @@ def test_no_difference_between_gaps_is_detected_and_the_picks_by_gap_follow_the_
     by_error, _, by_gap = zip(*picks.values(), strict=True)
     assert sum(by_error) == sum(by_gap) == 10
     assert by_error[0] >= 9, "steady"
-    assert by_gap[0] == 5, "half of the divisions"
-    assert by_gap[0] + by_gap[-1] == 9
+    assert (by_gap[0], by_gap[-1]) == (4, 2), "something between in the other four"
     assert 0 < int(re.search(r"no mix has a gap within 5: in (\d+) divisions", text)[1]) < 10
     above = np.array(list(table_below(text, "under the same loss, in %").values()))
     assert above.shape == (5, 5)
@@ -151,7 +155,7 @@ def test_on_faces_no_interval_over_people_excludes_0_and_some_over_images_do(pag
     rows = table_below(text, "Differences, with 95 % intervals")
     assert len(rows) == 7
     detected = {name for name, row in rows.items() if row[3] > 0 or row[4] < 0}
-    assert detected == {"L2: MAE, bright - dark", "MAE of dark images, L1 - L2"}
+    assert detected == {"L2: MAE, bright - dark", "L1: MAE, bright - dark"}
     level = min(map(float, re.findall(r"0\.\d{4}", text.split("all images: {", 1)[1])[:6]))
     for name, (value, low, high, *_) in rows.items():
         assert low <= 0 <= high
@@ -225,6 +229,9 @@ def test_at_the_law_school_loss_term_and_feature_change_as_much_as_the_text_says
             assert shift == 0 or abs(shift - (errors - mae[group][0])) < 2e-3
     assert change["White"][2] > 0.07
     assert mae["all rows"][3] > mae["all rows"][0]
+    lowered = {group for group, row in change.items() if row[2] < 0}
+    assert len(lowered) == 5
+    assert sum(change[group][3] < change[group][2] for group in lowered) == 4
     for worst in ("Black", "Puertorican"):
         assert mae[worst][0] == max(row[0] for row in mae.values())
         assert change[worst][3] < change[worst][2] < -0.09

@@ -32,11 +32,11 @@ def draw(app: Sphinx) -> None:
     path.parent.mkdir(exist_ok=True)
     figure, axes = plt.subplots(1, 2, figsize=(6, 3), layout="constrained")
     X, y, groups = make_pixel_groups(100, minority_share=0.3, random_state=0)
-    draw_errors(axes[0], (X, X, y, y, groups), scale=1.0)
+    draw_errors(axes[0], (X, X, y, y, groups))
     axes[0].set_title("One grey value for all,\n30 % dark images")
     data = load_photo_patches(return_X_y=True)
     X, X_test, y, y_test, _, groups = train_test_split(*data, stratify=data[2], random_state=0)
-    draw_errors(axes[1], (X, X_test, y, y_test, groups), scale="mad")
+    draw_errors(axes[1], (X, X_test, y, y_test, groups))
     axes[1].set_title("Half a photo patch\nfrom the other half")
     axes[0].set_ylabel("mean absolute error")
     axes[0].legend(frameon=False, loc="center right")
@@ -44,12 +44,12 @@ def draw(app: Sphinx) -> None:
     plt.close(figure)
 
 
-def draw_errors(ax: Axes, data: tuple[Any, ...], scale: float | str) -> None:
+def draw_errors(ax: Axes, data: tuple[Any, ...]) -> None:
     """Draw the mean absolute error of each group on the rows to be scored, against the mix."""
     X, X_test, y, y_test, groups = data
     errors = []
     for loss_mix in MIXES:
-        predicted = PixelLossRegressor(float(loss_mix), scale=scale).fit(X, y).predict(X_test)
+        predicted = PixelLossRegressor(float(loss_mix)).fit(X, y).predict(X_test)
         frame = group_metric_frame(y_test, predicted, sensitive_features=groups)
         errors.append(frame.by_group["mae"])
     for group in errors[0].index:

@@ -13,7 +13,7 @@ from skfairloss.metrics import group_metric_frame, make_group_scorer
 X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
 X, X_test, y, y_test = train_test_split(X, y, stratify=X["sex"], random_state=0)
 scale = ColumnTransformer([("drop", "drop", ["sex"])], remainder=StandardScaler())
-model = Pipeline([("scale", scale), ("fit", PixelLossRegressor(scale="mad"))])
+model = Pipeline([("scale", scale), ("fit", PixelLossRegressor())])
 grid = {"fit__loss_mix": [0.0, 0.25, 0.5, 0.75, 1.0]}
 worst = make_group_scorer("mae", "group_max", sensitive_features="sex")
 scoring = {"mae": "neg_mean_absolute_error", "worst": worst}

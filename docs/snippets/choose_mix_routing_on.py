@@ -14,7 +14,7 @@ set_config(enable_metadata_routing=True)
 X, y = load_diabetes(return_X_y=True, as_frame=True, scaled=False)
 g = X.pop("sex")  # the data set's codes, 1 and 2
 X, X_test, y, y_test, g, g_test = train_test_split(X, y, g, stratify=g, random_state=0)
-model = Pipeline([("scale", StandardScaler()), ("fit", PixelLossRegressor(scale="mad"))])
+model = Pipeline([("scale", StandardScaler()), ("fit", PixelLossRegressor())])
 grid = {"fit__loss_mix": [0.0, 0.25, 0.5, 0.75, 1.0]}
 scoring = {"mae": "neg_mean_absolute_error", "worst": make_group_scorer("mae", "group_max")}
 folds = list(StratifiedKFold(5, shuffle=True, random_state=0).split(X, g))
