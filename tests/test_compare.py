@@ -353,3 +353,26 @@ def test_a_progress_bar_counts_the_fits_of_a_comparison(capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert sum("PixelLossRegressor - fit" in line for line in lines) == 3 * 3
     assert all("100%" in line for line in lines)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_mix_that_is_an_end_at_its_scale_is_said_to_be_one(wrapped):
+    X, y, _, group = data(200)
+    mixes = [0.0, 0.3, 0.5, 1.0]
+
+    def compare(scale):
+        own = PixelLossRegressor(scale=scale)
+        if wrapped:
+            own = TransformedTargetRegressor(make_pipeline(StandardScaler(), own))
+        return compare_loss_mixes(
+            X, y, sensitive_features=group, loss_mixes=mixes, estimator=own, cv=3, random_state=0
+        )
+
+    assert "At this scale loss_mix 0.3, 0.5 is nearly L2." in compare(1e-4).verdict
+    assert "At this scale loss_mix 0.3, 0.5 is nearly L1." in compare(1e4).verdict
+    found = compare("auto")
+    assert "At this scale" not in found.verdict
+    shares = found.overall["squared_share"]
+    assert shares.iloc[0] == 1.0
+    assert shares.iloc[-1] == 0.0
+    assert (np.diff(shares) < 0).all()

@@ -13,6 +13,7 @@ from sklearn.utils.validation import _num_samples
 
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
 from skfairloss._groups import Groups, check_index, encode_groups
+from skfairloss._mix_ends import squared_share
 from skfairloss._parameters import is_integer, is_real
 from skfairloss._place import fitting_at
 from skfairloss._typing import Array
@@ -224,6 +225,7 @@ def compare_loss_mixes(
         counts=np.bincount(groups.codes[weights > 0], minlength=groups.n_groups),
         predictions=found.predictions,
         folds=folds,
+        squared_shares=found.squared_shares,
     )
 
 
@@ -256,11 +258,13 @@ class _Found:
     sums : (R, K, M, K, 1 + G), weighted sums of the losses under the model of each fold, over the
         rows of each fold, all of them and those of each group.
     predictions : (R, M, n) or (R, M, n, m), out of fold.
+    squared_shares : (M,), mean share of the squared part in the losses attained.
     """
 
     out_of_fold: Array
     sums: Array
     predictions: Array
+    squared_shares: Array
 
 
 class _Run(CallbackSupportMixin, BaseEstimator):
@@ -280,6 +284,7 @@ class _Run(CallbackSupportMixin, BaseEstimator):
         n_sums = 1 + measure.groups.n_groups
         sums = np.empty((len(partitions), n_folds, n_mixes, n_folds, n_sums))
         predictions = np.empty((len(partitions), n_mixes, *true.shape))
+        shares = np.empty((len(partitions), n_folds, n_mixes))
         for r, partition in enumerate(partitions):
             fold = fold_of_rows(partition, n)
             for k, (train, test) in enumerate(partition):
@@ -297,8 +302,9 @@ class _Run(CallbackSupportMixin, BaseEstimator):
                         measure.groups, measure.weights * losses, fold, n_folds
                     )
                     predictions[r, j, test] = predicted[test]
+                    shares[r, k, j] = squared_share(model)
         tasks.end()
-        return _Found(out_of_fold, sums, predictions)
+        return _Found(out_of_fold, sums, predictions, shares.mean(axis=(0, 1)))
 
 
 def _row_loss(metric: Any) -> tuple[RowLoss, str]:

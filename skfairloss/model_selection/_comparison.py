@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from skfairloss._groups import Groups
+from skfairloss._mix_ends import nearly_ends
 from skfairloss._typing import Array, Index
 from skfairloss.displays import LossMixDisplay
 from skfairloss.model_selection._intervals import Estimate
@@ -24,7 +25,8 @@ class LossMixComparison:
     ----------
     overall : DataFrame
         A row for each mix: ``loss_mix``, ``loss``, ``low``, ``high``, ``disparity``,
-        ``disparity_low``, ``disparity_high``.
+        ``disparity_low``, ``disparity_high``, and ``squared_share``, the mean over the fits of the
+        share of the squared part in the attained loss.
 
     by_group : DataFrame
         A row for each mix and group: ``loss_mix``, ``group``, ``count``, ``loss``, ``low``,
@@ -102,10 +104,12 @@ class LossMixComparison:
         if turned.any():
             mixes = _listed([f"{mix:g}" for mix in self.overall.loc[turned, "loss_mix"]])
             sentences.append(f"Its sign is the opposite at loss_mix {mixes}.")
+        nearly = nearly_ends(self.overall["loss_mix"], self.overall["squared_share"])
+        sentences += [nearly] if nearly else []
         m = len(self.differences)
         sentences.append(
-            f"Each of these {m} intervals speaks for itself; "
-            f"{m * (1 - self.confidence_level):.2g} of them miss their target on average."
+            f"The intervals are not adjusted for multiple comparisons: of {m} intervals, expect "
+            f"{m * (1 - self.confidence_level):.2g} to miss the true value by chance."
         )
         return " ".join(sentences)
 
@@ -250,6 +254,7 @@ def make_comparison(
     counts: Index,
     predictions: Array,
     folds: Index,
+    squared_shares: Array,
 ) -> LossMixComparison:
     """Put estimates for each mix, of the quantities of `Quantities`, into tables."""
     labels = groups.labels
@@ -259,6 +264,7 @@ def make_comparison(
             "loss_mix": mixes,
             **_columns(levels, 0, "loss", ""),
             **_columns(levels, -1, "disparity", "disparity_"),
+            "squared_share": squared_shares,
         }
     )
     by_group = pd.concat(
