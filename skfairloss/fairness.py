@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -273,6 +274,12 @@ def read_terms(fairness: Any) -> tuple[BaseEstimator, ...]:
     if fairness is None:
         return ()
     terms = tuple(fairness) if isinstance(fairness, list | tuple) else (fairness,)
+    for term in terms:
+        if isinstance(term, type) and issubclass(term, _TERMS):
+            raise TypeError(
+                "fairness of PixelLossRegressor must be None, a term or a list of terms, got the "
+                f"class {term.__name__}: write {term.__name__}({_needed(term)})"
+            )
     if not terms or not all(isinstance(term, _TERMS) for term in terms):
         known = ", ".join(kind.__name__ for kind in _TERMS)
         raise ValueError(
@@ -292,6 +299,12 @@ def read_terms(fairness: Any) -> tuple[BaseEstimator, ...]:
     for term in terms:
         _check_term(term)
     return terms
+
+
+def _needed(kind: type) -> str:
+    """The arguments that a class needs, with dots for their values."""
+    parameters = signature(kind).parameters.values()
+    return ", ".join(f"{p.name}=..." for p in parameters if p.default is p.empty)
 
 
 def _check_term(term: BaseEstimator) -> None:

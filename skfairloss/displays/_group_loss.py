@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from .._columns import named_columns
+from .._groups import check_index
 from ..metrics._estimates import group_estimates, name_metric
 from ..metrics._row_metrics import Metric
 from ._style import (
@@ -187,7 +189,7 @@ default="mae"
             True values.
 
         sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
-            What defines the groups.
+            What defines the groups, or names of columns of X that do.
 
         **options : object
             Other arguments of `from_predictions`.
@@ -197,6 +199,8 @@ default="mae"
         display : GroupLossDisplay
             After `plot`.
         """
+        sensitive_features = named_columns(sensitive_features, X)
+        check_index(sensitive_features, X=X, y=y)
         y_pred = estimator.predict(X)
         return cls.from_predictions(y, y_pred, sensitive_features=sensitive_features, **options)
 

@@ -8,7 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._columns import named_columns
 from .._groups import Groups, check_index, encode_groups
+from .._validation import check_numbers
 from ..metrics._inputs import Array, check_targets, check_weights
 from ._style import group_label, new_axes
 
@@ -213,7 +215,7 @@ class PixelGroupDisplay:
             True images. Predictions (n_samples, n_pixels) are given the shape of y.
 
         sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
-            What defines the groups.
+            What defines the groups, or names of columns of X that do.
 
         **options : object
             Other arguments of `from_predictions`.
@@ -223,6 +225,9 @@ class PixelGroupDisplay:
         display : PixelGroupDisplay
             After `plot`.
         """
+        sensitive_features = named_columns(sensitive_features, X)
+        check_index(sensitive_features, X=X, y=y)
+        check_numbers("y", y)
         true, pred = np.asarray(y), np.asarray(estimator.predict(X))
         if pred.shape != true.shape and pred.size == true.size:
             pred = pred.reshape(true.shape)

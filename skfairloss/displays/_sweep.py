@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+from .._columns import named_columns
 from .._groups import check_index, encode_groups
 from ..metrics._bootstrap import generator
 from ..metrics._estimates import group_estimates, name_metric
@@ -36,6 +37,7 @@ def sweep(
     The folds, stratified by group where ``cv`` is a number, and the bootstrap samples are the
     same for all values.
     """
+    sensitive_features = named_columns(sensitive_features, X)
     check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
     codes = encode_groups(sensitive_features, len(y)).codes
     seed = int(generator(random_state).integers(2**31 - 1))

@@ -66,7 +66,20 @@ def split_rows(codes: NDArray[np.integer], kept: Rows) -> list[Rows]:
 
 def accepts_sample_weight(metric: Metric) -> bool:
     """Whether a metric has an argument ``sample_weight``."""
-    return "sample_weight" in inspect.signature(metric).parameters
+    return "sample_weight" in read_signature(metric).parameters
+
+
+def read_signature(metric: Metric) -> inspect.Signature:
+    """The arguments of a metric, or TypeError where it does not take (y_true, y_pred)."""
+    try:
+        signature = inspect.signature(metric)
+        signature.bind_partial(None, None)
+    except (TypeError, ValueError) as error:  # built-in functions may not tell their arguments
+        raise TypeError(
+            "a metric must be a function metric(y_true, y_pred), with an argument sample_weight "
+            f"where it takes weights, got {metric_name(metric)!r}: {error}"
+        ) from error
+    return signature
 
 
 def metric_name(metric: Metric) -> str:

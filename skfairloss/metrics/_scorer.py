@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from .._columns import named_columns, take_columns
 from .._groups import check_index, encode_groups
 from ._inputs import check_targets, check_weights
 from ._row_metrics import (
@@ -213,7 +214,8 @@ class GroupScorer:
             True values.
 
         sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays, default=None
-            What defines the groups, unless columns of X do.
+            What defines the groups, or names of columns of X that do, unless the scorer has such
+            names.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0. Rows of weight zero are left out.
@@ -347,23 +349,12 @@ class GroupScorer:
                     f"{self} was called without sensitive_features: pass sensitive_features=..., "
                     "or let make_group_scorer(..., sensitive_features='column') read them from X"
                 )
-            return sensitive_features
+            return named_columns(sensitive_features, X)
         if sensitive_features is not None:
             raise ValueError(
                 f"{self} reads the groups from X, but sensitive_features is passed as well"
             )
-        if not hasattr(X, "columns"):
-            raise ValueError(
-                f"{self} reads the groups from columns of X: X must be a pandas or polars "
-                f"DataFrame, got {type(X).__name__}"
-            )
-        missing = [name for name in self.columns if name not in X.columns]
-        if missing:
-            raise ValueError(f"X has no columns {missing}, it has {list(X.columns)}")
-        features = X[self.columns]
-        if features.shape[1] != len(self.columns):
-            raise ValueError(f"X has several columns of one name among {self.columns}: rename them")
-        return features
+        return take_columns(self.columns, X)
 
     def _check_groups(self, present: list[Any]) -> None:
         """Raise ValueError if groups are missing from the rows scored."""

@@ -12,13 +12,15 @@ from sklearn import get_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import _num_samples
 
+from skfairloss._columns import named_columns
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
 from skfairloss._groups import Groups, check_index, encode_groups
 from skfairloss._parameters import is_integer, is_real
 from skfairloss._regressor import PixelLossRegressor
 from skfairloss._typing import Array
-from skfairloss._validation import check_weights
+from skfairloss._validation import check_numbers, check_weights
 from skfairloss.metrics._inputs import check_targets
+from skfairloss.metrics._row_metrics import read_signature
 from skfairloss.model_selection._comparison import LossMixComparison, make_comparison
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._folds import Split, fold_of_rows, make_folds
@@ -84,7 +86,9 @@ def compare_loss_mixes(
         Targets.
 
     sensitive_features : array-like of shape (n_samples,) or (n_samples, k)
-        What defines the groups; at least two.
+        What defines the groups; at least two. A column name, or a list of them, takes columns of a
+        DataFrame X, in which they stay: a ``ColumnTransformer`` in ``estimator`` can leave them
+        out.
 
     loss_mixes : sequence of floats, default=(0.0, 0.25, 0.5, 0.75, 1.0)
         Mixes to compare, in [0, 1]: 0 is L2, 1 is L1.
@@ -188,7 +192,9 @@ def compare_loss_mixes(
     _check(reference, mixes, n_repeats, confidence_level)
     row_loss, metric_name = _row_loss(metric)
     candidates = _Candidates.of(estimator, scale, mixes)
+    sensitive_features = named_columns(sensitive_features, X)
     check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
+    check_numbers("y", y)
     n = _num_samples(y)
     groups = encode_groups(sensitive_features, n)
     if groups.n_groups < 2:
@@ -378,6 +384,7 @@ class _Run(CallbackSupportMixin, BaseEstimator):
 def _row_loss(metric: Any) -> tuple[RowLoss, str]:
     """The loss of a row and what it is called."""
     if callable(metric):
+        read_signature(metric)
         return metric, getattr(metric, "__name__", type(metric).__name__)
     if not isinstance(metric, str) or metric not in _METRICS:
         raise ValueError(f"metric must be one of {list(_METRICS)} or a callable, got {metric!r}")

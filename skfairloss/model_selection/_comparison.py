@@ -252,8 +252,7 @@ def make_comparison(
     folds: Index,
 ) -> LossMixComparison:
     """Put estimates for each mix, of the quantities of `Quantities`, into tables."""
-    labels = groups.labels
-    names = [_text(label) for label in labels]
+    names = groups.texts
     overall = pd.DataFrame(
         {
             "loss_mix": mixes,
@@ -306,8 +305,3 @@ def _columns(found: Sequence[Estimate], q: int, name: str, prefix: str) -> dict[
         f"{prefix}low": np.array([e.low[q] for e in found]),
         f"{prefix}high": np.array([e.high[q] for e in found]),
     }
-
-
-def _text(label: Any) -> str:
-    """The name of a group in words; of several columns, their values."""
-    return ", ".join(map(str, label)) if isinstance(label, tuple) else str(label)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import config_context, get_config
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import BaseEstimator, MultiOutputMixin
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import check_cv
 from sklearn.utils import Tags
@@ -19,12 +19,13 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
 
+from skfairloss._columns import named_columns
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
 from skfairloss._parameters import is_integer, is_real
 from skfairloss._persistence import VersionStampMixin
 from skfairloss._regressor import PixelLossRegressor
 from skfairloss._typing import Array
-from skfairloss._validation import check_weights
+from skfairloss._validation import MatchedScoreMixin, check_weights
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._path import LOSS_MIXES, Walk, check_loss_mixes, walking_order
 from skfairloss.model_selection._results import collect_results
@@ -53,7 +54,7 @@ class _Split:
 
 
 class PixelLossRegressorCV(
-    VersionStampMixin, CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
+    VersionStampMixin, CallbackSupportMixin, MultiOutputMixin, MatchedScoreMixin, BaseEstimator
 ):
     """`PixelLossRegressor` with ``loss_mix`` and ``alpha`` chosen by cross-validation.
 
@@ -301,8 +302,8 @@ class PixelLossRegressorCV(
             Weights >= 0 of the rows.
 
         sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
-            What defines the groups, as in ``PixelLossRegressor.fit``; no dict, which cannot be
-            cut into folds.
+            What defines the groups, as in ``PixelLossRegressor.fit``, or names of columns of a
+            DataFrame X, which stay features; no dict, which cannot be cut into folds.
 
         **params : dict
             What scorers and splitter request; only with metadata routing.
@@ -425,6 +426,7 @@ class PixelLossRegressorCV(
 
     def _data(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> FitData:
         """The arguments of fit, of one length."""
+        sensitive_features = named_columns(sensitive_features, X)
         if isinstance(sensitive_features, Mapping):
             raise ValueError(
                 "sensitive_features must not be a dict, which cannot be cut into folds: pass an "
