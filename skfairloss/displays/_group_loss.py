@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from .._columns import named_columns
-from .._groups import check_index
+from .._groups import check_index, counted
+from .._validation import check_numbers
 from ..metrics._estimates import group_estimates, name_metric
 from ..metrics._row_metrics import Metric
 from ._style import (
@@ -201,6 +202,7 @@ default="mae"
         """
         sensitive_features = named_columns(sensitive_features, X)
         check_index(sensitive_features, X=X, y=y)
+        check_numbers("y", y)
         y_pred = estimator.predict(X)
         return cls.from_predictions(y, y_pred, sensitive_features=sensitive_features, **options)
 
@@ -239,7 +241,7 @@ default="mae"
         )
 
     def __repr__(self) -> str:
-        return f"GroupLossDisplay({self.metric!r} of {len(self.groups)} groups)"
+        return f"GroupLossDisplay({self.metric!r} of {counted(len(self.groups), 'group')})"
 
     def plot(self, ax: Any = None) -> Self:
         """Draw the points, the intervals and the line of all rows.

@@ -196,7 +196,8 @@ def _named(result: Any, names: Mapping[str, pd.Index]) -> Any:
         levels = [
             names[name].take(level) for name, level in zip(index.names, index.levels, strict=True)
         ]
-        return result.set_axis(index.set_levels(levels), axis=0)
+        # what tells groups apart is their hash; NumPy's float32 may equal a float of another
+        return result.set_axis(index.set_levels(levels, verify_integrity=False), axis=0)
     return result.set_axis(names[index.name].take(index).rename(index.name), axis=0)
 
 

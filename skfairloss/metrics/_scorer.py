@@ -14,6 +14,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 from .._columns import named_columns, take_columns
 from .._groups import check_index, encode_groups
+from .._validation import check_numbers
 from ._inputs import check_targets, check_weights
 from ._row_metrics import (
     DEFAULT_METRICS,
@@ -231,6 +232,7 @@ class GroupScorer:
             If the groups are not given, given twice, or too few; or the metric of a group or the
             score is no number.
         """
+        check_numbers("y", y)
         features = self._features(X, sensitive_features)
         y_pred = estimator.predict(X)
         check_index(features, X=X, y=y, y_pred=y_pred, sample_weight=sample_weight)

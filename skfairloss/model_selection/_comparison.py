@@ -206,7 +206,8 @@ class LossMixComparison:
     def _wide(self) -> pd.DataFrame:
         """A row for each mix: loss overall, of each group, and the disparity."""
         wide = self.by_group.pivot(index="loss_mix", columns="group", values="loss")
-        wide.columns = [str(name) for name in wide.columns]
+        wide = wide[list(self.by_group["group"].unique())]  # pivot sorts them
+        wide.columns.name = None
         rows = self.overall.set_index("loss_mix")
         wide.insert(0, "all rows", rows["loss"])
         wide["disparity"] = rows["disparity"]

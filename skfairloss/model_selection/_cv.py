@@ -21,6 +21,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
 
 from skfairloss._columns import named_columns
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
+from skfairloss._groups import counted
 from skfairloss._parameters import is_integer, is_real
 from skfairloss._persistence import VersionStampMixin
 from skfairloss._regressor import PixelLossRegressor
@@ -462,9 +463,9 @@ class PixelLossRegressorCV(
         if failures:
             distinct = "\n".join(dict.fromkeys(failures))
             if len(failures) == n_fits:
-                raise ValueError(f"all {n_fits} fits failed: {distinct}")
+                raise ValueError(f"all {counted(n_fits, 'fit')} failed: {distinct}")
             warnings.warn(
-                f"{len(failures)} fits failed, and their scores are {self.error_score}: "
+                f"{counted(len(failures), 'fit')} failed, with {self.error_score} for a score: "
                 f"{distinct}\nerror_score='raise' raises the error",
                 FitFailedWarning,
                 stacklevel=5,
