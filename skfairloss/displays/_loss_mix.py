@@ -254,7 +254,8 @@ default="mae"
 
     def __repr__(self) -> str:
         mixes, groups = self.by_group.shape
-        return f"LossMixDisplay({self.metric!r} of {counted(groups, 'group')}, {mixes} x {self.param_name})"
+        shown = f"{self.metric!r} of {counted(groups, 'group')}"
+        return f"LossMixDisplay({shown}, {mixes} x {self.param_name})"
 
     def plot(self, ax: Any = None) -> Self:
         """Draw a line for each group and a thick one for all rows.
