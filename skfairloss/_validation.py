@@ -55,10 +55,12 @@ def check_numbers(name: str, value: Any) -> None:
     """Refuse dates, durations and text, which NumPy may turn into numbers without a word."""
     for where, values in _parts(name, value):
         dtype = values.dtype
-        kind = getattr(dtype, "kind", "O")
-        if kind in "biufc":
+        kind = getattr(dtype, "kind", None)
+        if kind is None and not hasattr(dtype, "is_temporal"):  # neither NumPy, pandas nor polars
             continue
-        if kind in "mM" or (hasattr(dtype, "is_temporal") and dtype.is_temporal()):
+        if dtype.is_numeric() if kind is None else kind in "biufc":
+            continue
+        if dtype.is_temporal() if kind is None else kind in "mM":
             raise ValueError(_no_times(where, f"dtype {dtype}"))
         elements = np.asarray(values, dtype=object).ravel().tolist()
         kinds = set(map(type, elements))
