@@ -9,13 +9,14 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import BaseEstimator, MultiOutputMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
 
 from skfairloss._attributes import Attributes
 from skfairloss._certificate import certify
+from skfairloss._columns import named_columns
 from skfairloss._compat import CallbackSupportMixin, has_callbacks, with_callbacks
 from skfairloss._design import make_design
 from skfairloss._groups import Groups, check_index, encode_groups
@@ -34,7 +35,12 @@ from skfairloss._scale import in_units, residual_scale
 from skfairloss._solvers import Equalized, solve, solve_equalized
 from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array
-from skfairloss._validation import check_dimensions, check_weights
+from skfairloss._validation import (
+    MatchedScoreMixin,
+    check_dimensions,
+    check_numbers,
+    check_weights,
+)
 from skfairloss.callbacks import FitTasks
 from skfairloss.exceptions import UnmetFairnessWarning
 from skfairloss.fairness import FairnessTerm, GroupedData, read_terms, translate
@@ -95,7 +101,7 @@ class Training:
 
 
 class PixelLossRegressor(
-    VersionStampMixin, CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
+    VersionStampMixin, CallbackSupportMixin, MultiOutputMixin, MatchedScoreMixin, BaseEstimator
 ):
     r"""Linear regression with an L1, an L2 or a mixed loss, minimised exactly and certified.
 
@@ -324,8 +330,10 @@ class PixelLossRegressor(
 
         sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
             Columns whose combinations of values are the groups: a list, an array, a Series or
-            DataFrame of pandas or polars, or a dict of 1-D arrays. Rows are matched by position;
-            where several arguments are pandas objects, their indices must be equal.
+            DataFrame of pandas or polars, or a dict of 1-D arrays. A column name, or a list of
+            them, takes columns of a DataFrame X; they stay features, so that they must hold
+            numbers. Rows are matched by position; where several arguments are pandas objects,
+            their indices must be equal.
 
         Returns
         -------
@@ -369,8 +377,8 @@ class PixelLossRegressor(
             raise ValueError(
                 f"fairness={self.fairness!r} needs the groups: pass sensitive_features to fit"
             )
-        if sensitive_features is not None:
-            check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
+        sensitive_features = named_columns(sensitive_features, X)
+        check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
         given = X, y, sample_weight
         X, y = self._validate(X, y)
         weights = check_weights(sample_weight, len(y))
@@ -420,6 +428,7 @@ class PixelLossRegressor(
             Predictions, in units of y.
         """
         check_is_fitted(self)
+        check_numbers("X", X)
         X = validate_data(
             self, X, reset=False, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32]
         )
@@ -427,10 +436,15 @@ class PixelLossRegressor(
         return prediction if self.clip is None else np.clip(prediction, *self.clip)
 
     def _models(self) -> tuple[Array, Array] | None:
-        """Return the models of the previous fit, (p, m) and (m,). None where there is none."""
+        """Return the models of the previous fit, (p, m) and (m,).
+
+        None where there are none, or they are not finite.
+        """
         if not hasattr(self, "coef_"):
             return None
         coef = np.atleast_2d(self.coef_).T
+        if not (np.isfinite(coef).all() and np.isfinite(self.intercept_).all()):
+            return None
         return coef, np.broadcast_to(self.intercept_, coef.shape[1])
 
     def _forget(self) -> None:
@@ -442,6 +456,7 @@ class PixelLossRegressor(
         """X as a float array or CSR/CSC matrix, y as a float64 array of one or two dimensions."""
         for name, value in (("X", X), ("y", y)):
             check_dimensions(name, value)
+            check_numbers(name, value)
         X, y = validate_data(
             self,
             X,

@@ -1,13 +1,114 @@
-"""Checks of what fit is given, beside those of scikit-learn."""
+"""Checks of what public functions are given, beside those of scikit-learn."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import date, time, timedelta
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
+from sklearn.base import RegressorMixin
 
+from skfairloss._groups import check_index
 from skfairloss._typing import Array
+
+_TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)
+
+
+class MatchedScoreMixin(RegressorMixin):
+    """R² as the score, of rows that belong together."""
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Return the coefficient of determination R² of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            True values.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        score : float
+            R², the mean of those of the outputs; 1 at best.
+
+        Raises
+        ------
+        ValueError
+            If two pandas arguments differ in their index, or an argument holds no numbers.
+        """
+        arguments = {"X": X, "y": y, "sample_weight": sample_weight}
+        check_index(**arguments)
+        for name, value in arguments.items():
+            check_numbers(name, value)
+        return float(super().score(X, y, sample_weight))
+
+
+def check_numbers(name: str, value: Any) -> None:
+    """Refuse dates, durations and text, which NumPy may turn into numbers without a word."""
+    for where, values in _parts(name, value):
+        dtype = values.dtype
+        kind = getattr(dtype, "kind", None)
+        if kind is None and not hasattr(dtype, "is_temporal"):  # neither NumPy, pandas nor polars
+            continue
+        if dtype.is_numeric() if kind is None else kind in "biufc":
+            continue
+        if dtype.is_temporal() if kind is None else kind in "mM":
+            raise ValueError(_no_times(where, f"dtype {dtype}"))
+        elements = np.asarray(values, dtype=object).ravel().tolist()
+        kinds = set(map(type, elements))
+        times = sorted(t.__name__ for t in kinds if issubclass(t, _TIMES) or hasattr(t, "year"))
+        if times:
+            raise ValueError(_no_times(where, f"{times[0]} objects (dtype {dtype})"))
+        if any(issubclass(kind, str) for kind in kinds):
+            _check_text(where, elements)
+
+
+def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Names for an error, and values: each column of a data frame, or all of an array."""
+    if hasattr(value, "dtype"):
+        yield name, value
+    elif hasattr(value, "iloc") and hasattr(value, "dtypes"):
+        for j, (label, dtype) in enumerate(zip(value.columns, value.dtypes, strict=True)):
+            if dtype.kind not in "biufc":  # a column is slow to take
+                yield f"column {label!r} of {name}", value.iloc[:, j]
+    elif hasattr(value, "get_columns"):
+        for column in value.get_columns():
+            yield f"column {column.name!r} of {name}", column
+    else:
+        try:
+            yield name, np.asarray(value)
+        except (TypeError, ValueError):  # dates among numbers, or rows of different length
+            yield name, np.asarray([value], dtype=object)
+
+
+def _no_times(where: str, got: str) -> str:
+    """The message about dates and durations."""
+    return (
+        f"{where} must hold numbers, got {got}: drop or fill what is missing, then choose a unit, "
+        "such as d / np.timedelta64(1, 's') for durations d, (t - start) / np.timedelta64(1, 'D') "
+        "for dates t"
+    )
+
+
+def _check_text(where: str, elements: list[Any]) -> None:
+    """Raise ValueError for a string that is no number."""
+    for element in elements:
+        if isinstance(element, str):
+            try:
+                float(element)
+            except ValueError:
+                raise ValueError(
+                    f"{where} must hold numbers: could not convert string to float: "
+                    f"{str(element)!r}"
+                ) from None
 
 
 def check_dimensions(name: str, value: Any) -> None:
@@ -37,6 +138,7 @@ def check_weights(sample_weight: Any, n_samples: int) -> Array:
         return np.full(n_samples, 1.0 / n_samples)
     if isinstance(sample_weight, np.ma.MaskedArray):
         raise TypeError("sample_weight must not be a masked array: drop or fill what is masked")
+    check_numbers("sample_weight", sample_weight)
     try:
         if np.asarray(sample_weight).dtype.kind == "c":
             raise TypeError("complex values")

@@ -222,10 +222,10 @@ def test_unusable_weights_are_refused_by_name(weight, message):
     ("groups", "error", "message"),
     [
         (["u", None, "u", "v", None, "v"], ValueError, r"missing values in 2 of 6 rows.* 1, 4\."),
-        ([0, np.nan, 0, 1, 0, 1], ValueError, r"missing values in 1 of 6 rows, at positions 1\."),
+        ([0, np.nan, 0, 1, 0, 1], ValueError, r"missing values in 1 of 6 rows, at position 1\."),
         (pd.DataFrame({"s": GROUPS, "t": [1, None] * 3}), ValueError, "column 't'.*3 of 6 rows"),
         (np.linspace(0, 1, N), ValueError, "6 groups in 6 rows.*continuous"),
-        ("dark", TypeError, "got 'dark' of type str"),
+        ("dark", ValueError, r"'dark' names columns of X.*DataFrame, got ndarray.*table\['dark'\]"),
         (1, TypeError, "got 1 of type int"),
         (np.zeros((N, 1, 1)), ValueError, r"got shape \(6, 1, 1\)"),
         (np.empty((N, 0)), ValueError, "no columns"),

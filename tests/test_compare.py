@@ -198,7 +198,7 @@ def test_splits_of_ones_own_are_taken_if_they_test_every_row():
     apart = [
         (np.delete(order, s), order[s]) for s in (slice(0, 60), slice(60, 120), slice(120, 200))
     ]
-    with pytest.raises(ValueError, match="'v' in 1 folds only"):
+    with pytest.raises(ValueError, match="'v' in 1 fold only"):
         compare_loss_mixes(X, y, cv=apart, **options)
 
 

@@ -473,7 +473,7 @@ def test_images_of_another_shape_are_refused(options, message):
         ),
         (
             lambda: PixelGroupDisplay(["a"], *[np.zeros((2, 2))] * 3),
-            r"truth must have shape .* got \(2, 2\) for 1 groups",
+            r"truth must have shape .* got \(2, 2\) for 1 group",
         ),
     ],
 )

@@ -286,7 +286,7 @@ def test_any_metric_gets_intervals_and_a_callable_keeps_its_name():
         (pd.Series(["v", "u"] * 20, dtype="category"), ["u", "v"]),
         (
             pd.Series(pd.Categorical(["lo", "hi"] * 20, categories=["lo", "hi", "never"])),
-            ["hi", "lo"],
+            ["lo", "hi"],
         ),
         ([date(2020, 1, 1), date(2019, 1, 1)] * 20, [date(2019, 1, 1), date(2020, 1, 1)]),
         (pl.Series("g", ["v", "u"] * 20), ["u", "v"]),

@@ -247,3 +247,16 @@ def test_an_index_out_of_order_with_none_to_compare_it_with_is_a_warning():
         check_index(shuffled, X=np.zeros((3, 1)), y=np.zeros(3), sample_weight=None)
     check_index(shuffled.to_numpy(), X=np.zeros((3, 1)), y=np.zeros(3))
     check_index(shuffled, X=np.zeros((3, 1)), y=pd.Series(np.zeros(3), index=[2, 0, 1]))
+
+
+def test_masked_dates_stay_dates_and_a_masked_field_is_a_missing_value():
+    days = np.tile(np.array(["2020-01-01", "2021-01-01"], "M8[ns]"), 4)
+    groups = encode_groups(np.ma.masked_array(days, mask=np.zeros(8, bool)))
+    assert groups.labels == list(days[:2])
+    assert groups.codes.tolist() == [0, 1] * 4
+    with pytest.raises(ValueError, match=r"missing values in 1 of 8 rows, at position 3\."):
+        encode_groups(np.ma.masked_array(days, mask=np.arange(8) == 3))
+    fields = np.array([(1, 2.0), (3, 4.0)] * 2, dtype="i4,f8")
+    masked = np.ma.masked_array(fields, mask=[(False, False)] * 3 + [(False, True)])
+    with pytest.raises(ValueError, match=r"missing values in 1 of 4 rows, at position 3\."):
+        encode_groups(masked)

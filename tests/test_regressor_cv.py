@@ -176,7 +176,7 @@ def test_a_fold_where_a_bound_cannot_be_met_is_nan_with_a_warning_as_in_a_grid_s
     own = PixelLossRegressorCV([1.0], scale=1.0, fairness=loose, error_score=-1e6, **options)
     with pytest.warns(FitFailedWarning), pytest.warns(UserWarning, match="non-finite"):
         grid.set_params(refit=False).fit(X, y, sensitive_features=group)
-    with pytest.warns(FitFailedWarning, match=r"1 fits failed(.|\n)*fold \d of 3"):
+    with pytest.warns(FitFailedWarning, match=r"1 fit failed(.|\n)*fold \d of 3"):
         own.fit(X, y, sensitive_features=group)
     names = [f"split{k}_test_score" for k in range(3)]
     theirs = [grid.cv_results_[name][0] for name in names]
@@ -244,13 +244,13 @@ def test_a_candidate_with_a_score_missing_is_never_chosen_and_named_once(how):
     means = full.cv_results_["mean_test_score"]
     best = MIXES[means.argmax()]
     own = PixelLossRegressorCV(MIXES, cv=KFold(3), scoring=fails_for([best], [1], how))
-    words = f"1 scores failed, of the candidates .*{best}.*not chosen.*loss_mix={best:g}.*fold 2"
+    words = f"1 score failed, of the candidates .*{best}.*not chosen.*loss_mix={best:g}.*fold 2"
     with pytest.warns(UserWarning, match=words) as told:
         own.fit(X, y)
     assert len(told) == 1
     others = np.delete(np.arange(3), means.argmax())
     assert own.best_index_ == others[means[others].argmax()]
-    with pytest.warns(UserWarning, match="1 scores failed.*-100"):
+    with pytest.warns(UserWarning, match="1 score failed.*-100"):
         low = clone(own).set_params(error_score=-100.0).fit(X, y)
     assert low.cv_results_["split1_test_score"][means.argmax()] == -100.0
 
@@ -302,11 +302,11 @@ def test_a_rule_must_not_choose_a_candidate_without_a_score():
     X, y = numbered()
     options = {"cv": KFold(3), "scoring": fails_for([MIXES[1]], [2])}
     with (
-        pytest.warns(UserWarning, match="1 scores failed"),
+        pytest.warns(UserWarning, match="1 score failed"),
         pytest.raises(ValueError, match=r"with a score in every fold, got 1, .*0\.0}"),
     ):
         PixelLossRegressorCV(MIXES, refit=lambda results: 1, **options).fit(X, y)
-    with pytest.warns(UserWarning, match="1 scores failed"):
+    with pytest.warns(UserWarning, match="1 score failed"):
         own = PixelLossRegressorCV(MIXES, refit=lambda results: 2, **options).fit(X, y)
     assert own.loss_mix_ == MIXES[2]
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 from skfairloss._constraints import GroupCriterion
+from skfairloss._groups import spelled
 from skfairloss._problem import Problem, Solution
 from skfairloss._solvers.formulation import Progress
 from skfairloss._solvers.group_continuation import continued
@@ -152,12 +153,14 @@ def _check_bounds(
     factor = float((losses / bounds[criterion.bounded]).max())
     multipliers = found.multipliers[: len(criterion.bounded)]
     held = criterion.bounded[multipliers > 1e-6 * multipliers.max()]
-    names = ", ".join(repr(criterion.labels[g]) for g in held)
+    names = spelled([criterion.labels[g] for g in held])
+    conflict = f"the bounds of the {names} stand against each other or against the data"
+    if len(held) == 1:
+        conflict = f"the bound of the {names} stands against the data"
     able = {criterion.labels[g]: _rounded_up(factor * bounds[g]) for g in criterion.bounded}
     raise InfeasibleFairnessError(
-        f"BoundedGroupLoss cannot be met: the bounds of the groups {names} stand against each "
-        f"other or against the data. The smallest common factor that can be met is "
-        f"{_rounded_up(factor):.6g}: upper_bound={able}"
+        f"BoundedGroupLoss cannot be met: {conflict}. The smallest common factor that can be met "
+        f"is {_rounded_up(factor):.6g}: upper_bound={able}"
     )
 
 
@@ -193,9 +196,9 @@ def check_linear(problem: Problem) -> None:
         if found.status == 0 and found.fun > _MET_LINEAR:
             price = np.abs(found.ineqlin.marginals).reshape(2, len(terms), -1).sum(axis=(0, 1))
             labels, unit = terms[0].labels, float(np.broadcast_to(terms[0].unit, len(size))[k])
-            held = [labels[g] for g in np.flatnonzero(price > 1e-9)]
+            held = spelled([labels[g] for g in np.flatnonzero(price > 1e-9)])
             raise InfeasibleFairnessError(
-                f"no linear model brings the means of the groups {held} of output {k} as close as "
+                f"no linear model brings the means of the {held} of output {k} as close as "
                 f"the tolerance asks: it would have to be larger by "
                 f"{_rounded_up(float(found.fun) * size[k] * unit):.6g}, in units of y"
             )

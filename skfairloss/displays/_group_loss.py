@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from .._columns import named_columns
+from .._groups import check_index, counted
+from .._validation import check_numbers
 from ..metrics._estimates import group_estimates
 from ..metrics._named import label_metric, metric_title
 from ..metrics._row_metrics import Metric
@@ -186,7 +189,7 @@ class GroupLossDisplay:
             True values.
 
         sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
-            What defines the groups.
+            What defines the groups, or names of columns of X that do.
 
         **options : object
             Other arguments of `from_predictions`.
@@ -196,6 +199,9 @@ class GroupLossDisplay:
         display : GroupLossDisplay
             After `plot`.
         """
+        sensitive_features = named_columns(sensitive_features, X)
+        check_index(sensitive_features, X=X, y=y)
+        check_numbers("y", y)
         y_pred = estimator.predict(X)
         return cls.from_predictions(y, y_pred, sensitive_features=sensitive_features, **options)
 
@@ -234,7 +240,7 @@ class GroupLossDisplay:
         )
 
     def __repr__(self) -> str:
-        return f"GroupLossDisplay({self.metric!r} of {len(self.groups)} groups)"
+        return f"GroupLossDisplay({self.metric!r} of {counted(len(self.groups), 'group')})"
 
     def plot(self, ax: Any = None) -> Self:
         """Draw the points, the intervals and the line of all rows.

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from .._groups import counted
 from ..metrics._inputs import Array
 from ..metrics._named import metric_title
 from ..metrics._row_metrics import Metric
@@ -141,7 +142,8 @@ class LossMixDisplay:
             True values.
 
         sensitive_features : list, array, Series or DataFrame
-            What defines the groups of the metric. It reaches ``fit`` only through ``fit_params``.
+            What defines the groups of the metric, or names of columns of X that do; they stay
+            features. It reaches ``fit`` only through ``fit_params``.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows in the metric; those of ``fit`` are among ``fit_params``.
@@ -251,7 +253,8 @@ class LossMixDisplay:
 
     def __repr__(self) -> str:
         mixes, groups = self.by_group.shape
-        return f"LossMixDisplay({self.metric!r} of {groups} groups, {mixes} x {self.param_name})"
+        shown = f"{self.metric!r} of {counted(groups, 'group')}"
+        return f"LossMixDisplay({shown}, {mixes} x {self.param_name})"
 
     def plot(self, ax: Any = None) -> Self:
         """Draw a line for each group and a thick one for all rows.

@@ -8,7 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._groups import Groups, check_index, encode_groups
+from .._columns import named_columns
+from .._groups import Groups, check_index, counted, encode_groups
+from .._validation import check_numbers
 from ..metrics._inputs import Array, check_targets, check_weights
 from ._style import group_label, new_axes
 
@@ -93,7 +95,7 @@ class PixelGroupDisplay:
         if len(shape) not in (4, 5) or shape[0] != len(self.groups) or shape[4:] not in ((), (3,)):
             raise ValueError(
                 f"truth must have shape (n_groups, n_shown, height, width) or (..., 3), got "
-                f"{shape} for {len(self.groups)} groups"
+                f"{shape} for {counted(len(self.groups), 'group')}"
             )
         for name, got, wanted in (
             ("prediction", self.prediction.shape, shape),
@@ -102,7 +104,7 @@ class PixelGroupDisplay:
             if got != wanted:
                 raise ValueError(f"{name} must have shape {wanted}, got {got}")
         if self.captions is not None and len(self.captions) != shape[1]:
-            raise ValueError(f"captions must have {shape[1]} entries, got {self.captions!r}")
+            raise ValueError(f"captions must have length {shape[1]}, got {self.captions!r}")
 
     @classmethod
     def from_predictions(
@@ -213,7 +215,7 @@ class PixelGroupDisplay:
             True images. Predictions (n_samples, n_pixels) are given the shape of y.
 
         sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
-            What defines the groups.
+            What defines the groups, or names of columns of X that do.
 
         **options : object
             Other arguments of `from_predictions`.
@@ -223,6 +225,9 @@ class PixelGroupDisplay:
         display : PixelGroupDisplay
             After `plot`.
         """
+        sensitive_features = named_columns(sensitive_features, X)
+        check_index(sensitive_features, X=X, y=y)
+        check_numbers("y", y)
         true, pred = np.asarray(y), np.asarray(estimator.predict(X))
         if pred.shape != true.shape and pred.size == true.size:
             pred = pred.reshape(true.shape)
@@ -231,7 +236,7 @@ class PixelGroupDisplay:
     def __repr__(self) -> str:
         groups, shown, height, width = self.error.shape
         each = f"{shown} image{'s' if shown > 1 else ''} each"
-        return f"PixelGroupDisplay({groups} groups, {each}, {height} x {width} pixels)"
+        return f"PixelGroupDisplay({counted(groups, 'group')}, {each}, {height} x {width} pixels)"
 
     def plot(self, ax: Any = None) -> Self:
         """Draw the images.

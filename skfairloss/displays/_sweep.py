@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
+from .._columns import named_columns
 from .._groups import check_index, encode_groups
 from .._place import fitting_at
 from ..metrics._bootstrap import generator
@@ -38,6 +39,7 @@ def sweep(
     The folds, stratified by group where ``cv`` is a number, and the bootstrap samples are the
     same for all values.
     """
+    sensitive_features = named_columns(sensitive_features, X)
     check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
     for name, given in (fit_params or {}).items():
         if name.endswith("sensitive_features") and given is not sensitive_features:

@@ -208,7 +208,7 @@ class TradeoffDisplay:
             True values.
 
         sensitive_features : list, array, Series or DataFrame
-            What defines the groups.
+            What defines the groups, or names of columns of X that do; they stay features.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows in the metric; those of ``fit`` are among ``fit_params``.

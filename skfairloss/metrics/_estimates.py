@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from fairlearn.metrics import MetricFrame
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from .._groups import encode_groups
+from .._groups import Groups, encode_groups
 from ._bootstrap import (
     Replicates,
     bootstrap,
@@ -23,6 +23,8 @@ from ._frame import group_metric_frame
 from ._inputs import Array, check_targets, check_weights
 from ._named import DEFAULT_METRICS, TABLE, Metrics, NamedMetric, label_metrics
 from ._row_metrics import split_rows
+
+Index = NDArray[np.intp]
 
 COMPARISONS = ("between_groups", "to_overall")
 COLUMNS = ["statistic", "group", "metric", "value", "lower", "upper", "count"]
@@ -66,7 +68,7 @@ class GroupEstimates:
     metrics: list[str]
     ratios: list[str]
     groups: list[Any]
-    positions: Array
+    positions: Index
     counts: Array
     method: str
     by_group_limits: Array
@@ -140,9 +142,9 @@ def group_estimates(
     kept = np.flatnonzero(weights)
     encoded = encode_groups(sensitive_features, len(true))
     rows = split_rows(encoded.codes, kept)
-    groups = encoded.subset(weights > 0).labels
-    positions = _positions(groups, frame.by_group.index)
+    groups = encoded.subset(weights > 0)
     counts = np.array([len(own) for own in rows])
+    positions = _positions(groups)
     if n_boot is None:
         replicates = Replicates(
             np.full((1, len(rows), len(named)), np.nan), np.full((1, len(named)), np.nan)
@@ -157,7 +159,7 @@ def group_estimates(
         metric_frame=frame,
         metrics=measured,
         ratios=ratios,
-        groups=groups,
+        groups=groups.labels,
         positions=positions,
         counts=counts,
         method=method,
@@ -201,17 +203,11 @@ def _limits(
     }
 
 
-def _positions(labels: list[Any], index: pd.Index) -> Array:
-    """Rows of the groups in the index of a MetricFrame, which also lists absent combinations."""
-    several = isinstance(index, pd.MultiIndex)
-    own = pd.MultiIndex.from_tuples(labels) if several else pd.Index(labels)
-    positions = index.get_indexer(own)
-    if (positions < 0).any():
-        missing = [label for label, row in zip(labels, positions, strict=True) if row < 0]
-        raise TypeError(
-            f"sensitive_features has groups that MetricFrame lists as others: {missing}"
-        )
-    return positions
+def _positions(groups: Groups) -> Index:
+    """Rows of the groups in a MetricFrame, which lists all combinations of the columns' values."""
+    _, first = np.unique(groups.codes, return_index=True)
+    shape = [len(factor.names) for factor in groups.factors]
+    return np.ravel_multi_index(tuple(f.codes[first] for f in groups.factors), shape)
 
 
 def _check_options(method: Any, n_boot: Any, confidence_level: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike, NDArray
 
-from .._groups import check_index, encode_groups, split_columns
+from .._groups import Factor, check_index, encode_groups
 from ._inputs import check_targets, check_weights
 from ._named import DEFAULT_METRICS, Metrics, label_metrics
 from ._row_metrics import Metric, RowMetric, split_rows
@@ -142,7 +142,7 @@ def group_metric_frame(
     others = {"y_true": y_true, "y_pred": y_pred, "sample_weight": sample_weight}
     check_index(sensitive_features, control_features=control_features, **others)
     codes, features = _features(sensitive_features, "sensitive_feature", len(true))
-    controls = None
+    controls: dict[str, Factor] = {}
     if control_features is not None:
         levels, controls = _features(control_features, "control_feature", len(true))
         codes = codes * (levels.max() + 1) + levels
@@ -160,44 +160,66 @@ def group_metric_frame(
     with warnings.catch_warnings():
         # NaN in every bootstrap sample, say the r2 of a one-row group, gives a NaN interval
         warnings.filterwarnings("ignore", "All-NaN slice encountered", RuntimeWarning)
-        return MetricFrame(
+        frame = MetricFrame(
             metrics=next(iter(measures.values())) if is_single else measures,
             y_true=sets,
             y_pred=sets,
-            sensitive_features=features.iloc[first],
-            control_features=None if controls is None else controls.iloc[first],
+            sensitive_features=_numbers(features, first),
+            control_features=_numbers(controls, first) if controls else None,
             n_boot=n_boot,
             ci_quantiles=_check_quantiles(ci_quantiles),
             random_state=_legacy_seed(random_state),
         )
+    names = {name: index_of(factor.labels) for name, factor in {**features, **controls}.items()}
+    frame._result_cache = _named(frame._result_cache, names)
+    return frame
 
 
-def _features(raw: Any, default_name: str, n_samples: int) -> tuple[NDArray[np.intp], pd.DataFrame]:
-    """Codes of the groups, and the features as a DataFrame with distinct names."""
+def index_of(labels: list[Any]) -> pd.Index:
+    """Index of the names of groups, in which none of them becomes another."""
+    index = pd.Index(labels, dtype=object, tupleize_cols=False)
+    one_type = len(set(map(type, labels))) == 1 and not isinstance(labels[0], np.longdouble)
+    return index.infer_objects() if one_type else index
+
+
+def _features(
+    raw: Any, default_name: str, n_samples: int
+) -> tuple[NDArray[np.intp], dict[str, Factor]]:
+    """Codes of the groups, and the features by distinct names."""
     argument = f"{default_name}s"
     groups = encode_groups(raw, n_samples, argument)
-    for names in np.atleast_2d(groups.names.T):
-        _check_order(names.tolist(), argument)
-    columns: dict[str, NDArray[Any]] = {}
-    for j, (label, values) in enumerate(split_columns(raw, argument)):
+    features: dict[str, Factor] = {}
+    for j, factor in enumerate(groups.factors):
         # MetricFrame has columns y_true and y_pred of its own
-        own = label is None or label in ("y_true", "y_pred")
-        name = f"{default_name}_{j}" if own else str(label)
-        if name in columns:
+        own = factor.label is None or factor.label in ("y_true", "y_pred")
+        name = f"{default_name}_{j}" if own else str(factor.label)
+        if name in features:
             raise ValueError(f"{argument} has two columns with the name {name!r}")
-        columns[name] = values
-    return groups.codes, pd.DataFrame(columns)
+        features[name] = factor
+    return groups.codes, features
 
 
-def _check_order(names: list[Any], argument: str) -> None:
-    """Raise TypeError for values that MetricFrame could not sort."""
-    try:
-        sorted(names)
-    except TypeError as error:
-        raise TypeError(
-            f"{argument} has values that cannot be sorted in one column: {error}. Give them one "
-            "type, say strings"
-        ) from error
+def _numbers(features: dict[str, Factor], rows: NDArray[np.intp]) -> pd.DataFrame:
+    """Numbers in place of values, which MetricFrame would sort, in some of the rows."""
+    return pd.DataFrame({name: factor.codes[rows] for name, factor in features.items()})
+
+
+def _named(result: Any, names: Mapping[str, pd.Index]) -> Any:
+    """Put the values back in the place of their numbers, in all that MetricFrame has found."""
+    if isinstance(result, dict):
+        return {key: _named(value, names) for key, value in result.items()}
+    if isinstance(result, list):
+        return [_named(value, names) for value in result]
+    if not isinstance(result, pd.Series | pd.DataFrame) or result.index.names[0] not in names:
+        return result
+    index = result.index
+    if isinstance(index, pd.MultiIndex):
+        levels = [
+            names[name].take(level) for name, level in zip(index.names, index.levels, strict=True)
+        ]
+        # what tells groups apart is their hash; NumPy's float32 may equal a float of another
+        return result.set_axis(index.set_levels(levels, verify_integrity=False), axis=0)
+    return result.set_axis(names[index.name].take(index).rename(index.name), axis=0)
 
 
 def _check_quantiles(ci_quantiles: Sequence[float] | None) -> list[float] | None:

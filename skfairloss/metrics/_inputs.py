@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .._groups import counted
+from .._validation import check_numbers
+
 Array = NDArray[np.float64]
 
 
@@ -45,6 +48,7 @@ def check_weights(sample_weight: Any, n_samples: int) -> Array:
 
 def _as_float(name: str, values: Any) -> Array:
     """Real, finite numbers as float64."""
+    check_numbers(name, values)
     try:
         if isinstance(values, np.ma.MaskedArray):
             values = np.where(np.ma.getmaskarray(values), np.nan, values.data)
@@ -57,8 +61,6 @@ def _as_float(name: str, values: Any) -> Array:
     finite = np.isfinite(array)
     if not finite.all():
         first = np.argwhere(~finite)[0].tolist()
-        raise ValueError(
-            f"{name} must be finite, got {np.count_nonzero(~finite)} NaN or infinite values, the "
-            f"first at position {first}"
-        )
+        bad = counted(int(np.count_nonzero(~finite)), "NaN or infinite value")
+        raise ValueError(f"{name} must be finite, got {bad}, the first at position {first}")
     return array

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._groups import check_index
 from ..losses import MixedLoss
 from ._inputs import check_targets, check_weights
 
@@ -65,7 +66,8 @@ def pixel_loss(
     Raises
     ------
     ValueError
-        If shapes do not match, values are not finite or a parameter is out of range.
+        If shapes do not match, values are not finite, two pandas arguments differ in their index,
+        or a parameter is out of range.
 
     Examples
     --------
@@ -94,6 +96,7 @@ def pixel_loss(
     """
     _check_between("loss_mix", loss_mix, 0 <= _as_number("loss_mix", loss_mix) <= 1, "in [0, 1]")
     _check_between("quantile", quantile, 0 < _as_number("quantile", quantile) < 1, "in (0, 1)")
+    check_index(y_true=y_true, y_pred=y_pred, sample_weight=sample_weight)
     true, pred = check_targets(y_true, y_pred)
     weights = check_weights(sample_weight, len(true))
     loss = MixedLoss(loss_mix=float(loss_mix), quantile=float(quantile))

@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from .._columns import named_columns, take_columns
 from .._groups import check_index, encode_groups
+from .._validation import check_numbers
 from ._inputs import check_targets, check_weights
 from ._named import NamedMetric, as_metric, as_named
 from ._row_metrics import Metric, RowMetric, accepts_sample_weight, metric_name, split_rows
@@ -196,7 +198,8 @@ class GroupScorer:
             True values.
 
         sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays, default=None
-            What defines the groups, unless columns of X do.
+            What defines the groups, or names of columns of X that do, unless the scorer has such
+            names.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0. Rows of weight zero are left out.
@@ -212,6 +215,7 @@ class GroupScorer:
             If the groups are not given, given twice, or too few; or the metric of a group or the
             score is no number.
         """
+        check_numbers("y", y)
         features = self._features(X, sensitive_features)
         y_pred = estimator.predict(X)
         check_index(features, X=X, y=y, y_pred=y_pred, sample_weight=sample_weight)
@@ -330,7 +334,7 @@ class GroupScorer:
         if self.columns is None:
             if sensitive_features is None:
                 raise ValueError(f"{self} was called without sensitive_features: {_remedy()}")
-            return sensitive_features
+            return named_columns(sensitive_features, X)
         if sensitive_features is not None:
             raise ValueError(
                 f"{self} reads the groups from X, but sensitive_features is passed as well"
@@ -338,15 +342,10 @@ class GroupScorer:
         if not hasattr(X, "columns"):
             raise ValueError(
                 f"{self} reads the groups from columns of X: X must be a pandas or polars "
-                f"DataFrame, got {type(X).__name__}"
+                f"DataFrame, got {type(X).__name__}. Behind a step that returns an array, make the "
+                "scorer without sensitive_features, and pass them to fit"
             )
-        missing = [name for name in self.columns if name not in X.columns]
-        if missing:
-            raise ValueError(f"X has no columns {missing}, it has {list(X.columns)}")
-        features = X[self.columns]
-        if features.shape[1] != len(self.columns):
-            raise ValueError(f"X has several columns of one name among {self.columns}: rename them")
-        return features
+        return take_columns(self.columns, X)
 
     def _check_groups(self, present: list[Any]) -> None:
         """Raise ValueError if groups are missing from the rows scored."""

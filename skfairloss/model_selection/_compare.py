@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _num_samples
 
+from skfairloss._columns import named_columns
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
 from skfairloss._groups import Groups, check_index, encode_groups
 from skfairloss._mix_ends import squared_share
 from skfairloss._parameters import is_integer, is_real
 from skfairloss._place import fitting_at
 from skfairloss._typing import Array
-from skfairloss._validation import check_weights
+from skfairloss._validation import check_numbers, check_weights
 from skfairloss.metrics._inputs import check_targets
 from skfairloss.metrics._named import NamedMetric, as_metric
 from skfairloss.metrics._row_metrics import metric_name
@@ -65,7 +66,9 @@ def compare_loss_mixes(
         Targets.
 
     sensitive_features : array-like of shape (n_samples,) or (n_samples, k)
-        What defines the groups, in any form that ``PixelLossRegressor.fit`` takes; at least two.
+        What defines the groups, in any form that ``PixelLossRegressor.fit`` takes; at least two. A
+        column name, or a list of them, takes columns of a DataFrame X, in which they stay: a
+        ``ColumnTransformer`` in ``estimator`` can leave them out.
 
     loss_mixes : sequence of floats, default=(0.0, 0.25, 0.5, 0.75, 1.0)
         Mixes to compare, in [0, 1]: 0 is L2, 1 is L1.
@@ -178,7 +181,9 @@ def compare_loss_mixes(
     row_loss, loss_name = _row_loss(metric)
     weighted = sample_weight is not None and np.ndim(sample_weight) > 0
     candidates = Candidates.of(estimator, scale, mixes, weighted)
+    sensitive_features = named_columns(sensitive_features, X)
     check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
+    check_numbers("y", y)
     n = _num_samples(y)
     groups = encode_groups(sensitive_features, n)
     if groups.n_groups < 2:

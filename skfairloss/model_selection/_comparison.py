@@ -210,7 +210,8 @@ class LossMixComparison:
     def _wide(self) -> pd.DataFrame:
         """A row for each mix: loss overall, of each group, and the disparity."""
         wide = self.by_group.pivot(index="loss_mix", columns="group", values="loss")
-        wide.columns = [str(name) for name in wide.columns]
+        wide = wide[list(self.by_group["group"].unique())]  # pivot sorts them
+        wide.columns.name = None
         rows = self.overall.set_index("loss_mix")
         wide.insert(0, "all rows", rows["loss"])
         wide["disparity"] = rows["disparity"]
@@ -257,8 +258,7 @@ def make_comparison(
     squared_shares: Array,
 ) -> LossMixComparison:
     """Put estimates for each mix, of the quantities of `Quantities`, into tables."""
-    labels = groups.labels
-    names = [_text(label) for label in labels]
+    names = groups.texts
     overall = pd.DataFrame(
         {
             "loss_mix": mixes,
@@ -312,8 +312,3 @@ def _columns(found: Sequence[Estimate], q: int, name: str, prefix: str) -> dict[
         f"{prefix}low": np.array([e.low[q] for e in found]),
         f"{prefix}high": np.array([e.high[q] for e in found]),
     }
-
-
-def _text(label: Any) -> str:
-    """The name of a group in words; of several columns, their values."""
-    return ", ".join(map(str, label)) if isinstance(label, tuple) else str(label)

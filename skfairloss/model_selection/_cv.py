@@ -10,20 +10,21 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import config_context, get_config
-from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
+from sklearn.base import BaseEstimator, MultiOutputMixin
 from sklearn.model_selection import check_cv
 from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
 
+from skfairloss._columns import named_columns
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
 from skfairloss._parameters import is_integer, is_real
 from skfairloss._persistence import VersionStampMixin
 from skfairloss._place import fitting_at
 from skfairloss._regressor import PixelLossRegressor
 from skfairloss._typing import Array
-from skfairloss._validation import check_weights
+from skfairloss._validation import MatchedScoreMixin, check_weights
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._failures import Failure, check_scored, warn_of_failures
 from skfairloss.model_selection._folds import no_folds
@@ -55,7 +56,7 @@ class _Split:
 
 
 class PixelLossRegressorCV(
-    VersionStampMixin, CallbackSupportMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
+    VersionStampMixin, CallbackSupportMixin, MultiOutputMixin, MatchedScoreMixin, BaseEstimator
 ):
     """`PixelLossRegressor` with ``loss_mix`` and ``alpha`` chosen by cross-validation.
 
@@ -308,8 +309,9 @@ class PixelLossRegressorCV(
             Weights >= 0 of the rows.
 
         sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
-            What defines the groups, as in ``PixelLossRegressor.fit``. Folds and scorers are given
-            rows of a list, array, Series or DataFrame, or else an array of the rows' groups.
+            What defines the groups, as in ``PixelLossRegressor.fit``, or names of columns of a
+            DataFrame X, which stay features. Folds and scorers are given rows of a list, array,
+            Series or DataFrame, or else an array of the rows' groups.
 
         **params : dict
             What scorers and splitter request; only with metadata routing.
@@ -438,6 +440,7 @@ class PixelLossRegressorCV(
 
     def _data(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> FitData:
         """The arguments of fit, of one length."""
+        sensitive_features = named_columns(sensitive_features, X)
         # refuses bad input by name, before any fold could
         self._regressor()._read(X, y, sample_weight, sensitive_features)
         if sample_weight is not None:

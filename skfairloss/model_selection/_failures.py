@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import FitFailedWarning
 
+from skfairloss._groups import counted
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -41,7 +43,8 @@ def check_scored(
     n_candidates = len(results["params"])
     fits = [failure for failure in failures if failure.scorer is None]
     if len(fits) == n_candidates * n_splits:
-        raise ValueError(f"all {len(fits)} fits failed, the first: {fits[0]}") from fits[0].error
+        message = f"all {counted(len(fits), 'fit')} failed, the first: {fits[0]}"
+        raise ValueError(message) from fits[0].error
     for name in names:
         scores = np.array([results[f"split{k}_test_{name}"] for k in range(n_splits)])
         failed = [failure for failure in failures if failure.scorer in (None, name)]
@@ -71,15 +74,16 @@ def warn_of_failures(
 
     ``by_rule`` says that a callable chooses, and tells itself what it leaves out.
     """
-    for what, kind in (("fits", FitFailedWarning), ("scores", UserWarning)):
-        some = [failure for failure in failures if (failure.scorer is None) == (what == "fits")]
+    for what, kind in (("fit", FitFailedWarning), ("score", UserWarning)):
+        some = [failure for failure in failures if (failure.scorer is None) == (what == "fit")]
         if not some:
             continue
         shown = [str(results["params"][i]) for i in sorted({f.candidate for f in some})]
         follows = ", they are not chosen" if np.isnan(error_score) and not by_rule else ""
         warnings.warn(
-            f"{len(some)} {what} failed, of the candidates {', '.join(shown)}. Their score is "
-            f"{error_score}{follows}. The first error: {some[0]}\nerror_score='raise' raises it",
+            f"{counted(len(some), what)} failed, of the candidates {', '.join(shown)}, with "
+            f"{error_score} for a score{follows}. The first error: {some[0]}\n"
+            "error_score='raise' raises it",
             kind,
             stacklevel=stacklevel + 1,
         )

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.utils import check_random_state
 
-from skfairloss._groups import Groups
+from skfairloss._groups import Groups, counted
 from skfairloss._parameters import is_integer
 from skfairloss._typing import Index
 
@@ -61,8 +61,8 @@ def _stratified(n_folds: int, n_repeats: int, groups: Groups, seed: Any) -> list
     smallest = int(sizes.argmin())
     if sizes[smallest] < n_folds:
         raise ValueError(
-            f"the group {groups.labels[smallest]!r} has {sizes[smallest]} rows, fewer than the "
-            f"cv={n_folds} folds: merge small groups, or use fewer folds"
+            f"the group {groups.labels[smallest]!r} has {counted(sizes[smallest], 'row')}, fewer "
+            f"than the cv={n_folds} folds: merge small groups, or use fewer folds"
         )
     random = check_random_state(seed)
     rows = np.zeros((len(groups.codes), 1))
@@ -103,6 +103,6 @@ def _check_spread(groups: Groups, partition: list[Split]) -> None:
     few = np.flatnonzero(held < _FEWEST)
     if len(few):
         raise ValueError(
-            f"cv has rows of the group {groups.labels[few[0]]!r} in {held[few[0]]} folds only, it "
-            f"takes {_FEWEST}: stratify the folds by group"
+            f"cv has rows of the group {groups.labels[few[0]]!r} in "
+            f"{counted(held[few[0]], 'fold')} only, it takes {_FEWEST}: stratify the folds by group"
         )

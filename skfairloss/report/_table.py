@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from .._groups import counted
 from ..displays._style import FEW_ROWS, group_label
 from ..metrics._inputs import Array
 from ..metrics._named import metric_title
@@ -69,7 +70,7 @@ def make_table(frame: pd.DataFrame, method: str, level: float | None, n_boot: in
         )
     groups = [row for row in rows if row.statistic == "by_group"]
     n_rows = first.loc[first["statistic"] == "overall", "count"].iloc[0]
-    title = f"GroupReport: {n_rows} rows, {len(groups)} group{'s' if len(groups) > 1 else ''}"
+    title = f"GroupReport: {counted(n_rows, 'row')}, {counted(len(groups), 'group')}"
     if level is not None:
         title += f"; {100 * level:.6g} % confidence intervals from {n_boot} bootstrap samples"
     compared = "between groups" if method == "between_groups" else "of groups to all rows"
