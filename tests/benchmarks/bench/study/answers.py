@@ -79,7 +79,7 @@ def way_answer(results: Record) -> str:
     return (
         f"On {len(ways)} real data sets {middle:g} is {min(ways):.2f} to {max(ways):.2f} of the "
         f"way from L2 to L1, with a median of {median(ways):.2f}. With the simulated ones it is "
-        f"not between {low:g} and {high:g} on {', '.join(outside) or 'none'}."
+        f"not between {low:g} and {high:g} on {'; '.join(outside) or 'none'}."
     )
 
 
