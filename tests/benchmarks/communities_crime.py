@@ -18,11 +18,12 @@ tables show means over the folds and, behind ±, their standard deviation.
 What is asked is fixed by the rows that a model is trained on, so that every request can be met: the
 bound is half-way between the largest group loss of the plain fit and the smallest one that can be
 attained, the tolerance of ``EqualizedLoss`` half the spread of the plain fit, those of the parities
-0. ``ExponentiatedGradient`` gets the same bound. ``GridSearch`` picks the model with the smallest
-mean of overall and worst loss, which is what ``WorstGroupLoss(0.5)`` minimises. Both fit copies of
-``PixelLossRegressor`` with the same loss. Their losses clip to an interval, here one that is wider
-than all predictions. ``ExponentiatedGradient`` draws one of its models for each prediction: its
-errors are expected ones, over that draw.
+0. ``ExponentiatedGradient`` gets the same bound, times c for L1 and c² for L2, since our losses are
+of r/c. ``GridSearch`` picks the model with the smallest mean of overall and worst loss, which is
+what ``WorstGroupLoss(0.5)`` minimises. Both fit copies of ``PixelLossRegressor`` with the same
+loss. Their losses clip to an interval, here one that is wider than all predictions.
+``ExponentiatedGradient`` draws one of its models for each prediction: its errors are expected ones,
+over that draw.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ ERRORS = ("MSE", "worst MSE", "MAE", "worst MAE")
 
 
 def reduce(reduction: type, loss_mix: float, bound: float, rows: tuple, **options: Any) -> Any:
-    """One of fairlearn's reductions, to re-weighted fits of the same loss."""
+    """One of fairlearn's reductions, to re-weighted fits of the same loss.
+
+    ``bound`` is in units of y, for L2 of its square.
+    """
     X, y, groups = rows
     loss = reductions.AbsoluteLoss(*LIMITS) if loss_mix else reductions.SquareLoss(*LIMITS)
     asked = reductions.BoundedGroupLoss(loss, upper_bound=bound)
@@ -72,8 +76,9 @@ def fit_all(loss_mix: float, rows: tuple, grid_size: int) -> dict[str, list[tupl
 
     plain, worst = fit(None), fit(WorstGroupLoss())
     bound = (plain.group_losses_.max() + worst.group_losses_.max()) / 2
-    grid = reduce(reductions.GridSearch, loss_mix, bound, rows, grid_size=grid_size)
-    gradient = reduce(reductions.ExponentiatedGradient, loss_mix, bound, rows)
+    theirs = bound * plain.scale_ ** (1 if loss_mix else 2)
+    grid = reduce(reductions.GridSearch, loss_mix, theirs, rows, grid_size=grid_size)
+    gradient = reduce(reductions.ExponentiatedGradient, loss_mix, theirs, rows)
     shares = zip(gradient.weights_, gradient.predictors_, strict=True)
     fits = {
         "plain": plain,

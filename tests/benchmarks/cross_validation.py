@@ -39,8 +39,8 @@ def measure(arguments: argparse.Namespace) -> np.ndarray:
     options = {"cv": arguments.folds, "scoring": SCORING}
     seconds = np.empty((arguments.repeats, 2))
     for repeat in seconds:
-        own = PixelLossRegressorCV(mixes, scale="auto", **options)
-        grid = GridSearchCV(PixelLossRegressor(scale="auto"), {"loss_mix": mixes}, **options)
+        own = PixelLossRegressorCV(mixes, **options)
+        grid = GridSearchCV(PixelLossRegressor(), {"loss_mix": mixes}, **options)
         repeat[0], own = timed(own, X, y)
         repeat[1], grid = timed(grid, X, y)
         scores = (search.cv_results_["mean_test_score"] for search in (own, grid))

@@ -20,7 +20,7 @@ import numpy as np
 from bench.cases import Case, LowerBound, fit_ours
 from bench.command import format_size, make_peer_parser, run_script
 from bench.data import grouped
-from bench.fits import OURS, Bench, ours
+from bench.fits import OURS, Bench, Entry, ours
 
 from skfairloss.fairness import (
     BoundedGroupLoss,
@@ -52,7 +52,7 @@ def add_term(
         case = replace(plain, name=f"{term}, {plain.name}", fairness=term)
         bound = judge.get("bound") or LowerBound.certified(case)
         runs = plain_run, ours(case, bound, tol=arguments.tol)
-        bench.add(case, bound, *runs, against={"ratio to plain": PLAIN})
+        bench.add(Entry(case, bound, runs), against={"ratio to plain": PLAIN})
 
 
 def fill(bench: Bench, arguments: argparse.Namespace) -> None:

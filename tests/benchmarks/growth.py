@@ -16,7 +16,7 @@ import numpy as np
 from bench.cases import Case, LowerBound
 from bench.command import format_size, make_peer_parser, run_script
 from bench.data import gaussian, gaussian_outputs
-from bench.fits import Bench, ours
+from bench.fits import Bench, Entry, ours
 from bench.measure import Timing
 
 PARTS = ("rows", "columns", "outputs")
@@ -25,8 +25,8 @@ COLUMNS = [5, 10, 20, 40, 80]
 OUTPUTS = [1, 2, 4, 8, 16, 32]
 
 
-def make_case(arguments: argparse.Namespace, part: str, size: int, loss_mix: float) -> Case:
-    """Return the case of one size of what grows."""
+def make_entries(arguments: argparse.Namespace, part: str, size: int) -> list[Entry]:
+    """Return the cases of one size of what grows, by mix."""
     rows = size if part == "rows" else arguments.fixed_rows
     features = size if part == "columns" else arguments.features
     words = f"{format_size(rows, features)}, "
@@ -35,7 +35,12 @@ def make_case(arguments: argparse.Namespace, part: str, size: int, loss_mix: flo
         words += f"{size} output{'s' if size > 1 else ''}, "
     else:
         X, y = gaussian(rows, features, arguments.seed)
-    return Case(f"{words}loss_mix {loss_mix:g}", X, y, loss_mix)
+    entries = []
+    for loss_mix in arguments.loss_mix:
+        case = Case(f"{words}loss_mix {loss_mix:g}", X, y, loss_mix)
+        bound = LowerBound.certified(case, n_jobs=arguments.jobs)
+        entries.append(Entry(case, bound, (ours(case, bound, n_jobs=arguments.jobs),)))
+    return entries
 
 
 def slopes(
@@ -65,12 +70,9 @@ def fill(bench: Bench, arguments: argparse.Namespace) -> None:
     """Rows of every size, then the slopes, by what grows and by mix."""
     for part in arguments.parts:
         here = replace(bench, peers=()) if part == "outputs" else bench  # into the same rows
-        for loss_mix in arguments.loss_mix:
-            sizes, timed = getattr(arguments, part), []
-            for size in sizes:
-                case = make_case(arguments, part, size, loss_mix)
-                bound = LowerBound.certified(case, n_jobs=arguments.jobs)
-                timed.append(here.add(case, bound, ours(case, bound, n_jobs=arguments.jobs)))
+        sizes = getattr(arguments, part)
+        by_size = [here.add(*make_entries(arguments, part, size)) for size in sizes]
+        for loss_mix, timed in zip(arguments.loss_mix, zip(*by_size, strict=True), strict=True):
             bench.rows += slopes(part, loss_mix, sizes, timed)
 
 

@@ -8,12 +8,11 @@ peers fit the twin.
 from __future__ import annotations
 
 import argparse
-from itertools import product
 
 from bench.cases import Case, LowerBound
 from bench.command import add_sizes, format_size, make_peer_parser, run_script
 from bench.data import HARD, gaussian, hard_twin
-from bench.fits import OURS, Bench, ours
+from bench.fits import OURS, Bench, Entry, ours
 
 SIZES = [(100_000, 20), (1_000_000, 20)]
 TWIN = f"{OURS}, Gaussian twin"
@@ -21,16 +20,19 @@ TWIN = f"{OURS}, Gaussian twin"
 
 def fill(bench: Bench, arguments: argparse.Namespace) -> None:
     """Rows of every twin, by size and mix."""
-    for size, loss_mix in product(arguments.sizes, arguments.loss_mix):
-        easy = Case("", *gaussian(*size, arguments.seed), loss_mix)
-        easy_bound = LowerBound.certified(easy)
+    for size in arguments.sizes:
+        X, y = gaussian(*size, arguments.seed)
+        easy = [Case("", X, y, loss_mix) for loss_mix in arguments.loss_mix]
+        twins = [ours(case, LowerBound.certified(case), TWIN) for case in easy]
         for kind in HARD[1:]:
             X, y, weights = hard_twin(kind, *size, arguments.seed)
-            name = f"{kind}, {format_size(*size)}, loss_mix {loss_mix:g}"
-            case = Case(name, X, y, loss_mix, sample_weight=weights)
-            bound = LowerBound.certified(case)
-            both = ours(easy, easy_bound, TWIN), ours(case, bound)
-            bench.add(case, bound, *both, against={"ratio to twin": TWIN})
+            entries = []
+            for loss_mix, twin in zip(arguments.loss_mix, twins, strict=True):
+                name = f"{kind}, {format_size(*size)}, loss_mix {loss_mix:g}"
+                case = Case(name, X, y, loss_mix, sample_weight=weights)
+                bound = LowerBound.certified(case)
+                entries.append(Entry(case, bound, (twin, ours(case, bound))))
+            bench.add(*entries, against={"ratio to twin": TWIN})
 
 
 def main() -> None:

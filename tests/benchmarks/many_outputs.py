@@ -9,12 +9,11 @@ theirs (in processes).
 from __future__ import annotations
 
 import argparse
-from itertools import product
 
 from bench.cases import Case, LowerBound
 from bench.command import format_size, make_peer_parser, run_script
 from bench.data import gaussian_outputs
-from bench.fits import OURS, Bench, ours
+from bench.fits import OURS, Bench, Entry, ours
 
 TALL, WIDE = (2_000, 200, 500), (300, 2_048, 2_048)  # rows, columns, outputs
 RIDGE, LOOSE = 1e-3, 1e-3
@@ -22,20 +21,23 @@ RIDGE, LOOSE = 1e-3, 1e-3
 
 def fill(bench: Bench, arguments: argparse.Namespace) -> None:
     """Rows of both shapes, by mix."""
-    for shape, loss_mix in product(arguments.shapes, arguments.loss_mix):
+    for shape in arguments.shapes:
         rows, columns, outputs = shape
         wide = columns > rows
         X, y = gaussian_outputs(*shape, arguments.seed)
         ridge = f", alpha {RIDGE:g}" if wide else ""
-        name = f"{format_size(rows, columns)}, {outputs} outputs{ridge}, loss_mix {loss_mix:g}"
-        case = Case(name, X, y, loss_mix, alpha=RIDGE if wide else 0.0)
-        bound = LowerBound.certified(case, n_jobs=arguments.jobs)
-        tol = 1e-6 if wide else 1e-8
-        own = [ours(case, bound, f"{OURS}, tol={tol:g}", tol=tol, n_jobs=arguments.jobs)]
-        if not wide:
-            loose = {"tol": LOOSE, "n_jobs": arguments.jobs}
-            own.append(ours(case, bound, f"{OURS}, tol={LOOSE:g}", **loose))
-        bench.add(case, bound, *own)
+        name = f"{format_size(rows, columns)}, {outputs} outputs{ridge}"
+        entries = []
+        for loss_mix in arguments.loss_mix:
+            full = f"{name}, loss_mix {loss_mix:g}"
+            case = Case(full, X, y, loss_mix, alpha=RIDGE if wide else 0.0)
+            bound = LowerBound.certified(case, n_jobs=arguments.jobs)
+            own = tuple(
+                ours(case, bound, f"{OURS}, tol={tol:g}", tol=tol, n_jobs=arguments.jobs)
+                for tol in ([1e-6] if wide else [1e-8, LOOSE])
+            )
+            entries.append(Entry(case, bound, own))
+        bench.add(*entries)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from bench.cases import Case, LowerBound, Model
 from bench.command import add_sizes, format_size, make_peer_parser, run_script
 from bench.data import gaussian
-from bench.fits import OURS, Bench, ours
+from bench.fits import OURS, Bench, Entry, ours
 from bench.measure import Run
 
 from skfairloss import PixelLossRegressor
@@ -55,12 +55,13 @@ def fill(bench: Bench, arguments: argparse.Namespace) -> None:
         def path(name: str, warm: bool, case: Case = case, excess: object = excess) -> Run:
             return Run(f"{OURS}, {name}", lambda: fit_path(case, mixes, warm), excess)
 
-        paths = [
+        paths = (
             Run(f"loss_mix_path, {len(mixes)} mixes", lambda case=case: walk(case, mixes), excess),
             path(f"{len(mixes)} mixes warm", True),
             path(f"{len(mixes)} mixes cold", False),
-        ]
-        bench.add(case, bound, ours(case, bound, COLD), *paths, against={"ratio to cold": COLD})
+        )
+        entry = Entry(case, bound, (ours(case, bound, COLD), *paths))
+        bench.add(entry, against={"ratio to cold": COLD})
 
 
 def main() -> None:

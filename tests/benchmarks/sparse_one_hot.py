@@ -12,7 +12,7 @@ import argparse
 from bench.cases import Case, LowerBound
 from bench.command import format_size, make_peer_parser, run_script
 from bench.data import one_hot_blocks
-from bench.fits import Bench, ours
+from bench.fits import Bench, Entry, ours
 from bench.measure import Run
 from sklearn.linear_model import Ridge
 
@@ -27,12 +27,13 @@ def fill(bench: Bench, arguments: argparse.Namespace) -> None:
     def fit_ridge() -> Ridge:
         return Ridge(alpha=1.0, solver="sparse_cg", tol=1e-6).fit(X, y)
 
+    ridge, entries = Run(RIDGE, fit_ridge), []
     for loss_mix in arguments.loss_mix:
         name = f"{format_size(*X.shape)} one-hot, alpha {ALPHA:g}, loss_mix {loss_mix:g}"
         case = Case(name, X, y, loss_mix, alpha=ALPHA)
         bound = LowerBound.certified(case)
-        own = ours(case, bound), Run(RIDGE, fit_ridge)
-        bench.add(case, bound, *own, against={"ratio to Ridge": RIDGE})
+        entries.append(Entry(case, bound, (ours(case, bound), ridge)))
+    bench.add(*entries, against={"ratio to Ridge": RIDGE})
 
 
 def main() -> None:

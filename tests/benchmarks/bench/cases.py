@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,23 @@ class Model:
 Mixture = list[tuple[float, Model]]  # shares of a randomised predictor, and its models
 
 
+def residual_scale(y: np.ndarray, weights: np.ndarray) -> float:
+    """c of scale="auto": 2 Σ D² / Σ D over the mean deviations D of the outputs; 1 if all are 0."""
+    deviations = []
+    for column in y.reshape(len(y), -1).T:
+        order = np.argsort(column)
+        median = column[order][np.searchsorted(np.cumsum(weights[order]), 0.5)]
+        deviations.append(weights @ np.abs(column - median))
+    total = np.sum(deviations)
+    return float(2 * np.square(deviations).sum() / total) if total > 0 else 1.0
+
+
 @dataclass(frozen=True)
 class Case:
-    """Minimise Σ_k [Σ_i v_i ℓ(r_ik) + alpha/2 |w_k|²], v_i = s_i / Σs, at scale 1.
+    """Minimise Σ_k [Σ_i v_i ℓ(r_ik / c) + alpha/2 |w_k / c|²], v_i = s_i / Σs.
 
-    ℓ(r) = loss_mix |r| + (1 - loss_mix) r². ``fairness`` is None or one of the project's terms,
-    over ``groups``.
+    ℓ(z) = loss_mix |z| + (1 - loss_mix) z². ``fairness`` is None or one of the project's terms,
+    over ``groups``; its bounds are on means of ℓ. c is that of scale="auto" unless it is ``given``.
     """
 
     name: str
@@ -45,6 +57,12 @@ class Case:
     sample_weight: np.ndarray | None = None
     groups: np.ndarray | None = None
     fairness: Any = None
+    given: float | None = None
+
+    @cached_property
+    def scale(self) -> float:
+        """c, one for all outputs."""
+        return residual_scale(self.y, self.weights) if self.given is None else self.given
 
     @property
     def n_outputs(self) -> int:
@@ -73,13 +91,13 @@ class Case:
         )
 
     def first_outputs(self, count: int) -> Case:
-        """Return the same problem with the first ``count`` outputs."""
-        return replace(self, y=self.y[:, :count])
+        """Return the same problem with the first ``count`` outputs, and the c of all."""
+        return replace(self, y=self.y[:, :count], given=self.scale)
 
     def row_losses(self, model: Model) -> np.ndarray:
         """ℓ of the residuals, (n, m)."""
         y = self.y.reshape(self.y.shape[0], -1)
-        residual = np.abs(y - self.X @ model.coef.T - model.intercept)
+        residual = np.abs(y - self.X @ model.coef.T - model.intercept) / self.scale
         if self.loss_mix == 1:
             return residual
         return self.loss_mix * residual + (1 - self.loss_mix) * residual**2
@@ -92,7 +110,8 @@ class Case:
         """
         mixture = [(1.0, model)] if isinstance(model, Model) else model
         losses = sum(share * self.row_losses(one) for share, one in mixture)
-        penalty = sum(share * self.alpha / 2 * (one.coef**2).sum(axis=1) for share, one in mixture)
+        ridge = self.alpha / (2 * self.scale**2)
+        penalty = sum(share * ridge * (one.coef**2).sum(axis=1) for share, one in mixture)
         weights = self.weights
         if not isinstance(self.fairness, WorstGroupLoss):
             return weights @ losses + penalty

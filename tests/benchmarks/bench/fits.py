@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ def fit_cholesky(case: Case) -> np.ndarray:
     """Least squares (or ridge) by the normal equations, with one pass over X for each product.
 
     The intercept is implicit: a row and a column of sums instead of a column of ones in X. Sparse X
-    has a dense Gram matrix; a ridge of alpha/2 |w|² beside mean squares is n alpha/2 beside sums.
+    has a dense Gram matrix; a ridge of alpha/2 |w/c|² beside means of (r/c)² is one of alpha Σs/2
+    beside sums of r², whatever c is.
     """
     X, y, s = case.X, case.y, case.sample_weight
     n, p = X.shape
@@ -58,6 +60,15 @@ def ours(case: Case, bound: LowerBound, name: str = OURS, **options: Any) -> Run
         return bound.excess(Model.of(model.coef_, model.intercept_))
 
     return Run(name, lambda: fit_ours(case, **options), excess)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A case of a table, its bound, and the runs of ours (or of a rival that is no peer) it has."""
+
+    case: Case
+    bound: LowerBound
+    own: tuple[Run, ...]
 
 
 @dataclass
@@ -113,26 +124,43 @@ class Bench:
             runs.append(run)
         return runs, skipped
 
-    def add(
-        self, case: Case, bound: LowerBound, *own: Run, against: dict[str, str] | None = None
-    ) -> list[Timing]:
-        """Measure the references, ``own`` runs (our fit by default) and the peers of a case.
+    def add(self, *entries: Entry, against: dict[str, str] | None = None) -> list[list[Timing]]:
+        """Measure cases of the same rows by turns: references, our fits and peers; return timings.
 
-        ``against`` names further columns and the runs whose time they are relative to.
+        Those rows, weights and ridge are all that the references see: they are measured once and
+        stand in the table of each case, and so does any run that several cases name. ``against``
+        names further columns and the runs whose time they are relative to.
         """
-        print(f"{case.name} ...", file=sys.stderr, flush=True)  # a table comes at the end
-        peers, skipped = self.peer_runs(case, bound)
-        own = own or (ours(case, bound),)
-        timings = measure([*references(case), *own, *peers], self.repeats, self.budget)
+        shared = references(entries[0].case)
+        runs, skipped = [], []
+        for entry in entries:
+            print(f"{entry.case.name} ...", file=sys.stderr, flush=True)  # a table comes at the end
+            peers, absent = self.peer_runs(entry.case, entry.bound)
+            runs.append([*shared, *entry.own, *peers])
+            skipped.append(absent)
+        once = sorted(dict.fromkeys(chain(*runs)), key=lambda run: run.peer)  # ours side by side
+        timed = {one.run: one for one in measure(once, self.repeats, self.budget)}
+        found = [[timed[run] for run in mine] for mine in runs]
+        for entry, timings, absent in zip(entries, found, skipped, strict=True):
+            self.enter(entry.case, timings, absent, against or {})
+        return found
+
+    def enter(
+        self,
+        case: Case,
+        timings: list[Timing],
+        skipped: list[dict[str, Any]],
+        against: dict[str, str],
+    ) -> None:
+        """Enter the rows of a case, and which of its peers are slow."""
         for timing in timings:
             if timing.run.peer and timing.seconds:
                 seconds = (timing.median or 0.0) / timing.run.factor
                 self.slow[timing.run.name, case.loss_mix] = case.name, seconds, size_of(case)
         about = {"loss_mix": case.loss_mix, "shape": [*case.X.shape, case.n_outputs]}
         about |= {"term": case.fairness is not None}
-        measured = to_rows(case.name, timings, case.nbytes, against or {})
+        measured = to_rows(case.name, timings, case.nbytes, against)
         self.rows += [row | about for row in [*measured, *skipped]]
-        return timings
 
 
 def size_of(case: Case) -> int:

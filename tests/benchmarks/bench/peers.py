@@ -2,8 +2,9 @@
 
 An adapter takes a case and returns a function without arguments that fits and returns a `Model`, so
 that bringing the data into a peer's form (a column of ones, a data frame, Fortran order) is neither
-timed nor charged as memory. Each says in a comment how the peer's objective is rescaled to ours. A
-peer runs at its default tolerance unless its adapter says otherwise: what it reaches then is in
+timed nor charged as memory. Each says in a comment how the peer's objective is rescaled to ours,
+Σ v ℓ(r / c) + alpha/2 |w / c|² with ℓ(z) = loss_mix |z| + (1 - loss_mix) z²; peers see y as it is.
+A peer runs at its default tolerance unless its adapter says otherwise: what it reaches then is in
 the table. All are imported where they are used: none is needed to run the benchmarks.
 """
 
@@ -74,7 +75,8 @@ def fitted(estimator: Any, case: Case) -> Fit:
 
 def quantile_regressor(solver: str) -> Callable[[Case], Fit]:
     """Linear programme by HiGHS: the simplex ("highs" chooses it) or its interior point."""
-    # Minimises Σ v_i |r_i| / 2 + alpha |w|_1 at the median: half of ours, at alpha = 0.
+    # Minimises Σ v_i |r_i| / 2 + alpha |w|_1 at the median: ours times c / 2, at alpha = 0.
+    # (Its alpha would be half of ours under an L1 penalty.)
     return lambda case: fitted(QuantileRegressor(alpha=0.0, solver=solver), case)
 
 
@@ -84,7 +86,7 @@ def pinball(method: str) -> Callable[[Case], Fit]:
     def adapt(case: Case) -> Fit:
         from pinball import QuantileRegressor as PinballRegressor
 
-        # Minimises Σ s_i |r_i| / 2: ours times Σ s / 2.
+        # Minimises Σ s_i |r_i| / 2: ours times c Σ s / 2.
         return fitted(PinballRegressor(tau=0.5, method=method), case)
 
     return adapt
@@ -96,7 +98,7 @@ def pyqreg(preprocessing: bool) -> Callable[[Case], Fit]:
     def adapt(case: Case) -> Fit:
         from pyqreg import QuantReg
 
-        # Minimises Σ |r_i| / 2 over rows that carry their weight: ours times n / 2. Its
+        # Minimises Σ |r_i| / 2 over rows that carry their weight: ours times c n / 2. Its
         # tolerance, 1e-6, is on that sum.
         X, y = weighted_rows(case)
         model = QuantReg(y, np.asfortranarray(X))
@@ -114,7 +116,7 @@ def pyfixest(method: str) -> Callable[[Case], Fit]:
         import pandas as pd
         from pyfixest import quantreg
 
-        # Minimises Σ |r_i| / 2 over rows that carry their weight: ours times n / 2. It always
+        # Minimises Σ |r_i| / 2 over rows that carry their weight: ours times c n / 2. It always
         # computes standard errors; "iid" are the cheapest.
         X, y = weighted_rows(case)
         names = [f"x{j}" for j in range(X.shape[1])]
@@ -136,7 +138,7 @@ def statsmodels_quantreg(case: Case) -> Fit:
     """statsmodels: iteratively re-weighted least squares."""
     from statsmodels.regression.quantile_regression import QuantReg
 
-    # Minimises Σ |r_i| / 2 over rows that carry their weight: ours times n / 2.
+    # Minimises Σ |r_i| / 2 over rows that carry their weight: ours times c n / 2.
     X, y = weighted_rows(case)
     return lambda: split(QuantReg(y, X).fit(q=0.5).params)
 
@@ -145,7 +147,7 @@ def lad_regression(case: Case) -> Fit:
     """scikit-lego: SLSQP on the objective itself."""
     from sklego.linear_model import LADRegression
 
-    # Minimises Σ v_i |r_i| / 2 + penalty: half of ours, at alpha = 0.
+    # Minimises Σ v_i |r_i| / 2 + penalty: ours times c / 2, at alpha = 0.
     with warnings.catch_warnings():  # it recommends scikit-learn's
         warnings.simplefilter("ignore")
         return fitted(LADRegression(), case)
@@ -156,7 +158,7 @@ def huber(case: Case) -> Fit:
     # Minimises Σ s_i (σ + H(r_i / σ) σ) + alpha |w|² over σ as well, with H(z) = z² for
     # |z| < epsilon, beyond 2 epsilon |z| - epsilon². At epsilon = 1, the least it accepts, a
     # row adds 2 |r_i|, or σ + r_i² / σ where |r_i| < σ, which is no less: in the limit σ → 0 it
-    # is ours times 2 Σ s.
+    # is ours times 2 c Σ s.
     return fitted(HuberRegressor(epsilon=1.0, alpha=0.0, max_iter=1000, tol=1e-8), case)
 
 
@@ -164,7 +166,8 @@ def rehline(case: Case) -> Fit:
     """ReHLine: coordinate descent on the dual of piecewise linear-quadratic losses and a ridge."""
     from rehline import ReHLine
 
-    # Minimises Σ_i Σ ReLU(u x_i w + v) + Σ ReHU(s x_i w + t) + |w|² / 2: ours divided by alpha.
+    # Minimises Σ_i Σ ReLU(u x_i w + v) + Σ ReHU(s x_i w + t) + |w|² / 2: ours times c² / alpha,
+    # so that c |r| stands beside r².
     # |z| = ReLU(z) + ReLU(-z); z² = ReHU(√2 z) + ReHU(-√2 z) with an infinite knee. It needs a
     # ridge: TINY_RIDGE where the case has none; a smaller one converges no better. The ridge is
     # on the intercept as well: y is centred first, and beside a ridge of ours the column of ones
@@ -173,7 +176,7 @@ def rehline(case: Case) -> Fit:
     X, y = with_ones(case), case.y - centre
     X[:, -1] = column
     weights = case.weights / (case.alpha or TINY_RIDGE)
-    linear, root = case.loss_mix * weights, np.sqrt(2 * (1 - case.loss_mix) * weights)
+    linear, root = case.loss_mix * case.scale * weights, np.sqrt(2 * (1 - case.loss_mix) * weights)
     sides = np.array([[-1.0], [1.0]])
     model = ReHLine(C=1.0, U=sides * linear, V=-sides * linear * y, max_iter=10_000, tol=1e-8)
     if case.loss_mix < 1:
@@ -203,7 +206,7 @@ def clarabel_primal(case: Case) -> Fit:
 
     def fit() -> Model:
         w, b = cp.Variable(case.X.shape[1]), cp.Variable()
-        residual = case.y - case.X @ w - b
+        residual = (case.y - case.X @ w - b) / case.scale
         objective = loss(residual, case.weights)
         if isinstance(case.fairness, WorstGroupLoss):
             worst = worst_share(case.fairness)
@@ -212,7 +215,7 @@ def clarabel_primal(case: Case) -> Fit:
             parts = [loss(residual[i], v) for i, v in zip(rows, shares, strict=True)]
             objective = (1 - worst) * objective + worst * cp.maximum(*parts)
         if case.alpha > 0:
-            objective = objective + case.alpha / 2 * cp.sum_squares(w)
+            objective = objective + case.alpha / 2 * cp.sum_squares(w / case.scale)
         problem = cp.Problem(cp.Minimize(objective))
         problem.solve(solver=cp.CLARABEL)
         if problem.status != cp.OPTIMAL:
@@ -226,16 +229,17 @@ def clarabel_row_space(case: Case) -> Fit:
     """Clarabel on the dual in the row space: n variables however many columns X has."""
     import clarabel
 
-    # With K = X Xᵀ and z = a + e the dual of the residuals, |a_i| <= loss_mix, it minimises
-    # z'K z / (2 n alpha) - y'z + Σ e_i² / (4 (1 - loss_mix)) over 1'z = 0: minus ours times n.
+    # With K = X Xᵀ and z = a + e the dual of the residuals, |a_i| <= c loss_mix, it minimises
+    # z'K z / (2 n alpha) - y'z + Σ e_i² / (4 (1 - loss_mix)) over 1'z = 0: minus ours times n c².
     # Then w = X'z / (n alpha), and b is the multiplier of 1'z = 0. K is part of the time.
     n, mix, kept = len(case.y), case.loss_mix, case.loss_mix < 1
+    box = case.scale * mix
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     eye, ones = sp.identity(n, format="csc"), sp.csc_matrix(np.ones((1, n)))
     rest = sp.csc_matrix((2 * n, n)) if kept else None
     A = sp.bmat([[ones, ones if kept else None], [sp.vstack([eye, -eye]), rest]], format="csc")
-    limits = np.concatenate([[0.0], np.full(2 * n, mix)])
+    limits = np.concatenate([[0.0], np.full(2 * n, box)])
     cones = [clarabel.ZeroConeT(1), clarabel.NonnegativeConeT(2 * n)]
 
     def fit() -> Model:
@@ -254,9 +258,9 @@ def clarabel_row_space(case: Case) -> Fit:
 
 def svr(case: Case) -> Fit:
     """libsvm: the dual of L1 and a ridge, by pairs of rows."""
-    # Minimises |w|² / 2 + C Σ |r_i| at epsilon = 0: ours divided by alpha, C = 1 / (n alpha). Its
+    # Minimises |w|² / 2 + C Σ |r_i| at epsilon = 0: ours times c² / alpha, C = c / (n alpha). Its
     # tolerance is on residuals, which are small where columns outnumber rows: 1e-6, not 1e-3.
-    C = 1 / (len(case.y) * case.alpha)
+    C = case.scale / (len(case.y) * case.alpha)
     return fitted(SVR(kernel="linear", epsilon=0.0, C=C, tol=1e-6), case)
 
 
@@ -264,13 +268,15 @@ def exponentiated_gradient(case: Case) -> Fit:
     """fairlearn's reduction for a bound on all group losses; a randomised predictor."""
     from fairlearn import reductions
 
-    # Minimises the mean loss under the same bound on each group's. It takes the pure losses, and
-    # clips them to an interval: here one that is wider than the range of y on either side. Its base
-    # learner is our plain fit of that loss, which takes the weights it assigns.
+    # Minimises the mean loss under the same bound on each group's, with |r| for our |r / c| and r²
+    # for our (r / c)²: its bound is ours times c or c². It takes the pure losses, and clips them to
+    # an interval: here one that is wider than the range of y on either side. Its base learner is
+    # our plain fit of that loss, which takes the weights it assigns.
     reach = np.ptp(case.y)
     limits = case.y.min() - reach, case.y.max() + reach
     loss = reductions.AbsoluteLoss if case.loss_mix == 1 else reductions.SquareLoss
-    bound = reductions.BoundedGroupLoss(loss(*limits), upper_bound=case.fairness.upper_bound)
+    asked = case.fairness.upper_bound * case.scale ** (1 if case.loss_mix == 1 else 2)
+    bound = reductions.BoundedGroupLoss(loss(*limits), upper_bound=asked)
 
     def fit() -> Mixture:
         found = reductions.ExponentiatedGradient(PixelLossRegressor(case.loss_mix), bound)
@@ -284,7 +290,7 @@ def exponentiated_gradient(case: Case) -> Fit:
 def multiplicative_weights(case: Case, rounds: int = 100) -> Fit:
     """Hedge over the groups against exact fits; the mean of their coefficients."""
     # The same objective at worst-group weight 1: each round minimises Σ_g q_g L̄_g exactly (by our
-    # plain fit, with q_g spread over the rows of group g), then multiplies q_g by
+    # plain fit at the same c, with q_g spread over the rows of group g), then multiplies q_g by
     # exp(η L̄_g / max L̄), η = √(8 log G / rounds).
     codes = np.unique(case.groups, return_inverse=True)[1]
     shares = np.bincount(codes, case.weights)
@@ -295,7 +301,7 @@ def multiplicative_weights(case: Case, rounds: int = 100) -> Fit:
         q, coef, intercept = np.full(len(shares), 1 / len(shares)), 0.0, 0.0
         for _ in range(rounds):
             weights = case.weights * (q / shares)[codes]
-            found = fit_ours(replace(plain, sample_weight=weights))
+            found = fit_ours(replace(plain, sample_weight=weights), scale=case.scale)
             model = Model.of(found.coef_, found.intercept_)
             losses = np.bincount(codes, case.weights * case.row_losses(model)[:, 0]) / shares
             q = q * np.exp(rate * losses / losses.max())
@@ -403,14 +409,17 @@ PEERS = {
 class OneOutput(RegressorMixin, BaseEstimator):
     """A peer as an estimator of one output, for `MultiOutputRegressor`."""
 
-    def __init__(self, name: str = "", loss_mix: float = 1.0, alpha: float = 0.0) -> None:
+    def __init__(
+        self, name: str = "", loss_mix: float = 1.0, alpha: float = 0.0, scale: float = 1.0
+    ) -> None:
         self.name = name
         self.loss_mix = loss_mix
         self.alpha = alpha
+        self.scale = scale
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> OneOutput:
         """Fit the peer's adapter."""
-        case = Case("", X, y, self.loss_mix, self.alpha)
+        case = Case("", X, y, self.loss_mix, self.alpha, given=self.scale)
         self.model_ = PEERS[self.name].adapt(case)()
         return self
 
@@ -421,10 +430,11 @@ class OneOutput(RegressorMixin, BaseEstimator):
 
 def output_by_output(name: str, case: Case, n_jobs: int) -> Fit:
     """Fit a peer to each output of a case by `MultiOutputRegressor`."""
-    estimator = MultiOutputRegressor(OneOutput(name, case.loss_mix, case.alpha), n_jobs=n_jobs)
+    one = OneOutput(name, case.loss_mix, case.alpha, case.scale)  # the c of all outputs
+    estimator = MultiOutputRegressor(one, n_jobs=n_jobs)
 
     def fit() -> Model:
-        models = [one.model_ for one in estimator.fit(case.X, case.y).estimators_]
+        models = [found.model_ for found in estimator.fit(case.X, case.y).estimators_]
         return Model(
             np.vstack([model.coef for model in models]),
             np.concatenate([model.intercept for model in models]),

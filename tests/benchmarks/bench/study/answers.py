@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from bench.study.results import (
+    BETWEEN,
     L1,
     L2,
     MEASURES,
@@ -16,6 +17,7 @@ from bench.study.results import (
     detected,
     gain,
     gap,
+    is_between,
     is_real,
     real,
     sign,
@@ -62,6 +64,23 @@ def below_both(results: Record, quantity: str) -> list[Record]:
     middle = results["protocol"]["primary"]
     below = detected(results, quantity, -1, middle, L1)
     return [record for record in detected(results, quantity, -1, middle) if record in below]
+
+
+def way_answer(results: Record) -> str:
+    """How far is the middle from either end?"""
+    middle = results["protocol"]["primary"]
+    ways = [record["way"]["middle"] for record in real(results)]
+    low, high = BETWEEN
+    outside = [
+        f"{record['title']} ({record['way']['middle']:.3f}, R² {record['way']['R2 of L2']:.2f})"
+        for record in results["data"]
+        if not is_between(record)
+    ]
+    return (
+        f"On {len(ways)} real data sets {middle:g} is {min(ways):.2f} to {max(ways):.2f} of the "
+        f"way from L2 to L1, with a median of {median(ways):.2f}. With the simulated ones it is "
+        f"not between {low:g} and {high:g} on {'; '.join(outside) or 'none'}."
+    )
 
 
 def accuracy_answer(results: Record) -> str:
@@ -175,6 +194,7 @@ def simulated_answer(results: Record) -> str:
 def answers(results: Record) -> str:
     """The answers, one for each question."""
     found = {
+        "The way.": way_answer,
         "Accuracy.": accuracy_answer,
         "Groups.": groups_answer,
         "Direction.": residuals_answer,

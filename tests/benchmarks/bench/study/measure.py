@@ -8,15 +8,17 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GroupKFold
 
 from bench.study.data import DATA, OTHER_GROUPS, SMALLEST_GROUP, Rows, join_small
 from bench.study.results import L1, L2
-from skfairloss import compare_loss_mixes
+from skfairloss import PixelLossRegressor, compare_loss_mixes
 
 GRID = tuple(k / 10 for k in range(11))
 MIDDLE = 0.5  # the mix of the primary comparison
+SCALE = "auto"
 FOLDS, REPEATS, SEED = 5, 2, 0
 QUICK_ROWS, QUICK_OUTPUTS, QUICK_GRID = 400, 2, (L2, MIDDLE, L1)
 
@@ -107,7 +109,7 @@ class Comparisons:
             self.rows.y,
             sensitive_features=self.groups,
             loss_mixes=mixes,
-            scale="auto",
+            scale=SCALE,
             metric=LOSSES[loss],
             estimator=self.rows.estimator,
             cv=self.folds,
@@ -185,6 +187,24 @@ def stretch(d: np.ndarray, parts: list[np.ndarray], units: np.ndarray) -> float:
     return float(max(1.0, np.sqrt(few * np.sum(sums**2) / np.sum(influence**2))))
 
 
+def predict_all(rows: Rows, mix: float) -> np.ndarray:
+    """Predictions of a fit to all rows, (n,) or (n, m)."""
+    model = PixelLossRegressor() if rows.estimator is None else clone(rows.estimator)
+    regressor = model if rows.estimator is None else model[-1]
+    regressor.set_params(loss_mix=mix, scale=SCALE)
+    return model.fit(rows.X, rows.y).predict(rows.X)
+
+
+def way(rows: Rows) -> dict[str, float]:
+    """Way of the middle from L2 to L1, and R² of L2: of fits to all rows, over all outputs."""
+    y = np.asarray(rows.y)
+    l2, middle, l1 = (predict_all(rows, mix) for mix in (L2, MIDDLE, L1))
+    return {
+        "middle": float(np.linalg.norm(middle - l2) / np.linalg.norm(l1 - l2)),
+        "R2 of L2": float(1 - np.sum((y - l2) ** 2) / np.sum((y - y.mean(axis=0)) ** 2)),
+    }
+
+
 def count_warnings(messages: list[str]) -> dict[str, Any]:
     """Fits that left a tie, those that fell short, and the largest relative gap of the latter.
 
@@ -207,6 +227,7 @@ def measure(name: str, quick: bool) -> dict[str, Any]:
         warnings.simplefilter("error")
         warnings.filterwarnings("always", f"{TIE}|{SHORT}", ConvergenceWarning)
         compared = Comparisons(rows, QUICK_GRID if quick else GRID)
+        walked = way(rows)
     names, counts = np.unique(compared.groups, return_counts=True)
     return {
         "name": name,
@@ -223,6 +244,7 @@ def measure(name: str, quick: bool) -> dict[str, Any]:
         "pairs": {
             loss: list(compared.found[loss].disparity_groups) for loss in ("mae", "residual")
         },
+        "way": walked,
         "fits": count_warnings([str(warning.message) for warning in caught]),
         "mixes": compared.levels(),
         "contrasts": compared.contrasts(),
@@ -234,7 +256,7 @@ def protocol(quick: bool) -> dict[str, Any]:
     return {
         "loss_mixes": QUICK_GRID if quick else GRID,
         "primary": MIDDLE,
-        "scale": "auto",
+        "scale": SCALE,
         "folds": FOLDS,
         "repeats": REPEATS,
         "seed": SEED,

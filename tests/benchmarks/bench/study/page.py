@@ -12,11 +12,13 @@ from bench.study.tables import (
     group_tables,
     residual_table,
     summary_table,
+    way_table,
 )
 
 # Of any selection of data sets, and of all of them.
 TABLES = {
     "data": data_table,
+    "way": way_table,
     "accuracy": accuracy_tables,
     "groups": group_tables,
     "residuals": residual_table,

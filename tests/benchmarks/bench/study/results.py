@@ -6,12 +6,19 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 L2, L1 = 0.0, 1.0
+BETWEEN = (0.2, 0.7)  # ways from L2 to L1 that are near neither
 Record = dict[str, Any]
 
 
 def is_real(record: Record) -> bool:
     """Whether a data set was recorded, not drawn."""
     return record["domain"] != "simulated"
+
+
+def is_between(record: Record) -> bool:
+    """Whether the fit of the middle is near neither end."""
+    low, high = BETWEEN
+    return low <= record["way"]["middle"] <= high
 
 
 def level(record: Record, mix: float) -> Record:

@@ -7,6 +7,7 @@ from statistics import median
 
 from bench.page import number, table
 from bench.study.results import (
+    BETWEEN,
     L1,
     L2,
     MEASURES,
@@ -17,6 +18,7 @@ from bench.study.results import (
     detected,
     gain,
     gap,
+    is_between,
     level,
     real,
     sign,
@@ -57,6 +59,27 @@ def data_table(results: Record) -> str:
         )
     header = ["data (package)", "domain", "predicted", "rows x features", "groups and their rows"]
     return table(header, rows, len(header))
+
+
+def way_table(results: Record) -> str:
+    """How far from L2 to L1 the fit of the middle is, beside how much L2 explains."""
+    middle = results["protocol"]["primary"]
+    rows = [
+        [record["title"], way_cell(record), f"{record['way']['R2 of L2']:.2f}"]
+        for record in results["data"]
+    ]
+    low, high = BETWEEN
+    return (
+        f"Way of {middle:g} from the L2 to the L1 fit, of predictions for all rows by fits to all "
+        f"rows: 0 is L2, 1 is L1. Bold: not between {low:g} and {high:g}. R² is that of L2, on the "
+        f"same rows:\n\n{table(['data', f'way of {middle:g}', 'R²'], rows)}"
+    )
+
+
+def way_cell(record: Record) -> str:
+    """The way of the middle, bold where that is near an end."""
+    text = f"{record['way']['middle']:.3f}"
+    return text if is_between(record) else f"**{text}**"
 
 
 def change_table(
