@@ -252,13 +252,14 @@ class Programme:
         self.beta = cp.Variable((1, len(data.c)))
         self.free = [] if problem.fit_intercept else [self.beta == 0]
         n = len(data.y)
-        fitted = (moved / self._column) @ self.theta + np.ones((n, 1)) @ self.beta
-        z = (data.y - shift) / data.c - fitted
+        self.design = moved / self._column
+        fitted = self.design @ self.theta + np.ones((n, 1)) @ self.beta
+        self.z = z = (data.y - shift) / data.c - fitted
         lam, tau, m = problem.loss_mix, problem.quantile, len(data.c)
         rows = lam * (cp.abs(z) + (2 * tau - 1) * z) + (1 - lam) * cp.square(z)
         self.losses = data.averages @ cp.sum(rows, axis=1) / (m * self.unit)
         self.mean = data.v @ cp.sum(rows, axis=1) / (m * self.unit)
-        w = cp.multiply(self.theta, 1 / self._column[:, None])  # coefficients over c
+        w = self.w = cp.multiply(self.theta, 1 / self._column[:, None])  # coefficients over c
         l1, l2 = problem.alpha * problem.l1_ratio, problem.alpha * (1 - problem.l1_ratio)
         penalty = l1 * cp.sum(cp.abs(w)) + l2 / 2 * cp.sum_squares(w)
         self.penalty = penalty / (m * self.unit)
@@ -349,6 +350,40 @@ def solve(problem: FairProblem) -> Value | None:
     constraints = programme.parities() + programme.within(bounds(problem))
     found = programme.least(programme.objective(problem.asked.worst), constraints)
     return programme.value() if np.isfinite(found) else None
+
+
+def _least_within(
+    programme: Programme, what: Any, value: Any, limit: float, constraints: list[Any]
+) -> None:
+    """Minimise where a value is at its limit, as closely as Clarabel can tell."""
+    for slack in (1e-9, 1e-8, 1e-7):
+        within = value <= limit + slack * max(abs(limit), 1e-3)
+        if np.isfinite(programme.least(what, [*constraints, within])):
+            return
+    raise RuntimeError("no solution of the tie rule to compare with")
+
+
+def solve_tie_rule(problem: FairProblem, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients (p, m) and intercepts (m,) that the rule for ties names, at loss_mix = 1.
+
+    Three programmes: the optimum; among the optima the least Q + penalty, Q the squares under the
+    optimal group weights (G,); among those with the same predictions and penalty the least norm.
+    """
+    programme, m = Programme(problem), len(problem.data.c)
+    asked = programme.parities() + programme.within(bounds(problem))
+    objective = programme.objective(problem.asked.worst)
+    optimum = programme.least(objective, asked)
+    squares = weights @ (problem.data.averages @ cp.sum(cp.square(programme.z), axis=1))
+    rule = squares / (m * programme.unit) + programme.penalty
+    _least_within(programme, rule, objective, optimum, asked)
+    _, size, V = np.linalg.svd(programme.design)
+    seen = V[: np.sum(size > 1e-10 * max(size[0], 1.0))]
+    if len(seen) < len(V):
+        same = [programme.beta == programme.beta.value]
+        same += [seen @ programme.theta == seen @ programme.theta.value] if len(seen) else []
+        norm = cp.norm1(programme.w) if problem.alpha * problem.l1_ratio > 0 else cp.Constant(0.0)
+        _least_within(programme, cp.sum_squares(programme.w), norm, float(norm.value), same)
+    return programme.model
 
 
 # --------------------------------------------------------------------------------------------------

@@ -28,9 +28,9 @@ from skfairloss._solvers.group_formulation import (
 )
 from skfairloss._solvers.group_interior_point import GroupedSolution, nothing_moved
 from skfairloss._solvers.group_sign_fixing import solve_grouped
-from skfairloss._solvers.group_ties import resolve_group_ties
 from skfairloss._solvers.grouped import GroupedQuadratic
 from skfairloss._solvers.least_squares import fits_exactly
+from skfairloss._solvers.ties import resolve_group_ties
 from skfairloss.exceptions import InfeasibleFairnessError
 
 _INNER_TOL = 0.01  # the solver aims lower than the certificate asks
@@ -92,8 +92,8 @@ def solve_constrained(
         if not met:
             _check_bounds(problem, criterion, setting, tol, max_iter)
     resolved = True
-    if problem.loss.curvature == 0.0 and not (found.stopped or rough):
-        found, resolved = resolve_group_ties(grouped.gq, found)
+    if not (found.stopped or rough):
+        found, resolved = resolve_group_ties(grouped, found)
     return to_solution(grouped, found, found.n_iter, resolved)
 
 

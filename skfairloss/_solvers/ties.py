@@ -1,233 +1,385 @@
-r"""Which of several optima: the limit of the mix as λ → 1, then the model of smallest norm.
+r"""Ties: which of several optima is taken. The limit of the mix as λ → 1, then the smallest norm.
 
-For any optimal dual, the optima are exactly the feasible points that are complementary to it
-(strong duality; Mangasarian & Meyer 1979 use the same face): rows whose dual is strictly inside its
-interval stay at r = 0, rows whose dual is at an end stay on that side. On this face
+For any optimal dual, the optima are exactly the feasible points that are complementary to it and
+to the multipliers of the constraints (strong duality; Mangasarian & Meyer 1979 use the same face):
 
-  1. at λ = 1, minimise Σ v r² + penalty, the second-order term of the mix as λ → 1;
-  2. then minimise ‖w‖².
+  - a row whose dual is strictly inside its interval stays at r = 0, any other on its side of 0;
+  - a constraint with a multiplier stays at its bound, F_j = bound_j + slope_j t, any other within.
 
-Both are convex quadratics in the few directions that the face leaves free, with one-sided rows: in
-coordinates that make the quadratic a distance, the point of a polyhedron nearest to another.
+On this face every F_j is linear, and so is the L1 penalty. Then
+
+  1. at λ = 1, minimise Q + penalty, Q = Σ W_g(i) v_i / V_g(i) r_i² with the optimal group weights W
+     (v_i without groups): the second-order term of the mix as λ → 1;
+  2. among models with these predictions, minimise ‖w‖². Without an L1 penalty they are one model:
+     coordinates reach the row space of X only.
+
+Both are convex quadratics along the few directions of the face, with one-sided rows: in coordinates
+that make the quadratic a distance, the point of a polyhedron nearest to another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.linalg import block_diag
 from scipy.optimize import nnls
 
-from skfairloss._solvers.crossover import lu_if_regular, particular_and_null
+from skfairloss._basis import Basis
+from skfairloss._design import DesignRows
+from skfairloss._problem import Problem
+from skfairloss._rows import DenseRows, Rows, StackedRows
+from skfairloss._solvers.crossover import factor_if_regular, lu_if_regular, particular_and_null
 from skfairloss._solvers.formulation import Model, Output
+from skfairloss._solvers.group_formulation import Grouped, to_model
+from skfairloss._solvers.group_interior_point import GroupedSolution
 from skfairloss._typing import Array, Index, Mask
 
-INSIDE = 1e-7  # a dual this far inside its interval, relative to the width, holds its row at 0
+# A dual this far inside its interval, relative to the width, holds its row at 0; a multiplier this
+# large, relative to the largest weight of a group, its constraint. Far above the errors of duals at
+# the gap that solvers aim at, 0.01 tol = 1e-10.
+INSIDE = 1e-7
 _SLACK = 1e-12  # a violation this small, relative to the largest residual, is rounding
-_FLAT = 1e-14  # curvature, relative to the largest, below which a direction has none
-_CUTS = 50  # rounds of adding violated rows
-FEW = 20  # rows per coordinate that usually show full rank
+_FLAT = 1e-14  # curvature, relative to the largest, below which a direction has none: rounding
+_CUTS = 50  # rounds of violated rows; two or three are usual, as each has all that are near
+_ROWS = 20  # rows per direction read at a time: so many usually have full rank, or those that bind
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """Inequalities ``rows @ step <= room``: rows (k, f), room (k,), positions on the face (k,)."""
+
+    position: Index
+    rows: Array
+    room: Array
+
+
+@dataclass(frozen=True)
+class Face:
+    """The optimal face at a model of m outputs with d coordinates each, taken output by output.
+
+    Parameters
+    ----------
+    problem, basis : the loss and the penalties; the coordinates.
+    directions : (m d, f), along which the face extends.
+    coef : (p, m), of the model.
+    rows : (N, d), rows of the data and of the L1 penalty, the same for every output.
+    residual : (N, m), at the model.
+    side : (N, m), 1 or -1, the side of 0 on which a row stays; 0 where it is held or has no kink.
+    squares : (N,), weights of r² / 2 in step 1; 0 for rows of the penalty.
+    gram : (d, d), Σ squares_i A_i A_iᵀ. None where it is to be computed from the rows.
+    prices : (N, m), duals of the rows of the penalty; 0 for rows of the data.
+    slack, pulls : (J,) and (J, m d), of the constraints that are not held, and minus the gradients
+        of their losses (relative to t).
+    """
+
+    problem: Problem
+    basis: Basis
+    directions: Array
+    coef: Array
+    rows: Rows
+    residual: Array
+    side: Array
+    squares: Array
+    gram: Array | None
+    prices: Array
+    slack: Array
+    pulls: Array
+
+    def to_coordinates(self, step: Array) -> Array:
+        """Return the change of the coordinates along a step (f,), (d, m)."""
+        change: Array = (self.directions @ step).reshape(self.coef.shape[1], -1).T
+        return change
+
+    def moved(self, step: Array) -> Face:
+        """Return the face at the model that a step (f,) leads to."""
+        change = self.to_coordinates(step)
+        return replace(
+            self,
+            coef=self.coef + self.basis.to_model(change)[0],
+            residual=self.residual - self.rows.dot(change),
+            slack=self.slack + self.pulls @ (self.directions @ step),
+        )
+
+    def violators(self, step: Array, at_most: int) -> Cuts:
+        """Return the inequalities that a step (f,) violates, the worst first.
+
+        One that the model itself violates counts from there on.
+        """
+        there = self.moved(step)
+        now = np.concatenate([(self.side * self.residual).ravel(), self.slack])
+        then = np.concatenate([(self.side * there.residual).ravel(), there.slack])
+        rounding = _SLACK * max(
+            float(np.abs(self.residual).max(initial=0.0)), float(self.slack.max(initial=0.0))
+        )
+        wrong = np.flatnonzero(then < np.minimum(now, 0.0) - rounding)
+        wrong = wrong[np.argsort(then[wrong], kind="stable")[:at_most]]
+        return Cuts(wrong, self._rows_at(wrong), np.maximum(now[wrong], 0.0))
+
+    def _rows_at(self, position: Index) -> Array:
+        """Compute the loss of the slacks per unit of a step, (k, f)."""
+        m, is_row = self.coef.shape[1], position < self.residual.size
+        i, k = np.divmod(position[is_row], m)
+        taken, blocks = self.rows.take(i), self.directions.reshape(m, -1, self.directions.shape[1])
+        out = np.empty((len(position), self.directions.shape[1]))
+        out[~is_row] = -self.pulls[position[~is_row] - self.residual.size] @ self.directions
+        moves = np.empty((len(i), out.shape[1]))
+        for output in np.unique(k):
+            moves[k == output] = taken[k == output] @ blocks[output]
+        out[is_row] = self.side[i, k, None] * moves
+        return out
+
+    def seen_and_unseen(self) -> tuple[Array, Array]:
+        """Split the directions into those that change predictions and those that change none."""
+        if self.problem.l1 == 0:
+            return self.directions, self.directions[:, :0]
+        free, gram = self.directions, self.basis.full_gram()
+        null = _null(free.T @ _by_output(gram, free, self.coef.shape[1]))
+        return free @ _null(null.T), free @ null
+
+    def settled(self) -> tuple[Array, bool]:
+        """Compute the change (d, m) to the model that the rule names, and whether it is reached."""
+        seen, unseen = self.seen_and_unseen()
+        face, reached = self, True
+        change = np.zeros((self.basis.n_coordinates, self.coef.shape[1]))
+        if self.problem.loss.curvature == 0.0 and seen.shape[1]:
+            face = replace(self, directions=np.hstack([seen, unseen]))
+            step = minimum_by_cuts(*face.least_squares(seen), face.violators)
+            reached = step is not None
+            if step is not None:
+                change, face = face.to_coordinates(step), face.moved(step)
+        if unseen.shape[1]:
+            face = replace(face, directions=unseen)
+            step = minimum_by_cuts(*face.least_norm(), face.violators)
+            reached = reached and step is not None
+            if step is not None:
+                change = change + face.to_coordinates(step)
+        return change, reached
+
+    def least_squares(self, seen: Array) -> tuple[Array, Array]:
+        """Return H (f, f) and g (f,) of step 1; only the first directions, the seen, have any."""
+        f, count = self.directions.shape[1], seen.shape[1]
+        gram = self.rows.gram(self.squares) if self.gram is None else self.gram
+        pull = self.rows.adjoint(self.squares[:, None] * self.residual + self.prices)
+        hessian, linear = np.zeros((f, f)), np.zeros(f)
+        hessian[:count, :count] = seen.T @ _by_output(gram, seen, self.coef.shape[1])
+        linear[:count] = seen.T @ pull.T.ravel()
+        return hessian, linear
+
+    def least_norm(self) -> tuple[Array, Array]:
+        """Return H (f, f) and g (f,) of step 2."""
+        k, m = self.basis.n_directions, self.coef.shape[1]
+        blocks = self.directions.reshape(m, -1, self.directions.shape[1])[:, :k]
+        moves = (self.basis.transform @ blocks).reshape(self.coef.size, -1)
+        return moves.T @ moves, -moves.T @ self.coef.T.ravel()
 
 
 def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
-    """Move to the optimum that the tie rule names; False where it was not reached."""
-    free = _free_directions(output, model)
-    if not free.shape[1]:
+    """Return the model of one output that the tie rule names, and whether it was reached."""
+    problem, n = output.problem, len(model.residual)
+    possible = open_directions(problem, output.basis)
+    if not possible.shape[1]:
         return model, True
-    if output.problem.l1 == 0 and output.basis is not output.problem.exact_basis:
-        # squares have to be exact from here on, as they are not in coordinates from a sample
-        output = replace(output, basis=output.problem.exact_basis, shared=None)
-        free = _free_directions(output, model)
-    reached = True
-    unseen = null_directions(free.T @ output.basis.full_gram() @ free, free)  # by any prediction
-    if output.problem.loss.curvature == 0.0:
-        if unseen.shape[1] < free.shape[1]:
-            model, reached = _least_squares_on_face(output, model, free)
-        free = unseen
-    if free.shape[1] and output.problem.l1 > 0:
-        model, again = _least_norm_on_face(output, model, free)
-        reached = reached and again
-    return model, reached
-
-
-def _free_directions(output: Output, model: Model) -> Array:
-    """Directions in coordinates θ along which the optimum may not be unique."""
-    problem, basis, n = output.problem, output.basis, len(model.residual)
-    if problem.loss.curvature > 0:
-        if problem.l1 == 0:
-            return np.empty((basis.n_coordinates, 0))
-        free = null_directions(basis.full_gram(), np.eye(basis.n_coordinates))
-    elif problem.l2 > 0 and problem.l1 == 0:
-        # the ridge leaves the intercept alone, which no row at 0 lets move
-        free = np.eye(basis.n_coordinates)[:, basis.n_directions :]
-        free = free[:, : 0 if len(_held(output, model)) else None]
-    else:
-        free = _not_moving(output, _held(output, model))
-    if problem.l1 > 0 and free.shape[1]:
-        held = np.flatnonzero(_inside(output, model)[n:])
-        free = null_directions(output.penalty_rows.take(held) @ free, free)
-    if problem.l2 > 0 and free.shape[1]:
-        free = null_directions(basis.transform @ free[: basis.n_directions], free, size=0.0)
-    return free
-
-
-def null_directions(rows: Array, directions: Array, size: float = 1.0) -> Array:
-    """Combinations of the directions on which the rows (given in those directions) vanish.
-
-    In coordinates θ all rows are of size 1.
-    """
-    return directions @ particular_and_null(rows, np.zeros(len(rows)), size)[1]
-
-
-def _not_moving(output: Output, held: Index) -> Array:
-    """Directions that do not change the residuals of the held rows; a few are tried before all."""
-    every = np.eye(output.basis.n_coordinates)
-    null = every
-    for index in (held[: FEW * len(every)], held):
-        rows = output.rows(index).take(np.arange(len(index)))
-        if lu_if_regular(rows) is not None:
-            return every[:, :0]
-        null = null_directions(rows, every)
-        if not null.shape[1]:
-            break
-    return null
-
-
-def _held(output: Output, model: Model) -> Index:
-    """Rows of the data whose dual is strictly inside its interval."""
-    if model.band is None:
-        return np.flatnonzero(_inside(output, model)[: len(model.residual)])
-    loss, weights, dual = (
-        output.problem.loss,
-        output.problem.weights[model.band],
-        model.dual[model.band],
+    rows, held = _rows_of(output), _held_rows(output, model)
+    directions = directions_at(rows, held, possible)
+    if not directions.shape[1]:
+        return model, True
+    if problem.sample_basis is not None:  # squares in its coordinates are estimates
+        output = replace(output, basis=problem.exact_basis, shared=None)
+        rows = _rows_of(output)
+        directions = directions_at(rows, held, open_directions(problem, output.basis))
+    lower, upper = output.interval
+    side = _sides(model.dual, lower, upper)
+    prices = np.where(side > 0, upper, lower)
+    prices[:n] = 0.0
+    weights = np.zeros(len(side))
+    weights[:n] = 2.0 * problem.weights
+    penalty = -(output.basis.norms * model.coef)[output.penalised]
+    face = Face(
+        problem=problem,
+        basis=output.basis,
+        directions=directions,
+        coef=model.coef[:, None],
+        rows=rows,
+        residual=np.concatenate([model.residual, penalty])[:, None],
+        side=side[:, None],
+        squares=weights,
+        gram=2.0 * output.basis.full_gram(),
+        prices=prices[:, None],
+        slack=np.zeros(0),
+        pulls=np.zeros((0, len(directions))),
     )
-    room = np.minimum(loss.upper * weights - dual, dual - loss.lower * weights)
-    return model.band[room > INSIDE * (loss.upper - loss.lower) * weights]
+    change, reached = face.settled()
+    if not change.any():
+        return model, reached
+    coef, shift = output.basis.to_model(change[:, 0])
+    coef, intercept = model.coef + coef, model.intercept + float(shift)
+    residual = output.residual(coef, intercept)
+    moved = replace(model, coef=coef, intercept=intercept, residual=residual, measured=None)
+    return moved, reached
 
 
-def _inside(output: Output, model: Model) -> Mask:
-    """Rows whose dual is strictly inside its interval."""
-    lower, upper = output.interval
-    room = np.minimum(upper - model.dual, model.dual - lower)
-    return room > INSIDE * (upper - lower)
+def resolve_group_ties(grouped: Grouped, found: GroupedSolution) -> tuple[GroupedSolution, bool]:
+    """Return the solution that the tie rule names, and whether it was reached."""
+    gq, problem, basis = grouped.gq, grouped.problem, grouped.basis
+    possible = open_directions(problem, basis)
+    if not possible.shape[1]:
+        return found, True
+    own = gq.group_weights(found.multipliers)
+    lower, upper = own[gq.codes, None] * gq.lower, own[gq.codes, None] * gq.upper
+    inside = _is_inside(found.dual, lower, upper)
+    held = [np.flatnonzero(column) for column in inside.T]
+    directions = block_diag(*[directions_at(gq.rows, index, possible) for index in held])
+    if not directions.shape[1]:
+        return found, True
+    side = _sides(found.dual, lower, upper)
+    ends = np.where(inside, 0.0, np.where(side > 0, gq.upper, gq.lower))
+    pulls = (gq.smooth_slopes(found.delta) + gq.pulls(ends))[gq.constrained].transpose(0, 2, 1)
+    pulls = pulls.reshape(len(gq.constrained), found.delta.size)
+    if gq.slope.any():  # t follows the losses that are held to it
+        level = found.multipliers * gq.slope
+        pulls = pulls - np.multiply.outer(gq.slope, level @ pulls / level.sum())
+    binding = found.multipliers > INSIDE * max(float(gq.base[:-1].max()), gq.worst_weight)
+    residual = gq.residual - gq.rows.dot(found.delta)
+    losses = gq.losses(found.delta, residual)
+    slack = gq.bound + gq.slope * gq.level(losses) - losses[gq.constrained]
+    of_penalty = gq.codes == gq.n_groups - 1
+    face = Face(
+        problem=problem,
+        basis=basis,
+        directions=directions @ _null(pulls[binding] @ directions),
+        coef=to_model(grouped, found)[0],
+        rows=gq.rows,
+        residual=residual,
+        side=side,
+        squares=np.where(of_penalty, 0.0, (upper - lower)[:, 0]),
+        gram=None,
+        prices=np.where(of_penalty[:, None], ends, 0.0),
+        slack=slack[~binding],
+        pulls=pulls[~binding],
+    )
+    change, reached = face.settled()
+    return replace(found, delta=found.delta + change), reached
 
 
-def _least_squares_on_face(output: Output, model: Model, free: Array) -> tuple[Model, bool]:
-    """Step 1: minimise Σ v r² + l1 ‖w‖₁ + (l2/2) ‖w‖² over the face."""
-    problem, basis = output.problem, output.basis
-    coef = basis.transform @ free[: basis.n_directions]
-    hessian = 2.0 * free.T @ basis.full_gram() @ free + problem.l2 * coef.T @ coef
-    weighted = problem.weights * model.residual
-    pull = basis.pull_back(problem.design.adjoint(weighted), float(weighted.sum()))
-    linear = 2.0 * free.T @ pull - problem.l2 * coef.T @ model.coef
-    if problem.l1 > 0:
-        # the dual of the row 0 - s_j w_j has the opposite sign of w_j
-        signs = -np.sign(model.dual[len(model.residual) :])
-        linear -= problem.l1 * coef[output.penalised].T @ signs
-    return _move(output, model, free, hessian, linear)
+def open_directions(problem: Problem, basis: Basis) -> Array:
+    """Return the directions (d, f) of an output in which optima may differ, by loss and penalty.
 
-
-def _least_norm_on_face(output: Output, model: Model, free: Array) -> tuple[Model, bool]:
-    """Step 2: minimise ‖w‖² along directions that change no prediction."""
-    coef = output.basis.transform @ free[: output.basis.n_directions]
-    return _move(output, model, free, coef.T @ coef, -coef.T @ model.coef)
-
-
-def _move(
-    output: Output, model: Model, free: Array, hessian: Array, linear: Array
-) -> tuple[Model, bool]:
-    """Minimise a quadratic along the free directions, each row staying on its side.
-
-    Only the rows that the minimum so far violates are taken into account, until none is left: a
-    cutting-plane method, which needs a few rows at a time.
+    With squares all optima have the same predictions, with a ridge the same coefficients.
     """
-    lower, upper = output.interval
-    side = np.where(model.dual > 0.5 * (lower + upper), 1.0, -1.0)
+    every = np.eye(basis.n_coordinates)
+    if problem.loss.curvature == 0:
+        return every[:, basis.n_directions if problem.l2 > 0 else 0 :]  # the intercept, or all
+    unique = problem.l1 == 0 or problem.l2 > 0
+    if unique or factor_if_regular(basis.full_gram()) is not None:
+        return every[:, :0]
+    return _null(basis.full_gram())
 
-    def moved(step: Array) -> Model:
-        coef, intercept = output.basis.to_model(free @ step)
-        coef, shift = model.coef + coef, model.intercept + float(intercept)
-        residual = output.residual(coef, shift)
-        return replace(model, coef=coef, intercept=shift, residual=residual, measured=None)
 
-    def slack_at(step: Array) -> Array:
-        there = moved(step)
-        return side * _all_residuals(output, there.coef, there.residual)
+def directions_at(rows: Rows, held: Index, directions: Array) -> Array:
+    """Return the combinations of directions (d, f) that keep the residuals of the held rows."""
+    size = _ROWS * len(directions)
+    for start in range(0, len(held), size):
+        taken = rows.take(held[start : start + size])
+        if lu_if_regular(taken) is not None:  # a vertex
+            return directions[:, :0]
+        directions = directions @ _null(taken @ directions)
+        if not directions.shape[1]:
+            break
+    return directions
 
-    def rows_of(index: Index) -> Array:
-        return side[index, None] * (_rows(output, index) @ free)
 
-    step = minimum_by_cuts(hessian, linear, ~_inside(output, model), slack_at, rows_of)
-    return (model, False) if step is None else (moved(step), True)
+def _null(rows: Array) -> Array:
+    """Return a basis of the null space of rows (k, f), whose size is 1 in coordinates: (f, u)."""
+    return particular_and_null(rows, np.zeros(len(rows)), 1.0)[1]
+
+
+def _by_output(matrix: Array, directions: Array, m: int) -> Array:
+    """Multiply the part (d, f) of each of m outputs in directions (m d, f) by a matrix (d, d)."""
+    blocks = directions.reshape(m, len(matrix), -1)
+    return (matrix @ blocks).reshape(directions.shape)
+
+
+def _is_inside(dual: Array, lower: Array, upper: Array) -> Mask:
+    """Return which duals are strictly inside their intervals."""
+    return np.minimum(upper - dual, dual - lower) > INSIDE * (upper - lower)
+
+
+def _sides(dual: Array, lower: Array, upper: Array) -> Array:
+    """Return the side of 0 on which each row stays; 0 where it is held at 0 or has no kink."""
+    side = np.where(dual > 0.5 * (lower + upper), 1.0, -1.0)
+    side[_is_inside(dual, lower, upper) | (upper <= lower)] = 0.0
+    return side
+
+
+def _held_rows(output: Output, model: Model) -> Index:
+    """Return the rows held at 0; of those of the data, only the ones in a band are looked at."""
+    n, loss = len(model.residual), output.problem.loss
+    weights, dual = output.problem.weights, model.dual[:n]
+    if model.band is not None:
+        weights, dual = weights[model.band], dual[model.band]
+    data = np.flatnonzero(_is_inside(dual, loss.lower * weights, loss.upper * weights))
+    if model.band is not None:
+        data = model.band[data]
+    if output.problem.l1 == 0:
+        return data
+    penalty = np.flatnonzero(_is_inside(model.dual[n:], *output.penalty_interval))
+    return np.concatenate([data, n + penalty])
+
+
+def _rows_of(output: Output) -> Rows:
+    """Return the rows of the data, read from X where they are not in memory, and the penalty's."""
+    design, shared = output.problem.design, output.shared
+    rows = DesignRows(design, output.basis) if shared is None else DenseRows(shared)
+    return StackedRows(rows, output.penalty_rows) if output.problem.l1 > 0 else rows
 
 
 def minimum_by_cuts(
-    hessian: Array,
-    linear: Array,
-    loose: Mask,
-    slack_at: Callable[[Array], Array],
-    rows_of: Callable[[Index], Array],
+    hessian: Array, linear: Array, violators: Callable[[Array, int], Cuts]
 ) -> Array | None:
-    """argmin ½ sᵀHs - gᵀs over steps s that leave no slack negative; None if it is not found.
+    """Minimise ½ sᵀHs - gᵀs over steps s (f,) within inequalities, by cutting planes.
+
+    Only those that the minimum so far violates are taken into account, until none is left. Where
+    nothing has curvature the step is 0. None where the minimum is not found.
 
     Parameters
     ----------
     hessian, linear : H (f, f) and g (f,).
-    loose : which slacks count.
-    slack_at : the slacks at a step; at 0 they are >= 0 up to rounding.
-    rows_of : what some slacks lose per unit of s, (len(index), f).
+    violators : returns the inequalities that a step violates, the worst first, at most so many.
     """
     values, vectors = np.linalg.eigh(hessian)
-    curved = values > _FLAT * float(values[-1])
-    scale = vectors / np.sqrt(np.where(curved, values, _FLAT * float(values[-1])))
+    largest = float(values[-1])
+    if largest <= 0.0:
+        return np.zeros_like(linear)
+    curved = values > _FLAT * largest
+    scale = vectors / np.sqrt(np.where(curved, values, _FLAT * largest))
     lowest = np.where(curved, scale.T @ linear, 0.0)  # of ½ ‖t - lowest‖², s = scale t
-    room = slack_at(np.zeros(len(linear)))
-    size = float(np.abs(room).max())
-    index = np.zeros(0, dtype=np.intp)
-    rows = np.zeros((0, len(linear)))
+    known = Cuts(np.zeros(0, dtype=np.intp), np.zeros((0, len(linear))), np.zeros(0))
     for _ in range(_CUTS):
-        nearest = nearest_point(lowest, rows, np.maximum(room[index], 0.0))
+        nearest = nearest_point(lowest, known.rows @ scale, known.room)
         if nearest is None:
-            break
+            return None
         step = scale @ nearest
-        slack = slack_at(step)
-        wrong = np.flatnonzero(loose & (slack < np.minimum(room, 0.0) - _SLACK * size))
-        wrong = np.setdiff1d(wrong, index)
-        if not len(wrong):
+        found = violators(step, len(known.position) + _ROWS * len(linear))
+        new = ~np.isin(found.position, known.position)
+        if not new.any():
             return step
-        worst = wrong[np.argsort(slack[wrong], kind="stable")[: 10 * len(linear) + 50]]
-        index = np.concatenate([index, worst])
-        rows = np.vstack([rows, rows_of(worst) @ scale])
+        known = Cuts(
+            np.append(known.position, found.position[new]),
+            np.vstack([known.rows, found.rows[new]]),
+            np.append(known.room, found.room[new]),
+        )
     return None
 
 
-def _all_residuals(output: Output, coef: Array, residual: Array) -> Array:
-    """Residuals of the data's rows, then of the penalty's."""
-    if output.problem.l1 == 0:
-        return residual
-    return np.concatenate([residual, -(output.basis.norms * coef)[output.penalised]])
-
-
-def _rows(output: Output, index: Index) -> Array:
-    """Rows of the data, then of the penalty, by their position among both."""
-    n = len(output.y)
-    data = index[index < n]
-    rows = np.empty((len(index), output.basis.n_coordinates))
-    taken = output.rows(data).take(np.arange(len(data)))
-    rows[index < n] = taken
-    if output.problem.l1 > 0:
-        rows[index >= n] = output.penalty_rows.take(index[index >= n] - n)
-    return rows
-
-
 def nearest_point(target: Array, rows: Array, room: Array) -> Array | None:
-    """argmin ‖t - target‖ subject to rows @ t <= room, room >= 0; None where it is not reached.
+    """Return the point nearest to a target (f,) with rows @ t <= room, where room >= 0.
 
-    Least distance programming (Lawson & Hanson 1974, section 23.4): for x = t - target,
-    min ‖x‖ subject to Gx >= h is read from the residual of min ‖Eu - f‖, u >= 0, with E = [Gᵀ; hᵀ]
-    and f = (0, ..., 0, 1). Rows with u > 0 hold x; their equations give it all its digits.
+    None where it is not reached. Least distance programming (Lawson & Hanson 1974, section 23.4):
+    for x = t - target, min ‖x‖ subject to Gx >= h is read from the residual of min ‖Eu - f‖,
+    u >= 0, with E = [Gᵀ; hᵀ] and f = (0, ..., 0, 1). Rows with u > 0 hold x; their equations give
+    it all its digits.
     """
     norms = np.linalg.norm(rows, axis=1)
     rows, room = rows[norms > 0] / norms[norms > 0, None], room[norms > 0] / norms[norms > 0]

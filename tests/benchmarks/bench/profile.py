@@ -55,7 +55,7 @@ STAGES = (
     (VERIFIED, f"{SOLVERS}.sign_fixing", "_verify"),
     ("group moments and residuals", f"{SOLVERS}.group_formulation", "formulate_groups"),
     ("ties", f"{SOLVERS}.ties", "resolve_ties"),
-    ("ties", f"{SOLVERS}.group_ties", "resolve_group_ties"),
+    ("ties", f"{SOLVERS}.ties", "resolve_group_ties"),
     (CERTIFICATE, "skfairloss._certificate", "certify"),
 )
 READ_NOTHING = ("absolute", "blocks", "slices")  # of the public methods of DenseDesign
