@@ -16,7 +16,7 @@ import numpy as np
 from skfairloss._rows import pieces_of
 from skfairloss._typing import Array
 
-# deviations this small, relative to the largest |y|, are rounding errors of a constant
+# deviations this small, relative to the median, are rounding errors of a constant
 _ROUNDING = 8 * np.finfo(np.float64).eps
 
 
@@ -72,14 +72,11 @@ def _deviation(y: Array, weights: Array, fit_intercept: bool) -> float:
     It is 0 where it is no more than rounding errors, infinite where it overflows.
     """
     center = weighted_median(y, weights) if fit_intercept else 0.0
-    mean, largest = 0.0, 0.0
+    mean = 0.0
     for rows in pieces_of(len(y), 1):
         away = y[rows] - center
-        np.abs(away, out=away)
-        mean += float(weights[rows] @ away)
-        largest = max(largest, float(away.max()))
-    constant = np.isfinite(mean) and mean <= _ROUNDING * (abs(center) + largest)
-    return 0.0 if constant else mean
+        mean += float(weights[rows] @ np.abs(away, out=away))
+    return 0.0 if mean <= _ROUNDING * abs(center) else mean
 
 
 def weighted_median(values: Array, weights: Array) -> float:
