@@ -46,13 +46,13 @@ def fit(term, sample, loss_mix, **settings):
 @pytest.fixture
 def count(monkeypatch):
     """Rows of each problem that the interior point gets."""
-    rows, solve = [], group_sign_fixing.group_interior_point
+    rows, solve = [], group_sign_fixing.interior_point
 
     def counted(gq, **options):
         rows.append(gq.rows.n_rows)
         return solve(gq, **options)
 
-    monkeypatch.setattr(group_sign_fixing, "group_interior_point", counted)
+    monkeypatch.setattr(group_sign_fixing, "interior_point", counted)
     # rows that could be eliminated are in the band all the same
     monkeypatch.setattr("skfairloss._solvers.can_eliminate", lambda _: False)
     return rows

@@ -8,17 +8,17 @@ import pytest
 from skfairloss._rows import DenseRows
 from skfairloss._solvers.active_set import diagonalised
 from skfairloss._solvers.interior_point import interior_point
-from skfairloss._solvers.piecewise import PiecewiseQuadratic
+from skfairloss._solvers.kinked import KinkedQuadratic
 
 UNITS = (1.0, 1e-4, 1e5)
 
 
-def far_problem(seed: int, slope: float, curvature: float, unit: float) -> PiecewiseQuadratic:
+def far_problem(seed: int, slope: float, curvature: float, unit: float) -> KinkedQuadratic:
     """Rows of very different size, and a quadratic whose minimum is far from the start."""
     rng = np.random.default_rng(seed)
     rows = rng.standard_normal((20, 4)) * np.exp(1.5 * rng.standard_normal((20, 1)))
     residual, linear = rng.uniform(-1, 1, 20), slope * rng.standard_normal(4)
-    return PiecewiseQuadratic(
+    return KinkedQuadratic(
         rows=DenseRows(rows),
         residual=unit * residual,
         lower=np.full(20, -1.0),
@@ -30,7 +30,7 @@ def far_problem(seed: int, slope: float, curvature: float, unit: float) -> Piece
     )
 
 
-def vertex_problem(seed: int, room: float, unit: float) -> tuple[PiecewiseQuadratic, np.ndarray]:
+def vertex_problem(seed: int, room: float, unit: float) -> tuple[KinkedQuadratic, np.ndarray]:
     """No quadratic, and four rows at 0, one of them with a dual close to an end; the optimum."""
     rng = np.random.default_rng(seed)
     rows, optimum = rng.standard_normal((30, 4)), rng.standard_normal(4)
@@ -39,7 +39,7 @@ def vertex_problem(seed: int, room: float, unit: float) -> tuple[PiecewiseQuadra
     dual = np.where(residual > 0, 0.5, -0.5)
     dual[:4] = rng.uniform(-0.4, 0.4, 4)
     dual[0] = 0.5 - room
-    problem = PiecewiseQuadratic(
+    problem = KinkedQuadratic(
         rows=DenseRows(rows),
         residual=unit * (residual + rows @ optimum),
         lower=np.full(30, -0.5),
@@ -75,11 +75,11 @@ def test_a_row_whose_dual_is_close_to_an_end_is_found_to_be_of_the_vertex(seed, 
     np.testing.assert_allclose(found.delta, optimum, atol=1e-10 * unit)
 
 
-def curved_problem(seed: int, unit: float, steep: np.ndarray) -> PiecewiseQuadratic:
+def curved_problem(seed: int, unit: float, steep: np.ndarray) -> KinkedQuadratic:
     """Many rows of unequal weight beside a quadratic, which need not be diagonal."""
     rng = np.random.default_rng(seed)
     rows, width = rng.standard_normal((200, 5)), rng.uniform(0.5, 2.0, 200)
-    return PiecewiseQuadratic(
+    return KinkedQuadratic(
         rows=DenseRows(rows),
         residual=unit * (rng.standard_t(3, 200) + rows @ rng.standard_normal(5)),
         lower=-width,
@@ -91,7 +91,7 @@ def curved_problem(seed: int, unit: float, steep: np.ndarray) -> PiecewiseQuadra
     )
 
 
-def sides_of(problem: PiecewiseQuadratic, delta: np.ndarray, dual: np.ndarray) -> np.ndarray:
+def sides_of(problem: KinkedQuadratic, delta: np.ndarray, dual: np.ndarray) -> np.ndarray:
     at_kink = (dual > problem.lower) & (dual < problem.upper)
     residual = problem.residual - problem.rows.dot(delta)
     return np.where(at_kink, 0, np.sign(residual)).astype(np.int8)

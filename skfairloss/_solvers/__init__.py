@@ -3,7 +3,7 @@ r"""Solvers: functions from a `Problem` to a `Solution`. `solve` is the table of
 | problem                                | route                                                  |
 |----------------------------------------|--------------------------------------------------------|
 | λ = 0, no L1 penalty                   | `least_squares`: closed form, all outputs at once      |
-| kinks, few rows                        | `kinked`: interior point and crossover on every row    |
+| kinks, few rows                        | `all_rows`: interior point and crossover on every row  |
 | λ > 0, many more rows than features    | `sign_fixing`: the same on the rows near zero residual |
 | λ > 0, fewer rows, several outputs     | `many_outputs`: shared steps for all, then an active   |
 |                                        | set or `sign_fixing` for each                          |
@@ -27,6 +27,7 @@ from joblib import Parallel, delayed
 from skfairloss._basis import Basis
 from skfairloss._problem import Measured, Problem, Solution, Start
 from skfairloss._solvers import equalized
+from skfairloss._solvers.all_rows import solve_all_rows
 from skfairloss._solvers.constrained import check_linear, solve_constrained
 from skfairloss._solvers.equalized import Equalized
 from skfairloss._solvers.formulation import (
@@ -37,7 +38,6 @@ from skfairloss._solvers.formulation import (
     Progress,
     penalty_bases,
 )
-from skfairloss._solvers.kinked import solve_all_rows
 from skfairloss._solvers.least_squares import fits_exactly, least_squares, ridge_fit
 from skfairloss._solvers.linear_rows import can_eliminate, solve_on_rows
 from skfairloss._solvers.many_outputs import Shared, share, solve_together

@@ -12,7 +12,7 @@ the primal-dual active set strategy, a semismooth Newton method (Hintermüller, 
 From a good guess a few rounds are enough; there is no guarantee, so that whoever asks has to check.
 A column without curvature, the intercept at λ = 1, stays in the equations as an unknown.
 
-`diagonalised` brings any curved `PiecewiseQuadratic` into this form, by the factor of its H.
+`diagonalised` brings any curved `KinkedQuadratic` into this form, by the factor of its H.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
 from skfairloss._solvers.crossover import factor_if_regular
-from skfairloss._solvers.piecewise import PiecewiseQuadratic
+from skfairloss._solvers.kinked import KinkedQuadratic
 from skfairloss._typing import Array, Index, Mask
 
 _ROUNDS = 20
@@ -102,7 +102,7 @@ def guess_sides(
 
 @dataclass(frozen=True)
 class Diagonal:
-    """A `PiecewiseQuadratic` as `Kinks` of one column, θ = Lᵀδ.
+    """A `KinkedQuadratic` as `Kinks` of one column, θ = Lᵀδ.
 
     ``factor`` is L, None for the identity.
     """
@@ -125,19 +125,22 @@ class Diagonal:
         return delta, np.clip(dual, self.kinks.lower, self.kinks.upper), inside
 
 
-def diagonalised(pq: PiecewiseQuadratic) -> Diagonal | None:
+def diagonalised(kq: KinkedQuadratic) -> Diagonal | None:
     """The problem in coordinates in which H is diagonal; None where H is not certainly regular."""
-    rows, h, linear, factor = pq.rows.held, np.diag(pq.hessian), pq.linear, None
+    rows, linear, factor = kq.rows.held, kq.linear, None
+    if kq.coupling is not None:
+        return None
+    h = np.diag(kq.hessian)
     if rows is None or h.min() <= _FLAT * h.max():
         return None
-    if np.count_nonzero(pq.hessian) > len(h):
-        factor = factor_if_regular(pq.hessian)
+    if np.count_nonzero(kq.hessian) > len(h):
+        factor = factor_if_regular(kq.hessian)
         if factor is None:
             return None
         rows = solve_triangular(factor, rows.T, lower=True, check_finite=False).T
         linear = solve_triangular(factor, linear, lower=True, check_finite=False)
         h = np.ones(len(h))
-    kinks = Kinks(rows, pq.residual[:, None], h, linear[:, None], pq.lower, pq.upper)
+    kinks = Kinks(rows, kq.residual[:, None], h, linear[:, None], kq.lower, kq.upper)
     return Diagonal(kinks, factor)
 
 

@@ -16,8 +16,8 @@ from scipy.optimize import linprog
 from skfairloss._constraints import GroupCriterion
 from skfairloss._groups import spelled
 from skfairloss._problem import Problem, Solution
+from skfairloss._solvers.crossover import continued
 from skfairloss._solvers.formulation import Progress
-from skfairloss._solvers.group_continuation import continued
 from skfairloss._solvers.group_formulation import (
     Grouped,
     Setting,
@@ -26,15 +26,14 @@ from skfairloss._solvers.group_formulation import (
     to_model,
     to_solution,
 )
-from skfairloss._solvers.group_interior_point import GroupedSolution, nothing_moved
 from skfairloss._solvers.group_sign_fixing import solve_grouped
-from skfairloss._solvers.grouped import GroupedQuadratic
+from skfairloss._solvers.interior_point import nothing_moved
+from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.least_squares import fits_exactly
 from skfairloss._solvers.ties import resolve_group_ties
+from skfairloss._solvers.tolerances import FLOOR, INNER_TOL, TINY
 from skfairloss.exceptions import InfeasibleFairnessError
 
-_INNER_TOL = 0.01  # the solver aims lower than the certificate asks
-_FLOOR = 1e-6
 _ROUGH = 1e-3
 _NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
 _MET_EXACTLY = 1e-10  # differences of means, relative to the spread of y, that are none
@@ -71,12 +70,12 @@ def solve_constrained(
     grouped = setting.grouped(problem)
     if _start_is_exact(problem, grouped):
         return to_solution(grouped, nothing_moved(grouped.gq), 1)
-    floor, watch = _FLOOR * problem.n_outputs * problem.natural_loss, _watch(grouped, progress)
-    found = None if rough else _from_before(grouped.gq, setting, _INNER_TOL * tol, floor, watch)
+    floor, watch = FLOOR * problem.n_outputs * problem.natural_loss, _watch(grouped, progress)
+    found = None if rough else _from_before(grouped.gq, setting, INNER_TOL * tol, floor, watch)
     if found is None:
         found = solve_grouped(
             grouped.gq,
-            tol=_ROUGH if rough else _INNER_TOL * tol,
+            tol=_ROUGH if rough else INNER_TOL * tol,
             floor=floor,
             max_iter=max_iter,
             crossover=not rough,
@@ -98,15 +97,18 @@ def solve_constrained(
 
 
 def _from_before(
-    gq: GroupedQuadratic,
+    gq: KinkedQuadratic,
     setting: Setting,
     tol: float,
     floor: float,
-    watch: Callable[[GroupedSolution], bool] | None,
-) -> GroupedSolution | None:
+    watch: Callable[[KinkedSolution], bool] | None,
+) -> KinkedSolution | None:
     """The solution that follows from the last exact one under other bounds, if it does."""
     before = setting.exact
-    if before is None or len(before.multipliers) != len(gq.bound) or gq.slope.any():
+    coupling = gq.coupling
+    assert coupling is not None
+    same = before is not None and len(before.multipliers) == len(coupling.bound)
+    if before is None or not same or coupling.slope.any():
         return None
     found = continued(gq, before, tol, floor)
     if found is not None and watch is not None and watch(found):
@@ -120,7 +122,7 @@ def _start_is_exact(problem: Problem, grouped: Grouped) -> bool:
     # spares a pass over X
     error = _NEARLY_EXACT * np.abs(problem.y).max(axis=0)
     largest = np.maximum(problem.loss.value(error), problem.loss.value(-error)).sum()
-    if gq.losses(np.zeros_like(gq.linear), gq.residual)[: grouped.n_groups].max() > largest:
+    if grouped.group_losses(np.zeros_like(gq.linear), gq.residual).max() > largest:
         return False
     exact = all(
         fits_exactly(problem, k, coef[:, k], float(intercept[k])) for k in range(problem.n_outputs)
@@ -128,12 +130,12 @@ def _start_is_exact(problem: Problem, grouped: Grouped) -> bool:
     return exact and problem.linear_violation(coef) <= 0.0
 
 
-def _watch(grouped: Grouped, progress: Progress | None) -> Callable[[GroupedSolution], bool] | None:
-    """What tells of the models that group_interior_point goes through."""
+def _watch(grouped: Grouped, progress: Progress | None) -> Callable[[KinkedSolution], bool] | None:
+    """What tells of the models that the solver goes through."""
     if progress is None:
         return None
 
-    def on_iteration(found: GroupedSolution) -> bool:
+    def on_iteration(found: KinkedSolution) -> bool:
         return progress.report_all(*to_model(grouped, found))
 
     return on_iteration
@@ -145,11 +147,11 @@ def _check_bounds(
     """Raise InfeasibleFairnessError where the smallest factor f is above 1 for certain."""
     bounds = group_bounds(problem) / problem.n_outputs
     grouped = formulate_groups(problem, setting.basis, setting.start, factor=True)
-    found = solve_grouped(grouped.gq, tol=_INNER_TOL * tol, floor=0.0, max_iter=max_iter)
+    found = solve_grouped(grouped.gq, tol=INNER_TOL * tol, floor=0.0, max_iter=max_iter)
     largest = problem.n_outputs * float(bounds[criterion.bounded].max())
     if not (found.objective - found.gap) / largest > 1.0 + tol:
         return
-    losses = grouped.gq.losses(found.delta)[criterion.bounded] / problem.n_outputs
+    losses = grouped.group_losses(found.delta)[criterion.bounded] / problem.n_outputs
     factor = float((losses / bounds[criterion.bounded]).max())
     multipliers = found.multipliers[: len(criterion.bounded)]
     held = criterion.bounded[multipliers > 1e-6 * multipliers.max()]
@@ -175,7 +177,7 @@ def check_linear(problem: Problem) -> None:
     terms = problem.linear
     if not any(term.target.any() for term in terms):  # 0 meets them
         return
-    scale = np.maximum(np.abs(np.vstack([term.rows for term in terms])).max(axis=0), 1e-300)
+    scale = np.maximum(np.abs(np.vstack([term.rows for term in terms])).max(axis=0), TINY)
     rows = np.vstack([term.rows / scale for term in terms])
     size = problem.spread
     for k in range(problem.n_outputs):

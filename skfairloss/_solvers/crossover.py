@@ -1,109 +1,338 @@
-r"""From an interior point to the exact optimum: guess the rows at their kink, then solve equations.
+r"""From a guess of what is active to the exact optimum: solve equations.
 
 At an optimum every row is either at its kink (r_i = 0, dual anywhere in its interval) or on one
-side of it (dual at that end). Given the rows Z at their kink, the rest is linear algebra:
+side of it (dual at that end), and every constraint either binds or has no multiplier. Given the
+rows Z at their kink, an output under fixed multipliers is linear algebra, in steps s and changes e
+of the duals of Z:
 
-    minimise ½ δᵀHδ - gᵀδ - Σ_{i not in Z} a_i A_i δ   subject to   A_Z δ = r_Z,
+    Hs - A_Zᵀ e = push,   A_Z s = residual,                                                      (1)
 
-solved in the null space of A_Z (Nocedal & Wright, section 16.2). Directions in which nothing is
-determined (ties) keep their position. The duals of Z then move as little as possible, relative to
-their distance from the ends, so that they balance: an analytic centre stays inside.
+solved by the factors of A_Z, by the range space or by the null space method (Nocedal & Wright,
+section 16.2): a `KKT`, factored once for any number of right-hand sides. Directions in which none
+is determined (ties) keep their position. Duals move as little as possible, relative to their
+distance from the ends, so that they balance: an analytic centre stays inside.
+
+Of the constraints that bind, B holds minus the gradients. With (1) solved for push and for B,
+s = s₀ + S dμ + N z, N the directions that (1) leaves free, what remains is
+
+    BᵀS dμ + BᵀN z + slope dt = F - bound - slope t,   NᵀB dμ = -Nᵀ push,   slopeᵀ(μ + dμ) = γ:  (2)
+
+the Schur complement in J + 1 unknowns, and as many more as there are free directions. Where the
+loss has squares (2) is a step of Newton's method, which converges quadratically (section 18.1).
+
+`continued` uses the same equations to go from one bound to another: as long as the same rows are at
+their kink and the same constraints bind, they hold along the way: parametric programming (Best
+1996). Whether a guess was right, the gap of the new point tells.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
-from skfairloss._solvers.piecewise import PiecewiseQuadratic
-from skfairloss._typing import Array, Mask
+from skfairloss._solvers.coupling import Coupling
+from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
+from skfairloss._solvers.tolerances import FLAT, INSIDE, RANK, REGULAR, TINY
+from skfairloss._typing import Array, Index, Mask
 
-_RANK = 1e-10  # relative size below which a singular value of rows of an orthonormal design is 0
-_REGULAR = 1e-7  # reciprocal condition of a matrix that is certainly invertible
-_MANY = 100  # columns from which singular values are slow
-_FLAT = 1e-13  # relative size below which a curvature is 0
+_MANY_COLUMNS = 100  # columns from which singular values are slow
+_NEWTON_STEPS = 4  # quadratic convergence: two from a good guess, one to see it, one to spare
+_ACCURATE = 1e-9  # error of a solution of (2), relative to its right-hand side, that LU may leave
+_DEPENDENT = 1e-13  # relative singular value of (2) that is a rounding error
 
-
-def polish(pq: PiecewiseQuadratic, delta: Array, a: Array, active: Mask) -> tuple[Array, Array]:
-    """The exact optimum for the given active rows: new (δ, a)."""
-    index = np.flatnonzero(active)
-    middle = 0.5 * (pq.upper + pq.lower)
-    fixed = np.where(a > middle, pq.upper, pq.lower)
-    dual = np.where(active, a, fixed)
-    rows = pq.rows.take(index)
-    residual = pq.residual[index] - rows @ delta
-    square = lu_if_regular(rows)
-    if square is not None:  # a vertex: everything is determined
-        delta = delta + lapack.dgetrs(*square, residual)[0]
-        dual[index] = 0.0
-        defect = pq.hessian @ delta - pq.linear - pq.rows.adjoint(dual)
-        dual[index] = lapack.dgetrs(*square, defect, trans=1)[0]
-        return delta, dual
-    if pq.curved and rows.shape[1] >= _MANY and 0 < len(rows) < rows.shape[1]:
-        others = np.where(active, 0.0, fixed)
-        push = pq.linear - pq.hessian @ delta + pq.rows.adjoint(others)
-        found = _by_factors(pq.hessian, rows, push, residual)
-        if found is not None:
-            dual[index] = found[1]
-            return delta + found[0], dual
-    step, null = particular_and_null(rows, residual)
-    if null.shape[1]:
-        push = pq.linear - pq.hessian @ (delta + step) + pq.rows.adjoint(dual)
-        step = step + null @ _minimise(null.T @ pq.hessian @ null, null.T @ push)
-    delta = delta + step
-    if len(index):
-        defect = pq.hessian @ delta - pq.linear - pq.rows.adjoint(dual)
-        room = np.minimum(pq.upper - dual, dual - pq.lower)[index].clip(min=0)
-        weighted = room[:, None] * rows
-        dual[index] += room * np.linalg.lstsq(weighted.T, defect, rcond=None)[0]
-    return delta, dual
+Active = tuple[Array, Array, Array]  # δ, the duals a of all rows, and multipliers (J,)
 
 
-def _by_factors(
-    hessian: Array, rows: Array, push: Array, residual: Array
-) -> tuple[Array, Array] | None:
-    """The step s and duals a with Hs - Rᵀa = push and Rs = residual; None where that is delicate.
+class KKT(ABC):
+    """The equations (1) of one output, factored."""
 
-    Of many columns singular values are slow. Where H has no Cholesky factor, H + ρRᵀR, which gives
-    the same s and a, has one if the solution is unique (Golub & Greif 2003). The rest is the range
-    space method of Nocedal & Wright, section 16.2.
+    free: Array  # directions (d, f) in which they determine nothing
+
+    @abstractmethod
+    def solve(self, push: Array, residual: Array) -> tuple[Array, Array]:
+        """Return s (d, k) and e (r, k) for right-hand sides (d, k) and (r, k)."""
+
+
+def factor_kkt(hessian: Array, rows: Array, room: Array) -> KKT:
+    """Factor (1) for H (d, d) and A_Z (r, d).
+
+    ``room`` (r,) is how far each dual may move: where they are not unique, changes are as small as
+    possible relative to it.
     """
-    whole, size = factor_if_regular(hessian), 0.0
-    if whole is None:
-        square = rows.T @ rows
-        size = float(np.trace(hessian) / max(np.trace(square), 1e-300))
-        whole = factor_if_regular(hessian + size * square)
-    if whole is None:
+    square = lu_if_regular(rows)
+    if square is not None:
+        return _Vertex(hessian, square)
+    if rows.shape[1] >= _MANY_COLUMNS and 0 < len(rows) < rows.shape[1] and hessian.any():
+        found = _RangeSpace.of(hessian, rows)
+        if found is not None:
+            return found
+    return _NullSpace(hessian, rows, room)
+
+
+class _Vertex(KKT):
+    """As many independent rows as there are columns determine everything."""
+
+    def __init__(self, hessian: Array, factors: tuple[Array, Array]) -> None:
+        self._hessian, self._factors = hessian, factors
+        self.free = np.empty((len(hessian), 0))
+
+    def solve(self, push: Array, residual: Array) -> tuple[Array, Array]:
+        step = lapack.dgetrs(*self._factors, residual)[0]
+        return step, lapack.dgetrs(*self._factors, self._hessian @ step - push, trans=1)[0]
+
+
+@dataclass(frozen=True)
+class _RangeSpace(KKT):
+    """The factors of H, or of H + ρRᵀR, and of R H⁻¹ Rᵀ: of many columns singular values are slow.
+
+    Where H has no Cholesky factor, H + ρRᵀR, which gives the same s and e, has one if the solution
+    is unique (Golub & Greif 2003).
+    """
+
+    hessian: Array
+    rows: Array
+    whole: Array
+    across: Array
+    size: float  # ρ
+
+    @classmethod
+    def of(cls, hessian: Array, rows: Array) -> _RangeSpace | None:
+        """Factor the equations. None where that is delicate."""
+        whole, size = factor_if_regular(hessian), 0.0
+        if whole is None:
+            square = rows.T @ rows
+            size = float(np.trace(hessian) / max(np.trace(square), TINY))
+            whole = factor_if_regular(hessian + size * square)
+        if whole is None:
+            return None
+        half = solve_triangular(whole, rows.T, lower=True, check_finite=False)
+        across = factor_if_regular(half.T @ half)
+        return None if across is None else cls(hessian, rows, whole, across, size)
+
+    @property
+    def free(self) -> Array:  # type: ignore[override]
+        return np.empty((len(self.hessian), 0))
+
+    def solve(self, push: Array, residual: Array) -> tuple[Array, Array]:
+        rows, step, duals = self.rows, np.zeros_like(push), np.zeros_like(residual)
+        for _ in range(2):  # the second time to give back what rounding took
+            rest = push + rows.T @ duals - self.hessian @ step
+            left = residual - rows @ step
+            rest += self.size * (rows.T @ left)
+            first = lapack.dpotrs(self.whole, rest, lower=True)[0]
+            change = lapack.dpotrs(self.across, left - rows @ first, lower=True)[0]
+            duals += change
+            step += first + lapack.dpotrs(self.whole, rows.T @ change, lower=True)[0]
+        return step, duals
+
+
+class _NullSpace(KKT):
+    """The null space of the rows, and what H sees of it."""
+
+    def __init__(self, hessian: Array, rows: Array, room: Array) -> None:
+        self._hessian, self._room, self._rows = hessian, room[:, None], rows
+        self._inverse, null = _inverse_and_null(rows)
+        values, vectors = np.linalg.eigh(null.T @ hessian @ null)
+        seen = values > FLAT * max(float(values[-1]), TINY) if len(values) else values > 0
+        self._seen, self._values = null @ vectors[:, seen], values[seen, None]
+        self.free = null @ vectors[:, ~seen]
+
+    def solve(self, push: Array, residual: Array) -> tuple[Array, Array]:
+        step = self._inverse @ residual
+        along = self._seen.T @ (push - self._hessian @ step)
+        step = step + self._seen @ (along / self._values)
+        weighted = self._room * self._rows
+        defect = self._hessian @ step - push
+        return step, self._room * np.linalg.lstsq(weighted.T, defect, rcond=None)[0]
+
+
+def solve_active_set(
+    kq: KinkedQuadratic,
+    delta: Array,
+    dual: Array,
+    active: Mask,
+    multipliers: Array | None = None,
+    binding: Mask | None = None,
+) -> Active | None:
+    """Return (δ, a, μ) with rows ``active`` at their kink and constraints ``binding`` (J,).
+
+    None where the equations cannot be solved.
+    """
+    if kq.coupling is not None and multipliers is not None and binding is not None:
+        return _with_constraints(kq, kq.coupling, (delta, dual, multipliers), active, binding)
+    index = np.flatnonzero(active)
+    dual = np.where(active, dual, kq.ends(dual > 0.5 * (kq.upper + kq.lower)))
+    rows, room = kq.rows.take(index), _room(kq, dual)[index]
+    kkt = factor_kkt(kq.hessian, rows, room)
+    push, residual = -kq.dual_residual(delta, dual), kq.residual[index] - rows @ delta
+    step, change = kkt.solve(push[:, None], residual[:, None])
+    dual[index] += change[:, 0]
+    return delta + step[:, 0], dual, np.zeros(0)
+
+
+def continued(
+    kq: KinkedQuadratic, before: KinkedSolution, tol: float, floor: float
+) -> KinkedSolution | None:
+    """The optimum of a problem from that of one that differs in its bounds. None where it is not.
+
+    Parameters
+    ----------
+    kq : the problem.
+    before : an exact optimum under other bounds on the same groups.
+    tol, floor : the gap asked for is ``tol`` · max(objective, ``floor``).
+    """
+    here = kq.lagrangian(before.multipliers)
+    active = _room(here, before.dual) > INSIDE * here.width
+    if active.sum() > before.delta.size:  # more rows at their kink than unknowns: ties
         return None
-    half = solve_triangular(whole, rows.T, lower=True, check_finite=False)
-    across = factor_if_regular(half.T @ half)
-    if across is None:
+    start, binding = (before.delta, before.dual, before.multipliers), before.multipliers > 0
+    found = solve_active_set(kq, *start[:2], active, start[2], binding)
+    if found is None:
         return None
-    step, a = np.zeros(len(push)), np.zeros(len(rows))
-    for _ in range(2):  # the second time to give back what rounding took
-        rest, left = push + rows.T @ a - hessian @ step, residual - rows @ step
-        first = lapack.dpotrs(whole, rest + size * (rows.T @ left), lower=True)[0]
-        change = lapack.dpotrs(across, left - rows @ first, lower=True)[0]
-        a += change
-        step += first + lapack.dpotrs(whole, rows.T @ change, lower=True)[0]
-    return step, a
+    gap, objective = kq.gap(*found), kq.objective(found[0])
+    if not gap <= tol * max(abs(objective), floor) or not kq.exact_in_every_group(*found):
+        return None
+    delta, dual, multipliers = found
+    return KinkedSolution(delta, dual, active, gap, 1, True, objective, multipliers)
+
+
+def _room(kq: KinkedQuadratic, dual: Array) -> Array:
+    """How far duals are inside their intervals."""
+    return np.minimum(kq.upper - dual, dual - kq.lower).clip(min=0)
+
+
+def _with_constraints(
+    kq: KinkedQuadratic, coupling: Coupling, start: Active, active: Mask, binding: Mask
+) -> Active | None:
+    """Newton's method on (1) and (2): `solve_active_set` under constraints."""
+    delta, dual, multipliers = start
+    here = kq.lagrangian(multipliers)
+    above = dual > 0.5 * (here.lower + here.upper)
+    slopes = np.where(active, 0.0, 1.0), np.where(active, 0.0, np.where(above, 1.0, -1.0))
+    multipliers = np.where(binding, multipliers, 0.0)
+    t = coupling.level(coupling.losses(delta, kq.residual_at(delta)))
+    held = [np.flatnonzero(column) for column in active.T]
+    for _ in range(_NEWTON_STEPS):
+        here = kq.lagrangian(multipliers)
+        dual = np.where(active, dual, here.ends(above))
+        residual, room = kq.residual_at(delta), _room(here, dual)
+        rest = here.dual_residual(delta, dual)
+        pulls = coupling.pulls(kq.rows, delta, slopes)[binding]
+        outputs = [
+            _OutputStep.of(kq, here.hessian[k], k, index, (rest, residual, room), pulls)
+            for k, index in enumerate(held)
+        ]
+        excess = coupling.losses(delta, residual) - coupling.bound - coupling.slope * t
+        missing = coupling.worst_weight - float(coupling.slope @ multipliers)
+        found = _schur(outputs, excess[binding], coupling.slope[binding], missing)
+        if found is None:
+            return None
+        change, free, rise = found
+        t, multipliers, delta = t + rise, multipliers.copy(), delta.copy()
+        multipliers[binding] += change
+        for k, (output, along) in enumerate(zip(outputs, free, strict=True)):
+            step, duals = output.step(change, along)
+            delta[:, k] += step
+            dual[held[k], k] += duals
+    multipliers = np.maximum(multipliers, 0.0)
+    return delta, np.where(active, dual, kq.lagrangian(multipliers).ends(above)), multipliers
+
+
+@dataclass(frozen=True)
+class _OutputStep:
+    """Solutions of (1) for one output: of its residuals first, then of each column of B."""
+
+    pulls: Array  # B, (d, J)
+    rest: Array  # -push, (d,)
+    steps: Array  # (d, 1 + J)
+    duals: Array  # (r, 1 + J)
+    free: Array  # N, (d, f)
+
+    @classmethod
+    def of(
+        cls,
+        kq: KinkedQuadratic,
+        hessian: Array,
+        k: int,
+        index: Index,
+        at: tuple[Array, Array, Array],
+        pulls: Array,
+    ) -> _OutputStep:
+        """Solve (1) for output k; ``at`` holds -push (d, m), residuals and room, (N, m)."""
+        rest, residual, room = (part[:, k] for part in at)
+        own = pulls[:, :, k].T
+        kkt = factor_kkt(hessian, kq.rows.take(index), room[index])
+        right = np.zeros((len(index), 1 + own.shape[1]))
+        right[:, 0] = residual[index]
+        steps, duals = kkt.solve(np.column_stack([-rest, own]), right)
+        return cls(own, rest, steps, duals, kkt.free)
+
+    def step(self, multipliers: Array, along: Array) -> tuple[Array, Array]:
+        """Changes of δ (d,) and of the duals (r,), given those of the multipliers and z (f,)."""
+        parts = np.concatenate([[1.0], multipliers])
+        return self.steps @ parts + self.free @ along, self.duals @ parts
+
+
+def _schur(
+    outputs: list[_OutputStep], excess: Array, slope: Array, missing: float
+) -> tuple[Array, list[Array], float] | None:
+    """Changes (2) of the multipliers, along free directions of each output, and of t."""
+    n, sizes = len(excess), [output.free.shape[1] for output in outputs]
+    sloped = bool(slope.any())
+    size = n + sum(sizes) + sloped
+    matrix, rhs = np.zeros((size, size)), np.zeros(size)
+    rhs[:n] = excess
+    ends = n + np.cumsum([0, *sizes])
+    for output, first, last in zip(outputs, ends[:-1], ends[1:], strict=True):
+        matrix[:n, :n] += output.pulls.T @ output.steps[:, 1:]
+        rhs[:n] -= output.pulls.T @ output.steps[:, 0]
+        matrix[:n, first:last] = output.pulls.T @ output.free
+        matrix[first:last, :n] = matrix[:n, first:last].T
+        rhs[first:last] = output.free.T @ output.rest
+    if sloped:
+        matrix[:n, -1] = matrix[-1, :n] = slope
+        rhs[-1] = missing
+    unknown = _solve(matrix, rhs)
+    if unknown is None:
+        return None
+    free = np.split(unknown[n : ends[-1]], ends[1:-1] - n)
+    return unknown[:n], free, float(unknown[-1]) if sloped else 0.0
+
+
+def _solve(matrix: Array, rhs: Array) -> Array | None:
+    """A solution of the equations, of least norm where they are dependent. None where it fails."""
+    if not len(rhs):
+        return rhs
+    try:
+        unknown = np.linalg.solve(matrix, rhs)
+        if np.abs(matrix @ unknown - rhs).max() <= _ACCURATE * max(float(np.abs(rhs).max()), TINY):
+            return unknown
+    except np.linalg.LinAlgError:
+        pass
+    try:
+        return np.linalg.lstsq(matrix, rhs, rcond=_DEPENDENT)[0]
+    except np.linalg.LinAlgError:
+        return None
 
 
 def factor_if_regular(matrix: Array) -> Array | None:
-    """Lower Cholesky factor of a matrix; None unless it is certainly positive definite."""
+    """Lower Cholesky factor of a matrix. None unless it is certainly positive definite."""
     factor, info = lapack.dpotrf(matrix, lower=True)
     if info != 0:
         return None
     size = float(np.abs(matrix).sum(axis=0).max())
-    return factor if lapack.dpocon(factor, size, uplo="L")[0] > _REGULAR else None
+    return factor if lapack.dpocon(factor, size, uplo="L")[0] > REGULAR else None
 
 
 def lu_if_regular(rows: Array) -> tuple[Array, Array] | None:
-    """LU factors of as many rows as there are columns; None where their rank could be in doubt."""
+    """LU factors of as many rows as there are columns. None where their rank could be in doubt."""
     if len(rows) != rows.shape[1] or not len(rows):
         return None
     lu, pivots, info = lapack.dgetrf(rows)
-    if info != 0 or lapack.dgecon(lu, float(np.abs(rows).sum(axis=0).max()))[0] < _REGULAR:
+    if info != 0 or lapack.dgecon(lu, float(np.abs(rows).sum(axis=0).max()))[0] < REGULAR:
         return None
     return lu, pivots
 
@@ -113,17 +342,15 @@ def particular_and_null(rows: Array, residual: Array, size: float = 0.0) -> tupl
 
     ``size`` is what the rows may be as a whole: much smaller ones are rounding errors of 0.
     """
+    inverse, null = _inverse_and_null(rows, size)
+    return inverse @ residual, null
+
+
+def _inverse_and_null(rows: Array, size: float = 0.0) -> tuple[Array, Array]:
+    """Pseudoinverse (d, r) of rows and a basis of their null space, (d, f)."""
     k = rows.shape[1]
     if not rows.any() or not k:
-        return np.zeros(k), np.eye(k)
+        return np.zeros((k, len(rows))), np.eye(k)
     u, s, vt = np.linalg.svd(rows, full_matrices=len(rows) < k)
-    rank = int((s > _RANK * max(float(s[0]), size)).sum())
-    step = vt[:rank].T @ ((u[:, :rank].T @ residual) / s[:rank])
-    return step, vt[rank:].T
-
-
-def _minimise(hessian: Array, push: Array) -> Array:
-    """Minimiser of a convex quadratic; 0 in the directions it does not see."""
-    values, vectors = np.linalg.eigh(hessian)
-    seen = values > _FLAT * max(float(values[-1]), 1e-300)
-    return vectors[:, seen] @ ((vectors[:, seen].T @ push) / values[seen])
+    rank = int((s > RANK * max(float(s[0]), size)).sum())
+    return vt[:rank].T @ (u[:, :rank].T / s[:rank, None]), vt[rank:].T

@@ -1,4 +1,4 @@
-r"""One output of a `Problem` as a `PiecewiseQuadratic`, relative to a model, and back.
+r"""One output of a `Problem` as a `KinkedQuadratic`, relative to a model, and back.
 
 Row i of the data has the dual interval v_i [lower, upper] of the loss, coefficient j under an L1
 penalty is the row 0 - s_j w_j with the interval l1/s_j [-1, 1], s_j the norm of its column. The
@@ -18,7 +18,7 @@ from skfairloss._basis import Basis
 from skfairloss._factor import coefficient_basis, column_spread
 from skfairloss._problem import Measured, Problem, Start
 from skfairloss._rows import DenseRows, IdentityRows, Rows, StackedRows
-from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
+from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._typing import Array, Index
 
 
@@ -104,13 +104,13 @@ class Options:
 
     def watch(
         self, output: Output, coef: Array, intercept: float
-    ) -> Callable[[PiecewiseSolution], bool] | None:
+    ) -> Callable[[KinkedSolution], bool] | None:
         """What `interior_point` is to call where δ is relative to the given model."""
         progress = self.progress
         if progress is None:
             return None
 
-        def on_iteration(found: PiecewiseSolution) -> bool:
+        def on_iteration(found: KinkedSolution) -> bool:
             change, shift = output.basis.to_model(found.delta)
             return progress.report(output.k, coef + change, intercept + float(shift))
 
@@ -292,9 +292,7 @@ class Selection:
     weights: Array
 
 
-def formulate(
-    output: Output, coef: Array, residual: Array, rows: Rows | None
-) -> PiecewiseQuadratic:
+def formulate(output: Output, coef: Array, residual: Array, rows: Rows | None) -> KinkedQuadratic:
     """The kinked problem of all rows (None: data without kinks), relative to a model."""
     weights = output.problem.weights
     selection = None if rows is None else Selection(rows, residual, weights)
@@ -318,7 +316,7 @@ def kinked_problem(
     hessian: Array,
     linear: Array,
     constant: float,
-) -> PiecewiseQuadratic:
+) -> KinkedQuadratic:
     """The selected rows and the L1 penalty as kinks, beside a quadratic that is given."""
     problem, loss = output.problem, output.problem.loss
     blocks: list[Rows] = []
@@ -334,7 +332,7 @@ def kinked_problem(
     r, low, high = (
         np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)
     )
-    return PiecewiseQuadratic(
+    return KinkedQuadratic(
         rows=StackedRows(*blocks) if len(blocks) > 1 else blocks[0],
         residual=r,
         lower=low,

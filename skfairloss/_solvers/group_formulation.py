@@ -1,29 +1,30 @@
-r"""A problem with group losses or linear rows as a `GroupedQuadratic`, and back.
+r"""A problem with group losses or linear rows as a `KinkedQuadratic` with a coupling, and back.
 
-The rows are those of the data, if kinked, then those of the L1 penalty, which belong to the last
-group, the one without constraint. A linear row with tolerance 0 leaves the directions: the start
-meets it, and the basis is restricted to what keeps it so (Nocedal & Wright 2006, section 15.3). One
-with a tolerance becomes two constraints for each output, each against the linear "loss" of a group
-without rows.
+The rows are those of the data, if kinked, then those of the L1 penalty, which belong to no group. A
+linear row with tolerance 0 leaves the directions: the start meets it, and the basis is restricted
+to what keeps it so (Nocedal & Wright 2006, section 15.3). One with a tolerance becomes two
+constraints for each output, without a group's loss.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from skfairloss._basis import Basis
-from skfairloss._constraints import GroupCriterion, LinearRows
+from skfairloss._constraints import LinearRows
 from skfairloss._design import DesignRows
 from skfairloss._factor import coefficient_basis
 from skfairloss._problem import Multipliers, Problem, Slopes, Solution
 from skfairloss._rows import DenseRows, Membership, Rows, StackedRows
+from skfairloss._solvers.coupling import SQUARED, Coupling
 from skfairloss._solvers.crossover import particular_and_null
-from skfairloss._solvers.group_interior_point import GroupedSolution
 from skfairloss._solvers.group_sign_fixing import has_many_rows
-from skfairloss._solvers.grouped import GroupedQuadratic
+from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.least_squares import ridge_fit
+from skfairloss._solvers.tolerances import RANK
 from skfairloss._typing import Array, Index
 
 # share of the mean loss in the smallest factor's problem: groups without a bound must not vanish
@@ -43,8 +44,8 @@ class Setting:
         self.problem = problem
         self.start = _on_linear_rows(problem, exact, full, *ridge_fit(problem))
         self.basis = _restricted(full, exact)
-        self.latest: GroupedSolution | None = None
-        self.exact: GroupedSolution | None = None
+        self.latest: KinkedSolution | None = None
+        self.exact: KinkedSolution | None = None
         self._built: Grouped | None = None
 
     def grouped(self, problem: Problem) -> Grouped:
@@ -56,40 +57,43 @@ class Setting:
 
 @dataclass(frozen=True)
 class Grouped:
-    """A problem in the form of `grouped`, relative to a start (p, m) and (m,).
+    """A problem in the form of `kinked`, relative to a start (p, m) and (m,).
 
-    The groups of ``gq`` are the problem's, then the linear constraints, then the one without
-    constraint. Its constraints are those against t, those under bounds, and the linear ones.
+    Its constraints are those against t, those under bounds, and the linear ones.
     """
 
     problem: Problem
     basis: Basis
     start: tuple[Array, Array]
-    gq: GroupedQuadratic
+    gq: KinkedQuadratic
     n_data: int  # rows of the data among gq.rows
 
     @property
-    def n_groups(self) -> int:
-        """Groups of the problem."""
-        return len(self.problem.groups.shares)
+    def coupling(self) -> Coupling:
+        """The groups and the constraints."""
+        assert self.gq.coupling is not None
+        return self.gq.coupling
+
+    @property
+    def n_linear(self) -> int:
+        """Linear constraints: the last ones."""
+        return _n_linear(self.problem)
 
     def asked(self, problem: Problem) -> Grouped:
         """The same rows under the criterion of another problem."""
         if problem is self.problem:
             return self
-        criterion = problem.groups
-        base, constrained, bound, slope, weight = _constraints(problem, criterion, False)
-        gq = replace(
-            self.gq,
-            base=base,
-            constrained=constrained,
-            bound=bound,
-            slope=slope,
-            worst_weight=weight,
-        )
-        return replace(self, problem=problem, gq=gq)
+        constraints = _constraints(problem, self.basis, self.start[0], False)
+        coupling = replace(self.coupling, **constraints)
+        return replace(self, problem=problem, gq=replace(self.gq, coupling=coupling))
 
-    def excess(self, found: GroupedSolution) -> float:
+    def group_losses(self, delta: Array, residual: Array | None = None) -> Array:
+        """Losses of the groups summed over the outputs, (G,)."""
+        residual = self.gq.residual_at(delta) if residual is None else residual
+        sums = self.coupling.sums(delta, residual)
+        return np.asarray((_mix(self.problem)[:, None] * sums).sum(axis=(0, 2)))
+
+    def excess(self, found: KinkedSolution) -> float:
         """Largest relative violation of a bound."""
         return self.problem.group_terms(self.problem.residual(*to_model(self, found))).violation
 
@@ -114,47 +118,47 @@ def formulate_groups(
     needed = problem.loss.loss_mix > 0 or known is None
     residual = problem.residual(*start) if needed else np.zeros((0, problem.n_outputs))
     share = problem.weights / criterion.shares[criterion.codes] if needed else problem.weights
-    base, constrained, bound, slope, weight = _constraints(problem, criterion, factor)
-    rows, r, lower, upper, codes = _rows(problem, basis, coef, residual, share, len(base))
     if known is None:
         known = _from_rows(problem, basis, residual, share)
-    grams, gradients, constants = _smooth(problem, basis, coef, known, len(base))
     d, transform, m = basis.n_directions, basis.transform, problem.n_outputs
-    hessian = np.zeros((m, basis.n_coordinates, basis.n_coordinates))
+    n_groups, k = len(criterion.shares), basis.n_coordinates
+    hessian, linear = np.zeros((m, k, k)), np.zeros((k, m))
     hessian[:, :d, :d] = problem.l2 * (transform.T @ transform)
-    linear = np.zeros((basis.n_coordinates, m))
     linear[:d] = -problem.l2 * (transform.T @ coef)
-    gq = GroupedQuadratic(
-        rows=rows,
-        residual=r,
-        lower=lower,
-        upper=upper,
+    gradients, constants = np.zeros((3, n_groups, k, m)), np.zeros((3, n_groups, m))
+    gradients[SQUARED], constants[SQUARED] = known[1], 0.5 * known[2]
+    rows, r, price, own, codes = _rows(problem, basis, coef, residual, share)
+    coupling = Coupling(
+        share=own,
         codes=codes,
-        curvature=np.full(m, problem.loss.curvature),
-        grams=grams,
+        grams=known[0] if problem.loss.curvature > 0 else None,
+        near=None,
         gradients=gradients,
         constants=constants,
+        **_constraints(problem, basis, coef, factor),
+    )
+    gq = KinkedQuadratic(
+        rows=rows,
+        residual=r,
+        lower=-price,
+        upper=price,
         hessian=hessian,
         linear=linear,
         constant=0.5 * problem.l2 * float((coef * coef).sum()),
-        base=base,
-        constrained=constrained,
-        bound=bound,
-        slope=slope,
-        worst_weight=weight,
-        size=_size(problem, residual, constants),
+        unit=_size(problem, residual, known[2]),
+        coupling=coupling,
     )
     return Grouped(problem, basis, start, gq, len(problem.y) if problem.loss.loss_mix > 0 else 0)
 
 
-def to_model(grouped: Grouped, found: GroupedSolution) -> tuple[Array, Array]:
+def to_model(grouped: Grouped, found: KinkedSolution) -> tuple[Array, Array]:
     """Coefficients (p, m) and intercepts (m,) of a solution."""
     change, shift = grouped.basis.to_model(found.delta)
     return grouped.start[0] + change, grouped.start[1] + shift
 
 
 def to_solution(
-    grouped: Grouped, found: GroupedSolution, spent: int, tie_resolved: bool = True
+    grouped: Grouped, found: KinkedSolution, spent: int, tie_resolved: bool = True
 ) -> Solution:
     """The model of a solution, with the duals that `certify` reads."""
     problem, n = grouped.problem, grouped.n_data
@@ -181,28 +185,30 @@ def to_solution(
     )
 
 
-def _group_multipliers(grouped: Grouped, found: GroupedSolution) -> Multipliers:
+def _group_multipliers(grouped: Grouped, found: KinkedSolution) -> Multipliers:
     """Those of the group losses."""
-    gq, n_groups = grouped.gq, grouped.n_groups
+    coupling, n_groups = grouped.coupling, grouped.coupling.n_groups
     worst, bound = np.zeros(n_groups), np.zeros(n_groups)
-    against_t, real = gq.slope > 0, gq.constrained < n_groups
-    worst[gq.constrained[against_t]] = found.multipliers[against_t]
-    bound[gq.constrained[real & ~against_t]] = found.multipliers[real & ~against_t]
+    against_t = coupling.slope > 0
+    of_group = np.arange(len(coupling.bound)) < len(coupling.bound) - grouped.n_linear
+    worst[coupling.groups[against_t]] = found.multipliers[against_t]
+    bounded = of_group & ~against_t
+    bound[coupling.groups[bounded]] = found.multipliers[bounded]
     return Multipliers(worst, bound, ())
 
 
 def _linear_multipliers(
     grouped: Grouped,
-    found: GroupedSolution,
+    found: KinkedSolution,
     coef: Array,
     dual: Array | Slopes,
     multipliers: Multipliers,
 ) -> tuple[Array, ...]:
     """η of each term: Xᵀu + Σ rowsᵀη is the gradient of the penalty."""
-    problem, gq = grouped.problem, grouped.gq
+    problem = grouped.problem
     if not problem.linear:
         return ()
-    prices = found.multipliers[gq.constrained >= grouped.n_groups]
+    prices = found.multipliers[len(found.multipliers) - grouped.n_linear :]
     at, out = 0, []
     for term, price in zip(problem.linear, _prices(problem), strict=True):
         held = np.zeros_like(term.target)
@@ -224,7 +230,7 @@ def _linear_multipliers(
             slopes = found.dual[grouped.n_data :]
             rest[columns] += full.norms[columns, None] * slopes
         rows = np.vstack([problem.linear[j].rows for j in exact])
-        left = np.linalg.lstsq((rows @ full.transform).T, -full.transform.T @ rest, rcond=1e-10)[0]
+        left = np.linalg.lstsq((rows @ full.transform).T, -full.transform.T @ rest, rcond=RANK)[0]
         ends = np.cumsum([len(problem.linear[j].rows) for j in exact])[:-1]
         for j, part in zip(exact, np.split(left, ends), strict=True):
             out[j] = part
@@ -258,7 +264,7 @@ def _on_linear_rows(
         return coef, intercept
     rows = np.vstack([term.rows for term in terms])
     rest = np.vstack([term.target for term in terms]) - rows @ coef
-    step = np.linalg.lstsq(rows @ basis.transform, rest, rcond=1e-10)[0]
+    step = np.linalg.lstsq(rows @ basis.transform, rest, rcond=RANK)[0]
     zero = np.zeros((basis.n_coordinates - len(step), problem.n_outputs))
     change, shift = basis.to_model(np.vstack([step, zero]))
     return coef + change, intercept + shift
@@ -281,32 +287,30 @@ def _data_rows(problem: Problem, basis: Basis) -> Rows:
 
 
 def _rows(
-    problem: Problem, basis: Basis, coef: Array, residual: Array, share: Array, n_groups: int
+    problem: Problem, basis: Basis, coef: Array, residual: Array, share: Array
 ) -> tuple[Rows, Array, Array, Array, Index]:
-    """The rows with their residuals, slopes and groups."""
-    loss, m = problem.loss, problem.n_outputs
-    criterion = problem.groups
+    """The rows with their residuals (N, m), prices (N, m), shares (N,) and groups (N,)."""
+    m, n_groups = problem.n_outputs, len(problem.groups.shares)
     blocks: list[Rows] = []
-    nothing = np.zeros((0, m))
     parts: list[tuple[Array, Array, Array, Index]] = []
-    if loss.loss_mix > 0:
+    if problem.loss.loss_mix > 0:
         blocks.append(_data_rows(problem, basis))
-        slopes = np.repeat(share[:, None], m, axis=1)
-        parts.append((residual, loss.lower * slopes, loss.upper * slopes, criterion.codes))
+        parts.append((residual, np.zeros_like(residual), share, problem.groups.codes))
     if problem.l1 > 0:
         columns = np.flatnonzero(basis.norms > 0)
         norms = basis.norms[columns, None]
         rows = np.zeros((len(columns), basis.n_coordinates))
         rows[:, : basis.n_directions] = norms * basis.transform[columns]
         price = np.repeat(problem.l1 / norms, m, axis=1)
-        last = np.full(len(columns), n_groups - 1, dtype=np.intp)
+        none = np.full(len(columns), n_groups, dtype=np.intp)
         blocks.append(DenseRows(rows))
-        parts.append((-norms * coef[columns], -price, price, last))
+        parts.append((-norms * coef[columns], price, np.zeros(len(columns)), none))
     if not blocks:
-        none = np.zeros(0, dtype=np.intp)
-        return DenseRows(np.zeros((0, basis.n_coordinates))), nothing, nothing, nothing, none
-    r, lower, upper, codes = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return StackedRows(*blocks) if len(blocks) > 1 else blocks[0], r, lower, upper, codes
+        nothing, empty = np.zeros((0, m)), np.zeros(0)
+        rows = np.zeros((0, basis.n_coordinates))
+        return DenseRows(rows), nothing, nothing, empty, np.zeros(0, dtype=np.intp)
+    r, price, own, codes = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return StackedRows(*blocks) if len(blocks) > 1 else blocks[0], r, price, own, codes
 
 
 def _from_moments(
@@ -343,32 +347,35 @@ def _from_rows(
     return grams, np.stack(pulls, axis=2), np.column_stack(squares)
 
 
-def _size(problem: Problem, residual: Array, constants: Array) -> float:
+def _size(problem: Problem, residual: Array, squares: Array) -> float:
     """The size that residuals have: their mean, or from the squared losses where not at hand."""
     if len(residual):
         size = float(np.abs(residual).mean())
     else:
-        size = float(np.sqrt(2 * constants.max() / problem.loss.curvature))
+        size = float(np.sqrt(squares.sum(axis=1).max()))
     return max(size, 1e-2 * float(problem.spread.max()))
 
 
-def _smooth(
-    problem: Problem,
-    basis: Basis,
-    coef: Array,
-    known: tuple[Array, Array, Array],
-    n_groups: int,
-) -> tuple[Array, Array, Array]:
-    """Gram matrices, gradients and constants of each group's loss without kinks.
+def _mix(problem: Problem) -> Array:
+    """Weights of a group's sums in the loss that is minimised, (3, m)."""
+    loss = problem.loss
+    signed, absolute = 0.5 * (loss.upper + loss.lower), 0.5 * (loss.upper - loss.lower)
+    return np.repeat([[signed], [absolute], [loss.curvature]], problem.n_outputs, axis=1)
 
-    Those of a linear constraint are (±(rows w - target) - tolerance) · price: no Gram matrix.
+
+def _n_linear(problem: Problem) -> int:
+    """Constraints that linear rows with a tolerance make."""
+    return sum(2 * term.target.size for term in problem.linear if not term.exact)
+
+
+def _lines(problem: Problem, basis: Basis, coef: Array) -> tuple[Array, Array]:
+    """Minus the gradients (J, d, m) and the bounds (J,) of linear rows with a tolerance.
+
+    Each is ±(rows w - target) - tolerance <= 0, times a price.
     """
-    at, d, m = len(known[0]), basis.n_coordinates, problem.n_outputs
-    grams, gradients = np.zeros((n_groups, d, d)), np.zeros((n_groups, d, m))
-    constants = np.zeros(n_groups)
-    curvature = problem.loss.curvature
-    grams[:at], gradients[:at] = known[0], curvature * known[1]
-    constants[:at] = 0.5 * curvature * known[2].sum(axis=1)
+    n = _n_linear(problem)
+    gradients, bound = np.zeros((n, basis.n_coordinates, problem.n_outputs)), np.zeros(n)
+    at = 0
     for term, price in zip(problem.linear, _prices(problem), strict=True):
         if term.exact:
             continue
@@ -377,18 +384,15 @@ def _smooth(
         for side in (1.0, -1.0):
             for (j, k), worth in np.ndenumerate(price):
                 gradients[at, : basis.n_directions, k] = -side * worth * moves[j]
-                constants[at] = worth * (side * above[j, k] - term.tolerance[k])
+                bound[at] = -worth * (side * above[j, k] - term.tolerance[k])
                 at += 1
-    return grams, gradients, constants
+    return gradients, bound
 
 
-def _constraints(
-    problem: Problem, criterion: GroupCriterion, factor: bool
-) -> tuple[Array, Index, Array, Array, float]:
-    """Weights of all groups in the objective; groups, bounds and slopes of the constraints; γ."""
+def _constraints(problem: Problem, basis: Basis, coef: Array, factor: bool) -> dict[str, Any]:
+    """What of a `Coupling` depends on the criterion and the linear rows."""
+    criterion, mix = problem.groups, _mix(problem)
     bounded, every = criterion.bounded, np.arange(len(criterion.shares))
-    n_linear = sum(2 * term.target.size for term in problem.linear if not term.exact)
-    lines = len(every) + np.arange(n_linear)
     bounds = group_bounds(problem)[bounded] if len(bounded) else np.zeros(0)
     weight = 1.0 if factor else criterion.worst_weight
     if factor:
@@ -398,7 +402,18 @@ def _constraints(
         parts += [(bounded, bounds, 0.0 * bounds)]
     else:
         parts = [(bounded, bounds, 0.0 * bounds)]
-    parts.append((lines, np.zeros(n_linear), np.zeros(n_linear)))
-    constrained, bound, slope = (np.concatenate(part) for part in zip(*parts, strict=True))
+    groups, bound, slope = (np.concatenate(part) for part in zip(*parts, strict=True))
+    lines, ends = _lines(problem, basis, coef)
+    none, m = np.zeros(len(lines)), problem.n_outputs
     own = (_PRESENT if factor else 1.0 - weight) * criterion.shares
-    return np.concatenate([own, np.zeros(n_linear), [1.0]]), constrained, bound, slope, weight
+    return {
+        "base": mix[:, None] * own[:, None],
+        "groups": np.concatenate([groups, np.zeros(len(lines), dtype=np.intp)]),
+        "weights": np.concatenate(
+            [np.repeat(mix[:, None], len(groups), axis=1), np.zeros((3, len(lines), m))], axis=1
+        ),
+        "lines": np.concatenate([np.zeros((len(groups), *lines.shape[1:])), lines]),
+        "bound": np.concatenate([bound, ends]),
+        "slope": np.concatenate([slope, none]),
+        "worst_weight": weight,
+    }

@@ -7,7 +7,7 @@ linear term to the loss of its own group, whatever weight the group ends up with
   2. replace every group's loss by a quadratic at this point, |r| smoothed within a bandwidth h, and
      solve the problem of group losses for these: it has no rows. Twice, h smaller the second time;
   3. collapse each group's clear rows into its linear term; the rows nearest to 0 are the band;
-  4. solve the band exactly, by `group_interior_point`: multipliers and model together;
+  4. solve the band exactly, by `interior_point`: multipliers and model together;
   5. verify the signs of all other rows in one pass; move violators into the band and repeat 4.
 
 Where many signs are wrong, or the band has no minimum, the rows are split anew at the better point,
@@ -23,10 +23,12 @@ import numpy as np
 
 from skfairloss._design import sorted_by_group
 from skfairloss._sample import sample_size, smallest_sample
-from skfairloss._solvers.group_interior_point import GroupedSolution, group_interior_point
-from skfairloss._solvers.group_newton import group_newton
-from skfairloss._solvers.grouped import GroupedQuadratic
-from skfairloss._typing import Array, Index
+from skfairloss._solvers.coupling import Coupling
+from skfairloss._solvers.dual_newton import dual_newton
+from skfairloss._solvers.interior_point import interior_point
+from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
+from skfairloss._solvers.tolerances import TINY
+from skfairloss._typing import Array, Index, Mask
 
 _PILOT_TOL = 1e-2
 _PILOT_ITER, _NEAR_ITER = 20, 8  # the latter from a close start: smoothed bounds can be too low
@@ -45,33 +47,30 @@ _WHOLE = 0.5  # share of the rows from which a band is no gain
 
 
 def solve_grouped(
-    gq: GroupedQuadratic,
+    gq: KinkedQuadratic,
     *,
     tol: float,
     floor: float,
     max_iter: int,
     crossover: bool = True,
-    on_iteration: Callable[[GroupedSolution], bool] | None = None,
-    start: GroupedSolution | None = None,
-) -> GroupedSolution:
-    """`group_interior_point` on all rows, or on the few that matter where there are many.
+    on_iteration: Callable[[KinkedSolution], bool] | None = None,
+    start: KinkedSolution | None = None,
+) -> KinkedSolution:
+    """`interior_point` on all rows, or on the few that matter where there are many.
 
     Parameters
     ----------
     start : of a problem close to this one, which takes the place of step 1 and the first of step 2.
-    others : as for `group_interior_point`.
+    others : as for `interior_point`.
     """
-    same = start is not None and len(start.multipliers) == len(gq.bound)
+    same = start is not None and len(start.multipliers) == len(_coupling(gq).bound)
     guess = start.multipliers if start is not None and same else None
 
     def on_rows(
-        part: GroupedQuadratic,
-        at: Array | None = None,
-        allowed: int = max_iter,
-        power: float = 0.5,
-    ) -> GroupedSolution:
+        part: KinkedQuadratic, at: Array | None = None, allowed: int = max_iter
+    ) -> KinkedSolution:
         """Solve a problem that is given relative to a point."""
-        return group_interior_point(
+        return interior_point(
             part,
             tol=tol,
             floor=floor,
@@ -79,16 +78,14 @@ def solve_grouped(
             crossover=crossover,
             on_iteration=_relative_to(on_iteration, at),
             multipliers=guess,
-            power=power,
         )
 
     n, d = gq.rows.n_rows, gq.rows.n_columns
     if not n:
-        found = group_newton(gq, tol=tol, floor=floor, max_iter=max_iter, on_iteration=on_iteration)
+        found = dual_newton(gq, tol=tol, floor=floor, max_iter=max_iter, on_iteration=on_iteration)
         return found or on_rows(gq)
-    enough = _SOLVED * tol, floor
     if not has_many_rows(n, d):
-        return _on_all_rows(gq, on_rows, max_iter, *enough)
+        return on_rows(gq)
     bandwidths, width = (_SMOOTHED, _BAND) if start is None else (_SMOOTHED[1:], _NEAR_BAND)
     size = int(max(20 * d, width * (d * n) ** 0.5))
     multipliers, spent = guess, 0
@@ -97,7 +94,7 @@ def solve_grouped(
         found = _subsample(gq)
         at, multipliers, spent = found.delta, found.multipliers, found.n_iter
     # with several outputs the quadratics of step 2 would differ between them
-    for share in bandwidths if len(gq.curvature) == 1 else ():
+    for share in bandwidths if gq.residual.shape[1] == 1 else ():
         heavy = _heavy_rows(_row_weights(gq, multipliers), size)
         smoothed = _smoothed(gq, at, share, heavy)
         step = _rough(smoothed, _PILOT_ITER if start is None else _NEAR_ITER, guess)
@@ -118,24 +115,8 @@ def solve_grouped(
             return replace(found, n_iter=spent)
         # a band that was solved leads close, even where many signs were wrong
         size *= 2 if found.gap <= _LEAST * abs(found.objective) else 4
-    found = _on_all_rows(gq, on_rows, max_iter - spent, *enough)
+    found = on_rows(gq, allowed=max_iter - spent)
     return replace(found, n_iter=found.n_iter + spent)
-
-
-def _on_all_rows(
-    gq: GroupedQuadratic,
-    on_rows: Callable[..., GroupedSolution],
-    allowed: int,
-    tol: float,
-    floor: float,
-) -> GroupedSolution:
-    """The solution on all rows; by other barriers where the gap stays above the tolerance."""
-    found = on_rows(gq, allowed=allowed)
-    if found.stopped or found.gap <= tol * max(abs(found.objective), floor):
-        return found
-    again = on_rows(gq, allowed=allowed - found.n_iter, power=1.0)
-    best = min(found, again, key=lambda one: one.gap)
-    return replace(best, n_iter=found.n_iter + again.n_iter, stopped=again.stopped)
 
 
 def has_many_rows(n: int, d: int) -> bool:
@@ -144,8 +125,8 @@ def has_many_rows(n: int, d: int) -> bool:
 
 
 def _relative_to(
-    on_iteration: Callable[[GroupedSolution], bool] | None, at: Array | None
-) -> Callable[[GroupedSolution], bool] | None:
+    on_iteration: Callable[[KinkedSolution], bool] | None, at: Array | None
+) -> Callable[[KinkedSolution], bool] | None:
     """Who is told of models, where these are relative to another point."""
     if on_iteration is None or at is None:
         return on_iteration
@@ -153,13 +134,13 @@ def _relative_to(
 
 
 def _rough(
-    part: GroupedQuadratic, max_iter: int = _PILOT_ITER, multipliers: Array | None = None
-) -> GroupedSolution:
+    part: KinkedQuadratic, max_iter: int = _PILOT_ITER, multipliers: Array | None = None
+) -> KinkedSolution:
     """The solution of a problem that only leads near to the one that is asked."""
     found = None
     if not part.rows.n_rows:
-        found = group_newton(part, tol=_PILOT_TOL, floor=0.0, max_iter=max_iter)
-    return found or group_interior_point(
+        found = dual_newton(part, tol=_PILOT_TOL, floor=0.0, max_iter=max_iter)
+    return found or interior_point(
         part,
         tol=_PILOT_TOL,
         floor=0.0,
@@ -169,47 +150,58 @@ def _rough(
     )
 
 
-def _subsample(gq: GroupedQuadratic) -> GroupedSolution:
+def _subsample(gq: KinkedQuadratic) -> KinkedSolution:
     """Step 1: the solution of a subsample."""
     index, factor = _draw(gq)
-    part = gq.taken(index)
-    return _rough(replace(part, lower=part.lower * factor, upper=part.upper * factor))
+    part, coupling = gq.taken(index), _coupling(gq).taken(index)
+    return _rough(replace(part, coupling=replace(coupling, share=coupling.share * factor)))
 
 
-def _draw(gq: GroupedQuadratic) -> tuple[Index, Array]:
-    """Rows of the subsample, and what their slopes are multiplied by, (size, 1).
+def _draw(gq: KinkedQuadratic) -> tuple[Index, Array]:
+    """Rows of the subsample, and what their shares are multiplied by, (size,).
 
-    Rows are drawn in proportion to their slopes; those of the group without constraint (the
-    penalty) are all there.
+    Rows are drawn in proportion to their shares; those of no group (the penalty) are all there.
     """
-    rng, last = np.random.default_rng(0), gq.n_groups - 1
-    width = (gq.upper - gq.lower).sum(axis=1)
-    width[gq.codes == last] = 0.0
+    coupling = _coupling(gq)
+    rng, codes, last = np.random.default_rng(0), coupling.codes, coupling.n_groups
+    width = coupling.share
     size = smallest_sample(gq.rows.n_columns)
     ends = np.cumsum(width)
     parts = [np.searchsorted(ends, rng.random(size) * ends[-1], side="right")]
-    seen = np.bincount(gq.codes[parts[0]], minlength=gq.n_groups)
+    seen = np.bincount(codes[parts[0]], minlength=last)
     for g in np.flatnonzero(seen[:last] < _PRESENT):
-        rows = np.flatnonzero(gq.codes == g)
+        rows = np.flatnonzero(codes == g)
         rows = rows[width[rows] > 0]
         if len(rows) > _PRESENT:
             rows = rows[np.unique(np.linspace(0, len(rows) - 1, _PRESENT).astype(np.intp))]
         parts.append(rows)
     index = np.unique(np.concatenate(parts))
     index = index[index < gq.rows.n_rows]
-    total = np.bincount(gq.codes, width, gq.n_groups)
-    drawn = np.bincount(gq.codes[index], width[index], gq.n_groups)
-    factor = np.divide(total, drawn, out=np.ones(gq.n_groups), where=drawn > 0)
-    index = np.concatenate([index, np.flatnonzero(gq.codes == last)])
-    return index, factor[gq.codes[index], None]
+    total = np.bincount(codes, width, last + 1)
+    drawn = np.bincount(codes[index], width[index], last + 1)
+    factor = np.divide(total, drawn, out=np.ones(last + 1), where=drawn > 0)
+    index = np.concatenate([index, np.flatnonzero(codes == last)])
+    return index, factor[codes[index]]
 
 
-def _row_weights(gq: GroupedQuadratic, multipliers: Array | None) -> Array:
+def _coupling(gq: KinkedQuadratic) -> Coupling:
+    """The groups of a problem that has some."""
+    assert gq.coupling is not None
+    return gq.coupling
+
+
+def _of_penalty(gq: KinkedQuadratic) -> Mask:
+    """The rows of no group, (N,)."""
+    coupling = _coupling(gq)
+    return np.asarray(coupling.codes == coupling.n_groups)
+
+
+def _row_weights(gq: KinkedQuadratic, multipliers: Array | None) -> Array:
     """Widths of the dual intervals of the rows that can be held, (N,); 0 where nothing is known."""
     if multipliers is None:
         return np.zeros(gq.rows.n_rows)
-    own = gq.group_weights(multipliers)[gq.codes] * (gq.upper - gq.lower).sum(axis=1)
-    own[gq.codes == gq.n_groups - 1] = 0.0
+    own = gq.lagrangian(multipliers).width.sum(axis=1)
+    own[_of_penalty(gq)] = 0.0
     return own
 
 
@@ -218,53 +210,47 @@ def _heavy_rows(weight: Array, size: int) -> Index:
     return np.flatnonzero(weight * size > _HEAVY * weight.sum())
 
 
-def _heavy_groups(gq: GroupedQuadratic, weight: Array) -> list[Index]:
+def _heavy_groups(gq: KinkedQuadratic, weight: Array) -> list[Index]:
     """Rows of each group whose rows weigh much more than others: few rows decide there."""
-    rows = np.bincount(gq.codes, minlength=gq.n_groups)
-    mean = np.bincount(gq.codes, weight, gq.n_groups) / np.maximum(rows, 1)
-    return [np.flatnonzero(gq.codes == g) for g in np.flatnonzero(mean > _HEAVY * weight.mean())]
+    codes = _coupling(gq).codes
+    mean = np.bincount(codes, weight) / np.maximum(np.bincount(codes), 1)
+    return [np.flatnonzero(codes == g) for g in np.flatnonzero(mean > _HEAVY * weight.mean())]
 
 
-def _smoothed(gq: GroupedQuadratic, delta: Array, narrow: float, heavy: Index) -> GroupedQuadratic:
+def _smoothed(gq: KinkedQuadratic, delta: Array, narrow: float, heavy: Index) -> KinkedQuadratic:
     """Step 2's problem of one output, relative to δ: a quadratic for each group.
 
-    Heavy rows stay as they are.
-
-    h is ``narrow`` times what covers the error of a model from the subsample.
-    Within ±h the kink middle·r + half·|r| is replaced by middle·r + half·(r²/2h + h/2).
+    Heavy rows and those of a penalty stay as they are. h is ``narrow`` times what covers the error
+    of a model from the subsample. Within ±h the kink |r| is replaced by r²/2h + h/2.
     """
     here = gq.shifted(delta)
-    r, codes = here.residual[:, 0], here.codes
-    middle, half = 0.5 * (gq.upper + gq.lower)[:, 0], 0.5 * (gq.upper - gq.lower)[:, 0]
+    r, coupling = here.residual[:, 0], _coupling(here)
     n, d = gq.rows.n_rows, gq.rows.n_columns
     share = narrow * min(0.5, max(0.03, 3 * (d / smallest_sample(d)) ** 0.5))
     absolute = np.abs(r)
-    h = max(float(np.partition(absolute, int(share * n))[int(share * n)]), 1e-300)
-    smooth = absolute < h
-    smooth[heavy] = False
-    near = np.flatnonzero(smooth)
-    slope = middle + half * np.clip(r / h, -1.0, 1.0)
-    value = middle * r + half * absolute
-    value[near] += half[near] * 0.5 * (h - absolute[near]) ** 2 / h
-    slope[heavy] = value[heavy] = 0.0
-    grams = gq.curvature[0] * gq.grams + _near_grams(gq, near, half / h)
-    return replace(
-        here.taken(heavy),
-        curvature=np.ones(1),
-        grams=grams,
-        gradients=here.gradients + gq.pulls(slope[:, None]),
-        constants=here.constants + np.bincount(codes, value, gq.n_groups),
-    )
+    h = max(float(np.partition(absolute, int(share * n))[int(share * n)]), TINY)
+    kept = _of_penalty(gq)
+    kept[heavy] = True
+    near = np.flatnonzero((absolute < h) & ~kept)
+    slope, value = np.clip(r / h, -1.0, 1.0), absolute
+    value[near] += 0.5 * (h - absolute[near]) ** 2 / h
+    signed = np.ones(n)
+    slope[kept] = value[kept] = signed[kept] = 0.0
+    slopes, values = (signed[:, None], slope[:, None]), ((signed * r)[:, None], value[:, None])
+    index = np.flatnonzero(kept)
+    linear = coupling.with_lines(here.rows, slopes, values).taken(index)
+    near_grams = _near_grams(gq, near, coupling.share / h)
+    return replace(here.taken(index), coupling=replace(linear, near=near_grams))
 
 
-def _near_grams(gq: GroupedQuadratic, near: Index, steep: Array) -> Array:
+def _near_grams(gq: KinkedQuadratic, near: Index, steep: Array) -> Array:
     """Gram matrices of the near rows of each group, (G, d, d), from as many rows as settle them."""
-    d = gq.rows.n_columns
-    order, ends = sorted_by_group(gq.codes[near], gq.n_groups)
+    d, coupling = gq.rows.n_columns, _coupling(gq)
+    order, ends = sorted_by_group(coupling.codes[near], coupling.n_groups)
     parts = [near[part] for part in np.split(order, ends[:-1])]
     few = [part[:: max(1, len(part) // (_ENOUGH * d))] for part in parts]
     rows = np.split(gq.rows.take(np.concatenate(few)), np.cumsum([len(part) for part in few])[:-1])
-    grams = np.zeros((gq.n_groups, d, d))
+    grams = np.zeros((coupling.n_groups, d, d))
     for g, (part, some, own) in enumerate(zip(parts, few, rows, strict=True)):
         if len(some):
             dense = steep[part].sum() / steep[some].sum()
@@ -282,38 +268,43 @@ class _Band:
     whole : the problem of all rows, relative to the point.
     at : (d, m), the point.
     index : the rows in the band.
-    fixed : (N, m), the slopes of the others at their side of the kink; 0 in the band.
+    side : (N, m), 1 and -1, the sides of their kinks that the others are on; 0 in the band.
     part : the problem of the band, relative to the point.
     """
 
-    whole: GroupedQuadratic
+    whole: KinkedQuadratic
     at: Array
     index: Index
-    fixed: Array
-    part: GroupedQuadratic
+    side: Array
+    part: KinkedQuadratic
 
     def widened(self, wrong: Index) -> _Band:
         """With more rows in the band: what they added to their groups is taken back."""
-        more, slopes = self.whole.taken(wrong), self.fixed[wrong]
-        fixed = self.fixed.copy()
-        fixed[wrong] = 0.0
+        more, before = self.whole.taken(wrong), _coupling(self.part)
+        terms = replace(
+            _coupling(more), gradients=before.gradients, constants=before.constants
+        ).with_lines(more.rows, *_on_side(self.side[wrong], more.residual), sign=-1.0)
+        side = self.side.copy()
+        side[wrong] = 0.0
         index = np.concatenate([self.index, wrong])
-        part = replace(
-            self.whole.taken(index),
-            gradients=self.part.gradients - more.pulls(slopes),
-            constants=self.part.constants - more.by_group(slopes * more.residual),
-        )
-        return replace(self, index=index, fixed=fixed, part=part)
+        part = self.whole.taken(index)
+        coupling = replace(_coupling(part), gradients=terms.gradients, constants=terms.constants)
+        return replace(self, index=index, side=side, part=replace(part, coupling=coupling))
 
     def lost(self, wrong: Index, residual: Array, multipliers: Array) -> float:
         """What rows on the wrong side of their kink cost, at the weights of their groups."""
-        whole, r = self.whole, residual[wrong]
-        own = whole.group_weights(multipliers)[whole.codes[wrong], None]
-        kinks = np.where(r > 0, whole.upper[wrong], whole.lower[wrong])
-        return float((own * (kinks - self.fixed[wrong]) * r).sum(where=self.fixed[wrong] != 0))
+        here, r, side = self.whole.lagrangian(multipliers), residual[wrong], self.side[wrong]
+        kept = here.ends(self.side > 0)[wrong]
+        return float((here.kink_values(residual)[wrong] - kept * r).sum(where=side != 0))
 
 
-def _split(gq: GroupedQuadratic, at: Array, size: int, weight: Array) -> _Band:
+def _on_side(side: Array, residual: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Slopes and values of r and |r| for rows that stay on their side."""
+    slopes = np.abs(side), side
+    return slopes, (slopes[0] * residual, slopes[1] * residual)
+
+
+def _split(gq: KinkedQuadratic, at: Array, size: int, weight: Array) -> _Band:
     """Step 3: the ``size`` rows nearest to 0 in each output, heavy ones, and all of the penalty.
 
     Of a heavy group there are as many as a band of its rows alone would have: it is they that keep
@@ -322,26 +313,23 @@ def _split(gq: GroupedQuadratic, at: Array, size: int, weight: Array) -> _Band:
     whole = gq.shifted(at)
     absolute = np.abs(whole.residual)
     limits = np.partition(absolute, size, axis=0)[size]
-    inside = (absolute <= limits).any(axis=1) | (gq.codes == gq.n_groups - 1)
+    inside = (absolute <= limits).any(axis=1) | _of_penalty(gq)
     inside[_heavy_rows(weight, size)] = True
     for rows in _heavy_groups(gq, weight):
         own = int(size * (len(rows) / len(absolute)) ** 0.5)
         nearest = np.argsort(absolute[rows].min(axis=1), kind="stable")
         inside[rows[nearest[:own]]] = True
     index = np.flatnonzero(inside)
-    fixed = np.where(whole.residual > 0, gq.upper, gq.lower)
-    fixed[index] = 0.0
-    part = replace(
-        whole.taken(index),
-        gradients=whole.gradients + gq.pulls(fixed),
-        constants=whole.constants + gq.by_group(fixed * whole.residual),
-    )
-    return _Band(whole, at, index, fixed, part)
+    side = np.where(whole.residual > 0, 1.0, -1.0)
+    side[index] = 0.0
+    linear = _coupling(whole).with_lines(whole.rows, *_on_side(side, whole.residual))
+    part = replace(whole.taken(index), coupling=linear.taken(index))
+    return _Band(whole, at, index, side, part)
 
 
 def _solve_band(
-    band: _Band, on_rows: Callable[..., GroupedSolution], tol: float, max_iter: int
-) -> tuple[GroupedSolution, Array]:
+    band: _Band, on_rows: Callable[..., KinkedSolution], tol: float, max_iter: int
+) -> tuple[KinkedSolution, Array]:
     """Steps 4 and 5, and the better point; with duals of the band only where signs are wrong.
 
     Signs that lose next to nothing may stay wrong.
@@ -353,13 +341,13 @@ def _solve_band(
         found = on_rows(band.part, band.at, max_iter - spent)
         spent += found.n_iter
         residual = whole.residual - whole.rows.dot(found.delta)
-        wrong = np.flatnonzero((residual * band.fixed < 0).any(axis=1))
+        wrong = np.flatnonzero((residual * band.side < 0).any(axis=1))
         point = band.at + found.delta
         lost = band.lost(wrong, residual, found.multipliers)
         small = lost <= _LOST * tol * abs(found.objective)
         solved = found.gap <= tol * abs(found.objective) and small
         if found.stopped or solved:
-            dual = whole.group_weights(found.multipliers)[whole.codes, None] * band.fixed
+            dual = whole.lagrangian(found.multipliers).ends(band.side > 0)
             dual[band.index] = found.dual
             gap = found.gap + lost if solved else np.inf
             return replace(found, delta=point, dual=dual, gap=gap, n_iter=spent), point

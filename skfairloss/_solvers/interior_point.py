@@ -1,19 +1,30 @@
 r"""Primal-dual interior point with Mehrotra's predictor and corrector, and crossover.
 
-The kinked problem of `piecewise` with r = u - v, u, v ≥ 0, and duals a = lower + width·α:
+The problem of `kinked` with residual parts r = u - v, u, v >= 0, dual slacks upper - a and
+a - lower, and barrier weights b_i ~ √width_i:
 
-    u_i (1 - α_i) = v_i α_i = aim_i μ,   Hδ - g = Aᵀa,   μ → 0,   aim_i ~ 1 / √width_i.
+    u_i (upper_i - a_i) = b_i μ,   v_i (a_i - lower_i) = b_i μ,   Hδ - g = Aᵀa,   μ → 0.     (1)
 
 The barrier of a row is thus weighted by the root of the width of its dual interval: halfway between
 none, where rows of tiny weight are the last to settle, and the full width, where they hold up the
-steps of all. The Newton system is (H + Aᵀ diag(width·D) A) dδ = ..., D = 1 / (u/(1-α) +
-v/α). Sources: Koenker & d'Orey (1987) and Portnoy & Koenker (1997) for the bounded dual of
-L1 regression, Mehrotra (1992) for the predictor-corrector, Nocedal & Wright (2006), algorithm 16.4,
-for the quadratic term. Departures: the start is perfectly centred for any residuals, so only
-stationarity is infeasible; steps end in the neighbourhood of the central path where no product is
-below γ times what it should be (N₋∞(γ) in Nocedal & Wright, section 14.1), since without it the
-method can go round in circles for ever (Cartis 2009); and as soon as the rows at their kink can be
-told, `crossover` solves for the exact optimum, whose own gap decides.
+steps of all. With D = 1 / (u/(upper - a) + v/(a - lower)) the Newton system of (1) is
+
+    (H + Aᵀ D A) dδ = Aᵀ D (p_v - p_u) - (Hδ - g - Aᵀa),   da = D (p_v - p_u - A dδ),    (2)
+    du = p_u + u da/(upper - a),    dv = p_v - v da/(a - lower),
+
+for changes of the products by p · slack. Constraints on group losses let the ends of the intervals
+move with their multipliers; `coupling.Border` adds their equations to (2), s_j μ_j being products
+like those of the rows.
+
+Sources: Koenker & d'Orey (1987) and Portnoy & Koenker (1997) for the bounded dual of L1 regression,
+Mehrotra (1992) for the predictor-corrector, Nocedal & Wright (2006), algorithm 16.4, for the
+quadratic term, and their section 19.3 for nonlinear constraints, which are convex quadratics here,
+so that Newton's method needs no line search beyond positivity. Departures: the start is perfectly
+centred for any residuals, so only stationarity is infeasible; steps end in the neighbourhood of the
+central path where no product is below γ times what it should be (N₋∞(γ) in Nocedal & Wright,
+section 14.1), since without it the method can go round in circles for ever (Cartis 2009); and as
+soon as the rows at their kink can be told, `crossover` solves for the exact optimum, whose own gap
+decides.
 """
 
 from __future__ import annotations
@@ -26,8 +37,17 @@ import numpy as np
 from scipy.linalg import lapack
 
 from skfairloss._solvers.active_set import Diagonal, diagonalised
-from skfairloss._solvers.crossover import polish
-from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
+from skfairloss._solvers.coupling import (
+    Border,
+    Bounds,
+    Coupling,
+    Openness,
+    looks_binding,
+    shared_equally,
+)
+from skfairloss._solvers.crossover import solve_active_set
+from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
+from skfairloss._solvers.tolerances import TINY
 from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
@@ -35,103 +55,133 @@ _TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover i
 _TRY_LATER = 1e-4  # ... where there are many columns, whose equations cost an iteration
 _TRY_TIES = 1e-4  # the same for unlikely rows at their kink ...
 _TRY_MANY = 1e-7  # ... where there are many columns, whose singular values cost many iterations ...
-_MANY = 100
+_MANY_COLUMNS = 100
 _CROWDED = 1.25  # rows at their kink, in columns, of which the likeliest are tried as a vertex
 _TRY_AGAIN = 0.01  # ... and the fall of the gap after which they are tried again
 _CLEARLY = 0.1  # share of a gap that tells a better solution from rounding
 _PLAIN = 1e-3  # share of the gap aimed at that an iterate must reach to do without crossover
 _UNBOUNDED = 30.0  # growth of the kinked terms that tells of a problem without a minimum
+_PATIENCE = 25  # iterations without progress, from which rounding is all that is left
 _LONG_STEP = 0.9995
-_CENTRAL = 1e-3  # the smallest product parts · room, relative to what the central path has ...
+_CENTRAL = 1e-3  # γ of the neighbourhood N₋∞(γ) ...
 _SHORTER, _TRIES = 0.8, 12  # ... for which a step is made shorter, and how often
-_SIDES = np.array([[1.0], [-1.0]])  # a rising α takes from 1 - α and gives to α
+_FIRST_MULTIPLIER = 0.1  # of all constraints, relative to the weight of the objective; and slacks
+_SIDES = np.array([1.0, -1.0])  # a rising a takes from upper - a and gives to a - lower
 
 
 @dataclass(frozen=True)
 class _Point:
     """An iterate: δ, and two rows for the two sides of each kink.
 
-    ``parts`` holds u and v, ``room`` what is complementary to them, 1 - α and α; ``imbalance`` is
-    what stationarity lacks, Hδ - g - Aᵀa.
+    Parameters
+    ----------
+    delta : δ.
+    residual_parts : u and v, (2, N) or (2, N, m).
+    dual_slack : what is complementary to them, upper - a and a - lower.
+    here : the plain problem under the multipliers.
+    dual_residual : Hδ - g - Aᵀa of ``here``.
+    bounds, open : where the constraints stand. None without a coupling.
+    complementarity : of rows and constraints.
+    gap : complementarity, and what the residuals of the other equations may amount to.
     """
 
     delta: Array
-    parts: Array
-    room: Array
-    imbalance: Array
+    residual_parts: Array
+    dual_slack: Array
+    here: KinkedQuadratic
+    dual_residual: Array
+    bounds: Bounds | None
+    open: Openness | None
     complementarity: float
-    gap: float  # complementarity, and what the imbalance may amount to
+    gap: float
 
-    def size(self, pq: PiecewiseQuadratic) -> float:
+    @property
+    def size(self) -> float:
         """The size of the kinked terms."""
-        return float(pq.width @ (self.parts[0] + self.parts[1]))
+        u, v = self.residual_parts
+        return float(np.vdot(self.here.width, u + v))
+
+    @property
+    def dual(self) -> Array:
+        """a, from whichever end of the interval is closer: no digits are lost near either."""
+        above, below = self.dual_slack
+        return np.where(below <= above, self.here.lower + below, self.here.upper - above)
+
+    @property
+    def multipliers(self) -> Array:
+        """Those of the constraints, (J,)."""
+        return np.zeros(0) if self.bounds is None else self.bounds.multipliers
 
 
 def interior_point(
-    pq: PiecewiseQuadratic,
+    kq: KinkedQuadratic,
     *,
     tol: float,
     floor: float,
     max_iter: int,
     crossover: bool = True,
     bounded: bool = True,
-    on_iteration: Callable[[PiecewiseSolution], bool] | None = None,
-) -> PiecewiseSolution:
+    on_iteration: Callable[[KinkedSolution], bool] | None = None,
+    multipliers: Array | None = None,
+) -> KinkedSolution:
     """Solve a kinked problem to a duality gap of ``tol`` · max(objective, ``floor``).
 
     Parameters
     ----------
-    pq : the problem; every row has a positive width. Its objective, constant included, is >= 0
-        if it is bounded.
+    kq : the problem; every row has a positive width, under some multipliers at least. Its
+        objective, constant included, is >= 0 if it is bounded.
     tol : relative gap at which to stop.
     floor : objective, in the problem's units, below which gaps are absolute.
     max_iter : iterations allowed.
     crossover : whether to end at an exact optimum.
     bounded : whether there is a minimum for certain; else the search ends once residuals grow.
     on_iteration : called after each iteration with the best so far; True stops.
+    multipliers : (J,), of a problem close to this one, to begin with. None where there is none.
     """
-    if not pq.rows.n_rows or not pq.rows.n_columns:
-        return _trivial(pq)
+    if kq.coupling is None and not (kq.rows.n_rows and kq.rows.n_columns):
+        return _trivial(kq)
     # at its limit an iterate may overflow: its gap is then no number, and it is not taken
     quiet = np.errstate(over="ignore", divide="ignore", invalid="ignore")
-    with one_blas_thread(pq.rows.n_columns), quiet:
-        return _iterate(pq, tol, floor, max_iter, crossover, bounded, on_iteration)
+    with one_blas_thread(kq.rows.n_columns), quiet:
+        start = _centred_start(kq, multipliers)
+        return _iterate(kq, start, tol, floor, max_iter, crossover, bounded, on_iteration)
 
 
 def _iterate(
-    pq: PiecewiseQuadratic,
+    kq: KinkedQuadratic,
+    start: _Point,
     tol: float,
     floor: float,
     max_iter: int,
     crossover: bool,
     bounded: bool,
-    on_iteration: Callable[[PiecewiseSolution], bool] | None,
-) -> PiecewiseSolution:
+    on_iteration: Callable[[KinkedSolution], bool] | None,
+) -> KinkedSolution:
     """The iterations of `interior_point`.
 
     An iterate is told by what it says of its own gap; the exact one is worked out for the best.
     """
-    point = closest = _centred_start(pq)
-    crossed: PiecewiseSolution | None = None
-    lowest = abs(pq.kinked_objective(point.delta, pq.residual))
-    start_size = point.size(pq)
-    crossing = _Crossing(pq, crossover)
-    stopped = False
+    point = closest = start
+    crossed: KinkedSolution | None = None
+    lowest = abs(kq.kinked_objective(start.delta, kq.residual))
+    crossing, progress = _Crossing(kq, crossover), _Progress()
+    start_size, stopped = start.size, False
     for iteration in range(1, max_iter + 1):
-        step = _newton_step(pq, point)
+        step = _newton_step(kq, point)
         if step is None:
             break
         point = step
         if point.gap < closest.gap:
             closest = point
-        found = crossing.attempt(point, iteration)
+        u, v = point.residual_parts
+        objective = kq.kinked_objective(point.delta, u - v)
+        found = crossing.attempt(point, objective, iteration)
         if found is not None and (crossed is None or found.gap < crossed.gap):
             crossed = found
-        objective = pq.kinked_objective(point.delta, point.parts[0] - point.parts[1])
-        if objective < -lowest or (not bounded and point.size(pq) > _UNBOUNDED * start_size):
+        if objective < -lowest or (not bounded and point.size > _UNBOUNDED * start_size):
             break
         if on_iteration is not None:
-            stopped = on_iteration(_better(pq, crossed, closest, iteration))
+            stopped = on_iteration(_better(kq, crossed, closest, iteration))
             if stopped:
                 break
         target = tol * max(objective, floor)
@@ -139,210 +189,413 @@ def _iterate(
             break
         if crossed is not None and crossed.gap <= target:
             break
-        if point.complementarity <= 1e-17 * start_size:  # below rounding: nothing more to gain
+        if point.complementarity <= 1e-17 * start_size or progress.has_ended(point):
             break
-    return replace(_better(pq, crossed, closest, iteration), n_iter=iteration, stopped=stopped)
+    return replace(_better(kq, crossed, closest, iteration), n_iter=iteration, stopped=stopped)
+
+
+class _Progress:
+    """Counts iterations since the gap or the violation of the constraints last fell.
+
+    Multipliers that have to grow keep the gap large while the violation falls.
+    """
+
+    def __init__(self) -> None:
+        self._gap = self._violation = np.inf
+        self._idle = 0
+
+    def has_ended(self, point: _Point) -> bool:
+        """Whether nothing is left to gain but rounding errors."""
+        violation = 0.0 if point.open is None else float(np.abs(point.open.infeasibility).sum())
+        self._idle += 1
+        if point.gap < 0.9 * self._gap:
+            self._gap, self._idle = point.gap, 0
+        if violation < 0.9 * self._violation:
+            self._violation, self._idle = violation, 0
+        return self._idle > _PATIENCE
 
 
 def _better(
-    pq: PiecewiseQuadratic, crossed: PiecewiseSolution | None, closest: _Point, iteration: int
-) -> PiecewiseSolution:
+    kq: KinkedQuadratic, crossed: KinkedSolution | None, closest: _Point, iteration: int
+) -> KinkedSolution:
     """The crossed solution unless the iterate is far better."""
     if crossed is not None and closest.complementarity > 1e-2 * crossed.gap:
         return crossed
-    plain = _evaluate(pq, closest, iteration)
+    plain = _evaluate(kq, closest, iteration)
     return plain if crossed is None or plain.gap < crossed.gap else crossed
 
 
 class _Crossing:
     """Decides when crossover is worth a try: for rows at the kink that could be an optimum's.
 
-    With a quadratic an optimum has at most as many as there are columns, without one exactly as
+    With a quadratic an optimum has at most as many as there are unknowns, without one exactly as
     many: of a few too many the likeliest are taken. Other numbers belong to ties, which are tried
-    as the gap falls.
+    as the gap falls. A constraint that binds takes the place of a row, and t that of an unknown.
     """
 
-    def __init__(self, pq: PiecewiseQuadratic, wanted: bool) -> None:
-        self._pq = pq
+    def __init__(self, kq: KinkedQuadratic, wanted: bool) -> None:
+        self._kq = kq
         self._wanted = wanted
         self._last = np.inf
         self._tried: Mask | None = None
 
-    def attempt(self, point: _Point, iteration: int) -> PiecewiseSolution | None:
+    def attempt(self, point: _Point, objective: float, iteration: int) -> KinkedSolution | None:
         """The exact optimum for the rows that look as if at their kink, or None."""
-        pq, complementarity = self._pq, point.complementarity
-        size = point.size(pq)
-        full = pq.rows.n_columns
-        first = _TRY_POLISH if full < _MANY else _TRY_LATER
+        kq, complementarity = self._kq, point.complementarity
+        size, columns = point.size, kq.rows.n_columns
+        if kq.coupling is not None:  # kinked terms may be few, or none
+            complementarity, size = point.gap, max(size, abs(objective))
+        first = _TRY_POLISH if columns < _MANY_COLUMNS else _TRY_LATER
         if not self._wanted or not complementarity <= first * size:
             return None
-        at_kink = _at_kink(pq, point)
+        binding, free = self._binding(point, objective), self._unknowns
+        full = free - int(binding.sum())
+        at_kink = _at_kink(point, kq.residual_scale)
         active = at_kink > 1.0
         count = int(np.count_nonzero(active))
-        if not pq.curved and full < count <= _CROWDED * full:  # the last to leave are of no vertex
+        if not kq.curved and full < count <= _CROWDED * full:  # the last to leave are of no vertex
             active, count = _largest(at_kink, full), full
-        likely = count <= full if pq.curved else count == full
+        likely = count <= full if kq.curved else count == full
+        guess = np.concatenate([active.ravel(), binding])
         if likely and self._tried is not None:
-            likely = not np.array_equal(active, self._tried)
-        ties = _TRY_TIES if full < _MANY else _TRY_MANY
+            likely = not np.array_equal(guess, self._tried)
+        ties = _TRY_TIES if columns < _MANY_COLUMNS else _TRY_MANY
         if not likely and complementarity > min(_TRY_AGAIN * self._last, ties * size):
             return None
-        self._last, self._tried = complementarity, active
-        found = self._settled(point, active, iteration) if likely and pq.curved else None
+        self._last, self._tried = complementarity, guess
+        found = self._settled(point, active, iteration) if likely and kq.curved else None
         if found is not None:
             return found
-        found = self._polished(point, active, iteration)
-        if not pq.curved and count < full <= pq.rows.n_rows:
+        found = self._polished(point, active, binding, iteration)
+        if not kq.curved and count < full <= active.size:
             # a dual close to an end shows late that its row belongs to the vertex
-            vertex = self._polished(point, _largest(at_kink, full), iteration)
+            vertex = self._polished(point, _largest(at_kink, full), binding, iteration)
             if vertex is not None and (found is None or vertex.gap < _CLEARLY * found.gap):
                 return vertex
         return found
 
     @cached_property
-    def _diagonal(self) -> Diagonal | None:
-        return diagonalised(self._pq)
+    def _unknowns(self) -> int:
+        """Unknowns of δ, and t."""
+        coupling = self._kq.coupling
+        return self._kq.linear.size + int(coupling is not None and coupling.slope.any())
 
-    def _settled(self, point: _Point, active: Mask, iteration: int) -> PiecewiseSolution | None:
+    def _binding(self, point: _Point, objective: float) -> Mask:
+        """The constraints (J,) that look as if they bound."""
+        coupling = self._kq.coupling
+        if coupling is None or point.bounds is None:
+            return np.zeros(0, dtype=bool)
+        return looks_binding(coupling, point.bounds, objective)
+
+    @cached_property
+    def _diagonal(self) -> Diagonal | None:
+        return diagonalised(self._kq)
+
+    def _settled(self, point: _Point, active: Mask, iteration: int) -> KinkedSolution | None:
         """The exact optimum, if the sides on which the rows seem to be lead to it."""
-        pq, diagonal = self._pq, self._diagonal
+        kq, diagonal = self._kq, self._diagonal
         if diagonal is None:
             return None
-        side = np.where(point.parts[0] > point.parts[1], 1, -1).astype(np.int8)
+        u, v = point.residual_parts
+        side = np.where(u > v, 1, -1).astype(np.int8)
         side[active] = 0
         found = diagonal.settle(side)
         if found is None:
             return None
         delta, dual, at_kink = found
-        return PiecewiseSolution(delta, dual, at_kink, pq.gap(delta, dual), iteration, True)
+        return _solution(kq, (delta, dual, np.zeros(0)), at_kink, iteration, True)
 
-    def _polished(self, point: _Point, active: Mask, iteration: int) -> PiecewiseSolution | None:
-        """The exact optimum if these are the rows at their kink."""
-        pq = self._pq
-        delta, a = polish(pq, point.delta, _dual(pq, point.room), active)
-        clipped = np.clip(a, pq.lower, pq.upper)
-        gap = pq.gap(delta, clipped)
-        if not np.isfinite(gap):
+    def _polished(
+        self, point: _Point, active: Mask, binding: Mask, iteration: int
+    ) -> KinkedSolution | None:
+        """The exact optimum if these are the rows at their kink, and the constraints that bind."""
+        kq = self._kq
+        found = solve_active_set(kq, point.delta, point.dual, active, point.multipliers, binding)
+        if found is None:
             return None
-        return PiecewiseSolution(delta, clipped, active, gap, iteration, True)
+        out = _solution(kq, found, active, iteration, True)
+        exact = np.isfinite(out.gap) and kq.exact_in_every_group(*found)
+        return out if exact else None
 
 
 def _largest(values: Array, count: int) -> Mask:
     """So many of the values."""
-    out = np.zeros(len(values), dtype=bool)
-    out[np.argpartition(values, -count)[-count:]] = True
+    out = np.zeros(values.size, dtype=bool)
+    out[np.argpartition(values, -count, axis=None)[-count:]] = True
+    return out.reshape(values.shape)
+
+
+def _solution(
+    kq: KinkedQuadratic,
+    found: tuple[Array, Array, Array],
+    active: Mask,
+    iteration: int,
+    polished: bool,
+) -> KinkedSolution:
+    """A point (δ, a, μ) as a solution; its duals are put into their intervals."""
+    delta, dual, multipliers = found
+    here = kq.lagrangian(multipliers)
+    dual = np.clip(dual, here.lower, here.upper)
+    gap, objective = kq.gap(delta, dual, multipliers), kq.objective(delta)
+    return KinkedSolution(delta, dual, active, gap, iteration, polished, objective, multipliers)
+
+
+def _evaluate(kq: KinkedQuadratic, point: _Point, iteration: int) -> KinkedSolution:
+    """The iterate itself as a solution."""
+    active = np.zeros(kq.residual.shape, dtype=bool)
+    found = point.delta, point.dual, point.multipliers
+    return _solution(kq, found, active, iteration, False)
+
+
+def _trivial(kq: KinkedQuadratic) -> KinkedSolution:
+    """Nothing to move, or a quadratic alone: one system of equations."""
+    start, none = np.zeros(kq.rows.n_columns), np.zeros(0)
+    r = kq.residual
+    dual, active = np.where(r > 0, kq.upper, np.where(r < 0, kq.lower, 0.0)), r == 0
+    found = solve_active_set(kq, start, dual, active) if len(start) else None
+    delta = start if found is None else found[0]
+    return KinkedSolution(delta, dual, active, 0.0, 1, True, kq.objective(delta), none)
+
+
+def nothing_moved(kq: KinkedQuadratic) -> KinkedSolution:
+    """The start, γ shared equally, with an infinite gap."""
+    multipliers = np.zeros(0) if kq.coupling is None else shared_equally(kq.coupling)
+    dual, active = np.zeros_like(kq.residual), np.zeros(kq.residual.shape, dtype=bool)
+    delta = np.zeros_like(kq.linear)
+    return KinkedSolution(delta, dual, active, np.inf, 0, False, np.inf, multipliers)
+
+
+def _centred_start(kq: KinkedQuadratic, guess: Array | None) -> _Point:
+    """δ = 0 with u (upper - a) = v (a - lower) = b μ exactly for every row, whatever its residual.
+
+    A guess of the multipliers is taken where it is larger than the usual ones.
+    """
+    coupling, r, delta = kq.coupling, kq.residual, np.zeros_like(kq.linear)
+    multipliers = None if coupling is None else _first_multipliers(coupling)
+    usual = multipliers
+    if multipliers is not None and guess is not None and coupling and not coupling.slope.any():
+        multipliers = np.maximum(multipliers, guess)
+    here = kq.lagrangian(multipliers)
+    largest = float(np.abs(r).max(initial=0.0))
+    size = max(kq.residual_scale, 1e-3 * kq.unit, 1e-12 * largest, TINY)
+    mu = (0.5 * size) * here.barrier_weight / here.width
+    larger = 0.5 * (2 * mu + np.abs(r) + np.hypot(2 * mu, r))  # of u and v ...
+    other = mu * larger / (larger - mu)  # ... and the other, from mu / u + mu / v = 1
+    parts = np.where(r > 0, [larger, other], [other, larger])
+    dual_slack = here.width * mu / parts
+    rows = 2.0 * float(np.vdot(here.width, mu))
+    if coupling is None or multipliers is None or usual is None:
+        return _at(kq, delta, parts, dual_slack, None, rows)
+    losses = coupling.losses_of(coupling.sums(delta, r, parts[0] + parts[1]), delta)
+    sizes = np.maximum(np.abs(losses), np.abs(coupling.bound))
+    apart = _FIRST_MULTIPLIER * float(sizes.mean()) + TINY if len(losses) else 0.0
+    t = coupling.level(losses) + apart if coupling.slope.any() else 0.0
+    distance = coupling.bound + coupling.slope * t - losses
+    slack = np.maximum(distance, apart * usual / multipliers)
+    return _at(kq, delta, parts, dual_slack, Bounds(t, slack, multipliers), rows)
+
+
+def _first_multipliers(coupling: Coupling) -> Array:
+    """γ shared equally; elsewhere a share of the objective's weight."""
+    out = np.full(len(coupling.bound), _FIRST_MULTIPLIER / max(len(coupling.bound), 1))
+    out *= coupling.base_weight
+    sloped = coupling.slope > 0
+    out[sloped] = shared_equally(coupling)[sloped]
     return out
 
 
-def _trivial(pq: PiecewiseQuadratic) -> PiecewiseSolution:
-    """Nothing to move, or a quadratic alone: one system of equations."""
-    start = np.zeros(pq.rows.n_columns)
-    dual = np.where(pq.residual > 0, pq.upper, np.where(pq.residual < 0, pq.lower, 0.0))
-    active = pq.residual == 0
-    delta = polish(pq, start, dual, active)[0] if len(start) else start
-    return PiecewiseSolution(delta, dual, active, 0.0, 1, True)
-
-
-def _centred_start(pq: PiecewiseQuadratic) -> _Point:
-    """δ = 0 with u (1 - α) = v α = μ exactly for every row, whatever its residual."""
-    r = pq.residual
-    size = max(pq.residual_scale, 1e-3 * pq.unit, 1e-12 * float(np.abs(r).max()), 1e-300)
-    mu = 0.5 * size * pq.aim
-    larger = 0.5 * (2 * mu + np.abs(r) + np.hypot(2 * mu, r))  # of u and v ...
-    other = mu * larger / (larger - mu)  # ... and the other, from u (1 - α) = v α = μ
-    parts = np.where(r > 0, [larger, other], [other, larger])
-    complementarity = 2.0 * float(pq.width @ mu)
-    return _at(pq, np.zeros(pq.rows.n_columns), parts, mu / parts, complementarity)
-
-
 def _at(
-    pq: PiecewiseQuadratic, delta: Array, parts: Array, room: Array, complementarity: float
+    kq: KinkedQuadratic,
+    delta: Array,
+    parts: Array,
+    dual_slack: Array,
+    bounds: Bounds | None,
+    rows: float,
 ) -> _Point:
-    """The iterate with its imbalance."""
-    imbalance = pq.hessian @ delta - pq.linear - pq.rows.adjoint(pq.lower + pq.width * room[1])
-    gap = complementarity + float(np.linalg.norm(imbalance)) * pq.reach
-    return _Point(delta, parts, room, imbalance, complementarity, gap)
+    """The iterate with its residuals; ``rows`` is the complementarity of the rows."""
+    coupling = kq.coupling
+    if coupling is None or bounds is None:
+        dual_residual = kq.dual_residual(delta, kq.lower + dual_slack[1])
+        gap = rows + float(np.linalg.norm(dual_residual)) * kq.reach
+        return _Point(delta, parts, dual_slack, kq, dual_residual, None, None, rows, gap)
+    here = kq.lagrangian(bounds.multipliers)
+    above, below = dual_slack
+    dual = np.where(below <= above, here.lower + below, here.upper - above)
+    dual_residual = here.dual_residual(delta, dual)
+    sums = coupling.sums(delta, parts[0] - parts[1], parts[0] + parts[1])
+    openness = Openness.of(coupling, bounds, coupling.losses_of(sums, delta))
+    complementarity = rows + bounds.complementarity
+    gap = complementarity + float(np.linalg.norm(dual_residual)) * kq.reach
+    gap += openness.charge(bounds)
+    return _Point(
+        delta, parts, dual_slack, here, dual_residual, bounds, openness, complementarity, gap
+    )
 
 
-def _dual(pq: PiecewiseQuadratic, room: Array) -> Array:
-    """a, from whichever end of the interval is closer: no digits are lost near either."""
-    low = room[1] <= room[0]
-    return np.where(low, pq.lower + pq.width * room[1], pq.upper - pq.width * room[0])
+@dataclass(frozen=True)
+class _Newton:
+    """The factored system (2) of an iterate, and the border of its constraints."""
+
+    kq: KinkedQuadratic
+    point: _Point
+    ratio: Array
+    d: Array
+    factors: list[Array]
+    border: Border | None
+
+    @classmethod
+    def at(cls, kq: KinkedQuadratic, point: _Point) -> _Newton | None:
+        """Factor the system. None where a matrix cannot be factored."""
+        ratio = point.residual_parts / point.dual_slack
+        d = 1.0 / (ratio[0] + ratio[1])
+        here = point.here
+        if kq.coupling is None:
+            factor = _factor(here.hessian + kq.rows.gram(d))
+            return None if factor is None else cls(kq, point, ratio, d, [factor], None)
+        factors = []
+        for k, hessian in enumerate(here.hessian):
+            factor = _factor(hessian + kq.rows.gram(d[:, k]))
+            if factor is None:
+                return None
+            factors.append(factor)
+        assert point.bounds is not None
+        assert point.open is not None
+        newton = cls(kq, point, ratio, d, factors, None)
+        border = Border.at(
+            kq.coupling, kq.rows, point.delta, point.bounds, point.open, ratio, d, newton.solve
+        )
+        return replace(newton, border=border)
+
+    def solve(self, rhs: Array) -> Array:
+        """Multiply by the inverse of each output's matrix, (d,) or (m, d) or (m, d, J)."""
+        if rhs.ndim == 1:
+            return np.asarray(lapack.dpotrs(self.factors[0], rhs, lower=True)[0])
+        if not rhs.size:
+            return rhs
+        pairs = zip(self.factors, rhs, strict=True)
+        return np.stack([lapack.dpotrs(factor, one, lower=True)[0] for factor, one in pairs])
+
+    def direction(self, push: Array, push_slack: Array) -> tuple[Array, Array, Bounds | None]:
+        """Changes of δ, the share of its dual slack that each side loses, and the constraints'.
+
+        The direction changes u (upper - a) and v (a - lower) by push · slack, s μ by push_slack μ.
+        """
+        point, rows = self.point, self.kq.rows
+        rho = push[1] - push[0]
+        rhs = rows.adjoint(self.d * rho) - point.dual_residual
+        if self.border is None:
+            delta = self.solve(rhs)
+            dual = self.d * (rho - rows.dot(delta))
+            return delta, _SIDES[:, None] * dual / point.dual_slack, None
+        delta, step = self.border.step(self.solve(rhs.T).T, push, push_slack)
+        opening = self.border.opening(step)
+        moved = rho + self.ratio[0] * opening[0] + self.ratio[1] * opening[1]
+        dual = self.d * (moved - rows.dot(delta))
+        return delta, _SIDES[:, None, None] * (dual - opening) / point.dual_slack, step
 
 
-def _newton_step(pq: PiecewiseQuadratic, point: _Point) -> _Point | None:
-    """One predictor-corrector step; None where the Newton matrix cannot be factored."""
-    parts, room, weight = point.parts, point.room, pq.width
-    ratio = parts / room
-    d = 1.0 / (ratio[0] + ratio[1])
-    weighted = weight * d
-    matrix = pq.hessian + pq.rows.gram(weighted)
+def _factor(matrix: Array) -> Array | None:
+    """Lower Cholesky factor of a fresh matrix. None where it has none."""
     diagonal = np.einsum("ii->i", matrix)
     diagonal *= 1.0 + 1e-14
+    if not len(matrix):
+        return matrix
     # the transpose of a symmetric matrix is in the order that LAPACK takes without a copy
     factor, info = lapack.dpotrf(matrix.T, lower=True, clean=False, overwrite_a=True)
-    if info != 0:
+    return factor if info == 0 else None
+
+
+def _newton_step(kq: KinkedQuadratic, point: _Point) -> _Point | None:
+    """One predictor-corrector step. None where the equations cannot be solved.
+
+    Mehrotra (1992): the affine step, towards products of 0, tells how far the products can fall;
+    the second aims at (μ_affine / μ)³ of them, with the affine step's second-order terms.
+    """
+    newton = _Newton.at(kq, point)
+    if newton is None:
         return None
-
-    def direction(push: Array) -> tuple[Array, Array, Array]:
-        """Changes of δ and α, and the share of its room that each side loses.
-
-        The direction changes parts · room by push · room.
-        """
-        rho = push[1] - push[0]
-        rhs = pq.rows.adjoint(weighted * rho) - point.imbalance
-        delta = lapack.dpotrs(factor, rhs, lower=True)[0]
-        alpha = d * (rho - pq.rows.dot(delta))
-        return delta, alpha, _SIDES * alpha / room
-
-    _, _, lost = direction(-parts)
-    primal, dual = _step_lengths(pq, 1.0 - float(lost.min()), float(lost.max()), 1.0)
-    product = weight * (parts * room)
-    left = 1.0 - primal + primal * lost
-    left *= 1.0 - dual * lost
-    mu = float(product.sum())
-    ahead = float(np.vdot(product, left))
-    total = 2 * float(weight.sum())
-    target = mu / total * min(1.0, max(ahead / mu, 0.0)) ** 3
-    centred = pq.aim * target
-    push = centred / room - parts + parts * (lost - 1.0) * lost
-    delta, alpha, lost = direction(push)
+    parts, slack, bounds = point.residual_parts, point.dual_slack, point.bounds
+    none = np.zeros(0) if bounds is None else bounds.slack
+    try:
+        _, lost, affine = newton.direction(-parts, -none)
+        steepness = 1.0 - float(lost.min(initial=1.0)), float(lost.max(initial=0.0))
+        primal, dual = _step_lengths(kq, bounds, steepness, affine, 1.0)
+        product = parts * slack
+        mu, of_bounds, ahead = float(product.sum()), 0.0, 0.0
+        left = 1.0 - primal + primal * lost
+        left *= 1.0 - dual * lost
+        ahead = float(np.vdot(product, left))
+        if bounds is not None and affine is not None:
+            of_bounds = bounds.complementarity
+            ahead += bounds.moved(affine, primal, dual).complementarity
+        shrink = min(1.0, max(ahead / max(mu + of_bounds, TINY), 0.0)) ** 3
+        weights = point.here.barrier_weight
+        total = 2 * float(point.here.width.sum())
+        centred = (shrink * mu / max(total, TINY)) * weights
+        push, push_slack = centred / slack - parts + parts * (lost - 1.0) * lost, none
+        if bounds is not None and affine is not None:
+            equal = shrink * of_bounds / max(len(none), 1)
+            second = affine.slack * affine.multipliers
+            push_slack = (equal - second) / bounds.multipliers - bounds.slack
+        delta, lost, step = newton.direction(push, push_slack)
+    except np.linalg.LinAlgError:
+        return None
     moved = push + parts * lost
-    slope = float((-moved / parts).max())
-    primal, dual = _step_lengths(pq, slope, float(lost.max()), _LONG_STEP)
+    steepness = float((-moved / parts).max(initial=0.0)), float(lost.max(initial=0.0))
+    primal, dual = _step_lengths(kq, bounds, steepness, step, _LONG_STEP)
+    return _in_neighbourhood(kq, point, (delta, moved, lost, step), primal, dual)
+
+
+def _in_neighbourhood(
+    kq: KinkedQuadratic,
+    point: _Point,
+    direction: tuple[Array, Array, Array, Bounds | None],
+    primal: float,
+    dual: float,
+) -> _Point:
+    """The step, made shorter until no row's product is below γ times what it should be.
+
+    Products of constraints may fall as they like: that of one without a multiplier has to be far
+    below the others where these are nearly out of reach.
+    """
+    delta, moved, lost, step = direction
+    parts, slack, bounds = point.residual_parts, point.dual_slack, point.bounds
+    central = _CENTRAL * point.here.barrier_weight / max(2 * float(point.here.width.sum()), TINY)
     for _ in range(_TRIES):
-        there = parts + primal * moved, room - dual * (_SIDES * alpha)
+        there = parts + primal * moved, slack * (1.0 - dual * lost)
         pairs = there[0] * there[1]
-        complementarity = float(weight @ (pairs[0] + pairs[1]))
-        if (np.minimum(*pairs) >= (_CENTRAL * complementarity / total) * pq.aim).all():
+        rows = float(pairs.sum())
+        if (np.minimum(*pairs) >= rows * central).all():
             break
         primal, dual = _SHORTER * primal, _SHORTER * dual
-    return _at(pq, point.delta + primal * delta, *there, complementarity)
+    after = None if bounds is None or step is None else bounds.moved(step, primal, dual)
+    return _at(kq, point.delta + primal * delta, *there, after, rows)
 
 
 def _step_lengths(
-    pq: PiecewiseQuadratic, primal: float, dual: float, share: float
+    kq: KinkedQuadratic,
+    bounds: Bounds | None,
+    steepness: tuple[float, float],
+    step: Bounds | None,
+    share: float,
 ) -> tuple[float, float]:
     """Longest steps that stay positive, from the slopes; one length for both with a quadratic."""
-    steps = [min(1.0, share / slope) if slope > 0 else 1.0 for slope in (primal, dual)]
-    if pq.curved:
+    if bounds is not None and step is not None:
+        pairs = zip(steepness, bounds.steepness(step), strict=True)
+        steepness = tuple(max(pair) for pair in pairs)  # type: ignore[assignment]
+    steps = [min(1.0, share / slope) if slope > 0 else 1.0 for slope in steepness]
+    if kq.curved:
         steps = [min(steps)] * 2
     return steps[0], steps[1]
 
 
-def _evaluate(pq: PiecewiseQuadratic, point: _Point, iteration: int) -> PiecewiseSolution:
-    """The iterate itself as a solution."""
-    a = _dual(pq, point.room)
-    active = np.zeros(len(a), dtype=bool)
-    return PiecewiseSolution(point.delta, a, active, pq.gap(point.delta, a), iteration, False)
-
-
-def _at_kink(pq: PiecewiseQuadratic, point: _Point) -> Array:
+def _at_kink(point: _Point, scale: float) -> Array:
     """How much each row looks as if at its kink: above 1 where it does.
 
-    On the central path u (1 - α) = v α = μ: at the kink u and v vanish with μ, elsewhere one of
-    1 - α and α does. The two are told apart by comparing them in units of the residual scale.
+    On the central path u (upper - a) = v (a - lower) = b μ: at the kink u and v vanish with μ,
+    elsewhere one of the dual slacks does. The two are told apart by comparing them in units of the
+    residual scale and of the width.
     """
-    inside = np.minimum(point.room[0], point.room[1]) * max(pq.residual_scale, 1e-300)
-    u, v = point.parts
-    return inside / (np.minimum(u, v) + np.abs(u - v))
+    inside = np.minimum(*point.dual_slack) / np.maximum(point.here.width, TINY)
+    u, v = point.residual_parts
+    return np.asarray(inside * max(scale, TINY) / (np.minimum(u, v) + np.abs(u - v)))

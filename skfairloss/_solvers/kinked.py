@@ -1,84 +1,223 @@
-r"""One output with kinks (λ > 0, or an L1 penalty): interior point on all rows, then refinement."""
+r"""The one form that every kinked fit is brought to, in basis coordinates, relative to a start.
+
+    minimise over δ, t   ½ δᵀHδ - gᵀδ + Σ_i φ_i(r_i - A_i δ) + γ t + Σ_g ⟨base_g, S_g(δ)⟩
+    subject to           ⟨weights_j, S_g(j)(δ)⟩ - lines_jᵀδ <= bound_j + slope_j t     for each j,
+    φ_i(r) = upper_i r for r >= 0, lower_i r for r < 0,      lower_i <= 0 <= upper_i.
+
+Rows of the data with an absolute loss, coefficients under an L1 penalty and one-sided constraints
+are all rows of this kind; squared losses and ridge penalties are H and g. The dual of row i is
+a_i in [lower_i, upper_i]; stationarity reads Hδ - g = Aᵀa.
+
+The second line, and what it adds to the first, is a `Coupling`: it ties groups of rows, and the m
+outputs, together. Without one a problem has one output, and its arrays are flat. With one, every
+array has a last axis for the outputs, H is (m, d, d), and a plain problem is left once multipliers
+are fixed: the Lagrangian (`KinkedQuadratic.lagrangian`). A constraint only re-weights rows.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cached_property
+
 import numpy as np
 
-from skfairloss._rows import Rows
-from skfairloss._solvers.crossover import polish
-from skfairloss._solvers.formulation import Model, Options, Output, formulate
-from skfairloss._solvers.interior_point import interior_point
-from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
-from skfairloss._typing import Array
-
-INNER_TOL = 0.01  # the solver aims lower than the certificate asks
-FLOOR = 1e-6  # objectives below this share of the residual scale are not told from 0
-_REFINEMENTS = 2
-_AT_KINK = 1e-9  # residuals of a warm start this small, relative to the scale, are 0
+from skfairloss._rows import DenseRows, Rows
+from skfairloss._solvers.coupling import Coupling
+from skfairloss._solvers.tolerances import TINY
+from skfairloss._typing import Array, Index, Mask
 
 
-def solve_all_rows(
-    output: Output, start: tuple[Array, float], options: Options
-) -> tuple[Model, int]:
-    """An output from a starting model; also the iterations spent."""
-    coef, intercept = start
-    if output.problem.l1 > 0:
-        coef = np.where(output.basis.norms > 0, coef, 0.0)  # columns screened out
-    residual = output.residual(coef, intercept)
-    rows = output.rows() if output.has_kinks else None
-    pq = formulate(output, coef, residual, rows)
-    found = _at_start(pq, INNER_TOL * options.tol) if options.start is not None else None
-    if found is None:
-        found = interior_point(
-            pq,
-            tol=INNER_TOL * options.tol,
-            floor=FLOOR * pq.unit,
-            max_iter=options.max_iter,
-            on_iteration=options.watch(output, coef, intercept),
-        )
-    return _refined(output, coef, intercept, rows, found), found.n_iter
+@dataclass(frozen=True)
+class KinkedQuadratic:
+    """The problem above; ``rows`` holds A, ``residual`` is r, ``linear`` is g.
 
-
-def _at_start(pq: PiecewiseQuadratic, tol: float) -> PiecewiseSolution | None:
-    """The optimum with the kinks of the start, if that is what it is: one crossover tells."""
-    residual = pq.residual
-    active = np.abs(residual) <= _AT_KINK * pq.residual_scale
-    middle = 0.5 * (pq.upper + pq.lower)
-    dual = np.where(active, middle, np.where(residual > 0, pq.upper, pq.lower))
-    delta, dual = polish(pq, np.zeros(pq.rows.n_columns), dual, active)
-    dual = np.clip(dual, pq.lower, pq.upper)
-    gap = pq.gap(delta, dual)
-    if not gap <= tol * max(pq.objective(delta), FLOOR * pq.unit):
-        return None
-    return PiecewiseSolution(delta, dual, active, gap, 1, True)
-
-
-def _refined(
-    output: Output,
-    coef: Array,
-    intercept: float,
-    rows: Rows | None,
-    found: PiecewiseSolution,
-) -> Model:
-    """The model of a solution, corrected for what rounding lost on the way to coefficients.
-
-    The active rows stay as they are; only equations are solved again, for the true residuals.
+    Parameters
+    ----------
+    rows : A, (N, d), the same for every output.
+    residual : (N,), or (N, m) beside a coupling.
+    lower, upper : of the shape of ``residual``, slopes of φ beside what groups add to them.
+    hessian, linear : (d, d) and (d,), or (m, d, d) and (d, m).
+    constant : makes the sum the objective of the fit, so that gaps can be told relative to it.
+    unit : the size that residuals of a trivial fit have: nothing smaller than a share of it is
+        taken for the scale of the problem.
+    coupling : groups of rows and constraints on their losses. None where there are none.
     """
-    step, dual = found.delta, found.dual
-    rest = np.zeros_like(step)
-    for attempt in range(_REFINEMENTS + 1):
-        change, shift = output.basis.to_model(step)
-        coef, intercept = coef + change, intercept + float(shift)
-        residual = output.residual(coef, intercept)
-        pq = formulate(output, coef, residual, rows)
-        gap = pq.gap(rest, dual)
-        if attempt == _REFINEMENTS or not found.polished:
-            break
-        step, better = polish(pq, rest, dual, found.active)
-        if not pq.gap(step, better) < 0.5 * gap:
-            break
-        dual = better
-    relative = gap / max(pq.objective(rest), FLOOR * pq.unit)
-    if rows is None:  # no kinks in the data: their part of the dual is 0
-        dual = np.concatenate([np.zeros(len(residual)), dual])
-    return Model(coef, intercept, residual, dual, relative, found.stopped)
+
+    rows: Rows
+    residual: Array
+    lower: Array
+    upper: Array
+    hessian: Array
+    linear: Array
+    constant: float = 0.0
+    unit: float = 0.0
+    coupling: Coupling | None = None
+
+    @cached_property
+    def width(self) -> Array:
+        """Length of each dual interval, of the shape of ``residual``."""
+        return self.upper - self.lower
+
+    @cached_property
+    def barrier_weight(self) -> Array:
+        """Complementarity that suits each row: the root of its width, with the widths' sum."""
+        root = np.sqrt(self.width)
+        return root * (self.width.sum() / max(float(root.sum()), TINY))
+
+    @cached_property
+    def curved(self) -> bool:
+        """Whether there is a quadratic."""
+        return bool(self.hessian.any()) or (self.coupling is not None and self.coupling.curved)
+
+    @cached_property
+    def residual_scale(self) -> float:
+        """Mean of |r| at the start under the dual widths: the size that residuals have."""
+        if self.coupling is not None:
+            return self.unit
+        width = self.width
+        mean = float(np.vdot(width, np.abs(self.residual)) / max(width.sum(), TINY))
+        return max(mean, 1e-6 * self.unit)
+
+    @cached_property
+    def reach(self) -> float:
+        """How far the optimum may be: what a violation of stationarity is charged with.
+
+        In orthonormal coordinates ‖δ‖ is the size of what predictions change by. Under an absolute
+        loss they change by no more than twice the objective; rows near 0 alone do not show it.
+        """
+        if self.coupling is not None:
+            return self.unit
+        return max(self.residual_scale, self.kinked_objective(0.0 * self.linear, self.residual))
+
+    def lagrangian(self, multipliers: Array | None) -> KinkedQuadratic:
+        """Return the plain problem that is left under fixed multipliers (J,), bounds aside."""
+        if self.coupling is None or multipliers is None:
+            return self
+        coupling, weights = self.coupling, self.coupling.group_weights(multipliers)
+        lower, upper = coupling.interval(weights)
+        hessian, linear = coupling.quadratic(weights, multipliers)
+        return replace(
+            self,
+            lower=self.lower + lower,
+            upper=self.upper + upper,
+            hessian=self.hessian + hessian,
+            linear=self.linear + linear,
+            constant=self.constant + float((weights * coupling.constants).sum()),
+            coupling=None,
+        )
+
+    def shifted(self, delta: Array) -> KinkedQuadratic:
+        """Return the same problem relative to δ."""
+        return replace(
+            self,
+            residual=self.residual - self.rows.dot(delta),
+            linear=self.linear - self.curvature_times(delta),
+            constant=self.constant + self._smooth(delta),
+            coupling=None if self.coupling is None else self.coupling.shifted(delta),
+        )
+
+    def taken(self, index: Index) -> KinkedQuadratic:
+        """Return the same problem with some of its rows only, held in memory."""
+        return replace(
+            self,
+            rows=DenseRows(self.rows.take(index)),
+            residual=self.residual[index],
+            lower=self.lower[index],
+            upper=self.upper[index],
+            coupling=None if self.coupling is None else self.coupling.taken(index),
+        )
+
+    def curvature_times(self, delta: Array) -> Array:
+        """Hδ, of the shape of δ."""
+        if delta.ndim == 1:
+            product: Array = self.hessian @ delta
+            return product
+        return (self.hessian @ delta.T[:, :, None])[:, :, 0].T
+
+    def residual_at(self, delta: Array) -> Array:
+        """r - Aδ, of the shape of ``residual``."""
+        return self.residual - self.rows.dot(delta)
+
+    def kink_values(self, residual: Array) -> Array:
+        """φ_i(r_i)."""
+        return np.maximum(self.upper * residual, self.lower * residual)
+
+    def ends(self, above: Mask) -> Array:
+        """The end of each dual interval that rows above their kink have, or below."""
+        return np.where(above, self.upper, self.lower)
+
+    def dual_residual(self, delta: Array, dual: Array) -> Array:
+        """Hδ - g - Aᵀa, of the shape of δ."""
+        return self.curvature_times(delta) - self.linear - self.rows.adjoint(dual)
+
+    def objective(self, delta: Array) -> float:
+        """The objective at δ, with the smallest t that the constraints allow."""
+        return self.kinked_objective(delta, self.residual_at(delta))
+
+    def kinked_objective(self, delta: Array, residual: Array) -> float:
+        """The same where the residuals at δ are known."""
+        own = self.constant + self._smooth(delta) + float(self.kink_values(residual).sum())
+        return own if self.coupling is None else own + self.coupling.objective(delta, residual)
+
+    def _smooth(self, delta: Array) -> float:
+        return float(np.vdot(delta, 0.5 * self.curvature_times(delta) - self.linear))
+
+    def merit(self, delta: Array, residual: Array, price: float) -> float:
+        """The objective at δ, where the residuals are known, plus violations times a price."""
+        value = self.kinked_objective(delta, residual)
+        if self.coupling is None:
+            return value
+        excess = self.coupling.excess(self.coupling.losses(delta, residual))
+        return value + price * float(np.maximum(excess, 0.0).sum())
+
+    def gap(self, delta: Array, dual: Array, multipliers: Array | None = None) -> float:
+        """Return the duality gap of (δ, a, μ), with what violates optimality conditions charged.
+
+        Stationarity is charged at the size of what predictions may change by, a bound at 1 and its
+        multiplier.
+        """
+        residual, here = self.residual_at(delta), self.lagrangian(multipliers)
+        dual = np.clip(dual, here.lower, here.upper)
+        slack = np.maximum(here.kink_values(residual) - dual * residual, 0.0).sum()
+        rest = float(np.linalg.norm(here.dual_residual(delta, dual)))
+        gap = float(slack + rest * self.reach)
+        if self.coupling is None or multipliers is None:
+            return gap
+        return gap + self.coupling.gap(self.coupling.losses(delta, residual), multipliers)
+
+    def exact_in_every_group(self, delta: Array, dual: Array, multipliers: Array) -> bool:
+        """Whether the rows of each group are complementary, however little the group weighs."""
+        if self.coupling is None:
+            return True
+        residual, here = self.residual_at(delta), self.lagrangian(multipliers)
+        kinks = here.kink_values(residual)
+        slack = kinks - np.clip(dual, here.lower, here.upper) * residual
+        return self.coupling.negligible(slack, kinks, here.width, self.unit)
+
+
+@dataclass(frozen=True)
+class KinkedSolution:
+    """A point with its duals and its gap.
+
+    Parameters
+    ----------
+    delta : δ, (d,) or (d, m).
+    dual : a, of the shape of the residuals.
+    active : of the same shape, rows held at r = 0.
+    gap : the duality gap, with violations charged.
+    n_iter : iterations spent.
+    polished : whether it is the exact optimum for the rows held.
+    objective : with the smallest t.
+    multipliers : (J,), of the constraints.
+    stopped : whether ``on_iteration`` ended the work.
+    """
+
+    delta: Array
+    dual: Array
+    active: Mask
+    gap: float
+    n_iter: int
+    polished: bool
+    objective: float
+    multipliers: Array
+    stopped: bool = False

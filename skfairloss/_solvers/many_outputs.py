@@ -24,8 +24,8 @@ from skfairloss._problem import Problem
 from skfairloss._rows import DenseRows
 from skfairloss._solvers.active_set import Found, Kinks, Sides, guess_sides
 from skfairloss._solvers.formulation import Model, Options, Output
-from skfairloss._solvers.kinked import FLOOR, INNER_TOL
 from skfairloss._solvers.sign_fixing import solve_near
+from skfairloss._solvers.tolerances import FLOOR, INNER_TOL
 from skfairloss._typing import Array, Index
 
 _OUTPUTS = 4  # outputs from which sharing pays

@@ -15,8 +15,7 @@ from skfairloss._rows import Rows
 from skfairloss._sample import Sample, proportional
 from skfairloss._solvers.formulation import Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point
-from skfairloss._solvers.kinked import FLOOR
-from skfairloss._solvers.piecewise import PiecewiseQuadratic
+from skfairloss._solvers.kinked import KinkedQuadratic
 from skfairloss._solvers.smoothed_newton import (
     curved_minimum,
     half_width,
@@ -25,6 +24,7 @@ from skfairloss._solvers.smoothed_newton import (
     thinned,
     within,
 )
+from skfairloss._solvers.tolerances import FLOOR
 from skfairloss._typing import Array
 
 _ROUGH = 3e-3  # gap of models that are corrected later
@@ -74,7 +74,7 @@ def bandwidth(residual: Array, d: int, known: int) -> float:
 
 def _relative_problem(
     output: Output, sample: Sample, rows: Rows, start: tuple[Array, float] | None
-) -> tuple[PiecewiseQuadratic, Array, float]:
+) -> tuple[KinkedQuadratic, Array, float]:
     """The sample's problem, relative to a start, and the start."""
     hessian = output.hessian(output.basis.full_gram())
     if start is None:
@@ -96,8 +96,8 @@ def _relative_problem(
 
 
 def _part(
-    output: Output, sample: Sample, rows: Rows, problem: PiecewiseQuadratic, size: int
-) -> PiecewiseQuadratic:
+    output: Output, sample: Sample, rows: Rows, problem: KinkedQuadratic, size: int
+) -> KinkedQuadratic:
     """The same with so many rows of the sample."""
     index, share = proportional(sample.weights, size, np.full(size, 0.5))
     return kinked_problem(
@@ -114,7 +114,7 @@ def _smoothed_step(
     output: Output,
     sample: Sample,
     rows: Rows,
-    problem: PiecewiseQuadratic,
+    problem: KinkedQuadratic,
     at: tuple[Array, Array],
     h: float,
 ) -> Array:

@@ -31,8 +31,7 @@ from skfairloss._problem import Measured
 from skfairloss._sample import Sample
 from skfairloss._solvers.formulation import Model, Options, Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point
-from skfairloss._solvers.kinked import FLOOR, INNER_TOL
-from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
+from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.pilot import pilot
 from skfairloss._solvers.smoothed_newton import (
     Smoothed,
@@ -44,6 +43,7 @@ from skfairloss._solvers.smoothed_newton import (
     smoothed,
     within,
 )
+from skfairloss._solvers.tolerances import FLOOR, INNER_TOL
 from skfairloss._typing import Array, Index
 
 _BAND = 1.75  # rows in a first band, in units of √(d n) for rows of one weight ...
@@ -420,7 +420,7 @@ def _solve_band(
     return None, latest if better else replace(state, n_iter=latest.n_iter)
 
 
-def _band_problem(output: Output, state: State, band: _Band) -> PiecewiseQuadratic:
+def _band_problem(output: Output, state: State, band: _Band) -> KinkedQuadratic:
     """Step 4's problem, relative to where its solution is looked for."""
     basis, problem = output.basis, output.problem
     rows = output.rows(band.index)
@@ -436,7 +436,7 @@ def _band_problem(output: Output, state: State, band: _Band) -> PiecewiseQuadrat
 
 
 def _verify(
-    output: Output, model: tuple[Array, float], band: _Band, found: PiecewiseSolution
+    output: Output, model: tuple[Array, float], band: _Band, found: KinkedSolution
 ) -> tuple[Measured, Index]:
     """Step 5 in the certificate's own pass over X; also the rows whose sign is wrong."""
     problem, steep = output.alone, output.problem.loss.curvature
@@ -464,7 +464,7 @@ def _verify(
 def _model(
     latest: State,
     band: _Band,
-    found: PiecewiseSolution,
+    found: KinkedSolution,
     gap: float,
     measured: Measured,
 ) -> Model:

@@ -33,13 +33,10 @@ from skfairloss._rows import DenseRows, Rows, StackedRows
 from skfairloss._solvers.crossover import factor_if_regular, lu_if_regular, particular_and_null
 from skfairloss._solvers.formulation import Model, Output
 from skfairloss._solvers.group_formulation import Grouped, to_model
-from skfairloss._solvers.group_interior_point import GroupedSolution
+from skfairloss._solvers.kinked import KinkedSolution
+from skfairloss._solvers.tolerances import INSIDE
 from skfairloss._typing import Array, Index, Mask
 
-# A dual this far inside its interval, relative to the width, holds its row at 0; a multiplier this
-# large, relative to the largest weight of a group, its constraint. Far above the errors of duals at
-# the gap that solvers aim at, 0.01 tol = 1e-10.
-INSIDE = 1e-7
 _SLACK = 1e-12  # a violation this small, relative to the largest residual, is rounding
 _FLAT = 1e-14  # curvature, relative to the largest, below which a direction has none: rounding
 _CUTS = 50  # rounds of violated rows; two or three are usual, as each has all that are near
@@ -220,31 +217,32 @@ def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
     return moved, reached
 
 
-def resolve_group_ties(grouped: Grouped, found: GroupedSolution) -> tuple[GroupedSolution, bool]:
+def resolve_group_ties(grouped: Grouped, found: KinkedSolution) -> tuple[KinkedSolution, bool]:
     """Return the solution that the tie rule names, and whether it was reached."""
     gq, problem, basis = grouped.gq, grouped.problem, grouped.basis
     possible = open_directions(problem, basis)
     if not possible.shape[1]:
         return found, True
-    own = gq.group_weights(found.multipliers)
-    lower, upper = own[gq.codes, None] * gq.lower, own[gq.codes, None] * gq.upper
+    here, coupling = gq.lagrangian(found.multipliers), gq.coupling
+    assert coupling is not None
+    lower, upper = here.lower, here.upper
     inside = _is_inside(found.dual, lower, upper)
     held = [np.flatnonzero(column) for column in inside.T]
     directions = block_diag(*[directions_at(gq.rows, index, possible) for index in held])
     if not directions.shape[1]:
         return found, True
     side = _sides(found.dual, lower, upper)
-    ends = np.where(inside, 0.0, np.where(side > 0, gq.upper, gq.lower))
-    pulls = (gq.smooth_slopes(found.delta) + gq.pulls(ends))[gq.constrained].transpose(0, 2, 1)
-    pulls = pulls.reshape(len(gq.constrained), found.delta.size)
-    if gq.slope.any():  # t follows the losses that are held to it
-        level = found.multipliers * gq.slope
-        pulls = pulls - np.multiply.outer(gq.slope, level @ pulls / level.sum())
-    binding = found.multipliers > INSIDE * max(float(gq.base[:-1].max()), gq.worst_weight)
-    residual = gq.residual - gq.rows.dot(found.delta)
-    losses = gq.losses(found.delta, residual)
-    slack = gq.bound + gq.slope * gq.level(losses) - losses[gq.constrained]
-    of_penalty = gq.codes == gq.n_groups - 1
+    ends = np.where(inside, 0.0, here.ends(side > 0))
+    slopes = np.where(inside, 0.0, 1.0), np.where(inside, 0.0, np.where(side > 0, 1.0, -1.0))
+    pulls = coupling.pulls(gq.rows, found.delta, slopes).transpose(0, 2, 1)
+    pulls = pulls.reshape(len(coupling.groups), found.delta.size)
+    if coupling.slope.any():  # t follows the losses that are held to it
+        level = found.multipliers * coupling.slope
+        pulls = pulls - np.multiply.outer(coupling.slope, level @ pulls / level.sum())
+    binding = found.multipliers > INSIDE * coupling.base_weight
+    residual = gq.residual_at(found.delta)
+    slack = -coupling.excess(coupling.losses(found.delta, residual))
+    of_penalty = coupling.codes == coupling.n_groups
     face = Face(
         problem=problem,
         basis=basis,

@@ -11,9 +11,9 @@ from skfairloss import PixelLossRegressor
 from skfairloss._constraints import GroupCriterion
 from skfairloss._design import DenseDesign
 from skfairloss._problem import Problem
-from skfairloss._solvers.group_continuation import continued
+from skfairloss._solvers.crossover import continued
 from skfairloss._solvers.group_formulation import Setting
-from skfairloss._solvers.group_interior_point import group_interior_point
+from skfairloss._solvers.interior_point import interior_point
 from skfairloss.fairness import WorstGroupLoss
 from skfairloss.losses import MixedLoss
 
@@ -45,7 +45,7 @@ def at_level(full, factor):
 
 
 def solved(gq):
-    return group_interior_point(gq, tol=1e-12, floor=0.0, max_iter=200)
+    return interior_point(gq, tol=1e-12, floor=0.0, max_iter=200)
 
 
 @pytest.mark.parametrize("loss_mix", [0.0, 0.4, 1.0])
@@ -63,7 +63,7 @@ def test_continues_to_a_near_bound(loss_mix, kind):
     assert found.n_iter == 1
     assert found.gap <= 1e-10 * direct.objective
     assert found.objective == pytest.approx(direct.objective, rel=1e-10)
-    np.testing.assert_allclose(found.delta, direct.delta, rtol=1e-6, atol=1e-6 * abs(gq.size))
+    np.testing.assert_allclose(found.delta, direct.delta, rtol=1e-6, atol=1e-6 * abs(gq.unit))
 
 
 @pytest.mark.parametrize("loss_mix", [0.4, 1.0])

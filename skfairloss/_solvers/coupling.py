@@ -1,0 +1,414 @@
+r"""What ties rows and outputs together: group losses in the objective and under bounds.
+
+Each group g of rows has three sums for each output k, over its own rows i with their shares:
+
+    signed   Σ share_i r_ik,     absolute   Σ share_i |r_ik|,     squared   ½ Σ share_i r_ik²,
+
+and every loss of a group is a combination of them: (λ (2τ - 1), λ, 2 (1 - λ)) is the mix, (0, c_k,
+0) the mean of |r| in units of y, (0, 0, 2 c_k²) that of r². A constraint names a group and its
+three weights for each output. Its multiplier μ_j adds to the weights of the group, so that
+
+    W_g = base_g + Σ_j μ_j weights_j,   row i has the dual interval share_i [W⁰ - W¹, W⁰ + W¹]:
+
+affine in the multipliers. `Border` is what this does to a Newton step of `interior_point`: once δ
+and the rows are eliminated, J equations in the multipliers and one in t are left (the Schur
+complement, Nocedal & Wright 2006, section 16.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import lapack
+
+from skfairloss._rows import Membership, Rows
+from skfairloss._solvers.tolerances import TINY
+from skfairloss._typing import Array, Index, Mask
+
+SIGNED, ABSOLUTE, SQUARED = range(3)
+
+# Complementarity of a group's rows, relative to their loss, at an exact optimum: bounded by the
+# digits that duals near the ends of their intervals keep.
+_EXACT = 1e-7
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """Groups and constraints of a `KinkedQuadratic` with m outputs, G groups and J constraints.
+
+    Parameters
+    ----------
+    share : (N,), weights of the rows within their groups.
+    codes : (N,), the group of each row; G for a row of none.
+    base : (3, G, m), weights of the sums in the objective.
+    grams : (G, d, d), second derivatives of the squared sums. None where none is used.
+    near : (G, d, d), those of the absolute sums, of smoothed rows. None where there are none.
+    gradients, constants : (3, G, d, m) and (3, G, m), minus the gradients and the values at δ = 0
+        of what is smooth: squares of all rows of a group, other sums of rows that are not here.
+    groups : (J,), the group of each constraint.
+    weights : (3, J, m), of the sums of this group.
+    lines : (J, d, m), minus the gradient of what is linear in δ beside them.
+    bound, slope : (J,).
+    worst_weight : γ; positive if any slope is.
+    """
+
+    share: Array
+    codes: Index
+    base: Array
+    grams: Array | None
+    near: Array | None
+    gradients: Array
+    constants: Array
+    groups: Index
+    weights: Array
+    lines: Array
+    bound: Array
+    slope: Array
+    worst_weight: float
+
+    @property
+    def n_groups(self) -> int:
+        """G."""
+        return self.base.shape[1]
+
+    @property
+    def curved(self) -> bool:
+        """Whether there is a quadratic."""
+        return self.grams is not None or self.near is not None
+
+    @cached_property
+    def tilted(self) -> bool:
+        """Whether any loss sees the sign of a residual."""
+        return bool(self.base[SIGNED].any() or self.weights[SIGNED].any())
+
+    @cached_property
+    def membership(self) -> Membership:
+        """The groups of the rows, and one more for rows of none."""
+        return Membership(self.codes, self.n_groups + 1)
+
+    @cached_property
+    def base_weight(self) -> float:
+        """The size of the weights in the objective, t's included: what multipliers compare to."""
+        return max(float(self.base[ABSOLUTE:].sum(axis=0).mean(axis=1).sum()), self.worst_weight)
+
+    def group_weights(self, multipliers: Array) -> Array:
+        """W = base + Σ_j μ_j weights_j, (3, G, m)."""
+        return self.base + self.spread_out(multipliers)
+
+    def spread_out(self, multipliers: Array) -> Array:
+        """Σ_j μ_j weights_j by group, (3, G, m)."""
+        out = np.zeros((self.n_groups, 3, self.base.shape[2]))
+        np.add.at(out, self.groups, (multipliers[:, None] * self.weights).transpose(1, 0, 2))
+        return out.transpose(1, 0, 2)
+
+    def interval(self, weights: Array) -> tuple[Array, Array]:
+        """Both ends of the rows' dual intervals under weights W, (N, m) each."""
+        padded = np.zeros((2, self.n_groups + 1, weights.shape[2]))
+        padded[:, :-1] = weights[SIGNED] - weights[ABSOLUTE], weights[SIGNED] + weights[ABSOLUTE]
+        lower, upper = self.share[:, None] * padded[:, self.codes]
+        return lower, upper
+
+    def quadratic(self, weights: Array, multipliers: Array) -> tuple[Array, Array]:
+        """H (m, d, d) and g (d, m) under weights W and multipliers."""
+        _, n_groups, d, m = self.gradients.shape
+        hessian = np.zeros((m, d, d))
+        for grams, own in ((self.grams, weights[SQUARED]), (self.near, weights[ABSOLUTE])):
+            if grams is not None:
+                hessian += (own.T @ grams.reshape(n_groups, d * d)).reshape(m, d, d)
+        linear = (weights[:, :, None] * self.gradients).sum(axis=(0, 1))
+        return hessian, linear + np.tensordot(multipliers, self.lines, 1)
+
+    def shifted(self, delta: Array) -> Coupling:
+        """Return the same relative to δ."""
+        return replace(
+            self,
+            gradients=self._slopes(delta),
+            constants=self._smooth_sums(delta),
+            bound=self.bound + (self.lines * delta).sum(axis=(1, 2)),
+        )
+
+    def taken(self, index: Index) -> Coupling:
+        """Return the same with some of the rows only."""
+        return replace(self, share=self.share[index], codes=self.codes[index])
+
+    def with_lines(
+        self,
+        rows: Rows,
+        slopes: tuple[Array, Array],
+        values: tuple[Array, Array],
+        sign: float = 1.0,
+    ) -> Coupling:
+        """Return the same with linear terms for these rows, which are all that are here.
+
+        ``slopes`` and ``values`` (N, m) take the places of r and |r| in the signed and the absolute
+        sums; with a sign of -1 such terms are taken back.
+        """
+        gradients, constants = self.gradients.copy(), self.constants.copy()
+        for which, (slope, value) in enumerate(zip(slopes, values, strict=True)):
+            if which == SIGNED and not self.tilted:
+                continue
+            gradients[which] += sign * self._row_pulls(rows, slope)
+            constants[which] += sign * self.by_group(self.share[:, None] * value)
+        return replace(self, gradients=gradients, constants=constants)
+
+    def by_group(self, values: Array) -> Array:
+        """Sums of (N, m) values over the rows of each group, (G, m)."""
+        sums = [self.membership.totals(column) for column in values.T]
+        return np.stack(sums, axis=1)[:-1]
+
+    def sums(self, delta: Array, residual: Array, absolute: Array | None = None) -> Array:
+        """The sums of all groups at δ, (3, G, m); ``absolute`` takes the place of |r|."""
+        out = self._smooth_sums(delta)
+        if len(residual):
+            absolute = np.abs(residual) if absolute is None else absolute
+            out[ABSOLUTE] += self.by_group(self.share[:, None] * absolute)
+            if self.tilted:
+                out[SIGNED] += self.by_group(self.share[:, None] * residual)
+        return out
+
+    def losses_of(self, sums: Array, delta: Array) -> Array:
+        """The left sides of the constraints, (J,), from the sums at δ."""
+        own = (self.weights * sums[:, self.groups]).sum(axis=(0, 2))
+        return np.asarray(own - (self.lines * delta).sum(axis=(1, 2)))
+
+    def losses(self, delta: Array, residual: Array) -> Array:
+        """The left sides of the constraints, (J,)."""
+        return self.losses_of(self.sums(delta, residual), delta)
+
+    def level(self, losses: Array) -> float:
+        """The smallest t that the left sides allow; 0 where no constraint has a slope."""
+        sloped = self.slope > 0
+        if not sloped.any():
+            return 0.0
+        return float(((losses - self.bound)[sloped] / self.slope[sloped]).max())
+
+    def excess(self, losses: Array) -> Array:
+        """Left sides less right sides at the smallest t, (J,)."""
+        return losses - self.bound - self.slope * self.level(losses)
+
+    def objective(self, delta: Array, residual: Array) -> float:
+        """The groups' part of the objective, γ t included."""
+        sums = self.sums(delta, residual)
+        level = self.level(self.losses_of(sums, delta))
+        return float((self.base * sums).sum()) + self.worst_weight * level
+
+    def gap(self, losses: Array, multipliers: Array) -> float:
+        """Complementarity of the constraints and what violates them, at the smallest t."""
+        excess = self.excess(losses)
+        slack = float(multipliers @ np.abs(excess) + np.maximum(excess, 0.0).sum())
+        missing = abs(self.worst_weight - float(self.slope @ multipliers))
+        return slack + missing * abs(self.level(losses))
+
+    def negligible(self, slack: Array, kinks: Array, width: Array, unit: float) -> bool:
+        """Whether slacks of rows (N, m) are next to nothing beside each group's own loss."""
+        slacks, losses, widths = (self.by_group(part).sum(axis=1) for part in (slack, kinks, width))
+        return bool((slacks <= _EXACT * (losses + unit * widths)).all())
+
+    def pulls(self, rows: Rows, delta: Array, slopes: tuple[Array, Array]) -> Array:
+        """Minus the gradients of the left sides, (J, d, m).
+
+        ``slopes`` (N, m) are those of r and of |r| in the rows.
+        """
+        groups = self._slopes(delta)
+        if rows.n_rows:
+            for which, slope in enumerate(slopes):
+                if which == ABSOLUTE or self.tilted:
+                    groups[which] += self._row_pulls(rows, slope)
+        return np.asarray((self.weights[:, :, None] * groups[:, self.groups]).sum(axis=0)) + (
+            self.lines
+        )
+
+    def _row_pulls(self, rows: Rows, slope: Array) -> Array:
+        """Σ share_i slope_ik A_i over the rows of each group, (G, d, m)."""
+        own = self.share[:, None] * slope
+        sums = [rows.adjoint_by_group(column, self.membership)[:-1] for column in own.T]
+        return np.stack(sums, axis=2)
+
+    def _moved(self, delta: Array) -> list[tuple[int, Array]]:
+        """Gram matrices times δ, (G, d, m), for each sum that has any."""
+        d, m = delta.shape
+        parts = ((ABSOLUTE, self.near), (SQUARED, self.grams))
+        return [
+            (which, (grams.reshape(len(grams) * d, d) @ delta).reshape(len(grams), d, m))
+            for which, grams in parts
+            if grams is not None
+        ]
+
+    def _smooth_sums(self, delta: Array) -> Array:
+        """What is smooth in the sums at δ, (3, G, m)."""
+        out: Array = self.constants - (self.gradients * delta).sum(axis=2)
+        for which, moved in self._moved(delta):
+            out[which] += 0.5 * (moved * delta).sum(axis=1)
+        return out
+
+    def _slopes(self, delta: Array) -> Array:
+        """Minus its gradients, (3, G, d, m)."""
+        out = self.gradients.copy()
+        for which, moved in self._moved(delta):
+            out[which] -= moved
+        return out
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Where an iterate stands on its constraints.
+
+    Parameters
+    ----------
+    t : the level.
+    slack, multipliers : (J,), both positive.
+    """
+
+    t: float
+    slack: Array
+    multipliers: Array
+
+    @property
+    def complementarity(self) -> float:
+        """Σ s_j μ_j."""
+        return float(self.slack @ self.multipliers)
+
+    def moved(self, step: Bounds, primal: float, dual: float) -> Bounds:
+        """Return the iterate after a step."""
+        return Bounds(
+            self.t + primal * step.t,
+            self.slack + primal * step.slack,
+            self.multipliers + dual * step.multipliers,
+        )
+
+    def steepness(self, step: Bounds) -> tuple[float, float]:
+        """How fast slacks and multipliers fall along a step, relative to themselves."""
+        return (
+            float((-step.slack / self.slack).max(initial=0.0)),
+            float((-step.multipliers / self.multipliers).max(initial=0.0)),
+        )
+
+
+@dataclass(frozen=True)
+class Openness:
+    """What constraints lack at an iterate: F + s - bound - slope t, (J,), and γ - slopeᵀμ."""
+
+    infeasibility: Array
+    missing: float
+
+    @classmethod
+    def of(cls, coupling: Coupling, bounds: Bounds, losses: Array) -> Openness:
+        """Measure an iterate, from the left sides (J,)."""
+        return cls(
+            losses + bounds.slack - coupling.bound - coupling.slope * bounds.t,
+            coupling.worst_weight - float(coupling.slope @ bounds.multipliers),
+        )
+
+    def charge(self, bounds: Bounds) -> float:
+        """What that may amount to in the objective."""
+        infeasible = float((1.0 + bounds.multipliers) @ np.abs(self.infeasibility))
+        return infeasible + abs(self.missing * bounds.t)
+
+
+@dataclass(frozen=True)
+class Border:
+    """The equations of the multipliers and of t at an iterate, δ and the rows eliminated.
+
+    With B = ``pulls`` and φ = ``above`` the share of the upper side in 1 / (u/s_u + v/s_l), a row's
+    interval of width 2 share W¹ makes the equation of constraint j gain Σ_k 4 w_jk w_lk Σ_i share²
+    φ v/s_l in μ_l: `spread`.
+    """
+
+    coupling: Coupling
+    bounds: Bounds
+    open: Openness
+    above: Array
+    pulls: Array  # (m, d, J)
+    solved: Array  # M⁻¹ B, (m, d, J)
+    reduced: Array  # (J, J)
+
+    @classmethod
+    def at(
+        cls,
+        coupling: Coupling,
+        rows: Rows,
+        delta: Array,
+        bounds: Bounds,
+        openness: Openness,
+        ratio: Array,
+        d: Array,
+        solve: Callable[[Array], Array],
+    ) -> Border:
+        """Set up the equations; ``ratio`` (2, N, m) is u/s_u and v/s_l, d (N, m) 1 / their sum.
+
+        ``solve`` multiplies (m, d, J) by the inverse of each output's Newton matrix.
+        """
+        above = d * ratio[0]
+        slopes = np.ones_like(above), 2.0 * above - 1.0
+        pulls = np.ascontiguousarray(coupling.pulls(rows, delta, slopes).transpose(2, 1, 0))
+        solved = solve(pulls)
+        reduced = np.einsum("kij,kil->jl", pulls, solved)
+        spread = coupling.by_group(coupling.share[:, None] ** 2 * above * ratio[1])
+        width = 2.0 * coupling.weights[ABSOLUTE]
+        same = coupling.groups[:, None] == coupling.groups
+        reduced += same * ((width * spread[coupling.groups]) @ width.T)
+        reduced += np.diag(bounds.slack / bounds.multipliers)
+        return cls(coupling, bounds, openness, above, pulls, solved, reduced)
+
+    def step(self, first: Array, push: Array, push_slack: Array) -> tuple[Array, Bounds]:
+        """Return the changes of δ and of the constraints; ``first`` is that of δ under fixed μ.
+
+        Parameters
+        ----------
+        first : (d, m).
+        push : (2, N, m), changes of u and v beside those of their dual slacks.
+        push_slack : (J,), changes of the slacks beside those of their multipliers.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            If the equations are singular.
+        """
+        coupling, n = self.coupling, len(push_slack)
+        shift = push[0] * (1.0 - self.above) + push[1] * self.above
+        shift = coupling.by_group(coupling.share[:, None] * shift)[coupling.groups]
+        rhs = self.open.infeasibility + push_slack
+        rhs = rhs + 2.0 * (coupling.weights[ABSOLUTE] * shift).sum(axis=1)
+        rhs -= self.pulls.reshape(first.size, n).T @ first.T.ravel()
+        if coupling.slope.any():
+            bordered = np.zeros((n + 1, n + 1))
+            bordered[:n, :n] = self.reduced
+            bordered[:n, n] = bordered[n, :n] = coupling.slope
+            unknown = solve_small(bordered, np.append(rhs, self.open.missing))
+            multipliers, t = unknown[:n], float(unknown[n])
+        else:
+            multipliers, t = solve_small(self.reduced, rhs), 0.0
+        ratio = self.bounds.slack / self.bounds.multipliers
+        step = Bounds(t, push_slack - ratio * multipliers, multipliers)
+        return first + (self.solved @ multipliers).T, step
+
+    def opening(self, step: Bounds) -> Array:
+        """How far the upper and the lower end of each dual interval move, (2, N, m)."""
+        lower, upper = self.coupling.interval(self.coupling.spread_out(step.multipliers))
+        return np.stack([upper, lower])
+
+
+def solve_small(matrix: Array, rhs: Array) -> Array:
+    """Solve a few equations; raise LinAlgError where they are singular."""
+    if not len(rhs):
+        return rhs
+    unknown, info = lapack.dgesv(matrix, rhs)[2:]
+    if info != 0 or not np.isfinite(unknown).all():
+        raise np.linalg.LinAlgError("singular")
+    return np.asarray(unknown)
+
+
+def shared_equally(coupling: Coupling) -> Array:
+    """γ shared among the constraints with a slope, (J,)."""
+    total = max(float(coupling.slope.sum()), TINY)
+    return coupling.slope * (coupling.worst_weight / total)
+
+
+def looks_binding(coupling: Coupling, bounds: Bounds, objective: float) -> Mask:
+    """Constraints (J,) whose multiplier is larger than their slack, each relative to its size."""
+    weight = max(coupling.base_weight, TINY)
+    level = max(abs(objective), TINY) / weight
+    return np.asarray(bounds.multipliers / weight > bounds.slack / level)

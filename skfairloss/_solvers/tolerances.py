@@ -1,0 +1,28 @@
+"""Numerical zeros that several files share, each with its reason."""
+
+from __future__ import annotations
+
+# Divisors are kept from 0 by this: far below any quantity of a problem in units of its residuals,
+# far above the smallest number that is not denormal, so that quotients stay finite.
+TINY = 1e-300
+
+# Relative size below which a singular value is 0: rows are in orthonormal coordinates, whose own
+# errors are up to 1e-13 where columns of X are nearly collinear; true ties are far above.
+RANK = 1e-10
+
+# Reciprocal condition from which a matrix certainly has an inverse: half of the digits are left.
+REGULAR = 1e-7
+
+# Relative curvature below which a direction has none: 1e3 rounding errors.
+FLAT = 1e-13
+
+# The solver aims this much lower than the certificate asks, since the two gaps charge violations
+# by different norms.
+INNER_TOL = 0.01
+
+# Objectives below this share of the residual scale are not told from 0.
+FLOOR = 1e-6
+
+# A dual this far inside its interval, relative to the width, holds its row at its kink: far above
+# the errors of duals at the gap that solvers aim at, 0.01 tol = 1e-10.
+INSIDE = 1e-7
