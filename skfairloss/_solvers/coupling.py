@@ -85,6 +85,11 @@ class Coupling:
         return bool(self.base[SIGNED].any() or self.weights[SIGNED].any())
 
     @cached_property
+    def lined(self) -> bool:
+        """Whether any constraint is linear in δ beside its group's loss."""
+        return bool(self.lines.any())
+
+    @cached_property
     def membership(self) -> Membership:
         """The groups of the rows, and one more for rows of none."""
         return Membership(self.codes, self.n_groups + 1)
@@ -106,10 +111,23 @@ class Coupling:
 
     def interval(self, weights: Array) -> tuple[Array, Array]:
         """Both ends of the rows' dual intervals under weights W, (N, m) each."""
-        padded = np.zeros((2, self.n_groups + 1, weights.shape[2]))
-        padded[:, :-1] = weights[SIGNED] - weights[ABSOLUTE], weights[SIGNED] + weights[ABSOLUTE]
-        lower, upper = self.share[:, None] * padded[:, self.codes]
-        return lower, upper
+        half = self.half_widths(weights)
+        if not self.tilted:
+            return -half, half
+        middle = self._by_row(weights[SIGNED])
+        return middle - half, middle + half
+
+    def half_widths(self, weights: Array) -> Array:
+        """Half the lengths of these intervals, (N, m)."""
+        return self._by_row(weights[ABSOLUTE])
+
+    def _by_row(self, weights: Array) -> Array:
+        """Weights (G, m) of the groups times the shares of their rows, (N, m)."""
+        padded = np.zeros((self.n_groups + 1, weights.shape[1]))
+        padded[:-1] = weights
+        out = padded.take(self.codes, axis=0)
+        out *= self.share[:, None]
+        return out
 
     def quadratic(self, weights: Array, multipliers: Array) -> tuple[Array, Array]:
         """H (m, d, d) and g (d, m) under weights W and multipliers."""
@@ -118,8 +136,10 @@ class Coupling:
         for grams, own in ((self.grams, weights[SQUARED]), (self.near, weights[ABSOLUTE])):
             if grams is not None:
                 hessian += (own.T @ grams.reshape(n_groups, d * d)).reshape(m, d, d)
-        linear = (weights[:, :, None] * self.gradients).sum(axis=(0, 1))
-        return hessian, linear + np.tensordot(multipliers, self.lines, 1)
+        linear = np.einsum("cgk,cgdk->dk", weights, self.gradients)
+        if self.lined:
+            linear += np.einsum("j,jdk->dk", multipliers, self.lines)
+        return hessian, linear
 
     def shifted(self, delta: Array) -> Coupling:
         """Return the same relative to δ."""
@@ -157,7 +177,7 @@ class Coupling:
     def by_group(self, values: Array) -> Array:
         """Sums of (N, m) values over the rows of each group, (G, m)."""
         sums = [self.membership.totals(column) for column in values.T]
-        return np.stack(sums, axis=1)[:-1]
+        return np.array(sums).T[:-1]
 
     def sums(self, delta: Array, residual: Array, absolute: Array | None = None) -> Array:
         """The sums of all groups at δ, (3, G, m); ``absolute`` takes the place of |r|."""
@@ -171,8 +191,10 @@ class Coupling:
 
     def losses_of(self, sums: Array, delta: Array) -> Array:
         """The left sides of the constraints, (J,), from the sums at δ."""
-        own = (self.weights * sums[:, self.groups]).sum(axis=(0, 2))
-        return np.asarray(own - (self.lines * delta).sum(axis=(1, 2)))
+        own = np.einsum("cjk,cjk->j", self.weights, sums[:, self.groups])
+        if self.lined:
+            own -= np.einsum("jdk,dk->j", self.lines, delta)
+        return own
 
     def losses(self, delta: Array, residual: Array) -> Array:
         """The left sides of the constraints, (J,)."""
@@ -192,8 +214,11 @@ class Coupling:
     def objective(self, delta: Array, residual: Array) -> float:
         """The groups' part of the objective, γ t included."""
         sums = self.sums(delta, residual)
-        level = self.level(self.losses_of(sums, delta))
-        return float((self.base * sums).sum()) + self.worst_weight * level
+        return self.objective_of(sums, self.losses_of(sums, delta))
+
+    def objective_of(self, sums: Array, losses: Array) -> float:
+        """The same from the sums and the left sides of the constraints."""
+        return float(np.vdot(self.base, sums)) + self.worst_weight * self.level(losses)
 
     def gap(self, losses: Array, multipliers: Array) -> float:
         """Complementarity of the constraints and what violates them, at the smallest t."""
@@ -217,15 +242,14 @@ class Coupling:
             for which, slope in enumerate(slopes):
                 if which == ABSOLUTE or self.tilted:
                     groups[which] += self._row_pulls(rows, slope)
-        return np.asarray((self.weights[:, :, None] * groups[:, self.groups]).sum(axis=0)) + (
-            self.lines
-        )
+        pulls = np.einsum("cjk,cjdk->jdk", self.weights, groups[:, self.groups])
+        return pulls + self.lines if self.lined else pulls
 
     def _row_pulls(self, rows: Rows, slope: Array) -> Array:
         """Σ share_i slope_ik A_i over the rows of each group, (G, d, m)."""
         own = self.share[:, None] * slope
         sums = [rows.adjoint_by_group(column, self.membership)[:-1] for column in own.T]
-        return np.stack(sums, axis=2)
+        return np.array(sums).transpose(1, 2, 0)
 
     def _moved(self, delta: Array) -> list[tuple[int, Array]]:
         """Gram matrices times δ, (G, d, m), for each sum that has any."""
@@ -239,9 +263,9 @@ class Coupling:
 
     def _smooth_sums(self, delta: Array) -> Array:
         """What is smooth in the sums at δ, (3, G, m)."""
-        out: Array = self.constants - (self.gradients * delta).sum(axis=2)
+        out: Array = self.constants - np.einsum("cgdk,dk->cgk", self.gradients, delta)
         for which, moved in self._moved(delta):
-            out[which] += 0.5 * (moved * delta).sum(axis=1)
+            out[which] += 0.5 * np.einsum("gdk,dk->gk", moved, delta)
         return out
 
     def _slopes(self, delta: Array) -> Array:
@@ -312,17 +336,20 @@ class Openness:
 class Border:
     """The equations of the multipliers and of t at an iterate, δ and the rows eliminated.
 
-    With B = ``pulls`` and φ = ``above`` the share of the upper side in 1 / (u/s_u + v/s_l), a row's
-    interval of width 2 share W¹ makes the equation of constraint j gain Σ_k 4 w_jk w_lk Σ_i share²
-    φ v/s_l in μ_l: `spread`.
+    With φ the share of u/s_u in u/s_u + v/s_l = 1/D, a change dμ moves the ends of a row's interval
+    by mid ± half, and its dual by D (p_v - p_u - A dδ) + mid + (2φ - 1) half: mid drops out of all
+    dual slacks, which lose e - 2 (1 - φ) half and -e - 2 φ half, e being the first term. So a
+    constraint's loss falls along dδ by `pulls`, the slope of |r| being 2φ - 1 and that of r 1, and
+    along dμ by `spread`, Σ_k 4 w_jk w_lk Σ_i share² φ v/s_l for the weights w of the absolute
+    sums of two constraints on the same group.
     """
 
     coupling: Coupling
     bounds: Bounds
     open: Openness
-    above: Array
+    sides: Array  # φ and 1 - φ, (2, N, m)
     pulls: Array  # (m, d, J)
-    solved: Array  # M⁻¹ B, (m, d, J)
+    solved: Array  # M⁻¹ pulls, (m, d, J)
     reduced: Array  # (J, J)
 
     @classmethod
@@ -341,17 +368,17 @@ class Border:
 
         ``solve`` multiplies (m, d, J) by the inverse of each output's Newton matrix.
         """
-        above = d * ratio[0]
-        slopes = np.ones_like(above), 2.0 * above - 1.0
+        sides = d * ratio
+        slopes = np.broadcast_to(1.0, d.shape), sides[0] - sides[1]
         pulls = np.ascontiguousarray(coupling.pulls(rows, delta, slopes).transpose(2, 1, 0))
         solved = solve(pulls)
         reduced = np.einsum("kij,kil->jl", pulls, solved)
-        spread = coupling.by_group(coupling.share[:, None] ** 2 * above * ratio[1])
+        spread = coupling.by_group(coupling.share[:, None] ** 2 * sides[0] * ratio[1])
         width = 2.0 * coupling.weights[ABSOLUTE]
         same = coupling.groups[:, None] == coupling.groups
         reduced += same * ((width * spread[coupling.groups]) @ width.T)
-        reduced += np.diag(bounds.slack / bounds.multipliers)
-        return cls(coupling, bounds, openness, above, pulls, solved, reduced)
+        np.einsum("jj->j", reduced)[:] += bounds.slack / bounds.multipliers
+        return cls(coupling, bounds, openness, sides, pulls, solved, reduced)
 
     def step(self, first: Array, push: Array, push_slack: Array) -> tuple[Array, Bounds]:
         """Return the changes of δ and of the constraints; ``first`` is that of δ under fixed μ.
@@ -368,10 +395,10 @@ class Border:
             If the equations are singular.
         """
         coupling, n = self.coupling, len(push_slack)
-        shift = push[0] * (1.0 - self.above) + push[1] * self.above
+        shift = push[0] * self.sides[1] + push[1] * self.sides[0]
         shift = coupling.by_group(coupling.share[:, None] * shift)[coupling.groups]
         rhs = self.open.infeasibility + push_slack
-        rhs = rhs + 2.0 * (coupling.weights[ABSOLUTE] * shift).sum(axis=1)
+        rhs += 2.0 * np.einsum("jk,jk->j", coupling.weights[ABSOLUTE], shift)
         rhs -= self.pulls.reshape(first.size, n).T @ first.T.ravel()
         if coupling.slope.any():
             bordered = np.zeros((n + 1, n + 1))
@@ -385,10 +412,13 @@ class Border:
         step = Bounds(t, push_slack - ratio * multipliers, multipliers)
         return first + (self.solved @ multipliers).T, step
 
-    def opening(self, step: Bounds) -> Array:
-        """How far the upper and the lower end of each dual interval move, (2, N, m)."""
-        lower, upper = self.coupling.interval(self.coupling.spread_out(step.multipliers))
-        return np.stack([upper, lower])
+    def closing(self, dual: Array, step: Bounds) -> Array:
+        """What the two dual slacks lose, (2, N, m), where da is ``dual`` under fixed μ."""
+        half = self.coupling.half_widths(self.coupling.spread_out(step.multipliers))
+        out = self.sides[::-1] * (-2.0 * half)
+        out[0] += dual
+        out[1] -= dual
+        return out
 
 
 def solve_small(matrix: Array, rhs: Array) -> Array:

@@ -38,8 +38,9 @@ from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import FLAT, INSIDE, RANK, REGULAR, TINY
 from skfairloss._typing import Array, Index, Mask
 
-_MANY_COLUMNS = 100  # columns from which singular values are slow
-_NEWTON_STEPS = 4  # quadratic convergence: two from a good guess, one to see it, one to spare
+_NEWTON_STEPS = 12  # two or three are usual, and all where bounds can hardly be met
+_STALLED = 0.5  # share of what was left of the equations from which only rounding errors are left
+_APART = 1e-6  # residual of a row, relative to a trivial fit's, that is not at its kink
 _ACCURATE = 1e-9  # error of a solution of (2), relative to its right-hand side, that LU may leave
 _DEPENDENT = 1e-13  # relative singular value of (2) that is a rounding error
 
@@ -65,7 +66,7 @@ def factor_kkt(hessian: Array, rows: Array, room: Array) -> KKT:
     square = lu_if_regular(rows)
     if square is not None:
         return _Vertex(hessian, square)
-    if rows.shape[1] >= _MANY_COLUMNS and 0 < len(rows) < rows.shape[1] and hessian.any():
+    if 0 < len(rows) < rows.shape[1] and hessian.any():
         found = _RangeSpace.of(hessian, rows)
         if found is not None:
             return found
@@ -86,7 +87,7 @@ class _Vertex(KKT):
 
 @dataclass(frozen=True)
 class _RangeSpace(KKT):
-    """The factors of H, or of H + ρRᵀR, and of R H⁻¹ Rᵀ: of many columns singular values are slow.
+    """The factors of H, or of H + ρRᵀR, and of R H⁻¹ Rᵀ: singular values would be slow.
 
     Where H has no Cholesky factor, H + ρRᵀR, which gives the same s and e, has one if the solution
     is unique (Golub & Greif 2003).
@@ -214,20 +215,27 @@ def _with_constraints(
     slopes = np.where(active, 0.0, 1.0), np.where(active, 0.0, np.where(above, 1.0, -1.0))
     multipliers = np.where(binding, multipliers, 0.0)
     t = coupling.level(coupling.losses(delta, kq.residual_at(delta)))
-    held = [np.flatnonzero(column) for column in active.T]
+    held, last = [np.flatnonzero(column) for column in active.T], np.inf
     for _ in range(_NEWTON_STEPS):
         here = kq.lagrangian(multipliers)
         dual = np.where(active, dual, here.ends(above))
         residual, room = kq.residual_at(delta), _room(here, dual)
         rest = here.dual_residual(delta, dual)
+        excess = coupling.losses(delta, residual) - coupling.bound - coupling.slope * t
+        excess, missing = (
+            excess[binding],
+            coupling.worst_weight - float(coupling.slope @ multipliers),
+        )
+        left = float(np.linalg.norm(rest)) * kq.unit + float(np.abs(excess).sum())
+        if left >= _STALLED * last:  # nothing but rounding errors are left
+            break
+        last = left
         pulls = coupling.pulls(kq.rows, delta, slopes)[binding]
         outputs = [
             _OutputStep.of(kq, here.hessian[k], k, index, (rest, residual, room), pulls)
             for k, index in enumerate(held)
         ]
-        excess = coupling.losses(delta, residual) - coupling.bound - coupling.slope * t
-        missing = coupling.worst_weight - float(coupling.slope @ multipliers)
-        found = _schur(outputs, excess[binding], coupling.slope[binding], missing)
+        found = _schur(outputs, excess, coupling.slope[binding], missing)
         if found is None:
             return None
         change, free, rise = found
@@ -237,6 +245,9 @@ def _with_constraints(
             step, duals = output.step(change, along)
             delta[:, k] += step
             dual[held[k], k] += duals
+        apart = np.abs(kq.residual_at(delta))[active].max(initial=0.0)
+        if not apart <= _APART * kq.unit:  # these rows cannot all be at their kink
+            return None
     multipliers = np.maximum(multipliers, 0.0)
     return delta, np.where(active, dual, kq.lagrangian(multipliers).ends(above)), multipliers
 

@@ -52,9 +52,9 @@ from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
 _TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover is tried ...
-_TRY_LATER = 1e-4  # ... where there are many columns, whose equations cost an iteration
+_TRY_LATER = 1e-4  # ... where there are many columns or constraints: it costs iterations
 _TRY_TIES = 1e-4  # the same for unlikely rows at their kink ...
-_TRY_MANY = 1e-7  # ... where there are many columns, whose singular values cost many iterations ...
+_TRY_MANY = 1e-7  # ... where there are many columns or constraints: singular values cost more ...
 _MANY_COLUMNS = 100
 _CROWDED = 1.25  # rows at their kink, in columns, of which the likeliest are tried as a vertex
 _TRY_AGAIN = 0.01  # ... and the fall of the gap after which they are tried again
@@ -83,6 +83,7 @@ class _Point:
     bounds, open : where the constraints stand. None without a coupling.
     complementarity : of rows and constraints.
     gap : complementarity, and what the residuals of the other equations may amount to.
+    objective : at δ and u - v; with a coupling at u + v in the place of |r|.
     """
 
     delta: Array
@@ -94,6 +95,7 @@ class _Point:
     open: Openness | None
     complementarity: float
     gap: float
+    objective: float
 
     @property
     def size(self) -> float:
@@ -173,9 +175,8 @@ def _iterate(
         point = step
         if point.gap < closest.gap:
             closest = point
-        u, v = point.residual_parts
-        objective = kq.kinked_objective(point.delta, u - v)
-        found = crossing.attempt(point, objective, iteration)
+        objective = point.objective
+        found = crossing.attempt(point, iteration)
         if found is not None and (crossed is None or found.gap < crossed.gap):
             crossed = found
         if objective < -lowest or (not bounded and point.size > _UNBOUNDED * start_size):
@@ -237,18 +238,18 @@ class _Crossing:
         self._kq = kq
         self._wanted = wanted
         self._last = np.inf
-        self._tried: Mask | None = None
+        self._tried: Mask = np.zeros(0, dtype=bool)
 
-    def attempt(self, point: _Point, objective: float, iteration: int) -> KinkedSolution | None:
+    def attempt(self, point: _Point, iteration: int) -> KinkedSolution | None:
         """The exact optimum for the rows that look as if at their kink, or None."""
         kq, complementarity = self._kq, point.complementarity
-        size, columns = point.size, kq.rows.n_columns
+        size, costly = point.size, kq.rows.n_columns >= _MANY_COLUMNS
         if kq.coupling is not None:  # kinked terms may be few, or none
-            complementarity, size = point.gap, max(size, abs(objective))
-        first = _TRY_POLISH if columns < _MANY_COLUMNS else _TRY_LATER
+            complementarity, size, costly = point.gap, max(size, abs(point.objective)), True
+        first = _TRY_LATER if costly else _TRY_POLISH
         if not self._wanted or not complementarity <= first * size:
             return None
-        binding, free = self._binding(point, objective), self._unknowns
+        binding, free = self._binding(point), self._unknowns
         full = free - int(binding.sum())
         at_kink = _at_kink(point, kq.residual_scale)
         active = at_kink > 1.0
@@ -257,10 +258,10 @@ class _Crossing:
             active, count = _largest(at_kink, full), full
         likely = count <= full if kq.curved else count == full
         guess = np.concatenate([active.ravel(), binding])
-        if likely and self._tried is not None:
-            likely = not np.array_equal(guess, self._tried)
-        ties = _TRY_TIES if columns < _MANY_COLUMNS else _TRY_MANY
-        if not likely and complementarity > min(_TRY_AGAIN * self._last, ties * size):
+        limit = np.inf if likely else (_TRY_MANY if costly else _TRY_TIES) * size
+        if not likely or np.array_equal(guess, self._tried):
+            limit = min(_TRY_AGAIN * self._last, limit)
+        if complementarity > limit:
             return None
         self._last, self._tried = complementarity, guess
         found = self._settled(point, active, iteration) if likely and kq.curved else None
@@ -280,12 +281,12 @@ class _Crossing:
         coupling = self._kq.coupling
         return self._kq.linear.size + int(coupling is not None and coupling.slope.any())
 
-    def _binding(self, point: _Point, objective: float) -> Mask:
+    def _binding(self, point: _Point) -> Mask:
         """The constraints (J,) that look as if they bound."""
         coupling = self._kq.coupling
         if coupling is None or point.bounds is None:
             return np.zeros(0, dtype=bool)
-        return looks_binding(coupling, point.bounds, objective)
+        return looks_binding(coupling, point.bounds, point.objective)
 
     @cached_property
     def _diagonal(self) -> Diagonal | None:
@@ -387,7 +388,8 @@ def _centred_start(kq: KinkedQuadratic, guess: Array | None) -> _Point:
     if coupling is None or multipliers is None or usual is None:
         return _at(kq, delta, parts, dual_slack, None, rows)
     losses = coupling.losses_of(coupling.sums(delta, r, parts[0] + parts[1]), delta)
-    sizes = np.maximum(np.abs(losses), np.abs(coupling.bound))
+    of_group = coupling.weights.any(axis=(0, 2))
+    sizes = np.abs(np.where(of_group, losses, losses - coupling.bound))
     apart = _FIRST_MULTIPLIER * float(sizes.mean()) + TINY if len(losses) else 0.0
     t = coupling.level(losses) + apart if coupling.slope.any() else 0.0
     distance = coupling.bound + coupling.slope * t - losses
@@ -417,19 +419,24 @@ def _at(
     if coupling is None or bounds is None:
         dual_residual = kq.dual_residual(delta, kq.lower + dual_slack[1])
         gap = rows + float(np.linalg.norm(dual_residual)) * kq.reach
-        return _Point(delta, parts, dual_slack, kq, dual_residual, None, None, rows, gap)
+        objective = kq.kinked_objective(delta, parts[0] - parts[1])
+        return _Point(delta, parts, dual_slack, kq, dual_residual, None, None, rows, gap, objective)
     here = kq.lagrangian(bounds.multipliers)
     above, below = dual_slack
     dual = np.where(below <= above, here.lower + below, here.upper - above)
     dual_residual = here.dual_residual(delta, dual)
-    sums = coupling.sums(delta, parts[0] - parts[1], parts[0] + parts[1])
-    openness = Openness.of(coupling, bounds, coupling.losses_of(sums, delta))
+    residual = parts[0] - parts[1]
+    sums = coupling.sums(delta, residual, parts[0] + parts[1])
+    losses = coupling.losses_of(sums, delta)
+    openness = Openness.of(coupling, bounds, losses)
     complementarity = rows + bounds.complementarity
     gap = complementarity + float(np.linalg.norm(dual_residual)) * kq.reach
     gap += openness.charge(bounds)
+    objective = kq.own_objective(delta, residual) + coupling.objective_of(sums, losses)
     return _Point(
-        delta, parts, dual_slack, here, dual_residual, bounds, openness, complementarity, gap
-    )
+        delta, parts, dual_slack, here, dual_residual, bounds, openness, complementarity, gap,
+        objective,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -438,7 +445,6 @@ class _Newton:
 
     kq: KinkedQuadratic
     point: _Point
-    ratio: Array
     d: Array
     factors: list[Array]
     border: Border | None
@@ -451,7 +457,7 @@ class _Newton:
         here = point.here
         if kq.coupling is None:
             factor = _factor(here.hessian + kq.rows.gram(d))
-            return None if factor is None else cls(kq, point, ratio, d, [factor], None)
+            return None if factor is None else cls(kq, point, d, [factor], None)
         factors = []
         for k, hessian in enumerate(here.hessian):
             factor = _factor(hessian + kq.rows.gram(d[:, k]))
@@ -460,7 +466,7 @@ class _Newton:
             factors.append(factor)
         assert point.bounds is not None
         assert point.open is not None
-        newton = cls(kq, point, ratio, d, factors, None)
+        newton = cls(kq, point, d, factors, None)
         border = Border.at(
             kq.coupling, kq.rows, point.delta, point.bounds, point.open, ratio, d, newton.solve
         )
@@ -473,7 +479,7 @@ class _Newton:
         if not rhs.size:
             return rhs
         pairs = zip(self.factors, rhs, strict=True)
-        return np.stack([lapack.dpotrs(factor, one, lower=True)[0] for factor, one in pairs])
+        return np.array([lapack.dpotrs(factor, one, lower=True)[0] for factor, one in pairs])
 
     def direction(self, push: Array, push_slack: Array) -> tuple[Array, Array, Bounds | None]:
         """Changes of δ, the share of its dual slack that each side loses, and the constraints'.
@@ -488,10 +494,8 @@ class _Newton:
             dual = self.d * (rho - rows.dot(delta))
             return delta, _SIDES[:, None] * dual / point.dual_slack, None
         delta, step = self.border.step(self.solve(rhs.T).T, push, push_slack)
-        opening = self.border.opening(step)
-        moved = rho + self.ratio[0] * opening[0] + self.ratio[1] * opening[1]
-        dual = self.d * (moved - rows.dot(delta))
-        return delta, _SIDES[:, None, None] * (dual - opening) / point.dual_slack, step
+        dual = self.d * (rho - rows.dot(delta))
+        return delta, self.border.closing(dual, step) / point.dual_slack, step
 
 
 def _factor(matrix: Array) -> Array | None:
@@ -553,10 +557,10 @@ def _in_neighbourhood(
     primal: float,
     dual: float,
 ) -> _Point:
-    """The step, made shorter until no row's product is below γ times what it should be.
+    """The step, made shorter until no product is below γ times what it should be.
 
-    Products of constraints may fall as they like: that of one without a multiplier has to be far
-    below the others where these are nearly out of reach.
+    Under constraints products may fall as they like: where bounds can hardly be met multipliers
+    have to grow a thousandfold, and rows that are held near the central path hold them back.
     """
     delta, moved, lost, step = direction
     parts, slack, bounds = point.residual_parts, point.dual_slack, point.bounds
@@ -565,7 +569,7 @@ def _in_neighbourhood(
         there = parts + primal * moved, slack * (1.0 - dual * lost)
         pairs = there[0] * there[1]
         rows = float(pairs.sum())
-        if (np.minimum(*pairs) >= rows * central).all():
+        if bounds is not None or (np.minimum(*pairs) >= rows * central).all():
             break
         primal, dual = _SHORTER * primal, _SHORTER * dual
     after = None if bounds is None or step is None else bounds.moved(step, primal, dual)

@@ -72,9 +72,11 @@ class KinkedQuadratic:
     @cached_property
     def residual_scale(self) -> float:
         """Mean of |r| at the start under the dual widths: the size that residuals have."""
-        if self.coupling is not None:
+        if not self.residual.size:
             return self.unit
         width = self.width
+        if self.coupling is not None:  # what groups add is not known yet
+            width = width + self.coupling.share[:, None]
         mean = float(np.vdot(width, np.abs(self.residual)) / max(width.sum(), TINY))
         return max(mean, 1e-6 * self.unit)
 
@@ -156,8 +158,20 @@ class KinkedQuadratic:
 
     def kinked_objective(self, delta: Array, residual: Array) -> float:
         """The same where the residuals at δ are known."""
-        own = self.constant + self._smooth(delta) + float(self.kink_values(residual).sum())
+        own = self.own_objective(delta, residual)
         return own if self.coupling is None else own + self.coupling.objective(delta, residual)
+
+    def own_objective(self, delta: Array, residual: Array) -> float:
+        """The same without what a coupling adds."""
+        smooth = self.constant + self._smooth(delta)
+        if self.coupling is not None and not self._kinked:
+            return smooth
+        return smooth + float(self.kink_values(residual).sum())
+
+    @cached_property
+    def _kinked(self) -> bool:
+        """Whether any row has a kink beside what groups add to it."""
+        return bool(self.width.any())
 
     def _smooth(self, delta: Array) -> float:
         return float(np.vdot(delta, 0.5 * self.curvature_times(delta) - self.linear))
