@@ -48,8 +48,7 @@ def _at_start(pq: KinkedQuadratic, tol: float) -> KinkedSolution | None:
     if found is None:
         return None
     delta, dual, none = found
-    dual = np.clip(dual, pq.lower, pq.upper)
-    gap, objective = pq.gap(delta, dual), pq.objective(delta)
+    gap, objective, dual = pq.measured(delta, dual)
     if not gap <= tol * max(objective, FLOOR * pq.unit):
         return None
     return KinkedSolution(delta, dual, active, gap, 1, True, objective, none)

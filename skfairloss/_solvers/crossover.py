@@ -135,7 +135,7 @@ class _NullSpace(KKT):
 
     def __init__(self, hessian: Array, rows: Array, room: Array) -> None:
         self._hessian, self._room, self._rows = hessian, room[:, None], rows
-        self._inverse, null = _inverse_and_null(rows)
+        self._inverse, null = particular_and_null(rows, np.eye(len(rows)))
         values, vectors = np.linalg.eigh(null.T @ hessian @ null)
         seen = values > FLAT * max(float(values[-1]), TINY) if len(values) else values > 0
         self._seen, self._values = null @ vectors[:, seen], values[seen, None]
@@ -166,11 +166,12 @@ def solve_active_set(
         return _with_constraints(kq, kq.coupling, (delta, dual, multipliers), active, binding)
     index = np.flatnonzero(active)
     dual = np.where(active, dual, kq.ends(dual > 0.5 * (kq.upper + kq.lower)))
-    rows, room = kq.rows.take(index), _room(kq, dual)[index]
+    rows, free = kq.rows.take(index), dual[index]
+    room = np.minimum(kq.upper[index] - free, free - kq.lower[index]).clip(min=0)
     kkt = factor_kkt(kq.hessian, rows, room)
     push, residual = -kq.dual_residual(delta, dual), kq.residual[index] - rows @ delta
     step, change = kkt.solve(push[:, None], residual[:, None])
-    dual[index] += change[:, 0]
+    dual[index] = free + change[:, 0]
     return delta + step[:, 0], dual, np.zeros(0)
 
 
@@ -193,11 +194,10 @@ def continued(
     found = solve_active_set(kq, *start[:2], active, start[2], binding)
     if found is None:
         return None
-    gap, objective = kq.gap(*found), kq.objective(found[0])
+    gap, objective, dual = kq.measured(*found)
     if not gap <= tol * max(abs(objective), floor) or not kq.exact_in_every_group(*found):
         return None
-    delta, dual, multipliers = found
-    return KinkedSolution(delta, dual, active, gap, 1, True, objective, multipliers)
+    return KinkedSolution(found[0], dual, active, gap, 1, True, objective, found[2])
 
 
 def _room(kq: KinkedQuadratic, dual: Array) -> Array:
@@ -353,15 +353,10 @@ def particular_and_null(rows: Array, residual: Array, size: float = 0.0) -> tupl
 
     ``size`` is what the rows may be as a whole: much smaller ones are rounding errors of 0.
     """
-    inverse, null = _inverse_and_null(rows, size)
-    return inverse @ residual, null
-
-
-def _inverse_and_null(rows: Array, size: float = 0.0) -> tuple[Array, Array]:
-    """Pseudoinverse (d, r) of rows and a basis of their null space, (d, f)."""
     k = rows.shape[1]
     if not rows.any() or not k:
-        return np.zeros((k, len(rows))), np.eye(k)
+        return np.zeros((k, *residual.shape[1:])), np.eye(k)
     u, s, vt = np.linalg.svd(rows, full_matrices=len(rows) < k)
     rank = int((s > RANK * max(float(s[0]), size)).sum())
-    return vt[:rank].T @ (u[:, :rank].T / s[:rank, None]), vt[rank:].T
+    along = ((u[:, :rank].T @ residual).T / s[:rank]).T
+    return vt[:rank].T @ along, vt[rank:].T

@@ -66,7 +66,7 @@ _LONG_STEP = 0.9995
 _CENTRAL = 1e-3  # γ of the neighbourhood N₋∞(γ) ...
 _SHORTER, _TRIES = 0.8, 12  # ... for which a step is made shorter, and how often
 _FIRST_MULTIPLIER = 0.1  # of all constraints, relative to the weight of the objective; and slacks
-_SIDES = np.array([1.0, -1.0])  # a rising a takes from upper - a and gives to a - lower
+_SIDES = np.array([[1.0], [-1.0]])  # a rising a takes from upper - a and gives to a - lower
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _iterate(
     """
     point = closest = start
     crossed: KinkedSolution | None = None
-    lowest = abs(kq.kinked_objective(start.delta, kq.residual))
+    lowest = abs(start.objective)
     crossing, progress = _Crossing(kq, crossover), _Progress()
     start_size, stopped = start.size, False
     for iteration in range(1, max_iter + 1):
@@ -335,9 +335,7 @@ def _solution(
 ) -> KinkedSolution:
     """A point (δ, a, μ) as a solution; its duals are put into their intervals."""
     delta, dual, multipliers = found
-    here = kq.lagrangian(multipliers)
-    dual = np.clip(dual, here.lower, here.upper)
-    gap, objective = kq.gap(delta, dual, multipliers), kq.objective(delta)
+    gap, objective, dual = kq.measured(delta, dual, multipliers)
     return KinkedSolution(delta, dual, active, gap, iteration, polished, objective, multipliers)
 
 
@@ -475,7 +473,8 @@ class _Newton:
     def solve(self, rhs: Array) -> Array:
         """Multiply by the inverse of each output's matrix, (d,) or (m, d) or (m, d, J)."""
         if rhs.ndim == 1:
-            return np.asarray(lapack.dpotrs(self.factors[0], rhs, lower=True)[0])
+            flat: Array = lapack.dpotrs(self.factors[0], rhs, lower=True)[0]
+            return flat
         if not rhs.size:
             return rhs
         pairs = zip(self.factors, rhs, strict=True)
@@ -492,7 +491,7 @@ class _Newton:
         if self.border is None:
             delta = self.solve(rhs)
             dual = self.d * (rho - rows.dot(delta))
-            return delta, _SIDES[:, None] * dual / point.dual_slack, None
+            return delta, _SIDES * dual / point.dual_slack, None
         delta, step = self.border.step(self.solve(rhs.T).T, push, push_slack)
         dual = self.d * (rho - rows.dot(delta))
         return delta, self.border.closing(dual, step) / point.dual_slack, step
@@ -534,8 +533,7 @@ def _newton_step(kq: KinkedQuadratic, point: _Point) -> _Point | None:
             ahead += bounds.moved(affine, primal, dual).complementarity
         shrink = min(1.0, max(ahead / max(mu + of_bounds, TINY), 0.0)) ** 3
         weights = point.here.barrier_weight
-        total = 2 * float(point.here.width.sum())
-        centred = (shrink * mu / max(total, TINY)) * weights
+        centred = (shrink * mu / max(2 * point.here.total_width, TINY)) * weights
         push, push_slack = centred / slack - parts + parts * (lost - 1.0) * lost, none
         if bounds is not None and affine is not None:
             equal = shrink * of_bounds / max(len(none), 1)
@@ -564,12 +562,12 @@ def _in_neighbourhood(
     """
     delta, moved, lost, step = direction
     parts, slack, bounds = point.residual_parts, point.dual_slack, point.bounds
-    central = _CENTRAL * point.here.barrier_weight / max(2 * float(point.here.width.sum()), TINY)
+    central, weights = _CENTRAL / max(2 * point.here.total_width, TINY), point.here.barrier_weight
     for _ in range(_TRIES):
         there = parts + primal * moved, slack * (1.0 - dual * lost)
         pairs = there[0] * there[1]
         rows = float(pairs.sum())
-        if bounds is not None or (np.minimum(*pairs) >= rows * central).all():
+        if bounds is not None or (np.minimum(*pairs) >= (rows * central) * weights).all():
             break
         primal, dual = _SHORTER * primal, _SHORTER * dual
     after = None if bounds is None or step is None else bounds.moved(step, primal, dual)

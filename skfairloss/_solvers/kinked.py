@@ -62,7 +62,13 @@ class KinkedQuadratic:
     def barrier_weight(self) -> Array:
         """Complementarity that suits each row: the root of its width, with the widths' sum."""
         root = np.sqrt(self.width)
-        return root * (self.width.sum() / max(float(root.sum()), TINY))
+        root *= self.total_width / max(float(root.sum()), TINY)
+        return root
+
+    @cached_property
+    def total_width(self) -> float:
+        """Sum of the widths."""
+        return float(self.width.sum())
 
     @cached_property
     def curved(self) -> bool:
@@ -89,7 +95,8 @@ class KinkedQuadratic:
         """
         if self.coupling is not None:
             return self.unit
-        return max(self.residual_scale, self.kinked_objective(0.0 * self.linear, self.residual))
+        objective = self.constant + float(self.kink_values(self.residual).sum())
+        return max(self.residual_scale, objective)
 
     def lagrangian(self, multipliers: Array | None) -> KinkedQuadratic:
         """Return the plain problem that is left under fixed multipliers (J,), bounds aside."""
@@ -190,14 +197,25 @@ class KinkedQuadratic:
         Stationarity is charged at the size of what predictions may change by, a bound at 1 and its
         multiplier.
         """
+        return self.measured(delta, dual, multipliers)[0]
+
+    def measured(
+        self, delta: Array, dual: Array, multipliers: Array | None = None
+    ) -> tuple[float, float, Array]:
+        """Return the duality gap of (δ, a, μ), the objective, and a put into its intervals."""
         residual, here = self.residual_at(delta), self.lagrangian(multipliers)
         dual = np.clip(dual, here.lower, here.upper)
-        slack = np.maximum(here.kink_values(residual) - dual * residual, 0.0).sum()
+        kinks = here.kink_values(residual)
+        slack = np.maximum(kinks - dual * residual, 0.0).sum()
         rest = float(np.linalg.norm(here.dual_residual(delta, dual)))
         gap = float(slack + rest * self.reach)
         if self.coupling is None or multipliers is None:
-            return gap
-        return gap + self.coupling.gap(self.coupling.losses(delta, residual), multipliers)
+            return gap, self.constant + self._smooth(delta) + float(kinks.sum()), dual
+        sums = self.coupling.sums(delta, residual)
+        losses = self.coupling.losses_of(sums, delta)
+        own = self.own_objective(delta, residual)
+        objective = own + self.coupling.objective_of(sums, losses)
+        return gap + self.coupling.gap(losses, multipliers), objective, dual
 
     def exact_in_every_group(self, delta: Array, dual: Array, multipliers: Array) -> bool:
         """Whether the rows of each group are complementary, however little the group weighs."""
