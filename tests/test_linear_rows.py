@@ -114,7 +114,8 @@ def test_a_wrong_guess_is_corrected(monkeypatch, on_all):
         return eliminated(problem, rows, basis, side)
 
     monkeypatch.setattr(linear_rows, "_eliminated", counted)
-    monkeypatch.setattr(linear_rows, "_squares", lambda _, basis: np.zeros(basis.n_directions))
+    nothing = lambda problem, _, basis: np.zeros((basis.n_coordinates, problem.n_outputs))  # noqa: E731
+    monkeypatch.setattr(linear_rows, "sample_fit", nothing)
     model = fit(PredictionParity(0.3), sample, 0.5)
     assert len(tries) == 2
     same(model, on_all(PredictionParity(0.3), sample, 0.5))

@@ -23,6 +23,7 @@ from skfairloss._solvers.group_formulation import (
     Setting,
     formulate_groups,
     group_bounds,
+    measuring,
     to_model,
     to_solution,
 )
@@ -82,6 +83,7 @@ def solve_constrained(
             crossover=not rough,
             on_iteration=watch,
             start=setting.latest,
+            measure=None if rough else measuring(grouped),
         )
     setting.latest = found
     if not rough:
@@ -117,8 +119,10 @@ def _from_before(
 def _start_is_exact(problem: Problem, grouped: Grouped) -> bool:
     """Whether the start leaves rounding errors only, and meets all linear rows."""
     gq, (coef, intercept) = grouped.gq, grouped.start
-    # spares a pass over X
+    # both spare a pass over X
     error = _NEARLY_EXACT * np.abs(problem.y).max(axis=0)
+    if (np.abs(gq.residual[: grouped.n_data]).max(axis=0, initial=0.0) > error).any():
+        return False
     largest = np.maximum(problem.loss.value(error), problem.loss.value(-error)).sum()
     if gq.losses(np.zeros_like(gq.linear), gq.residual)[: grouped.n_groups].max() > largest:
         return False

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import lapack
 
+from skfairloss._problem import Measured
 from skfairloss._solvers.group_crossover import group_polish
 from skfairloss._solvers.grouped import GroupedQuadratic, combined
 from skfairloss._threads import one_blas_thread
@@ -40,7 +41,8 @@ _PATIENCE = 25  # iterations without progress, from which rounding is all that i
 class GroupedSolution:
     """δ, the multipliers, the duals a of the rows, gap, objective and the iterations spent.
 
-    ``stopped`` tells an end by ``on_iteration``.
+    ``stopped`` tells an end by ``on_iteration``; ``measured`` is what the certificate's pass found
+    of it, None where it was not made.
     """
 
     delta: Array
@@ -50,6 +52,7 @@ class GroupedSolution:
     objective: float
     n_iter: int
     stopped: bool = False
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,15 @@ linear term to the loss of its own group, whatever weight the group ends up with
 
   1. solve a subsample in which every group is present, its slopes scaled up to the whole group;
   2. replace every group's loss by a quadratic at this point, |r| smoothed within a bandwidth h, and
-     solve the problem of group losses for these: it has no rows. Twice, h smaller the second time;
+     solve the problem of group losses for these: it has no rows. Twice, h smaller the second time,
+     and where rows are very many the first time for a larger subsample;
   3. collapse each group's clear rows into its linear term; the rows nearest to 0 are the band;
   4. solve the band exactly, by `group_interior_point`: multipliers and model together;
   5. verify the signs of all other rows in one pass; move violators into the band and repeat 4.
 
 Where many signs are wrong, or the band has no minimum, the rows are split anew at the better point,
-with a band four times as wide.
+with a band four times as wide. Steps 2, 3 and 5 make one pass over X each: bandwidths and limits
+come from the residuals of some rows, and step 5 is the certificate's own pass.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skfairloss._design import sorted_by_group
+from skfairloss._problem import Measured
 from skfairloss._sample import sample_size, smallest_sample
 from skfairloss._solvers.group_interior_point import GroupedSolution, group_interior_point
 from skfairloss._solvers.group_newton import group_newton
@@ -30,8 +33,9 @@ from skfairloss._typing import Array, Index
 
 _PILOT_TOL = 1e-2
 _PILOT_ITER, _NEAR_ITER = 20, 8  # the latter from a close start: smoothed bounds can be too low
-_SMOOTHED = (1.0, 0.3)  # bandwidths of the Newton steps
+_SMOOTHED = (1.0, 0.3)  # bandwidths of the Newton steps; a step on a subsample more is cheap
 _BAND, _NEAR_BAND = 3.0, 2.0  # rows in a first band, in units of √(d n); and from a close start
+_FEW = 10  # samples of rows up to which a pass over all costs less than another sample
 _PRESENT = 60  # rows of a group in the subsample at least, if it has as many
 _ENOUGH = 200  # rows of a group per coordinate that settle a matrix of second derivatives
 _SOLVED = 100  # the gap that will do, relative to the one aimed at
@@ -42,6 +46,12 @@ _ROUNDS = 8  # times that violators are added to one band
 _HEAVY = 4.0  # weight of a row, relative to the mean in a band, from which it is in every band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
 _WHOLE = 0.5  # share of the rows from which a band is no gain
+_SOME = 2**13  # rows whose residuals stand for all: 1 % of them are counted to a tenth
+_MANY_ROWS = 8  # times so many rows, from which a pass that is spared costs more than they do
+_OFF = 3  # factor by which a band may miss the size aimed at
+
+
+Measure = Callable[[Array, Array, Array], Measured]
 
 
 def solve_grouped(
@@ -53,12 +63,15 @@ def solve_grouped(
     crossover: bool = True,
     on_iteration: Callable[[GroupedSolution], bool] | None = None,
     start: GroupedSolution | None = None,
+    measure: Measure | None = None,
 ) -> GroupedSolution:
     """`group_interior_point` on all rows, or on the few that matter where there are many.
 
     Parameters
     ----------
     start : of a problem close to this one, which takes the place of step 1 and the first of step 2.
+    measure : the certificate's pass for δ, multipliers and duals (N, m) of all rows. None where it
+        is not wanted.
     others : as for `group_interior_point`.
     """
     same = start is not None and len(start.multipliers) == len(gq.bound)
@@ -89,30 +102,18 @@ def solve_grouped(
     enough = _SOLVED * tol, floor
     if not has_many_rows(n, d):
         return _on_all_rows(gq, on_rows, max_iter, *enough)
-    bandwidths, width = (_SMOOTHED, _BAND) if start is None else (_SMOOTHED[1:], _NEAR_BAND)
+    width = _BAND if start is None else _NEAR_BAND
     size = int(max(20 * d, width * (d * n) ** 0.5))
-    multipliers, spent = guess, 0
-    at = None if start is None else start.delta
-    if at is None:
-        found = _subsample(gq)
-        at, multipliers, spent = found.delta, found.multipliers, found.n_iter
-    # with several outputs the quadratics of step 2 would differ between them
-    for share in bandwidths if len(gq.curvature) == 1 else ():
-        heavy = _heavy_rows(_row_weights(gq, multipliers), size)
-        smoothed = _smoothed(gq, at, share, heavy)
-        step = _rough(smoothed, _PILOT_ITER if start is None else _NEAR_ITER, guess)
-        at, multipliers, spent = at + step.delta, step.multipliers, spent + step.n_iter
-    if start is not None:  # so close that smoothing is the larger error?
-        price = 1.0 + float(start.multipliers.sum())
-        at = min(
-            (start.delta, at),
-            key=lambda delta: gq.merit(delta, gq.residual - gq.rows.dot(delta), price),
-        )
+    if start is None:
+        at, multipliers, spent = _from_nothing(gq, size)
+    else:
+        at, multipliers, spent = _from_start(gq, start, guess, size)
     for _ in range(_SPLITS):
         if size >= _WHOLE * n or spent >= max_iter:
             break
         band = _split(gq, at, size, _row_weights(gq, multipliers))
-        found, at = _solve_band(band, on_rows, max(_SOLVED * tol, _LEAST), max_iter - spent)
+        allowed = max_iter - spent
+        found, at = _solve_band(band, on_rows, measure, max(_SOLVED * tol, _LEAST), allowed)
         spent += found.n_iter
         if found.dual.shape == gq.residual.shape:
             return replace(found, n_iter=spent)
@@ -120,6 +121,38 @@ def solve_grouped(
         size *= 2 if found.gap <= _LEAST * abs(found.objective) else 4
     found = _on_all_rows(gq, on_rows, max_iter - spent, *enough)
     return replace(found, n_iter=found.n_iter + spent)
+
+
+def _from_nothing(gq: GroupedQuadratic, size: int) -> tuple[Array, Array, int]:
+    """Do steps 1 and 2. Return the point (d, m), the multipliers and the iterations spent."""
+    n, d = gq.rows.n_rows, gq.rows.n_columns
+    many = n >= _FEW * sample_size(n, d)
+    some = _subsample(gq, sample_size(n, d)) if many else gq
+    found = _rough(_subsample(some, smallest_sample(d)))
+    at, multipliers, spent = found.delta, found.multipliers, found.n_iter
+    parts = [(some, _SMOOTHED[0])] * (1 + many) + [(gq, _SMOOTHED[1])]
+    # with several outputs the quadratics of step 2 would differ between them
+    for part, share in parts if len(gq.curvature) == 1 else ():
+        heavy = _heavy_rows(_row_weights(part, multipliers), size)
+        step = _rough(_smoothed(part, at, share, heavy))
+        at, multipliers, spent = at + step.delta, step.multipliers, spent + step.n_iter
+    return at, multipliers, spent
+
+
+def _from_start(
+    gq: GroupedQuadratic, start: GroupedSolution, guess: Array | None, size: int
+) -> tuple[Array, Array | None, int]:
+    """Do the last of step 2 from a close point; return the better of both, as `_from_nothing`."""
+    if len(gq.curvature) > 1:
+        return start.delta, guess, 0
+    heavy = _heavy_rows(_row_weights(gq, guess), size)
+    step = _rough(_smoothed(gq, start.delta, _SMOOTHED[1], heavy), _NEAR_ITER, guess)
+    price = 1.0 + float(start.multipliers.sum())
+    at = min(  # so close that smoothing may be the larger error
+        (start.delta, start.delta + step.delta),
+        key=lambda delta: gq.merit(delta, gq.residual - gq.rows.dot(delta), price),
+    )
+    return at, step.multipliers, step.n_iter
 
 
 def _on_all_rows(
@@ -169,15 +202,15 @@ def _rough(
     )
 
 
-def _subsample(gq: GroupedQuadratic) -> GroupedSolution:
-    """Step 1: the solution of a subsample."""
-    index, factor = _draw(gq)
+def _subsample(gq: GroupedQuadratic, size: int) -> GroupedQuadratic:
+    """Return the problem of some rows, with slopes scaled up to their groups."""
+    index, factor = _draw(gq, size)
     part = gq.taken(index)
-    return _rough(replace(part, lower=part.lower * factor, upper=part.upper * factor))
+    return replace(part, lower=part.lower * factor, upper=part.upper * factor)
 
 
-def _draw(gq: GroupedQuadratic) -> tuple[Index, Array]:
-    """Rows of the subsample, and what their slopes are multiplied by, (size, 1).
+def _draw(gq: GroupedQuadratic, size: int) -> tuple[Index, Array]:
+    """Return rows of the subsample, and what their slopes are multiplied by, (size, 1).
 
     Rows are drawn in proportion to their slopes; those of the group without constraint (the
     penalty) are all there.
@@ -185,9 +218,8 @@ def _draw(gq: GroupedQuadratic) -> tuple[Index, Array]:
     rng, last = np.random.default_rng(0), gq.n_groups - 1
     width = (gq.upper - gq.lower).sum(axis=1)
     width[gq.codes == last] = 0.0
-    size = smallest_sample(gq.rows.n_columns)
     ends = np.cumsum(width)
-    parts = [np.searchsorted(ends, rng.random(size) * ends[-1], side="right")]
+    parts = [np.searchsorted(ends, np.sort(rng.random(size)) * ends[-1], side="right")]
     seen = np.bincount(gq.codes[parts[0]], minlength=gq.n_groups)
     for g in np.flatnonzero(seen[:last] < _PRESENT):
         rows = np.flatnonzero(gq.codes == g)
@@ -225,35 +257,74 @@ def _heavy_groups(gq: GroupedQuadratic, weight: Array) -> list[Index]:
     return [np.flatnonzero(gq.codes == g) for g in np.flatnonzero(mean > _HEAVY * weight.mean())]
 
 
-def _smoothed(gq: GroupedQuadratic, delta: Array, narrow: float, heavy: Index) -> GroupedQuadratic:
-    """Step 2's problem of one output, relative to δ: a quadratic for each group.
+def _look(gq: GroupedQuadratic, delta: Array) -> tuple[Array, Array | None]:
+    """Return |r| at δ of rows that stand for all, (s, m), and r (N, m) of all.
 
-    Heavy rows stay as they are.
-
-    h is ``narrow`` times what covers the error of a model from the subsample.
-    Within ±h the kink middle·r + half·|r| is replaced by middle·r + half·(r²/2h + h/2).
+    None for the latter where one pass can serve residuals and pulls: some rows are drawn then,
+    since data may be periodic.
     """
-    here = gq.shifted(delta)
-    r, codes = here.residual[:, 0], here.codes
-    middle, half = 0.5 * (gq.upper + gq.lower)[:, 0], 0.5 * (gq.upper - gq.lower)[:, 0]
-    n, d = gq.rows.n_rows, gq.rows.n_columns
+    n = gq.rows.n_rows
+    if n <= _MANY_ROWS * _SOME or len(gq.curvature) > 1:
+        residual = gq.residual - gq.rows.dot(delta)
+        return np.abs(residual), residual
+    index = np.unique(np.random.default_rng(0).integers(0, n, _SOME))
+    return np.abs(gq.residual[index] - gq.rows.take(index) @ delta), None
+
+
+def _moved(
+    gq: GroupedQuadratic,
+    delta: Array,
+    residual: Array | None,
+    slopes: Callable[[slice, Array], Array],
+) -> tuple[GroupedQuadratic, Array]:
+    """Return the problem relative to δ, and Σ a_ik A_i over the rows of each group, (G, d, m).
+
+    a = slopes(rows, r) for blocks of rows with residuals r at δ, (k, m), as `_look` has them.
+    """
+    if residual is not None:
+        pulls = gq.pulls(slopes(slice(0, len(residual)), residual))
+        return gq.shifted(delta, residual), pulls
+    residual, sums = gq.rows.sweep_by_group(gq.residual, delta, slopes, gq.groups)
+    return gq.shifted(delta, residual), sums[:, :, None]
+
+
+def _smoothed(gq: GroupedQuadratic, delta: Array, narrow: float, heavy: Index) -> GroupedQuadratic:
+    """Return step 2's problem of one output, relative to δ: a quadratic for each group.
+
+    Heavy rows stay as they are. h is ``narrow`` times what covers the error of a model from the
+    subsample. Within ±h the kink middle·r + half·|r| is replaced by middle·r + half·(r²/2h + h/2).
+    """
+    d = gq.rows.n_columns
     share = narrow * min(0.5, max(0.03, 3 * (d / smallest_sample(d)) ** 0.5))
-    absolute = np.abs(r)
-    h = max(float(np.partition(absolute, int(share * n))[int(share * n)]), 1e-300)
-    smooth = absolute < h
-    smooth[heavy] = False
-    near = np.flatnonzero(smooth)
-    slope = middle + half * np.clip(r / h, -1.0, 1.0)
-    value = middle * r + half * absolute
-    value[near] += half[near] * 0.5 * (h - absolute[near]) ** 2 / h
-    slope[heavy] = value[heavy] = 0.0
-    grams = gq.curvature[0] * gq.grams + _near_grams(gq, near, half / h)
+    some, residual = _look(gq, delta)
+    rank = int(share * len(some))
+    h = max(float(np.partition(some[:, 0], rank)[rank]), 1e-300)
+    kept = np.zeros(gq.rows.n_rows, dtype=bool)
+    kept[heavy] = True
+    constants, near = np.zeros(gq.n_groups), []
+
+    def slopes(rows: slice, r: Array) -> Array:
+        middle, half = (
+            0.5 * (gq.upper[rows] + gq.lower[rows]),
+            0.5 * (gq.upper[rows] - gq.lower[rows]),
+        )
+        away, own = np.abs(r), kept[rows]
+        smooth = away < h
+        value = middle * r + half * np.where(smooth, 0.5 * (r * r / h + h), away)
+        slope = middle + half * np.clip(r / h, -1.0, 1.0)
+        slope[own], value[own] = 0.0, 0.0
+        near.append(rows.start + np.flatnonzero(smooth[:, 0] & ~own))
+        constants[:] += np.bincount(gq.codes[rows], value[:, 0], gq.n_groups)
+        return slope
+
+    here, pulls = _moved(gq, delta, residual, slopes)
+    steep = 0.5 * (gq.upper - gq.lower)[:, 0] / h
     return replace(
         here.taken(heavy),
         curvature=np.ones(1),
-        grams=grams,
-        gradients=here.gradients + gq.pulls(slope[:, None]),
-        constants=here.constants + np.bincount(codes, value, gq.n_groups),
+        grams=gq.curvature[0] * gq.grams + _near_grams(gq, np.concatenate(near), steep),
+        gradients=here.gradients + pulls,
+        constants=here.constants + constants,
     )
 
 
@@ -316,35 +387,61 @@ class _Band:
 def _split(gq: GroupedQuadratic, at: Array, size: int, weight: Array) -> _Band:
     """Step 3: the ``size`` rows nearest to 0 in each output, heavy ones, and all of the penalty.
 
-    Of a heavy group there are as many as a band of its rows alone would have: it is they that keep
-    a direction from being without a minimum.
+    How far the band reaches is known from some rows; where its size is not what it should be, the
+    residuals found decide. From a heavy group take as many rows as a fit of that group alone would
+    need; with fewer the band problem can be unbounded.
     """
-    whole = gq.shifted(at)
-    absolute = np.abs(whole.residual)
-    limits = np.partition(absolute, size, axis=0)[size]
-    inside = (absolute <= limits).any(axis=1) | (gq.codes == gq.n_groups - 1)
-    inside[_heavy_rows(weight, size)] = True
+    (some, residual), n = _look(gq, at), gq.rows.n_rows
+    rank = min(int(size * len(some) / n), len(some) - 1)
+    band = _split_at(gq, at, residual, np.partition(some, rank, axis=0)[rank])
+    absolute = np.abs(band.whole.residual)
+    if residual is None and not size / _OFF <= len(band.index) <= _OFF * size:
+        limits = np.partition(absolute, size, axis=0)[size]
+        band = _split_at(gq, at, band.whole.residual, limits)
+    more = [_heavy_rows(weight, size)]
     for rows in _heavy_groups(gq, weight):
-        own = int(size * (len(rows) / len(absolute)) ** 0.5)
+        own = int(size * (len(rows) / n) ** 0.5)
         nearest = np.argsort(absolute[rows].min(axis=1), kind="stable")
-        inside[rows[nearest[:own]]] = True
-    index = np.flatnonzero(inside)
-    fixed = np.where(whole.residual > 0, gq.upper, gq.lower)
-    fixed[index] = 0.0
+        more.append(rows[nearest[:own]])
+    extra = np.setdiff1d(np.concatenate(more), band.index)
+    return band.widened(extra) if len(extra) else band
+
+
+def _split_at(gq: GroupedQuadratic, at: Array, residual: Array | None, limits: Array) -> _Band:
+    """Split at a point, with |r| <= limits (m,) in any output in the band, in one pass."""
+    fixed, constants = np.empty_like(gq.residual), np.zeros(gq.n_groups)
+    inside: list[Index] = []
+
+    def slopes(rows: slice, r: Array) -> Array:
+        here, codes = fixed[rows], gq.codes[rows]
+        near = (np.abs(r) <= limits).any(axis=1) | (codes == gq.n_groups - 1)
+        here[:] = np.where(r > 0, gq.upper[rows], gq.lower[rows])
+        here[near] = 0.0
+        inside.append(rows.start + np.flatnonzero(near))
+        constants[:] += np.bincount(codes, (here * r).sum(axis=1), gq.n_groups)
+        return here
+
+    whole, pulls = _moved(gq, at, residual, slopes)
+    index = np.concatenate(inside)
     part = replace(
         whole.taken(index),
-        gradients=whole.gradients + gq.pulls(fixed),
-        constants=whole.constants + gq.by_group(fixed * whole.residual),
+        gradients=whole.gradients + pulls,
+        constants=whole.constants + constants,
     )
     return _Band(whole, at, index, fixed, part)
 
 
 def _solve_band(
-    band: _Band, on_rows: Callable[..., GroupedSolution], tol: float, max_iter: int
+    band: _Band,
+    on_rows: Callable[..., GroupedSolution],
+    measure: Measure | None,
+    tol: float,
+    max_iter: int,
 ) -> tuple[GroupedSolution, Array]:
-    """Steps 4 and 5, and the better point; with duals of the band only where signs are wrong.
+    """Do steps 4 and 5. Return the solution and the better of the two points.
 
-    Signs that lose next to nothing may stay wrong.
+    If signs are still wrong the solution's ``dual`` covers the band only. Signs that lose next to
+    nothing may stay wrong.
     """
     whole, spent, wrong = band.whole, 0, np.zeros(0, dtype=np.intp)
     for _ in range(_ROUNDS):
@@ -352,15 +449,19 @@ def _solve_band(
             band = band.widened(wrong)
         found = on_rows(band.part, band.at, max_iter - spent)
         spent += found.n_iter
-        residual = whole.residual - whole.rows.dot(found.delta)
-        wrong = np.flatnonzero((residual * band.fixed < 0).any(axis=1))
         point = band.at + found.delta
+        dual = whole.group_weights(found.multipliers)[whole.codes, None] * band.fixed
+        dual[band.index] = found.dual
+        if measure is None:
+            residual = whole.residual - whole.rows.dot(found.delta)
+        else:
+            measured = measure(point, found.multipliers, dual)
+            found, residual = replace(found, measured=measured), measured.residual
+        wrong = np.flatnonzero((residual * band.fixed < 0).any(axis=1))
         lost = band.lost(wrong, residual, found.multipliers)
         small = lost <= _LOST * tol * abs(found.objective)
         solved = found.gap <= tol * abs(found.objective) and small
         if found.stopped or solved:
-            dual = whole.group_weights(found.multipliers)[whole.codes, None] * band.fixed
-            dual[band.index] = found.dual
             gap = found.gap + lost if solved else np.inf
             return replace(found, delta=point, dual=dual, gap=gap, n_iter=spent), point
         many = not len(wrong) or len(wrong) > _MANY * len(band.index)

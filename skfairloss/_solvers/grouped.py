@@ -90,11 +90,11 @@ class GroupedQuadratic:
         np.add.at(out, self.constrained, multipliers)
         return out
 
-    def shifted(self, delta: Array) -> GroupedQuadratic:
-        """The same problem relative to δ."""
+    def shifted(self, delta: Array, residual: Array | None = None) -> GroupedQuadratic:
+        """Return the same problem relative to δ; ``residual`` (N, m) spares a pass if known."""
         return replace(
             self,
-            residual=self.residual - self.rows.dot(delta),
+            residual=self.residual - self.rows.dot(delta) if residual is None else residual,
             gradients=self.smooth_slopes(delta),
             constants=self.smooth_losses(delta),
             linear=self.linear - self._own_slopes(delta),

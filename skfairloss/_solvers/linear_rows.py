@@ -22,6 +22,7 @@ from skfairloss._problem import Multipliers, Problem, Solution, Start
 from skfairloss._sample import Sample
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.formulation import Iteration
+from skfairloss._solvers.least_squares import sample_fit
 from skfairloss._typing import Array
 
 _ROUNDS = 4  # sets of rows that are tried at most
@@ -150,7 +151,10 @@ def solve_on_rows(
     """
     rows, basis = _Rows.of(problem), problem.sample_basis or problem.basis
     seen, slack = rows.rows @ basis.transform, _MET * float(problem.spread.max())
-    guess = rows.nearest(seen, _squares(problem, basis))
+    best = np.zeros((basis.n_directions, 1))
+    if problem.sample is not None:
+        best = sample_fit(problem, problem.sample, basis)[: basis.n_directions]
+    guess = rows.nearest(seen, best[:, 0])
     side, spent = None, np.zeros(problem.n_outputs, dtype=np.intp)
     start: Start | None = None
     for _ in range(_ROUNDS):
@@ -182,16 +186,6 @@ def solve_on_rows(
         guess = rows.nearest(seen, at - seen.T @ pull[:, 0] / max(steep, 1e-300))
         start = Start(coef, intercept)
     return None
-
-
-def _squares(problem: Problem, basis: Basis) -> Array:
-    """t of the first output's least squares in a sample."""
-    if problem.sample is None:
-        return np.zeros(basis.n_directions)
-    sample = problem.sample
-    y, design = problem.y[sample.index, 0], sample.design.rows(basis)
-    gram, pull = design.gram(sample.weights), design.adjoint(sample.weights * y)
-    return np.linalg.lstsq(gram, pull, rcond=None)[0][: basis.n_directions]
 
 
 def _held(rows: _Rows, side: Array) -> Array:
