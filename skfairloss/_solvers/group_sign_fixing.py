@@ -123,7 +123,7 @@ def solve_grouped(
     return replace(found, n_iter=found.n_iter + spent)
 
 
-def _from_nothing(gq: GroupedQuadratic, size: int) -> tuple[Array, Array, int]:
+def _from_nothing(gq: GroupedQuadratic, size: int) -> tuple[Array, Array | None, int]:
     """Do steps 1 and 2. Return the point (d, m), the multipliers and the iterations spent."""
     n, d = gq.rows.n_rows, gq.rows.n_columns
     many = n >= _FEW * sample_size(n, d)
