@@ -307,29 +307,30 @@ class GroupLossDisplay:
         ax.grid(axis="x", color="0.9")
         ax.set_axisbelow(True)
         ax.set_ylim(len(names) - 0.5, -0.5)
-        self._name_rows(names)
+        self._name_rows(names, 1.0)
         label_axes(ax, x=metric_title(self.metric), y=self.group_name, title=title)
         space_ticks(ax)
-        if legend:
-            self._explain()
+        share = self._explain() if legend else 0.0
+        self._name_rows(names, 1 - share)
         keep_within(ax)
         return self
 
-    def _name_rows(self, names: list[str]) -> None:
-        """Write the names beside the points, in lines that fit into the rows."""
+    def _name_rows(self, names: list[str], share: float) -> None:
+        """Write the names beside the points, in lines that fit into a share of the height."""
         settle(self.ax_)
-        height = 0.8 * size_of(self.ax_)[1] / len(names)  # the legend takes a part
+        height = share * size_of(self.ax_)[1] / len(names)
         texts, points = fit_texts(names, NAMES * cell_of(self.ax_)[0], height)
         self.ax_.set_yticks(range(len(names)), texts, fontsize=points)
 
-    def _explain(self) -> None:
-        """Put a legend of what there is to tell apart above the first row."""
+    def _explain(self) -> float:
+        """Put a legend above the first row; return its share of the height."""
         handles, labels = _first_of_each(*self.ax_.get_legend_handles_labels())
-        if len(labels) > 1:
-            legend = add_legend(self.ax_, handles, labels, None)
-            share = share_of(self.ax_, legend)
-            n = len(self.groups)
-            self.ax_.set_ylim(n - 0.5, -0.5 - n * share / (1 - share))
+        if len(labels) < 2:
+            return 0.0  # nothing to tell apart
+        share = share_of(self.ax_, add_legend(self.ax_, handles, labels, None))
+        n = len(self.groups)
+        self.ax_.set_ylim(n - 0.5, -0.5 - n * share / (1 - share))
+        return share
 
     def _draw(self, i: int) -> Any:
         """One point with its interval."""

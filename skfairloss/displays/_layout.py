@@ -13,8 +13,8 @@ from ..metrics._inputs import Array
 
 SIZES = ("medium", "small", "x-small")  # of names, the largest that fits
 LINE = 1.25  # height of a line, in sizes of the font
-FILLED = (0.4, 0.6)  # of the axes: where a legend is set smaller, and where its names are cut
-ACROSS, DOWN = 0.55, 0.7  # of a cell of a grid: what its axes have at least, beside their labels
+FILLED = (0.35, 0.45)  # of the axes: where a legend is set smaller, and where its names are cut
+KEPT = 0.55  # of a cell of a grid: what axes have at least, beside labels
 TICK = 0.6  # inches for the label of a tick
 HANDLE = 3.5  # sizes of the font: the mark of a name in a legend, with what is beside it
 PADDING = 0.06  # inches between a text and what is beside it
@@ -25,8 +25,10 @@ def settle(ax: Any) -> None:
     ax.figure.figure.draw_without_rendering()  # of a subfigure, .figure is the whole figure
 
 
-def size_of(ax: Any) -> tuple[float, float]:
+def size_of(ax: Any, share: float = KEPT) -> tuple[float, float]:
     """Width and height of the axes in inches, also once other axes of a grid are drawn.
+
+    Axes in a grid are taken to keep ``share`` of the height of their cell.
 
     A figure with a layout of its own gives all axes of a grid the size of the smallest, and those
     that are drawn later are not known yet.
@@ -35,7 +37,7 @@ def size_of(ax: Any) -> tuple[float, float]:
     width, height = ax.bbox.width / dpi, ax.bbox.height / dpi
     if _is_arranged(ax) and ax.get_subplotspec().get_gridspec().get_geometry() != (1, 1):
         across, down = cell_of(ax)
-        return min(width, ACROSS * across), min(height, DOWN * down)
+        return min(width, KEPT * across), min(height, share * down)
     return width, height
 
 
@@ -63,7 +65,7 @@ def fit_texts(
         points = _points(size)
         wrapped = [textwrap.wrap(text, _letters(text, width, points)) for text in texts]
         room = int(np.clip(72 * height / (LINE * points) + 1e-9, 1, 1000))
-        if all(len(lines) <= room for lines in wrapped):
+        if all(len(lines) <= room for lines in wrapped) and fits_flat(texts, width, size):
             break
     shown = [
         lines if len(lines) <= room else _shorten(text, _letters(text, width, points), room)

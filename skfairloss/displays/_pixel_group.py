@@ -27,7 +27,9 @@ from ._style import group_label, new_axes
 ROWS = ("truth", "prediction", "absolute error")
 CHANNELS = (1, 3, 4)
 LOWEST = 0.5  # inches, of an image
-SIDE = 0.22  # of the width or height, for names at each side at most
+SIDE = 0.3  # of the width, for names of rows at most
+ABOVE = 0.22  # of the height, for names of groups at most
+IMAGES = 0.42  # of the height of a cell of a grid, which images have at least
 
 
 class PixelGroupDisplay:
@@ -292,12 +294,13 @@ class PixelGroupDisplay:
         ax.spines[:].set_visible(False)
         self._draw_frames(left, top)
         self._name_rows(top, cell_of(ax)[1] / 3)
+        label_axes(ax, x="", y="", title=title)
+        self.colorbars_ = self._draw_scales() if legend else []
         keep_within(ax)
         self._name_columns(left)
         self._caption(left)
-        label_axes(ax, x="", y="", title=title)
-        self._name_rows(top, size_of(ax)[1] / 3)
-        self.colorbars_ = self._draw_scales() if legend else []
+        keep_within(ax)
+        self._name_rows(top, size_of(ax, IMAGES)[1] / 3)
         keep_within(ax)
         return self
 
@@ -330,13 +333,11 @@ class PixelGroupDisplay:
 
     def _name_columns(self, left: list[float]) -> None:
         """Write the groups above their images, upright where they are too long to lie."""
-        n_shown, height, width = self.error.shape[1:]
+        n_shown, _, width = self.error.shape[1:]
         firsts, lasts = left[::n_shown], left[n_shown - 1 :: n_shown]
         names = [group_label(group) for group in self.groups]
-        scale = size_of(self.ax_)[0] / (left[-1] + width)  # inches of a pixel
-        across = scale * (lasts[0] + 1.1 * width - firsts[0])
-        down = cell_of(self.ax_)[1]
-        deep = max(SIDE * down, down - 3.2 * height * scale - 1.4)  # below a title, and captions
+        across = self._inches(left) * (lasts[0] + width - firsts[0])
+        deep = ABOVE * cell_of(self.ax_)[1]
         shown, points = fit_texts(names, across, deep, SIZES[:2])
         upright = not fits_flat(names, across, SIZES[1])
         if upright:
@@ -348,11 +349,17 @@ class PixelGroupDisplay:
         above.tick_params(length=0)
         above.spines[:].set_visible(False)
 
+    def _inches(self, left: list[float]) -> float:
+        """Inches that a pixel of an image has at least."""
+        height, width = self.error.shape[2:]
+        across, down = size_of(self.ax_, IMAGES)
+        return min(across / (left[-1] + width), down / (3.12 * height))  # with gaps of 0.06
+
     def _caption(self, left: list[float]) -> None:
         """Say below the images what they are, once where there is no room for each."""
         n_shown, width = self.error.shape[1], self.error.shape[3]
         captions = self.captions or []
-        room = size_of(self.ax_)[0] * 1.04 * width / (left[-1] + width)
+        room = self._inches(left) * width
         self.ax_.set_xticks([])
         if n_shown == 1 or not fits_flat(captions, room, SIZES[1]):
             across = size_of(self.ax_)[0]
@@ -402,7 +409,7 @@ class PixelGroupDisplay:
 
     def _draw_scales(self) -> list[Any]:
         """Colour bars: one for truth and prediction, one for the errors."""
-        width, height = size_of(self.ax_)
+        width, height = size_of(self.ax_, IMAGES)
         bar = 0.12 / width  # of the axes
         third = 1 / 3
         places = [(2, 0.0, 0.9 * third)]
