@@ -133,8 +133,10 @@ def test_displays_leave_half_of_a_constrained_cell_to_the_axes(kind, names, shap
     cell = figure.bbox.width / shape[1], figure.bbox.height / shape[0]
     for display in displays:
         box = display.ax_.bbox
-        share = max(box.width / cell[0], box.height / cell[1] if kind == "images" else 0)
-        assert share >= 0.5
+        if kind == "images":  # of one aspect: the lower of two limits
+            assert max(box.width / cell[0], box.height / cell[1]) >= 0.4
+        else:
+            assert box.width / cell[0] >= 0.5
 
 
 @pytest.mark.parametrize("layout", [None, "constrained"])
@@ -261,7 +263,7 @@ def plots_by_group(X, y, groups):
     images = {"image_shape": (1, 1), "sensitive_features": groups}
     fast = {"sensitive_features": groups, "n_boot": None}
     model = Ridge().fit(X, y)
-    compared = {"loss_mixes": [0, 1], "cv": 2, "n_repeats": 1, "sensitive_features": groups}
+    compared = {"loss_mixes": [0, 1], "cv": 3, "n_repeats": 1, "sensitive_features": groups}
     return {
         "losses": lambda: GroupLossDisplay.from_predictions(y, model.predict(X), **fast),
         "losses of an estimator": lambda: GroupLossDisplay.from_estimator(model, X, y, **fast),
@@ -351,7 +353,7 @@ def test_other_parameters_and_estimators_have_no_such_line(sample):
 
 def test_the_plot_of_a_comparison_says_what_its_verdict_says(sample):
     X, y, size = sample
-    mixes = {"loss_mixes": [0, 0.5, 1], "scale": 1e-4, "cv": 2, "n_repeats": 1}
+    mixes = {"loss_mixes": [0, 0.5, 1], "scale": 1e-4, "cv": 3, "n_repeats": 1}
     found = compare_loss_mixes(X, y, sensitive_features=size, random_state=0, **mixes)
     said = note(found.plot())
     assert said == "At this scale loss_mix 0.5 is nearly L2."

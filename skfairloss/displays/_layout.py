@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ FILLED = (0.35, 0.45)  # of the axes: where a legend is set smaller, and where i
 KEPT = 0.55  # of a cell of a grid: what axes have at least, beside labels
 TICK = 0.6  # inches for the label of a tick
 HANDLE = 3.5  # sizes of the font: the mark of a name in a legend, with what is beside it
+PASSES = 6  # ticks change where the axes shrink, and a title moves with them
 PADDING = 0.06  # inches between a text and what is beside it
 
 
@@ -64,9 +65,10 @@ def fit_texts(
     for size in sizes:
         points = _points(size)
         wrapped = [textwrap.wrap(text, _letters(text, width, points)) for text in texts]
-        room = int(np.clip(72 * height / (LINE * points) + 1e-9, 1, 1000))
-        if all(len(lines) <= room for lines in wrapped) and fits_flat(texts, width, size):
+        room = int(min(72 * height / (LINE * points) + 1e-9, 1000))
+        if 0 < room >= max(map(len, wrapped), default=0) and fits_flat(texts, width, size):
             break
+    room = max(room, 1)
     shown = [
         lines if len(lines) <= room else _shorten(text, _letters(text, width, points), room)
         for text, lines in zip(texts, wrapped, strict=True)
@@ -82,7 +84,7 @@ def label_axes(ax: Any, *, x: str, y: str, title: str | None) -> None:
         if text:
             put(wrap_text(text, room, "medium"))
     if title is not None:
-        ax.set_title(wrap_text(title, width, "large"), fontsize="large")
+        ax.set_title(wrap_text(title, 0.9 * width, "large"), fontsize="large")
     keep_within(ax)
 
 
@@ -114,7 +116,7 @@ def add_legend(ax: Any, handles: Sequence[Any], labels: Sequence[str], title: st
     numbers = range(1, min(len(labels), 4) + 1)
 
     def room(size: str, columns: int) -> float:
-        return 0.97 * width / columns - HANDLE * _points(size) / 72
+        return 0.9 * width / columns - HANDLE * _points(size) / 72
 
     def put(size: str, columns: int, lines: float) -> tuple[Any, float]:
         tall = lines * LINE * _points(size) / 72
@@ -165,16 +167,16 @@ def keep_within(ax: Any) -> None:
         settle(ax)
         return
     present = ax.get_axes_locator()
-    base = present.base if isinstance(present, _Shrunk) else present
-    margins = np.zeros(4)
-    for _ in range(2):  # ticks change once, where the axes shrink
-        ax.set_axes_locator(_Shrunk(ax, base, margins))
+    shrunk = present if isinstance(present, _Shrunk) else _Shrunk(ax, present, np.zeros(4))
+    for _ in range(PASSES):
+        ax.set_axes_locator(shrunk)
         settle(ax)
         whole, tight = _whole(ax, None), ax.get_tightbbox()
         beyond = np.array([*(whole.min - tight.min), *(tight.max - whole.max)])
-        margins = np.maximum(margins + beyond / ax.figure.figure.dpi, 0)
-    ax.set_axes_locator(_Shrunk(ax, base, margins))
-    settle(ax)
+        margins = np.maximum(shrunk.margins + beyond / ax.figure.figure.dpi, 0)
+        if np.abs(margins - shrunk.margins).max() < PADDING / 4:
+            break
+        shrunk = replace(shrunk, margins=margins)
 
 
 @dataclass(frozen=True)

@@ -327,7 +327,7 @@ class PixelGroupDisplay:
 
     def _name_rows(self, top: list[float], height: float) -> None:
         """Write truth, prediction and error beside the rows, each of a height in inches."""
-        names, points = fit_texts(ROWS, SIDE * cell_of(self.ax_)[0], height)
+        names, points = fit_texts(ROWS, SIDE * cell_of(self.ax_)[0], height, (*SIZES, "xx-small"))
         middles = [y + self.error.shape[2] / 2 for y in top]
         self.ax_.set_yticks(middles, names, fontsize=points)
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..metrics._estimates import group_estimates
 from ..metrics._inputs import Array
 from ..metrics._named import as_metric, label_metric, metric_title
 from ..metrics._row_metrics import Metric
+from ._layout import add_legend, keep_within, label_axes, make_room, share_of, size_of, space_ticks
 from ._loss_mix import MIXES
-from ._layout import add_legend, keep_within, label_axes, make_room, space_ticks
 from ._style import COLOURS, new_axes, numbers, numbers_or_none
 from ._sweep import sweep
 
@@ -377,7 +378,7 @@ class TradeoffDisplay:
         self.labels_ = self._draw_labels(names, front, box) if names else []
         return self
 
-    def _draw_models(self, front: Array) -> None:
+    def _draw_models(self, front: NDArray[np.bool_]) -> None:
         """Draw the marks of the dominated models, the front and the chosen model."""
         ax = self.ax_
         grey = {"color": "0.45", "marker": "o", "markerfacecolor": "white", "linestyle": ""}
@@ -397,25 +398,31 @@ class TradeoffDisplay:
             colour = {"color": COLOURS[1], "markeredgewidth": 2}
             (self.selected_,) = ax.plot(*at, label="chosen", zorder=3, **ring, **colour)
 
-    def _draw_labels(self, names: list[str], front: Array, box: Any) -> list[Any]:
-        """Write labels beside their points where there is room, and not over the legend."""
+    def _draw_labels(self, names: list[str], front: NDArray[np.bool_], legend: Any) -> list[Any]:
+        """Write labels beside their points where there is room, and not over the legend.
+
+        There must be room in the axes as they are, and as small as others of a grid may make them.
+        """
+        dpi = self.figure_.figure.dpi
         points = self.ax_.transData.transform(np.column_stack([self.error, self.disparity]))
-        radius = 5 * self.figure_.figure.dpi / 72
-        taken = [_box(point - radius, point + radius) for point in points]
-        taken += [] if box is None else [box.get_window_extent()]
+        pages = [self.ax_.bbox.size, np.array(size_of(self.ax_)) * dpi]
+        radius = 5 * dpi / 72
+        sizes = []
+        for page in pages:
+            places = (points - self.ax_.bbox.min) * (page / self.ax_.bbox.size)
+            taken = [_box(place - radius, place + radius) for place in places]
+            if legend is not None:
+                low = page[1] - share_of(self.ax_, legend) * self.ax_.bbox.height
+                taken.append(_box(np.array([0, low]), page))
+            sizes.append(_Size(page, places - points, taken))
         priority = np.lexsort((self.error, np.logical_not(front)))
         chosen = [] if self.selected is None else [self.selected]
-        drawn = []
-        for i in dict.fromkeys([*chosen, *priority.tolist()]):
-            text = self._place(i, names[i], taken)
-            if text is not None:
-                drawn.append(text)
-                taken.append(text.get_window_extent())
-        return drawn
+        order = dict.fromkeys([*chosen, *priority.tolist()])
+        placed = [self._place(i, names[i], sizes) for i in order]
+        return [text for text in placed if text is not None]
 
-    def _place(self, i: int, name: str, taken: list[Any]) -> Any:
-        """Write one label at the first place that is free, or nowhere."""
-        inside = self.ax_.get_window_extent()
+    def _place(self, i: int, name: str, sizes: list[_Size]) -> Any:
+        """Write one label at the first place that is free, and take it; or nowhere."""
         for dx, dy in PLACES:
             text = self.ax_.annotate(
                 name,
@@ -428,12 +435,35 @@ class TradeoffDisplay:
                 annotation_clip=False,
             )
             box = text.get_window_extent()
-            within = inside.contains(*box.min) and inside.contains(*box.max)
-            if within and not any(box.overlaps(other) for other in taken):
+            boxes = [box.translated(*size.shifts[i]) for size in sizes]
+            if all(size.is_free(b) for size, b in zip(sizes, boxes, strict=True)):
                 text.set_in_layout(False)
+                for size, b in zip(sizes, boxes, strict=True):
+                    size.taken.append(b)
                 return text
             text.remove()
         return None
+
+
+@dataclass(frozen=True)
+class _Size:
+    """Axes of a size, in pixels.
+
+    Parameters
+    ----------
+    page : (2,), width and height.
+    shifts : (n_models, 2), from where a point is on the screen to where it is from their corner.
+    taken : boxes of marks, labels and the legend.
+    """
+
+    page: Array
+    shifts: Array
+    taken: list[Any]
+
+    def is_free(self, box: Any) -> bool:
+        """Tell whether a box is inside, and on nothing else."""
+        inside = (box.min >= 0).all() and (box.max <= self.page).all()
+        return bool(inside) and not any(box.overlaps(other) for other in self.taken)
 
 
 def undominated(error: ArrayLike, disparity: ArrayLike) -> Array:
