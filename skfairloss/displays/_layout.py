@@ -154,8 +154,12 @@ def share_of(ax: Any, artist: Any) -> float:
     """Share of the height of the axes that an artist takes, with what separates it from data."""
     if artist is None:
         return 0.0
-    gap = 2 * PADDING * ax.figure.figure.dpi
-    return float(min((artist.get_window_extent().height + gap) / ax.bbox.height, 0.75))
+    return float(min(height_of(ax, artist) / size_of(ax)[1], 0.75))
+
+
+def height_of(ax: Any, artist: Any) -> float:
+    """Height in inches of an artist, with what separates it from data."""
+    return float(artist.get_window_extent().height / ax.figure.figure.dpi + 2 * PADDING)
 
 
 def keep_within(ax: Any) -> None:

@@ -14,7 +14,7 @@ from ..metrics._estimates import group_estimates
 from ..metrics._inputs import Array
 from ..metrics._named import as_metric, label_metric, metric_title
 from ..metrics._row_metrics import Metric
-from ._layout import add_legend, keep_within, label_axes, make_room, share_of, size_of, space_ticks
+from ._layout import add_legend, height_of, keep_within, label_axes, make_room, size_of, space_ticks
 from ._loss_mix import MIXES
 from ._style import COLOURS, new_axes, numbers, numbers_or_none
 from ._sweep import sweep
@@ -412,7 +412,7 @@ class TradeoffDisplay:
             places = (points - self.ax_.bbox.min) * (page / self.ax_.bbox.size)
             taken = [_box(place - radius, place + radius) for place in places]
             if legend is not None:
-                low = page[1] - share_of(self.ax_, legend) * self.ax_.bbox.height
+                low = page[1] - height_of(self.ax_, legend) * dpi
                 taken.append(_box(np.array([0, low]), page))
             sizes.append(_Size(page, places - points, taken))
         priority = np.lexsort((self.error, np.logical_not(front)))
