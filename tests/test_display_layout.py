@@ -368,3 +368,11 @@ def test_folds_predict_what_cross_val_predict_does_and_must_leave_out_each_row_o
     assert display.overall[0] == pytest.approx(residuals.mean())
     with pytest.raises(ValueError, match=r"leave out each of 90 rows in one fold, got 3 folds"):
         LossMixDisplay.from_estimator(Ridge(), X, y, cv=folds[:3], **options)
+
+
+def test_names_that_cannot_be_printed_are_spelled_out():
+    y = np.arange(8.0)
+    groups = ["a", "a\x00"] * 4
+    display = GroupLossDisplay.from_predictions(y, y + 1, sensitive_features=groups)
+    names = [label.get_text().split(" (")[0] for label in display.ax_.get_yticklabels()]
+    assert names == ["a", r"a\x00"]

@@ -27,9 +27,10 @@ def series_style(number: int) -> dict[str, Any]:
 
 
 def group_label(group: Any) -> str:
-    """Name of a group in one line, a tuple with commas."""
+    """Name of a group in one line, a tuple with commas; what cannot be printed as in `ascii`."""
     name = ", ".join(map(str, group)) if isinstance(group, tuple) else str(group)
-    return " ".join(name.split()) or name
+    line = " ".join(name.split()) or name
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
 
 
 def new_axes(ax: Any, size: tuple[float, float]) -> Any:

@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedKFold, cross_validate
 from sklearn.utils.metaestimators import _safe_split
 
 from .._columns import named_columns
-from .._groups import check_index, encode_groups
+from .._groups import check_index, counted, encode_groups
 from .._mix_ends import squared_share
 from .._place import fitting_at
 from ..metrics._bootstrap import generator
@@ -89,8 +89,9 @@ def _check_folds(folds: list[Any], n_rows: int) -> None:
     left_out = np.concatenate([np.zeros(0, int), *(np.asarray(test) for _, test in folds)])
     if not np.array_equal(np.sort(left_out), np.arange(n_rows)):
         raise ValueError(
-            f"cv must leave out each of {n_rows} rows in one fold, got {len(folds)} folds that "
-            f"leave out {len(np.unique(left_out))} different rows, {len(left_out)} in all"
+            f"cv must leave out each of {counted(n_rows, 'row')} in one fold, got "
+            f"{counted(len(folds), 'fold')} with {len(np.unique(left_out))} different rows, "
+            f"{len(left_out)} in all"
         )
 
 
