@@ -15,7 +15,7 @@ SIZES = ("medium", "small", "x-small")  # of names, the largest that fits
 LINE = 1.25  # height of a line, in sizes of the font
 FILLED = (0.35, 0.45)  # of the axes: where a legend is set smaller, and where its names are cut
 KEPT = 0.55  # of a cell of a grid: what axes have at least, beside labels
-TICK = 0.6  # inches for the label of a tick
+TICK = 0.5  # inches for the label of a tick
 HANDLE = 3.5  # sizes of the font: the mark of a name in a legend, with what is beside it
 PASSES = 6  # ticks change where the axes shrink, and a title moves with them
 PADDING = 0.06  # inches between a text and what is beside it
@@ -127,7 +127,7 @@ def add_legend(ax: Any, handles: Sequence[Any], labels: Sequence[str], title: st
 
     for size, filled in zip(SIZES[1:], FILLED, strict=True):
         whole = [k for k in numbers if fits_flat(labels, room(size, k), size)]
-        heights = {k: put(size, k, np.inf)[1] for k in whole}
+        heights = {k: round(put(size, k, np.inf)[1], 1) for k in whole}  # of equals, fewer columns
         if whole and min(heights.values()) <= filled * height:
             return put(size, min(heights, key=heights.__getitem__), np.inf)[0]
     for columns in numbers:
