@@ -113,8 +113,7 @@ print(verdict(table))
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 5.6), layout="constrained")
 for ax, found, title in zip(axes, (reports, by_digit), ("by ink", "by digit"), strict=True):
-    found["L2"].plot("mae", ax=ax)
-    ax.set_title(f"L2, groups {title}\n\n")
+    found["L2"].plot("mae", ax=ax, title=f"L2, groups {title}")
 figure.savefig("report_by_group.png", dpi=150)
 print("figure saved in the working directory: report_by_group.png")
 

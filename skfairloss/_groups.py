@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,16 @@ class Groups:
         if len(self.factors) == 1:
             return self.factors[0].labels
         return [tuple(row) for row in self.names]
+
+    @property
+    def title(self) -> str:
+        """Names of the columns, joined by " × "; "group" where one of them has none.
+
+        Numbers, as pandas gives columns without names, are none.
+        """
+        names = [factor.label for factor in self.factors]
+        unnamed = any(name in (None, "") or isinstance(name, Number) for name in names)
+        return "group" if unnamed else " × ".join(map(str, names))
 
     @property
     def texts(self) -> list[str]:

@@ -48,6 +48,9 @@ class GroupEstimates:
     groups : list
         Names of the groups that occur, a tuple for several columns.
 
+    group_name : str
+        What defines the groups: the names of the columns.
+
     positions : ndarray of shape (n_groups,)
         Their rows in ``metric_frame.by_group``.
 
@@ -68,6 +71,7 @@ class GroupEstimates:
     metrics: list[str]
     ratios: list[str]
     groups: list[Any]
+    group_name: str
     positions: Index
     counts: Array
     method: str
@@ -160,6 +164,7 @@ def group_estimates(
         metrics=measured,
         ratios=ratios,
         groups=groups.labels,
+        group_name=groups.title,
         positions=positions,
         counts=counts,
         method=method,

@@ -55,6 +55,9 @@ class LossMixComparison:
     confidence_level : float
         Of each interval by itself.
 
+    group_name : str
+        What defines the groups: the names of the columns.
+
     Examples
     --------
     >>> from skfairloss import compare_loss_mixes
@@ -80,6 +83,7 @@ class LossMixComparison:
     disparity_groups: tuple[Any, Any]
     metric: str
     confidence_level: float
+    group_name: str
 
     @property
     def verdict(self) -> str:
@@ -148,13 +152,21 @@ class LossMixComparison:
         order = ["loss_mix", "quantity", "group", "estimate", "low", "high", *columns]
         return frame[order].sort_values("loss_mix", kind="stable", ignore_index=True)
 
-    def plot(self, ax: Any = None) -> LossMixDisplay:
+    def plot(
+        self, ax: Any = None, *, legend: bool = True, title: str | None = None
+    ) -> LossMixDisplay:
         """Draw losses, over all rows and of each group, against the mix, with their intervals.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
+
+        legend : bool, default=True
+            Whether to name the lines, above them and inside the axes.
+
+        title : str, default=None
+            Above the axes; ``None`` leaves the title as it is.
 
         Returns
         -------
@@ -177,7 +189,9 @@ class LossMixComparison:
             by_group_ci=(table("low"), table("high")),
             overall_ci=(overall["low"], overall["high"]),
             metric=f"{self.metric}, out of fold",
-        ).plot(ax)
+            squared_share=overall["squared_share"],
+            group_name=self.group_name,
+        ).plot(ax, legend=legend, title=title)
 
     def __repr__(self) -> str:
         shown = {"float_format": "{:.4g}".format, "index": False}
@@ -302,6 +316,7 @@ def make_comparison(
         disparity_groups=(names[pair[0]], names[pair[1]]),
         metric=metric,
         confidence_level=level,
+        group_name=groups.title,
     )
 
 

@@ -332,7 +332,14 @@ class GroupReport:
         """
         return self._estimates.to_frame()
 
-    def plot(self, metric: str | None = None, *, ax: Any = None) -> GroupLossDisplay:
+    def plot(
+        self,
+        metric: str | None = None,
+        *,
+        ax: Any = None,
+        legend: bool = True,
+        title: str | None = None,
+    ) -> GroupLossDisplay:
         """Draw one metric by group, with the intervals.
 
         Parameters
@@ -342,6 +349,12 @@ class GroupReport:
 
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
+
+        legend : bool, default=True
+            Whether to explain the marks, above the points and inside the axes.
+
+        title : str, default=None
+            Above the axes; ``None`` leaves the title as it is.
 
         Returns
         -------
@@ -354,15 +367,26 @@ class GroupReport:
             If there is no such metric.
         """
         metric = self._estimates.metrics[0] if metric is None else metric
-        return GroupLossDisplay.from_frame(self.to_frame(), metric=metric).plot(ax)
+        display = GroupLossDisplay.from_frame(
+            self.to_frame(), metric=metric, group_name=self._estimates.group_name
+        )
+        return display.plot(ax, legend=legend, title=title)
 
-    def plot_images(self, *, ax: Any = None) -> PixelGroupDisplay:
+    def plot_images(
+        self, *, ax: Any = None, legend: bool = True, title: str | None = None
+    ) -> PixelGroupDisplay:
         """Draw images of each group: truth, prediction and absolute error.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
+
+        legend : bool, default=True
+            Whether to draw the scales of the images.
+
+        title : str, default=None
+            Above the images; ``None`` leaves the title as it is.
 
         Returns
         -------
@@ -376,7 +400,7 @@ class GroupReport:
         """
         if self.images is None:
             raise ValueError("the report has no images: pass image_shape to group_report")
-        return copy.copy(self.images).plot(ax)
+        return copy.copy(self.images).plot(ax, legend=legend, title=title)
 
     def __repr__(self) -> str:
         return to_text(self._table())

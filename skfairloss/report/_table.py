@@ -58,7 +58,7 @@ def make_table(frame: pd.DataFrame, method: str, level: float | None, n_boot: in
         zip(first["statistic"], first["group"], first["count"], strict=True)
     ):
         of_rows = statistic in ("by_group", "overall")
-        label = group_label(group, 10**6) if statistic == "by_group" else NAMES[statistic]
+        label = group_label(group) if statistic == "by_group" else NAMES[statistic]
         rows.append(
             Row(
                 label=label,
