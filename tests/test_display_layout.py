@@ -327,11 +327,11 @@ def test_a_line_says_where_a_mix_is_nearly_an_end_at_the_scale_used(sample):
     X, y, size = sample
     options = {"sensitive_features": size, "param_range": [0, 0.25, 0.5, 1], "cv": 3}
     small = LossMixDisplay.from_estimator(PixelLossRegressor(scale=1e-4), X, y, **options)
-    assert note(small) == "At this scale loss_mix 0.25, 0.5 is nearly L2."
+    assert note(small) == "At this scale loss_mix 0.25, 0.5 are nearly L2."
     assert small.squared_share.shape == (4,)
     assert_within(small.note_.get_window_extent(), small.ax_.bbox, "the line")
     large = LossMixDisplay.from_estimator(PixelLossRegressor(scale=1e4), X, y, **options)
-    assert note(large) == "At this scale loss_mix 0.25, 0.5 is nearly L1."
+    assert note(large) == "At this scale loss_mix 0.25, 0.5 are nearly L1."
     assert note(LossMixDisplay.from_estimator(PixelLossRegressor(), X, y, **options)) == ""
     pipe = make_pipeline(StandardScaler(), PixelLossRegressor(scale=1e-4))
     named = {**options, "param_name": "pixellossregressor__loss_mix"}
