@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.datasets import load_sample_images
 from sklearn.utils import Bunch
 
-from ._checks import check_integer, check_option
+from skfairloss.datasets._checks import check_integer, check_option
 
 HALVES = ("left", "top")
 

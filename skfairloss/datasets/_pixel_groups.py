@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._checks import check_integer, check_option, check_share
+from skfairloss.datasets._checks import check_integer, check_option, check_share
 
 GROUPS = ("dark", "bright")
 

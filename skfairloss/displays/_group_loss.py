@@ -9,13 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .._columns import named_columns
-from .._groups import check_index, counted
-from .._validation import check_numbers
-from ..metrics._estimates import group_estimates
-from ..metrics._named import label_metric, metric_title
-from ..metrics._row_metrics import Metric
-from ._style import (
+from skfairloss._columns import named_columns
+from skfairloss._groups import check_index, counted
+from skfairloss._validation import check_numbers
+from skfairloss.displays._style import (
     ALL_ROWS,
     COLOURS,
     FEW_ROWS,
@@ -25,6 +22,9 @@ from ._style import (
     numbers_or_none,
     select,
 )
+from skfairloss.metrics._estimates import group_estimates
+from skfairloss.metrics._named import label_metric, metric_title
+from skfairloss.metrics._row_metrics import Metric
 
 
 class GroupLossDisplay:

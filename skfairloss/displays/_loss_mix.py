@@ -9,11 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .._groups import counted
-from ..metrics._inputs import Array
-from ..metrics._named import metric_title
-from ..metrics._row_metrics import Metric
-from ._style import (
+from skfairloss._groups import counted
+from skfairloss.displays._style import (
     ALL_ROWS,
     group_label,
     legend_beside,
@@ -23,7 +20,10 @@ from ._style import (
     select,
     series_style,
 )
-from ._sweep import sweep
+from skfairloss.displays._sweep import sweep
+from skfairloss.metrics._inputs import Array
+from skfairloss.metrics._named import metric_title
+from skfairloss.metrics._row_metrics import Metric
 
 MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)
 MANY_GROUPS = 4  # bands of more groups would cover one another

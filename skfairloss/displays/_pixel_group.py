@@ -8,11 +8,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._columns import named_columns
-from .._groups import Groups, check_index, counted, encode_groups
-from .._validation import check_numbers
-from ..metrics._inputs import Array, check_targets, check_weights
-from ._style import group_label, new_axes
+from skfairloss._columns import named_columns
+from skfairloss._groups import Groups, check_index, counted, encode_groups
+from skfairloss._validation import check_numbers
+from skfairloss.displays._style import group_label, new_axes
+from skfairloss.metrics._inputs import Array, check_targets, check_weights
 
 ROWS = ("truth", "prediction", "absolute error")
 CHANNELS = (1, 3, 4)

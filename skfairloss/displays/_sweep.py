@@ -10,12 +10,12 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from .._columns import named_columns
-from .._groups import check_index, encode_groups
-from .._place import fitting_at
-from ..metrics._bootstrap import generator
-from ..metrics._estimates import group_estimates
-from ..metrics._named import label_metric
+from skfairloss._columns import named_columns
+from skfairloss._groups import check_index, encode_groups
+from skfairloss._place import fitting_at
+from skfairloss.metrics._bootstrap import generator
+from skfairloss.metrics._estimates import group_estimates
+from skfairloss.metrics._named import label_metric
 
 
 def sweep(

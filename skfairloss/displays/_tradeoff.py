@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ..metrics._estimates import group_estimates
-from ..metrics._inputs import Array
-from ..metrics._named import as_metric, label_metric, metric_title
-from ..metrics._row_metrics import Metric
-from ._loss_mix import MIXES
-from ._style import COLOURS, legend_beside, new_axes, numbers, numbers_or_none
-from ._sweep import sweep
+from skfairloss.displays._loss_mix import MIXES
+from skfairloss.displays._style import COLOURS, legend_beside, new_axes, numbers, numbers_or_none
+from skfairloss.displays._sweep import sweep
+from skfairloss.metrics._estimates import group_estimates
+from skfairloss.metrics._inputs import Array
+from skfairloss.metrics._named import as_metric, label_metric, metric_title
+from skfairloss.metrics._row_metrics import Metric
 
 PLACES = ((7, 7), (7, -7), (-7, 7), (-7, -7), (0, 11), (0, -11), (11, 0), (-11, 0))
 

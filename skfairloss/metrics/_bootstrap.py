@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ._inputs import Array
-from ._replicates import FromRows, FromSorted, FromSums, Way
-from ._row_metrics import Metric, Rows
+from skfairloss.metrics._inputs import Array
+from skfairloss.metrics._replicates import FromRows, FromSorted, FromSums, Way
+from skfairloss.metrics._row_metrics import Metric, Rows
 
 DRAWS_AT_ONCE = 2**18  # rows drawn in one batch, small enough for the processor's cache
 

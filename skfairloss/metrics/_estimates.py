@@ -11,18 +11,18 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike, NDArray
 
-from .._groups import Groups, encode_groups
-from ._bootstrap import (
+from skfairloss._groups import Groups, encode_groups
+from skfairloss.metrics._bootstrap import (
     Replicates,
     bootstrap,
     generator,
     largest_difference_interval,
     percentile_interval,
 )
-from ._frame import group_metric_frame
-from ._inputs import Array, check_targets, check_weights
-from ._named import DEFAULT_METRICS, TABLE, Metrics, NamedMetric, label_metrics
-from ._row_metrics import split_rows
+from skfairloss.metrics._frame import group_metric_frame
+from skfairloss.metrics._inputs import Array, check_targets, check_weights
+from skfairloss.metrics._named import DEFAULT_METRICS, TABLE, Metrics, NamedMetric, label_metrics
+from skfairloss.metrics._row_metrics import split_rows
 
 Index = NDArray[np.intp]
 

@@ -11,10 +11,10 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike, NDArray
 
-from .._groups import Factor, check_index, encode_groups
-from ._inputs import check_targets, check_weights
-from ._named import DEFAULT_METRICS, Metrics, label_metrics
-from ._row_metrics import Metric, RowMetric, split_rows
+from skfairloss._groups import Factor, check_index, encode_groups
+from skfairloss.metrics._inputs import check_targets, check_weights
+from skfairloss.metrics._named import DEFAULT_METRICS, Metrics, label_metrics
+from skfairloss.metrics._row_metrics import Metric, RowMetric, split_rows
 
 
 def group_metric_frame(

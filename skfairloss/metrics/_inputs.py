@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._groups import counted
-from .._validation import check_numbers
+from skfairloss._groups import counted
+from skfairloss._validation import check_numbers
 
 Array = NDArray[np.float64]
 

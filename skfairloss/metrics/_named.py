@@ -17,10 +17,10 @@ import numpy as np
 from fairlearn.metrics import count
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
-from ._aggregates import absolute_mean, explained, mean, median, number, root_mean
-from ._inputs import Array
-from ._row_metrics import Metric, metric_name
-from ._row_values import (
+from skfairloss.metrics._aggregates import absolute_mean, explained, mean, median, number, root_mean
+from skfairloss.metrics._inputs import Array
+from skfairloss.metrics._row_metrics import Metric, metric_name
+from skfairloss.metrics._row_values import (
     Above,
     Pinball,
     absolute,

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._groups import check_index
-from ..losses import MixedLoss
-from ._inputs import check_targets, check_weights
+from skfairloss._groups import check_index
+from skfairloss.losses import MixedLoss
+from skfairloss.metrics._inputs import check_targets, check_weights
 
 
 def pixel_loss(

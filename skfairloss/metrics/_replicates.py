@@ -12,10 +12,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ._aggregates import explained, mean, median, median_of_sorted, number, root_mean
-from ._inputs import Array
-from ._named import NamedMetric
-from ._row_metrics import Metric, RowMetric, Rows, flat
+from skfairloss.metrics._aggregates import (
+    explained,
+    mean,
+    median,
+    median_of_sorted,
+    number,
+    root_mean,
+)
+from skfairloss.metrics._inputs import Array
+from skfairloss.metrics._named import NamedMetric
+from skfairloss.metrics._row_metrics import Metric, RowMetric, Rows, flat
 
 
 class Way(Protocol):

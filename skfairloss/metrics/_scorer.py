@@ -12,12 +12,18 @@ from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from .._columns import named_columns, take_columns
-from .._groups import check_index, encode_groups
-from .._validation import check_numbers
-from ._inputs import check_targets, check_weights
-from ._named import NamedMetric, as_metric, as_named
-from ._row_metrics import Metric, RowMetric, accepts_sample_weight, metric_name, split_rows
+from skfairloss._columns import named_columns, take_columns
+from skfairloss._groups import check_index, encode_groups
+from skfairloss._validation import check_numbers
+from skfairloss.metrics._inputs import check_targets, check_weights
+from skfairloss.metrics._named import NamedMetric, as_metric, as_named
+from skfairloss.metrics._row_metrics import (
+    Metric,
+    RowMetric,
+    accepts_sample_weight,
+    metric_name,
+    split_rows,
+)
 
 AGGREGATES = ("difference", "ratio", "group_max", "group_min")
 METHODS = ("between_groups", "to_overall")

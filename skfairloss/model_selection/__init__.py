@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ._comparison import LossMixComparison
-from ._path import LossMixPath, loss_mix_path
-from ._rules import best_within_disparity, pareto_front
+from skfairloss.model_selection._comparison import LossMixComparison
+from skfairloss.model_selection._path import LossMixPath, loss_mix_path
+from skfairloss.model_selection._rules import best_within_disparity, pareto_front
 
 __all__ = [
     "LossMixComparison",

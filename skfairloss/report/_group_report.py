@@ -10,13 +10,13 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike
 
-from ..displays import GroupLossDisplay, PixelGroupDisplay
-from ..displays._style import FEW_ROWS
-from ..metrics._estimates import GroupEstimates, group_estimates
-from ..metrics._named import Metrics
-from ._html import to_html
-from ._table import Table, make_table
-from ._text import to_text
+from skfairloss.displays import GroupLossDisplay, PixelGroupDisplay
+from skfairloss.displays._style import FEW_ROWS
+from skfairloss.metrics._estimates import GroupEstimates, group_estimates
+from skfairloss.metrics._named import Metrics
+from skfairloss.report._html import to_html
+from skfairloss.report._table import Table, make_table
+from skfairloss.report._text import to_text
 
 RANKS = (0.5, 0.95)  # the images shown of each group: a usual and a large error
 

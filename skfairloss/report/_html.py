@@ -9,8 +9,8 @@ import math
 from html import escape
 from importlib.util import find_spec
 
-from ..displays import PixelGroupDisplay
-from ._table import Cell, Row, Table
+from skfairloss.displays import PixelGroupDisplay
+from skfairloss.report._table import Cell, Row, Table
 
 STYLE = """
 .skfairloss-report { font-family: system-ui, sans-serif; font-size: 13px; overflow-x: auto; }

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .._groups import counted
-from ..displays._style import FEW_ROWS, group_label
-from ..metrics._inputs import Array
-from ..metrics._named import metric_title
+from skfairloss._groups import counted
+from skfairloss.displays._style import FEW_ROWS, group_label
+from skfairloss.metrics._inputs import Array
+from skfairloss.metrics._named import metric_title
 
 NAMES = {"overall": "all rows", "difference": "difference", "ratio": "ratio"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 
-from ._table import Table
+from skfairloss.report._table import Table
 
 MAX_LABEL = 36
 
