@@ -40,6 +40,7 @@ from skfairloss._validation import (
     check_dimensions,
     check_numbers,
     check_weights,
+    normalized,
 )
 from skfairloss.callbacks import FitTasks
 from skfairloss.exceptions import UnmetFairnessWarning
@@ -381,7 +382,7 @@ class PixelLossRegressor(
         check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
         given = X, y, sample_weight
         X, y = self._validate(X, y)
-        weights = check_weights(sample_weight, len(y))
+        weights = normalized(check_weights(sample_weight, len(y)))
         groups = None
         if sensitive_features is not None:
             groups = encode_groups(sensitive_features, len(y))

@@ -104,9 +104,13 @@ def test_pixel_loss_takes_lists_frames_columns_and_float32():
         ({"scale": "auto"}, TypeError, "scale must be a number .* got 'auto'"),
         ({"scale": [1.0, 2.0]}, ValueError, r"got shape \(2,\)"),
         ({"sample_weight": [1.0]}, ValueError, r"sample_weight must have shape \(2,\)"),
-        ({"sample_weight": [1.0, -1.0]}, ValueError, "sample_weight must be >= 0, got .* -1"),
-        ({"sample_weight": [0.0, 0.0]}, ValueError, "sample_weight must not be zero in all"),
-        ({"sample_weight": [1.0, np.nan]}, ValueError, "sample_weight must be finite"),
+        (
+            {"sample_weight": [1.0, -1.0]},
+            ValueError,
+            r"sample_weight must be >= 0, got -1",
+        ),
+        ({"sample_weight": [0.0, 0.0]}, ValueError, "sample_weight must not be zero for every row"),
+        ({"sample_weight": [1.0, np.nan]}, ValueError, "must be finite, got nan in row 1"),
     ],
 )
 def test_pixel_loss_refuses_unusable_input_by_name(options, error, message):

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from skfairloss._groups import counted
+from skfairloss._typing import Array
 from skfairloss.displays._style import (
     ALL_ROWS,
     group_label,
@@ -21,7 +22,6 @@ from skfairloss.displays._style import (
     series_style,
 )
 from skfairloss.displays._sweep import sweep
-from skfairloss.metrics._inputs import Array
 from skfairloss.metrics._named import metric_title
 from skfairloss.metrics._row_metrics import Metric
 

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 
 from skfairloss._columns import named_columns
 from skfairloss._groups import Groups, check_index, counted, encode_groups
-from skfairloss._validation import check_numbers
+from skfairloss._typing import Array
+from skfairloss._validation import check_numbers, check_weights
 from skfairloss.displays._style import group_label, new_axes
-from skfairloss.metrics._inputs import Array, check_targets, check_weights
+from skfairloss.metrics._inputs import check_targets
 
 ROWS = ("truth", "prediction", "absolute error")
 CHANNELS = (1, 3, 4)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skfairloss.metrics._inputs import Array
+from skfairloss._typing import Array
 
 # Okabe and Ito's colours without yellow, too pale for lines on white, and black, for all rows.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

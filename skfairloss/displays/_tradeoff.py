@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from skfairloss._typing import Array
 from skfairloss.displays._loss_mix import MIXES
 from skfairloss.displays._style import COLOURS, legend_beside, new_axes, numbers, numbers_or_none
 from skfairloss.displays._sweep import sweep
 from skfairloss.metrics._estimates import group_estimates
-from skfairloss.metrics._inputs import Array
 from skfairloss.metrics._named import as_metric, label_metric, metric_title
 from skfairloss.metrics._row_metrics import Metric
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skfairloss.metrics._inputs import Array
+from skfairloss._typing import Array
 
 
 def number(values: Array, y_true: Array, weights: Array | None) -> int:  # noqa: ARG001

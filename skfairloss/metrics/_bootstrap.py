@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss.metrics._inputs import Array
+from skfairloss._typing import Array
 from skfairloss.metrics._replicates import FromRows, FromSorted, FromSums, Way
 from skfairloss.metrics._row_metrics import Metric, Rows
 

@@ -12,6 +12,8 @@ from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike, NDArray
 
 from skfairloss._groups import Groups, encode_groups
+from skfairloss._typing import Array
+from skfairloss._validation import check_weights
 from skfairloss.metrics._bootstrap import (
     Replicates,
     bootstrap,
@@ -20,7 +22,7 @@ from skfairloss.metrics._bootstrap import (
     percentile_interval,
 )
 from skfairloss.metrics._frame import group_metric_frame
-from skfairloss.metrics._inputs import Array, check_targets, check_weights
+from skfairloss.metrics._inputs import check_targets
 from skfairloss.metrics._named import DEFAULT_METRICS, TABLE, Metrics, NamedMetric, label_metrics
 from skfairloss.metrics._row_metrics import split_rows
 

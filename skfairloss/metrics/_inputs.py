@@ -1,16 +1,14 @@
-"""Checks of y_true, y_pred and sample_weight that all metrics share."""
+"""Checks of y_true and y_pred that all metrics share."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from skfairloss._groups import counted
+from skfairloss._typing import Array
 from skfairloss._validation import check_numbers
-
-Array = NDArray[np.float64]
 
 
 def check_targets(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
@@ -28,22 +26,6 @@ def check_targets(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
     if true.size == 0:
         raise ValueError(f"y_true and y_pred are empty: shape {true.shape}")
     return np.atleast_1d(true), np.atleast_1d(pred)
-
-
-def check_weights(sample_weight: Any, n_samples: int) -> Array:
-    """Weights (n_samples,), >= 0 and not all zero; ones for None."""
-    if sample_weight is None:
-        return np.ones(n_samples)
-    weights = np.atleast_1d(_as_float("sample_weight", sample_weight))
-    if weights.shape != (n_samples,):
-        raise ValueError(
-            f"sample_weight must have shape ({n_samples},), one weight a row, got {weights.shape}"
-        )
-    if weights.min() < 0:
-        raise ValueError(f"sample_weight must be >= 0, got a smallest weight of {weights.min()}")
-    if weights.max() == 0:
-        raise ValueError("sample_weight must not be zero in all rows")
-    return weights
 
 
 def _as_float(name: str, values: Any) -> Array:

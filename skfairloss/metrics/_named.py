@@ -17,8 +17,8 @@ import numpy as np
 from fairlearn.metrics import count
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
+from skfairloss._typing import Array
 from skfairloss.metrics._aggregates import absolute_mean, explained, mean, median, number, root_mean
-from skfairloss.metrics._inputs import Array
 from skfairloss.metrics._row_metrics import Metric, metric_name
 from skfairloss.metrics._row_values import (
     Above,

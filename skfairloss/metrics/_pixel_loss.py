@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skfairloss._groups import check_index
+from skfairloss._validation import check_weights
 from skfairloss.losses import MixedLoss
-from skfairloss.metrics._inputs import check_targets, check_weights
+from skfairloss.metrics._inputs import check_targets
 
 
 def pixel_loss(

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from skfairloss._typing import Array
 from skfairloss.metrics._aggregates import (
     explained,
     mean,
@@ -20,7 +21,6 @@ from skfairloss.metrics._aggregates import (
     number,
     root_mean,
 )
-from skfairloss.metrics._inputs import Array
 from skfairloss.metrics._named import NamedMetric
 from skfairloss.metrics._row_metrics import Metric, RowMetric, Rows, flat
 

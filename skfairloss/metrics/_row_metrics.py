@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skfairloss.metrics._inputs import Array
+from skfairloss._typing import Array
 
 Metric = Callable[..., Any]
 Rows = NDArray[np.intp]

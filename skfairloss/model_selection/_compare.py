@@ -18,7 +18,7 @@ from skfairloss._mix_ends import squared_share
 from skfairloss._parameters import is_integer, is_real
 from skfairloss._place import fitting_at
 from skfairloss._typing import Array
-from skfairloss._validation import check_numbers, check_weights
+from skfairloss._validation import check_numbers, check_weights, normalized
 from skfairloss.metrics._inputs import check_targets
 from skfairloss.metrics._named import NamedMetric, as_metric
 from skfairloss.metrics._row_metrics import metric_name
@@ -193,7 +193,7 @@ def compare_loss_mixes(
     true, _ = check_targets(y, y)
     if isinstance(metric, str):
         row_loss(true, true)  # an error now where the metric is not defined for y
-    weights = np.full(n, 1.0 / n) if sample_weight is None else check_weights(sample_weight, n)
+    weights = normalized(check_weights(sample_weight, n))
     unweighted = np.flatnonzero(np.bincount(groups.codes, weights) == 0)
     if len(unweighted):
         raise ValueError(

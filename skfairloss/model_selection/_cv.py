@@ -24,7 +24,7 @@ from skfairloss._persistence import VersionStampMixin
 from skfairloss._place import fitting_at
 from skfairloss._regressor import PixelLossRegressor
 from skfairloss._typing import Array
-from skfairloss._validation import MatchedScoreMixin, check_weights
+from skfairloss._validation import MatchedScoreMixin, check_weights, normalized
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._failures import Failure, check_scored, warn_of_failures
 from skfairloss.model_selection._folds import no_folds
@@ -444,7 +444,7 @@ class PixelLossRegressorCV(
         # refuses bad input by name, before any fold could
         self._regressor()._read(X, y, sample_weight, sensitive_features)
         if sample_weight is not None:
-            sample_weight = check_weights(sample_weight, _num_samples(y))
+            sample_weight = normalized(check_weights(sample_weight, _num_samples(y)))
         X, y = indexable(X, y)
         return FitData(X, y, sample_weight, sensitive_features)
 

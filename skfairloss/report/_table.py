@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from skfairloss._groups import counted
+from skfairloss._typing import Array
 from skfairloss.displays._style import FEW_ROWS, group_label
-from skfairloss.metrics._inputs import Array
 from skfairloss.metrics._named import metric_title
 
 NAMES = {"overall": "all rows", "difference": "difference", "ratio": "ratio"}
