@@ -77,6 +77,12 @@ def test_the_docstring_lists_the_parameters_and_defaults_of_the_signature(value)
 
 
 @pytest.mark.parametrize("value", OBJECTS, ids=lambda value: value.__qualname__)
+def test_a_public_object_is_among_the_names_of_the_public_module_that_holds_it(value):
+    rooms = [name for name in PUBLIC_MODULES if f"{value.__module__}.".startswith(f"{name}.")]
+    assert value.__name__ in importlib.import_module(max(rooms, key=len)).__all__
+
+
+@pytest.mark.parametrize("value", OBJECTS, ids=lambda value: value.__qualname__)
 def test_everything_public_shows_an_example(value):
     assert any(">>>" in line for line in parse(value)["Examples"])
 
