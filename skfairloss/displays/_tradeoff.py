@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from skfairloss._pareto import undominated
 from skfairloss._typing import Array
 from skfairloss.displays._loss_mix import MIXES
 from skfairloss.displays._style import COLOURS, legend_beside, new_axes, numbers, numbers_or_none
@@ -400,14 +401,6 @@ class TradeoffDisplay:
                 return text
             text.remove()
         return None
-
-
-def undominated(error: ArrayLike, disparity: ArrayLike) -> Array:
-    """Mask of the pairs that no other pair beats: at least as small in both, smaller in one."""
-    costs = np.column_stack([np.asarray(error, float), np.asarray(disparity, float)])
-    no_worse = (costs[:, None] <= costs).all(axis=2)
-    better = (costs[:, None] < costs).any(axis=2)
-    return np.logical_not((no_worse & better).any(axis=0))
 
 
 def _short(label: Any) -> str:

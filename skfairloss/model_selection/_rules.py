@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from skfairloss._parameters import is_real
+from skfairloss._pareto import undominated
 from skfairloss._typing import Array, Index
-from skfairloss.displays._tradeoff import undominated
 
 _IF_NONE = ("raise", "closest")
 
