@@ -5,7 +5,6 @@ Groups are the distinct combinations of the columns of ``sensitive_features``.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skfairloss._columns import Column, distinct, missing_rows, read_columns
-from skfairloss._place import in_run
+from skfairloss._place import in_run, warn_user
 
 
 @dataclass(frozen=True)
@@ -200,12 +199,11 @@ def check_index(sensitive_features: Any = None, **others: Any) -> None:
     alone = index is not None and len(compared) == 1
     if alone and not index.is_monotonic_increasing and not in_run():
         given = ", ".join(name for name, value in others.items() if value is not None)
-        warnings.warn(
+        warn_user(
             "the index of sensitive_features is not in ascending order, and there is none to "
             f"compare it with in {given}: the rows are matched by position. Pass .to_numpy() to "
             "say that this is meant",
             UserWarning,
-            stacklevel=4,
         )
 
 

@@ -38,6 +38,24 @@ def is_interval(value: Any) -> bool:
     return numbers and bool(value[0] < value[1])
 
 
+REGRESSOR_CHECKS: dict[str, Check] = {
+    "loss_mix": (lambda v: is_real(v) and 0 <= v <= 1, "a number in [0, 1]"),
+    "quantile": (lambda v: is_real(v) and 0 < v < 1, "a number in (0, 1)"),
+    "scale": (
+        lambda v: v == "auto" if isinstance(v, str) else is_positive(v),
+        "'auto', a number > 0 or an array with one for each output",
+    ),
+    "alpha": (lambda v: is_real(v) and v >= 0, "a number >= 0"),
+    "l1_ratio": (lambda v: is_real(v) and 0 <= v <= 1, "a number in [0, 1]"),
+    "fit_intercept": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "clip": (lambda v: v is None or is_interval(v), "None or a pair (low, high) with low < high"),
+    "tol": (lambda v: is_real(v) and v > 0, "a number > 0"),
+    "max_iter": (lambda v: is_integer(v) and v >= 1, "an integer >= 1"),
+    "warm_start": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
+    "n_jobs": (lambda v: v is None or (is_integer(v) and v != 0), "None or an integer but not 0"),
+}
+
+
 def check_parameters(
     owner: str, parameters: Mapping[str, Any], checks: Mapping[str, Check]
 ) -> None:

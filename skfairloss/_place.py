@@ -6,9 +6,12 @@ order where a place is set.
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import FrameType
 
 _PLACE: ContextVar[str] = ContextVar("place", default="")
 
@@ -34,6 +37,13 @@ def in_run() -> bool:
     return bool(_PLACE.get())
 
 
-def with_place(text: str) -> str:
-    """A warning's text, with the place where there is one."""
-    return f"{text} ({_PLACE.get()})" if in_run() else text
+def warn_user(text: str, category: type[Warning]) -> None:
+    """Warn at the line that called into the package, with the place where there is one."""
+    frame: FrameType | None = sys._getframe()
+    level = outermost = 1
+    while frame is not None:
+        if f"{frame.f_globals.get('__name__')}.".startswith("skfairloss."):
+            outermost = level
+        level, frame = level + 1, frame.f_back
+    text = f"{text} ({_PLACE.get()})" if in_run() else text
+    warnings.warn(text, category, stacklevel=outermost + 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -23,6 +24,7 @@ from skfairloss._parameters import is_integer, is_real
 from skfairloss._persistence import VersionStampMixin
 from skfairloss._place import fitting_at
 from skfairloss._regressor import PixelLossRegressor
+from skfairloss._training import read_training
 from skfairloss._typing import Array
 from skfairloss._validation import MatchedScoreMixin, check_weights, normalized
 from skfairloss.model_selection._data import FitData
@@ -361,7 +363,9 @@ class PixelLossRegressorCV(
         splits = self._splits(data, for_splitter)
         candidates = [(a, m) for a in alphas for m in mixes]
         tasks = FitsTasks(self, len(candidates) * len(splits) + 1)
-        evaluate = _Evaluation(self, data, for_scorers, scorers, alphas, mixes, tasks)
+        evaluate = _Evaluation(
+            self._regressor(), data, for_scorers, scorers, alphas, mixes, self.error_score, tasks
+        )
         found = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
             delayed(evaluate)(split) for split in splits
         )
@@ -371,7 +375,7 @@ class PixelLossRegressorCV(
         )
         read = scorers.names if callable(self.refit) else [self._criterion]
         check_scored(failures, results, read, len(splits))
-        warn_of_failures(failures, results, self.error_score, callable(self.refit), stacklevel=4)
+        warn_of_failures(failures, results, self.error_score, callable(self.refit))
         self.best_index_ = choose(results)
         self.cv_results_, self.n_splits_ = results, len(splits)
         self.scorer_, self.multimetric_ = scorers.as_given, scorers.several
@@ -442,7 +446,7 @@ class PixelLossRegressorCV(
         """The arguments of fit, of one length."""
         sensitive_features = named_columns(sensitive_features, X)
         # refuses bad input by name, before any fold could
-        self._regressor()._read(X, y, sample_weight, sensitive_features)
+        read_training(self._regressor(), X, y, sample_weight, sensitive_features)
         if sample_weight is not None:
             sample_weight = normalized(check_weights(sample_weight, _num_samples(y)))
         X, y = indexable(X, y)
@@ -497,12 +501,13 @@ class PixelLossRegressorCV(
 class _Evaluation:
     """Fits and scores all candidates on one split at a time."""
 
-    owner: PixelLossRegressorCV
+    regressor: PixelLossRegressor
     data: FitData
     for_scorers: dict[str, dict[str, Any]]
     scorers: Scorers
     alphas: Array
     mixes: Array
+    error_score: float | str
     tasks: FitsTasks
 
     def __call__(self, split: _Split) -> tuple[Array, Array, list[Failure]]:
@@ -519,7 +524,9 @@ class _Evaluation:
         train, test = self.data.rows(split.train), self.data.rows(split.test)
         given = self.scorers.rows(self.for_scorers, split.test, _num_samples(self.data.y))
         for i, alpha in enumerate(self.alphas):
-            walk = Walk(self.owner._regressor(alpha=float(alpha)), train)
+            template = copy(self.regressor)
+            template.alpha = float(alpha)
+            walk = Walk(template, train)
             for j in walking_order(self.mixes):
                 candidate = i * len(self.mixes) + j
                 mix = float(self.mixes[j])
@@ -530,7 +537,7 @@ class _Evaluation:
                 seconds[candidate, 0] = time.perf_counter() - started
                 if error is not None:
                     failures.append(Failure(candidate, None, error))
-                    scores[candidate] = self.owner.error_score
+                    scores[candidate] = self.error_score
                     continue
                 found = self.scorers(model, test.X, test.y, given, place)
                 seconds[candidate, 1] = time.perf_counter() - started - seconds[candidate, 0]
@@ -550,7 +557,7 @@ class _Evaluation:
             with fitting_at(place), self.tasks.fit(task, model):
                 walk.fit(model)
         except Exception as error:
-            if self.owner.error_score == "raise":
+            if self.error_score == "raise":
                 raise
             return error
         return None
@@ -559,9 +566,9 @@ class _Evaluation:
         """A score, or that of an error."""
         if not isinstance(found, Exception):
             return found
-        if self.owner.error_score == "raise":
+        if self.error_score == "raise":
             raise found
-        return float(self.owner.error_score)
+        return float(self.error_score)
 
 
 def _check_choice(index: Any, results: dict[str, Any], names: list[str]) -> int:

@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
+from skfairloss._fitting import fit_model
 from skfairloss._parameters import is_real
 from skfairloss._place import fitting_at
 from skfairloss._problem import Start
-from skfairloss._regressor import PixelLossRegressor, Training
+from skfairloss._regressor import PixelLossRegressor
+from skfairloss._training import Training, read_training
 from skfairloss._typing import Array
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._tasks import FitsTasks
@@ -288,7 +290,7 @@ class Walk:
     def read(self) -> Training:
         """Read the data, where that was not done yet."""
         if self._training is None:
-            self._training = self._template._read(*self._data.arguments)
+            self._training = read_training(self._template, *self._data.arguments)
         return self._training
 
     def fit(self, model: PixelLossRegressor) -> None:
@@ -298,7 +300,7 @@ class Walk:
             if hasattr(self._template, name):
                 setattr(model, name, getattr(self._template, name))
         self._training = training.with_loss_mix(model.loss_mix)
-        self._start = model._fit_to(self._training, self._start)
+        self._start = fit_model(model, self._training, self._start)
 
 
 def walking_order(mixes: Array) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import pandas as pd
 
 from skfairloss._parameters import is_real
 from skfairloss._pareto import undominated
+from skfairloss._place import warn_user
 from skfairloss._typing import Array, Index
 
 _IF_NONE = ("raise", "closest")
@@ -134,7 +134,7 @@ class WithinDisparity:
             )
             if self.if_none == "raise":
                 raise ValueError(f"{text}. Raise max_disparity, or take it by if_none='closest'")
-            warnings.warn(f"{text}, which is taken", UserWarning, stacklevel=2)
+            warn_user(f"{text}, which is taken", UserWarning)
             return candidate
         return int(known[within[np.lexsort((disparities[within], -scores[within]))[0]]])
 
@@ -236,7 +236,7 @@ def _read(
         )
         if not len(known):
             raise ValueError(text)
-        warnings.warn(f"{text}. They are left out", UserWarning, stacklevel=3)
+        warn_user(f"{text}. They are left out", UserWarning)
     if disparities[known].min() < 0:
         raise ValueError(
             f"the disparity {disparity!r} has positive scores, up to "
