@@ -12,9 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.datasets import load_sample_images
 from sklearn.utils import Bunch
 
-from skfairloss.datasets._checks import check_integer, check_option
+from skfairloss._parameters import Check, check_parameters, integer_from, is_integer, one_of
 
-HALVES = ("left", "top")
+_CHECKS: dict[str, Check] = {
+    "patch_size": (lambda v: is_integer(v) and v >= 2 and v % 2 == 0, "an even integer >= 2"),
+    "visible": one_of(("left", "top")),
+    "downsample": integer_from(1),
+}
 
 # grey value of red, green, blue: luma of ITU-R recommendation BT.601
 GREY = np.array([0.299, 0.587, 0.114])
@@ -84,7 +88,7 @@ def load_photo_patches(
     ImportError
         If Pillow, which reads the photographs, is missing. The extra ``plot`` brings it.
 
-    TypeError, ValueError
+    ValueError
         If a parameter is not of the kind above, or the patches are larger than the photographs.
 
     See Also
@@ -102,11 +106,8 @@ def load_photo_patches(
     dark image 1040
     bright image 1040
     """
-    check_integer("patch_size", patch_size, 2)
-    if patch_size % 2:
-        raise ValueError(f"patch_size must be even, got {patch_size!r}")
-    check_integer("downsample", downsample, 1)
-    check_option("visible", visible, HALVES)
+    given = {"patch_size": patch_size, "visible": visible, "downsample": downsample}
+    check_parameters(None, given, _CHECKS)
     photos = {name: _reduce(grey, downsample) for name, grey in _grey_photos().items()}
     for name, photo in photos.items():
         if patch_size > min(photo.shape):
@@ -173,7 +174,7 @@ def join_patches(X: ArrayLike, y: ArrayLike, *, visible: str = "left") -> NDArra
     array([[[0.1, 0.2],
             [0.3, 0.4]]])
     """
-    check_option("visible", visible, HALVES)
+    check_parameters(None, {"visible": visible}, {"visible": _CHECKS["visible"]})
     shown, hidden = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
     size = math.isqrt(2 * shown.shape[1]) if shown.ndim == 2 else 0
     if shown.shape != hidden.shape or size == 0 or size * size != 2 * shown.shape[1]:

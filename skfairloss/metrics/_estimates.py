@@ -12,6 +12,14 @@ from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike, NDArray
 
 from skfairloss._groups import Groups, encode_groups
+from skfairloss._parameters import (
+    BETWEEN_0_AND_1,
+    Check,
+    check_parameters,
+    integer_from,
+    none_or,
+    one_of,
+)
 from skfairloss._typing import Array
 from skfairloss._validation import check_weights
 from skfairloss.metrics._bootstrap import (
@@ -29,6 +37,12 @@ from skfairloss.metrics._row_metrics import split_rows
 Index = NDArray[np.intp]
 
 COMPARISONS = ("between_groups", "to_overall")
+
+_CHECKS: dict[str, Check] = {
+    "method": one_of(COMPARISONS),
+    "n_boot": none_or(integer_from(1)),
+    "confidence_level": BETWEEN_0_AND_1,
+}
 COLUMNS = ["statistic", "group", "metric", "value", "lower", "upper", "count"]
 
 
@@ -124,7 +138,8 @@ def group_estimates(
     random_state: Any,
 ) -> GroupEstimates:
     """Evaluate predictions by group, with intervals from a bootstrap within the groups."""
-    _check_options(method, n_boot, confidence_level)
+    given = {"method": method, "n_boot": n_boot, "confidence_level": confidence_level}
+    check_parameters(None, given, _CHECKS)
     named = DEFAULT_METRICS if metrics is None else label_metrics(metrics)
     frame = group_metric_frame(
         y_true,
@@ -210,21 +225,6 @@ def _positions(groups: Groups) -> Index:
     _, first = np.unique(groups.codes, return_index=True)
     shape = [len(factor.names) for factor in groups.factors]
     return np.ravel_multi_index(tuple(f.codes[first] for f in groups.factors), shape)
-
-
-def _check_options(method: Any, n_boot: Any, confidence_level: Any) -> None:
-    """Raise TypeError or ValueError for options out of range."""
-    if method not in COMPARISONS:
-        raise ValueError(f"method must be one of {list(COMPARISONS)}, got {method!r}")
-    if n_boot is not None:
-        if not isinstance(n_boot, numbers.Integral) or isinstance(n_boot, bool):
-            raise TypeError(f"n_boot must be an integer or None, got {n_boot!r}")
-        if n_boot < 1:
-            raise ValueError(f"n_boot must be >= 1, or None for no intervals, got {n_boot}")
-    if not isinstance(confidence_level, numbers.Real):
-        raise TypeError(f"confidence_level must be a number, got {confidence_level!r}")
-    if not 0 < float(confidence_level) < 1:
-        raise ValueError(f"confidence_level must lie between 0 and 1, got {confidence_level!r}")
 
 
 def _check_numbers(frame: MetricFrame) -> None:

@@ -8,9 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skfairloss._groups import check_index
+from skfairloss._parameters import REGRESSOR_CHECKS, check_parameters
 from skfairloss._validation import check_weights
 from skfairloss.losses import MixedLoss
 from skfairloss.metrics._inputs import check_targets
+
+_CHECKS = {name: REGRESSOR_CHECKS[name] for name in ("loss_mix", "quantile")}
 
 
 def pixel_loss(
@@ -95,30 +98,13 @@ def pixel_loss(
     ... ]
     [8, 64]
     """
-    _check_between("loss_mix", loss_mix, 0 <= _as_number("loss_mix", loss_mix) <= 1, "in [0, 1]")
-    _check_between("quantile", quantile, 0 < _as_number("quantile", quantile) < 1, "in (0, 1)")
+    check_parameters(None, {"loss_mix": loss_mix, "quantile": quantile}, _CHECKS)
     check_index(y_true=y_true, y_pred=y_pred, sample_weight=sample_weight)
     true, pred = check_targets(y_true, y_pred)
     weights = check_weights(sample_weight, len(true))
     loss = MixedLoss(loss_mix=float(loss_mix), quantile=float(quantile))
     losses = loss.value((true - pred) / _check_scale(scale, true.shape[1:]))
     return float(np.average(losses.reshape(len(true), -1).mean(axis=1), weights=weights))
-
-
-def _as_number(name: str, value: Any) -> float:
-    """One real number, or TypeError."""
-    if isinstance(value, str) or np.ndim(value) != 0:
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be a number, got {value!r}") from error
-
-
-def _check_between(name: str, value: Any, holds: bool, interval: str) -> None:
-    """Raise ValueError unless the condition holds."""
-    if not holds:
-        raise ValueError(f"{name} must be {interval}, got {value!r}")
 
 
 def _check_scale(scale: Any, sample_shape: tuple[int, ...]) -> np.ndarray:

@@ -15,7 +15,7 @@ from skfairloss._columns import named_columns
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
 from skfairloss._groups import Groups, check_index, encode_groups
 from skfairloss._mix_ends import squared_share
-from skfairloss._parameters import is_integer, is_real
+from skfairloss._parameters import BETWEEN_0_AND_1, check_parameters, integer_from, is_real
 from skfairloss._place import fitting_at
 from skfairloss._typing import Array
 from skfairloss._validation import check_numbers, check_weights, normalized
@@ -330,10 +330,9 @@ def _check(reference: Any, mixes: Array, n_repeats: Any, level: Any) -> None:
         raise ValueError(f"reference must be one of loss_mixes {mixes.tolist()}, got {reference!r}")
     if len(mixes) < 2:
         raise ValueError(f"loss_mixes must hold at least two mixes, got {mixes.tolist()}")
-    if not is_integer(n_repeats) or n_repeats < 1:
-        raise ValueError(f"n_repeats must be an integer >= 1, got {n_repeats!r}")
-    if not is_real(level) or not 0 < level < 1:
-        raise ValueError(f"confidence_level must be a number in (0, 1), got {level!r}")
+    given = {"n_repeats": n_repeats, "confidence_level": level}
+    checks = {"n_repeats": integer_from(1), "confidence_level": BETWEEN_0_AND_1}
+    check_parameters(None, given, checks)
 
 
 def _pair(named: Any, groups: Groups, weights: Array, losses: Array) -> tuple[int, int]:

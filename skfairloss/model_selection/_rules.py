@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skfairloss._parameters import is_real
+from skfairloss._parameters import check_parameters, is_real, one_of
 from skfairloss._pareto import undominated
 from skfairloss._place import warn_user
 from skfairloss._typing import Array, Index
-
-_IF_NONE = ("raise", "closest")
 
 
 def best_within_disparity(
@@ -106,8 +104,7 @@ def best_within_disparity(
             f"max_disparity must be a number > 0, without the sign of the scorer, got "
             f"{max_disparity!r}"
         )
-    if if_none not in _IF_NONE:
-        raise ValueError(f"if_none must be one of {list(_IF_NONE)}, got {if_none!r}")
+    check_parameters(None, {"if_none": if_none}, {"if_none": one_of(("raise", "closest"))})
     return WithinDisparity(accuracy, disparity, float(max_disparity), if_none)
 
 
@@ -139,7 +136,7 @@ class WithinDisparity:
         return int(known[within[np.lexsort((disparities[within], -scores[within]))[0]]])
 
     def __repr__(self) -> str:
-        option = "" if self.if_none == _IF_NONE[0] else f", if_none={self.if_none!r}"
+        option = "" if self.if_none == "raise" else f", if_none={self.if_none!r}"
         return (
             f"best_within_disparity({self.accuracy!r}, {self.disparity!r}, "
             f"{self.max_disparity:g}{option})"
