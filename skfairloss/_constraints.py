@@ -1,4 +1,4 @@
-"""What fairness terms become: frozen records that solvers and the certificate read."""
+"""Frozen records of fairness terms, which solvers and the certificate read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class GroupCriterion:
         return np.flatnonzero(np.isfinite(self.bounds))
 
     def group_weights(self, worst: Array, bound: Array) -> Array:
-        """(1 - γ) V_g + multipliers, (G,)."""
+        """Return (1 - γ) V_g + multipliers, (G,)."""
         return (1.0 - self.worst_weight) * self.shares + worst + bound
 
 
@@ -64,5 +64,5 @@ class LinearRows:
 
     @property
     def exact(self) -> bool:
-        """Whether the rows are to hold with equality."""
+        """True if the rows must hold with equality."""
         return not self.tolerance.any()

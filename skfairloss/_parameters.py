@@ -12,12 +12,12 @@ Check = tuple[Callable[[Any], bool], str]
 
 
 def is_real(value: Any) -> bool:
-    """A finite real number; booleans are not numbers here."""
+    """Tell whether a value is a finite real number and no boolean."""
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and _finite(value)
 
 
 def is_positive(value: Any) -> bool:
-    """A finite real number > 0, or a one-dimensional array of such."""
+    """Tell whether a value is a finite real number > 0, or a one-dimensional array of such."""
     if is_real(value):
         return bool(value > 0)
     if not isinstance(value, list | tuple | np.ndarray) or np.ndim(value) != 1 or not len(value):
@@ -26,12 +26,12 @@ def is_positive(value: Any) -> bool:
 
 
 def is_integer(value: Any) -> bool:
-    """An integer; booleans are not numbers here."""
+    """Tell whether a value is an integer and no boolean."""
     return isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
 
 
 def is_interval(value: Any) -> bool:
-    """A pair (low, high) with low < high."""
+    """Tell whether a value is a pair (low, high) with low < high."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         return False
     numbers = all(isinstance(end, Real) and not np.isnan(float(end)) for end in value)

@@ -1,4 +1,4 @@
-"""Where in a run of many fits a fit stands: its errors and warnings say so.
+"""The place of a fit in a run of many, which its errors and warnings name.
 
 A run checks the index of its groups before it cuts the rows, so `check_index` says nothing about
 order where a place is set.

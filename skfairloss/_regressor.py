@@ -220,7 +220,7 @@ class PixelLossRegressor(
         self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Tags:
-        """Tags of scikit-learn: sparse X is accepted."""
+        """Return the tags of scikit-learn: sparse X is accepted."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags

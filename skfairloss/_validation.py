@@ -72,7 +72,7 @@ def check_numbers(name: str, value: Any) -> None:
 
 
 def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Names for an error, and values: each column of a data frame, or all of an array."""
+    """Yield a name for errors and values: of each column of a data frame, or of an array."""
     if hasattr(value, "dtype"):
         yield name, value
     elif hasattr(value, "iloc") and hasattr(value, "dtypes"):
@@ -90,7 +90,7 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _no_times(where: str, got: str) -> str:
-    """The message about dates and durations."""
+    """Return the message about dates and durations."""
     return (
         f"{where} must hold numbers, got {got}: drop or fill what is missing, then choose a unit, "
         "such as d / np.timedelta64(1, 's') for durations d, (t - start) / np.timedelta64(1, 'D') "

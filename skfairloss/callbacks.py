@@ -150,7 +150,7 @@ class GroupLossMonitor:
         self._monitor.teardown(estimator, context)
 
     def to_frame(self) -> pd.DataFrame:
-        """Everything recorded so far, one row for each group at each record.
+        """Return everything recorded so far, one row for each group at each record.
 
         Returns
         -------
@@ -190,7 +190,7 @@ class GroupLossMonitor:
 
 
 def _place(row: dict[str, Any]) -> tuple[tuple[int, ...], str, int | None, int | None]:
-    """A record's fit, task, output and iteration; the tasks are those of `FitTasks`."""
+    """Return a record's fit, task, output and iteration; the tasks are those of `FitTasks`."""
     path, task = row["task_id_path"], row["task_name"]
     if task == "fit":
         return path, task, None, None
@@ -198,13 +198,13 @@ def _place(row: dict[str, Any]) -> tuple[tuple[int, ...], str, int | None, int |
 
 
 def _position(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What to sort the records of a run by: the fitted model comes after its iterations."""
+    """Return the key by which records are sorted: the fitted model comes after its iterations."""
     fit, task, *_ = _place(row)
     return fit, task == "fit", row["task_id_path"]
 
 
 def _group_losses(estimator: Any, *_data: Any) -> dict[str, list[Any]]:
-    """What is recorded of a fitted estimator: a scorer in form only."""
+    """Return the record of a fitted estimator, in the form of a scorer."""
     names: NDArray[Any] = estimator.groups_
     labels = list(pd.Index(names)) if names.ndim == 1 else list(map(tuple, names))
     return {"groups": labels, "losses": estimator.group_losses_.tolist()}

@@ -188,7 +188,7 @@ def join_patches(X: ArrayLike, y: ArrayLike, *, visible: str = "left") -> NDArra
 
 
 def _grey_photos() -> dict[str, NDArray[np.float64]]:
-    """Grey values in [0, 1] of scikit-learn's photographs, by name."""
+    """Return grey values in [0, 1], (height, width), of scikit-learn's photographs, by name."""
     try:
         bunch = load_sample_images()
     except ImportError as error:
@@ -201,19 +201,19 @@ def _grey_photos() -> dict[str, NDArray[np.float64]]:
 
 
 def _reduce(grey: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
-    """Means over squares of factor x factor pixels; what is left at the edges is dropped."""
+    """Average over squares of factor x factor pixels; drop what is left at the edges."""
     return _cut(grey, factor).mean(axis=(1, 2)).reshape([side // factor for side in grey.shape])
 
 
 def _cut(grey: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """Squares of size x size pixels, row by row, (n, size, size)."""
+    """Cut squares of size x size pixels, row by row, (n, size, size)."""
     rows, columns = (side // size for side in grey.shape)
     grid = grey[: rows * size, : columns * size].reshape(rows, size, columns, size)
     return grid.swapaxes(1, 2).reshape(-1, size, size)
 
 
 def _split(images: NDArray[Any], visible: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Visible and hidden half of each image, flattened row by row."""
+    """Return the visible and the hidden half of each image, flattened row by row."""
     axis = 2 if visible == "left" else 1
     shown, hidden = np.split(images, 2, axis=axis)
     return shown.reshape(len(images), -1), hidden.reshape(len(images), -1)

@@ -162,13 +162,13 @@ def make_pixel_groups(
 def _draw_share(
     rng: np.random.Generator, members: NDArray[np.bool_], share: float
 ) -> NDArray[np.intp]:
-    """Positions of a share of the members, drawn without replacement."""
+    """Draw a share of the members without replacement; return their positions."""
     rows = np.flatnonzero(members)
     return rng.choice(rows, size=round(share * len(rows)), replace=False)
 
 
 def _pair(name: str, value: Any) -> NDArray[np.float64]:
-    """Two finite numbers."""
+    """Return two finite numbers, (2,)."""
     try:
         pair = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -297,7 +297,7 @@ class GroupLossDisplay:
         )
 
     def _has_few(self, i: int) -> bool:
-        """Whether a group is too small for its interval to be relied on."""
+        """Tell whether a group is too small for its interval to be relied on."""
         return self.counts is not None and bool(self.counts[i] < FEW_ROWS)
 
     def _label(self, i: int) -> str:

@@ -1,4 +1,4 @@
-"""What all displays share: names of groups and metrics, and styles that do not need colour."""
+"""Names of groups and metrics, and styles that do not need colour, for all displays."""
 
 from __future__ import annotations
 

@@ -404,7 +404,7 @@ class TradeoffDisplay:
 
 
 def _short(label: Any) -> str:
-    """A label as text; numbers without trailing zeros."""
+    """Return a label as text; numbers without trailing zeros."""
     return f"{label:g}" if isinstance(label, float) else str(label)
 
 

@@ -91,13 +91,13 @@ class GroupEstimates:
     other_limits: dict[str, Array]
 
     def values(self, statistic: str) -> pd.Series:
-        """Values "overall", of the "difference" or of the "ratio", by metric."""
+        """Return values "overall", of the "difference" or of the "ratio", by metric."""
         if statistic == "overall":
             return self.metric_frame.overall
         return getattr(self.metric_frame, statistic)(method=self.method)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row for each metric and group, and each metric overall, difference and ratio."""
+        """Return a row for each metric and group, and each metric overall, difference and ratio."""
         by_group = self.metric_frame.by_group.iloc[self.positions]
         statistics = {name: self.values(name) for name in self.other_limits}
         rows: list[tuple[Any, ...]] = []
@@ -200,7 +200,7 @@ def _limits(
     method: str,
     level: float,
 ) -> dict[str, Array]:
-    """Limits of all that is not a group's, each of shape (2, n_metrics)."""
+    """Return the limits of all that is not a group's, each of shape (2, n_metrics)."""
     difference, ratio = np.full((2, 2, len(overall)), np.nan)
     for j in range(len(overall)):
         drawn, whole = replicates.by_group[:, :, j], replicates.overall[:, j]
@@ -221,7 +221,7 @@ def _limits(
 
 
 def _positions(groups: Groups) -> Index:
-    """Rows of the groups in a MetricFrame, which lists all combinations of the columns' values."""
+    """Return the groups' rows in a MetricFrame, which lists all combinations of values."""
     _, first = np.unique(groups.codes, return_index=True)
     shape = [len(factor.names) for factor in groups.factors]
     return np.ravel_multi_index(tuple(f.codes[first] for f in groups.factors), shape)

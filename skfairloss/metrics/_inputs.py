@@ -12,7 +12,7 @@ from skfairloss._validation import check_numbers
 
 
 def check_targets(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
-    """Finite float64 arrays of one shape, (n, ...), with at least one value.
+    """Return finite float64 arrays of one shape, (n, ...), with at least one value.
 
     Scalars become arrays of shape (1,). A column (n, 1) beside a vector (n,) becomes a vector.
     """
@@ -29,7 +29,7 @@ def check_targets(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
 
 
 def _as_float(name: str, values: Any) -> Array:
-    """Real, finite numbers as float64."""
+    """Return real, finite numbers as float64."""
     check_numbers(name, values)
     try:
         if isinstance(values, np.ma.MaskedArray):

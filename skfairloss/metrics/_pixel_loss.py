@@ -25,7 +25,7 @@ def pixel_loss(
     scale: float | ArrayLike = 1.0,
     sample_weight: ArrayLike | None = None,
 ) -> float:
-    r"""Mean loss of the pixels, a mix of absolute and squared residuals.
+    r"""Compute the mean loss of the pixels, a mix of absolute and squared residuals.
 
     With the residual r = y_true - y_pred, c = ``scale``, λ = ``loss_mix``, τ = ``quantile``, row
     weights s and m pixels a row, it is
@@ -108,7 +108,7 @@ def pixel_loss(
 
 
 def _check_scale(scale: Any, sample_shape: tuple[int, ...]) -> np.ndarray:
-    """Scale as an array: one positive number, or one for each pixel."""
+    """Return scale as an array: one positive number, or one for each pixel."""
     try:
         array = np.asarray(scale, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -212,7 +212,7 @@ def compare_loss_mixes(
     folds = np.stack([fold_of_rows(partition, n) for partition in partitions])
 
     def interval(rows: Array, sums: Array) -> Estimate:
-        """The estimate of rows (R, n) with their sums (R, K, K, 1 + G)."""
+        """Estimate all quantities from rows (R, n) with their sums (R, K, K, 1 + G)."""
         return estimate(quantities, rows, sums, folds, confidence_level)
 
     return make_comparison(
@@ -243,7 +243,7 @@ class _Measure:
     weights: Array
 
     def losses(self, true: Array, predicted: Array) -> Array:
-        """Losses of the rows, (n,), checked."""
+        """Compute the losses of the rows, (n,), and check them."""
         losses = np.asarray(self.row_loss(true, predicted), dtype=np.float64)
         if losses.shape != (len(true),) or not np.isfinite(losses).all():
             raise ValueError(
@@ -255,7 +255,7 @@ class _Measure:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the fits of R repeats of K folds give for M mixes.
+    """Results of the fits of R repeats of K folds for M mixes.
 
     Parameters
     ----------
@@ -313,7 +313,7 @@ class _Run(CallbackSupportMixin, BaseEstimator):
 
 
 def _row_loss(metric: Any) -> tuple[RowLoss, str]:
-    """The loss of a row and what it is called."""
+    """Return the loss of a row and its name in words."""
     found = as_metric(
         metric,
         accept=lambda named: named.is_mean_error,
@@ -336,7 +336,7 @@ def _check(reference: Any, mixes: Array, n_repeats: Any, level: Any) -> None:
 
 
 def _pair(named: Any, groups: Groups, weights: Array, losses: Array) -> tuple[int, int]:
-    """Numbers of the two groups whose losses make the disparity."""
+    """Return the numbers of the two groups whose losses make the disparity."""
     if named is None:
         sums = np.bincount(groups.codes, weights * losses)
         means = sums / np.bincount(groups.codes, weights)

@@ -268,7 +268,7 @@ class PixelLossRegressorCV(
         self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Tags:
-        """Tags of scikit-learn: sparse X is accepted."""
+        """Return the tags of scikit-learn: sparse X is accepted."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
@@ -403,12 +403,12 @@ class PixelLossRegressorCV(
         return self.best_estimator_.predict(X)
 
     def _regressor(self, **parameters: Any) -> PixelLossRegressor:
-        """A regressor with the parameters shared by all candidates."""
+        """Return a regressor with the parameters shared by all candidates."""
         shared = {name: getattr(self, name) for name in _OF_THE_REGRESSOR}
         return PixelLossRegressor(**shared, **parameters)
 
     def _check(self) -> tuple[Array, Array]:
-        """The grids, sorted as given."""
+        """Return the grids of mixes and of penalties, in the order given."""
         mixes = check_loss_mixes(self.loss_mixes)
         alphas = list(np.atleast_1d(np.asarray(self.alphas, dtype=object)))
         if not alphas or not all(is_real(alpha) and alpha >= 0 for alpha in alphas):
@@ -426,7 +426,7 @@ class PixelLossRegressorCV(
         return self.refit if isinstance(self.refit, str) else "score"
 
     def _choice(self, scorers: Scorers) -> Callable[[dict[str, Any]], int]:
-        """From results to the index of the candidate chosen."""
+        """Return the function from results to the index of the candidate chosen."""
         if callable(self.refit):
             rule = self.refit
             return lambda results: _check_choice(rule(results), results, scorers.names)
@@ -443,7 +443,7 @@ class PixelLossRegressorCV(
         return lambda results: int(results[rank].argmin())
 
     def _data(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> FitData:
-        """The arguments of fit, of one length."""
+        """Return the arguments of fit, checked and of one length."""
         sensitive_features = named_columns(sensitive_features, X)
         # refuses bad input by name, before any fold could
         read_training(self._regressor(), X, y, sample_weight, sensitive_features)
@@ -453,7 +453,7 @@ class PixelLossRegressorCV(
         return FitData(X, y, sample_weight, sensitive_features)
 
     def _splits(self, data: FitData, for_splitter: dict[str, Any]) -> list[_Split]:
-        """Training and test rows of all folds."""
+        """Return training and test rows of all folds."""
         cv = check_cv(self.cv, data.y, classifier=False)
         pairs = list(cv.split(data.X, data.y, **for_splitter))
         if not pairs:
@@ -511,7 +511,7 @@ class _Evaluation:
     tasks: FitsTasks
 
     def __call__(self, split: _Split) -> tuple[Array, Array, list[Failure]]:
-        """Scores (candidates, scorers), seconds (candidates, 2: fit and score), and failures."""
+        """Return scores (candidates, scorers), seconds (candidates, 2: fit, score), failures."""
         with config_context(assume_finite=True):  # all rows were checked before they were cut
             return self._evaluate(split)
 
@@ -563,7 +563,7 @@ class _Evaluation:
         return None
 
     def _score(self, found: float | Exception) -> float:
-        """A score, or that of an error."""
+        """Return a score, or ``error_score`` in place of an error."""
         if not isinstance(found, Exception):
             return found
         if self.error_score == "raise":

@@ -1,4 +1,4 @@
-"""What went wrong in a cross-validation, told once, and kept from being chosen."""
+"""Failures in a cross-validation: warned of once, and kept from being chosen."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class LossMixPath:
         return np.stack([model.predict(X) for model in self.models])
 
     def to_frame(self) -> pd.DataFrame:
-        """All coefficients in one tidy table.
+        """Return all coefficients in one tidy table.
 
         Returns
         -------
@@ -145,7 +145,7 @@ class LossMixPath:
         return np.stack([np.asarray(getattr(model, attribute)) for model in self.models])
 
     def _first(self, attribute: str) -> Any:
-        """An attribute of the first model, or an error that says what it takes."""
+        """Return an attribute of the first model, or raise an error that names what it needs."""
         if not hasattr(self.models[0], attribute):
             needed = "fairness" if attribute == "multipliers_" else "sensitive_features"
             raise AttributeError(f"the path was fitted without {needed}")
@@ -282,7 +282,7 @@ class Walk:
         self._start: Start | None = None
 
     def model(self, loss_mix: float) -> PixelLossRegressor:
-        """A regressor for the next mix, not yet fitted."""
+        """Return a regressor for the next mix, not yet fitted."""
         model = copy(self._template)
         model.loss_mix = float(loss_mix)
         return model
@@ -304,12 +304,12 @@ class Walk:
 
 
 def walking_order(mixes: Array) -> list[int]:
-    """Positions of the mixes from L2, which needs no start, to L1."""
+    """Return the positions of the mixes from L2, which needs no start, to L1."""
     return [int(j) for j in np.argsort(mixes, kind="stable")]
 
 
 def check_loss_mixes(loss_mixes: Any, name: str = "loss_mixes") -> Array:
-    """The mixes as an array (n_mixes,): at least one, each in [0, 1], none twice."""
+    """Return the mixes as an array (n_mixes,): at least one, each in [0, 1], none twice."""
     values = [loss_mixes] if np.ndim(loss_mixes) == 0 else list(loss_mixes)
     if not values or not all(is_real(value) and 0 <= value <= 1 for value in values):
         raise ValueError(f"{name} must be numbers in [0, 1], at least one, got {loss_mixes!r}")

@@ -118,7 +118,7 @@ class WithinDisparity:
         self.if_none = if_none
 
     def __call__(self, cv_results: Mapping[str, Any]) -> int:
-        """Position of the candidate chosen."""
+        """Return the position of the candidate chosen."""
         known, scores, disparities = _read(cv_results, self.accuracy, self.disparity)
         within = np.flatnonzero(disparities <= self.max_disparity)
         if not len(within):
@@ -219,7 +219,7 @@ def pareto_front(cv_results: Mapping[str, Any], *, accuracy: str, disparity: str
 def _read(
     cv_results: Mapping[str, Any], accuracy: str, disparity: str
 ) -> tuple[Index, Array, Array]:
-    """Positions of the candidates that have both scores, their accuracies and disparities."""
+    """Return the positions of candidates with both scores, their accuracies and disparities."""
     scores = _mean_scores(cv_results, accuracy)
     disparities = -_mean_scores(cv_results, disparity)
     known = np.flatnonzero(np.isfinite(scores) & np.isfinite(disparities))
@@ -244,7 +244,7 @@ def _read(
 
 
 def _mean_scores(cv_results: Mapping[str, Any], name: str) -> Array:
-    """Mean scores of the candidates under a scorer."""
+    """Return the mean scores of the candidates under a scorer, (n_candidates,)."""
     key = f"mean_test_{name}"
     if key not in cv_results:
         known = sorted(
@@ -255,5 +255,5 @@ def _mean_scores(cv_results: Mapping[str, Any], name: str) -> Array:
 
 
 def _shown(cv_results: Mapping[str, Any], i: int) -> str:
-    """The parameters of a candidate, where they are known."""
+    """Return the parameters of a candidate as text; empty if they are not known."""
     return f" {cv_results['params'][i]}" if "params" in cv_results else ""

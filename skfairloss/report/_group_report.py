@@ -321,7 +321,7 @@ class GroupReport:
         return [group for group, count in pairs if count < FEW_ROWS]
 
     def to_frame(self) -> pd.DataFrame:
-        """Everything in one tidy table, one row for each value.
+        """Return everything in one tidy table, one row for each value.
 
         Returns
         -------
@@ -385,12 +385,12 @@ class GroupReport:
         return to_html(self._table(), self.images)
 
     def _table(self) -> Table:
-        """What text and HTML show."""
+        """Return the table that text and HTML show."""
         level = None if self.n_boot is None else self.confidence_level
         return make_table(self.to_frame(), self._estimates.method, level, self.n_boot)
 
     def _limits(self, statistic: str) -> list[pd.Series]:
-        """Lower and upper limits by metric."""
+        """Return lower and upper limits by metric."""
         names = self.by_group.columns
         return [
             pd.Series(limits, index=names) for limits in self._estimates.other_limits[statistic]
