@@ -46,7 +46,7 @@ def read_columns(sensitive_features: Any, name: str) -> list[Column]:
 
 
 def named_columns(sensitive_features: Any, X: Any) -> Any:
-    """Return the columns of X that are named; what holds the groups themselves, as it is.
+    """Return the named columns of X; groups that are given themselves, unchanged.
 
     A string is a name, and so are the different strings of a list that is not as long as X.
     """
@@ -187,7 +187,7 @@ def _column(values: Any, name: str, label: Any) -> Column:
 
 
 def _categories(values: Any) -> NDArray[Any] | None:
-    """Return the categories of a pandas Categorical or a polars Enum, None for everything else."""
+    """Return the categories of a pandas Categorical or a polars Enum. None for everything else."""
     categories = getattr(getattr(values, "dtype", None), "categories", None)
     if categories is None or not hasattr(categories, "to_numpy"):  # polars has others
         return None

@@ -9,7 +9,7 @@ import numpy as np
 
 from skfairloss._typing import Array, Index
 
-LIMIT = 1e-6  # what a worst-group weight of 1 lacks: it stands for the limit
+LIMIT = 1e-6  # a weight of 1 is solved as 1 - LIMIT, so that every group keeps some weight
 
 
 @dataclass(frozen=True)

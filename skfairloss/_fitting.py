@@ -20,9 +20,10 @@ from skfairloss.exceptions import UnmetFairnessWarning
 
 
 def fit_model(model: Any, training: Training, start: Start | None) -> Start:
-    """Fit a `PixelLossRegressor` to what was read, from a start. Without one it is None.
+    """Fit a `PixelLossRegressor` to a `Training`, and set its fitted attributes.
 
-    Returns where a fit of the same data under another mix may start.
+    ``start`` is a model to start from. If there is none it is None. Returns the start of a fit of the
+    same data under another mix.
     """
     problem = training.problem
     attributes = Attributes(problem, training.scale, training.groups, training.single)

@@ -208,7 +208,7 @@ def check_index(sensitive_features: Any = None, **others: Any) -> None:
 
 
 def _pandas_index(data: Any) -> Any:
-    """Return the index of a pandas Series or DataFrame, None for everything else."""
+    """Return the index of a pandas Series or DataFrame. None for everything else."""
     index = getattr(data, "index", None)
     return index if hasattr(index, "equals") else None
 

@@ -18,7 +18,7 @@ _PLACE: ContextVar[str] = ContextVar("place", default="")
 
 @contextmanager
 def fitting_at(place: str) -> Iterator[None]:
-    """Name the place, such as "loss_mix=0.5, fold 3 of 5", in what goes wrong inside."""
+    """Name the place, such as "loss_mix=0.5, fold 3 of 5", in the errors and warnings inside."""
     token = _PLACE.set(place)
     try:
         yield

@@ -182,7 +182,7 @@ class WorstGroupLoss(FairnessTerm):
         return Request(worst=min(float(self.weight), 1.0 - LIMIT))
 
     def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
-        """Return those of L̄_g <= max L̄, (n_groups,); they sum to ``weight``."""
+        """Return the multipliers of L̄_g <= max L̄, (n_groups,); they sum to ``weight``."""
         return found.worst
 
 
@@ -244,7 +244,7 @@ class BoundedGroupLoss(FairnessTerm):
         return Request(bounds=np.array([float(self.upper_bound.get(g, np.inf)) for g in labels]))
 
     def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
-        """Return those of the bounds, (n_groups,)."""
+        """Return the multipliers of the bounds, (n_groups,)."""
         return found.bound
 
 
@@ -304,7 +304,7 @@ class EqualizedLoss(FairnessTerm):
         return Request(spread=float(self.tolerance))
 
     def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
-        """Return those of L̄_g <= t at the t that was found, (n_groups,)."""
+        """Return the multipliers of L̄_g <= t at the t that was found, (n_groups,)."""
         return found.bound
 
 
@@ -328,7 +328,7 @@ class Parity(FairnessTerm):
         self._check(tolerance=NOT_NEGATIVE)
 
     def target(self, data: GroupedData) -> Array:
-        """Return what the differences of mean predictions are to be, (n_groups, n_outputs).
+        """Return the required differences of mean predictions, (n_groups, n_outputs).
 
         Parameters
         ----------
@@ -351,7 +351,7 @@ class Parity(FairnessTerm):
         return Request(linear=LinearRows(rows, self.target(data), tolerance, labels, scale))
 
     def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
-        """Return those of the differences, (n_groups, n_outputs), per unit of y."""
+        """Return the multipliers of the differences, (n_groups, n_outputs), per unit of y."""
         return next(linear)
 
 

@@ -294,7 +294,7 @@ def label_metric(metric: Any) -> dict[str, Metric]:
 
 
 def _label(metric: Any) -> str:
-    """Return what a metric without a label of its own is called."""
+    """Return the label of a metric that was given none."""
     return metric if isinstance(metric, str) else metric_name(metric)
 
 

@@ -70,7 +70,7 @@ def accepts_sample_weight(metric: Metric) -> bool:
 
 
 def metric_name(metric: Metric) -> str:
-    """Name of a function, or of the class of another callable."""
+    """Return the name of a function, or of the class of another callable."""
     return getattr(metric, "__name__", type(metric).__name__)
 
 

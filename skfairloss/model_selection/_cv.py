@@ -274,7 +274,7 @@ class PixelLossRegressorCV(
         return tags
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return what fit takes, and what it hands to scorers and splitter.
+        """Return the metadata that fit takes, and those it passes to scorers and splitter.
 
         Returns
         -------
@@ -463,7 +463,7 @@ class PixelLossRegressorCV(
     def _routed(
         self, data: FitData, scorers: Scorers, params: dict[str, Any]
     ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-        """Return what each scorer and the splitter are given."""
+        """Return the metadata for each scorer and for the splitter."""
         own = {
             "sample_weight": data.sample_weight,
             "sensitive_features": data.sensitive_features,

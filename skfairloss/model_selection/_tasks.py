@@ -55,6 +55,6 @@ class FitsTasks:
                 watched.set_callbacks(*before)
 
     def end(self) -> None:
-        """Tell that the run is over."""
+        """Report the end of the run."""
         if self._context is not None:
             self._context.call_on_fit_task_end(estimator=self._owner)
