@@ -41,8 +41,8 @@ class Attributes:
     ) -> dict[str, Any]:
         """Return the attributes of a model, (p, m) and (m,), optimal or not.
 
-        ``output`` is the only output that differs from the last model. If any may differ it is None.
-        ``residual`` (n, m) spares a pass over X. If it is not known it is None.
+        ``output`` is the only output that differs from the last model. If any may differ it is
+        None. ``residual`` (n, m) spares a pass over X. If it is not known it is None.
         """
         has_intercept = self._problem.fit_intercept
         out = {

@@ -22,8 +22,8 @@ from skfairloss.exceptions import UnmetFairnessWarning
 def fit_model(model: Any, training: Training, start: Start | None) -> Start:
     """Fit a `PixelLossRegressor` to a `Training`, and set its fitted attributes.
 
-    ``start`` is a model to start from. If there is none it is None. Returns the start of a fit of the
-    same data under another mix.
+    ``start`` is a model to start from. If there is none it is None. Returns the start of a fit of
+    the same data under another mix.
     """
     problem = training.problem
     attributes = Attributes(problem, training.scale, training.groups, training.single)
