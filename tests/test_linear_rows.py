@@ -6,6 +6,7 @@ import scipy.sparse as sp
 
 from skfairloss import PixelLossRegressor
 from skfairloss._solvers import linear_rows, solve
+from skfairloss._training import read_training
 from skfairloss.fairness import PredictionParity, ResidualParity
 
 MIXES = (0.5, 1.0)
@@ -129,7 +130,7 @@ def test_a_set_of_rows_that_does_not_settle_is_left_to_the_interior_point(monkey
 def test_iterations_tell_of_models_that_meet_the_rows():
     X, y, weights, group = data()
     model = PixelLossRegressor(fairness=ResidualParity())
-    problem = model._read(X, y, weights, group).problem
+    problem = read_training(model, X, y, weights, group).problem
     seen = []
 
     def note(at):

@@ -9,13 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .._columns import named_columns
-from .._groups import check_index, counted
-from .._validation import check_numbers
-from ..metrics._estimates import group_estimates
-from ..metrics._named import label_metric, metric_title
-from ..metrics._row_metrics import Metric
-from ._layout import (
+from skfairloss._columns import named_columns
+from skfairloss._groups import check_index, counted
+from skfairloss._validation import check_numbers
+from skfairloss.displays._layout import (
     add_legend,
     cell_of,
     fit_texts,
@@ -26,7 +23,7 @@ from ._layout import (
     size_of,
     space_ticks,
 )
-from ._style import (
+from skfairloss.displays._style import (
     ALL_ROWS,
     COLOURS,
     FEW_ROWS,
@@ -36,6 +33,9 @@ from ._style import (
     numbers_or_none,
     select,
 )
+from skfairloss.metrics._estimates import group_estimates
+from skfairloss.metrics._named import label_metric, metric_title
+from skfairloss.metrics._row_metrics import Metric
 
 NAMES = 1 / 3  # of the width, for names of groups at most
 
@@ -353,7 +353,7 @@ class GroupLossDisplay:
         )
 
     def _has_few(self, i: int) -> bool:
-        """Whether a group is too small for its interval to be relied on."""
+        """Tell whether a group is too small for its interval to be relied on."""
         return self.counts is not None and bool(self.counts[i] < FEW_ROWS)
 
     def _label(self, i: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..metrics._inputs import Array
+from skfairloss._typing import Array
 
 SIZES = ("medium", "small", "x-small")  # of names, the largest that fits
 LINE = 1.25  # height of a line, in sizes of the font
@@ -199,7 +199,7 @@ class _Shrunk:
     margins: Array
 
     def __call__(self, ax: Any, renderer: Any) -> Any:
-        """The box without the margins, in fractions of the figure."""
+        """Return the box without the margins, in fractions of the figure."""
         whole, dpi = _whole(ax, renderer), ax.figure.figure.dpi
         low, high = self.margins[:2] * dpi, self.margins[2:] * dpi
         kept = np.maximum(1 - (low + high) / whole.size, 0.1)  # of a box too small for labels
@@ -208,12 +208,12 @@ class _Shrunk:
         return _box(corners).transformed(ax.figure.transSubfigure.inverted())
 
     def get_subplotspec(self) -> Any:
-        """The cell of the grid, for `Figure.tight_layout`."""
+        """Return the cell of the grid, for `Figure.tight_layout`."""
         return self.ax.get_subplotspec()
 
 
 def _whole(ax: Any, renderer: Any) -> Any:
-    """The box that the axes were given, in pixels."""
+    """Return the box that the axes were given, in pixels."""
     locator = ax.get_axes_locator()
     base = locator.base if isinstance(locator, _Shrunk) else locator
     place = ax.get_position(original=True) if base is None else base(ax, renderer)
@@ -233,14 +233,14 @@ def _legend(ax: Any, handles: Sequence[Any], labels: Sequence[str], style: dict[
 
 
 def _points(size: str) -> float:
-    """A named size in points."""
+    """Return a named size in points."""
     from matplotlib.font_manager import FontProperties
 
     return float(FontProperties(size=size).get_size_in_points())
 
 
 def _letters(text: str, width: float, points: float) -> int:
-    """Number of letters of a text, in its own mean width, that fit into inches."""
+    """Return the number of letters of a text, in its own mean width, that fit into inches."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 

@@ -9,13 +9,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .._groups import counted
-from .._mix_ends import nearly_ends
-from ..metrics._inputs import Array
-from ..metrics._named import metric_title
-from ..metrics._row_metrics import Metric
-from ._layout import add_legend, keep_within, label_axes, make_room, size_of, space_ticks, wrap_text
-from ._style import (
+from skfairloss._groups import counted
+from skfairloss._mix_ends import nearly_ends
+from skfairloss._typing import Array
+from skfairloss.displays._layout import (
+    add_legend,
+    keep_within,
+    label_axes,
+    make_room,
+    size_of,
+    space_ticks,
+    wrap_text,
+)
+from skfairloss.displays._style import (
     ALL_ROWS,
     group_label,
     new_axes,
@@ -24,7 +30,9 @@ from ._style import (
     select,
     series_style,
 )
-from ._sweep import is_mix, sweep
+from skfairloss.displays._sweep import is_mix, sweep
+from skfairloss.metrics._named import metric_title
+from skfairloss.metrics._row_metrics import Metric
 
 MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)
 MANY_GROUPS = 4  # bands of more groups would cover one another

@@ -8,11 +8,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._columns import named_columns
-from .._groups import Groups, check_index, counted, encode_groups
-from .._validation import check_numbers
-from ..metrics._inputs import Array, check_targets, check_weights
-from ._layout import (
+from skfairloss._columns import named_columns
+from skfairloss._groups import Groups, check_index, counted, encode_groups
+from skfairloss._typing import Array
+from skfairloss._validation import check_numbers, check_weights
+from skfairloss.displays._layout import (
     SIZES,
     cell_of,
     fit_texts,
@@ -22,7 +22,8 @@ from ._layout import (
     size_of,
     wrap_text,
 )
-from ._style import group_label, new_axes
+from skfairloss.displays._style import group_label, new_axes
+from skfairloss.metrics._inputs import check_targets
 
 ROWS = ("truth", "prediction", "absolute error")
 CHANNELS = (1, 3, 4)

@@ -1,4 +1,4 @@
-"""What all displays share: names of groups and metrics, and styles that do not need colour."""
+"""Names of groups and metrics, and styles that do not need colour, for all displays."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..metrics._inputs import Array
+from skfairloss._typing import Array
 
 # Okabe and Ito's colours without yellow, too pale for lines on white, and black, for all rows.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -10,14 +10,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from ..metrics._estimates import group_estimates
-from ..metrics._inputs import Array
-from ..metrics._named import as_metric, label_metric, metric_title
-from ..metrics._row_metrics import Metric
-from ._layout import add_legend, height_of, keep_within, label_axes, make_room, size_of, space_ticks
-from ._loss_mix import MIXES
-from ._style import COLOURS, new_axes, numbers, numbers_or_none
-from ._sweep import sweep
+from skfairloss._pareto import undominated
+from skfairloss._typing import Array
+from skfairloss.displays._layout import (
+    add_legend,
+    height_of,
+    keep_within,
+    label_axes,
+    make_room,
+    size_of,
+    space_ticks,
+)
+from skfairloss.displays._loss_mix import MIXES
+from skfairloss.displays._style import COLOURS, new_axes, numbers, numbers_or_none
+from skfairloss.displays._sweep import sweep
+from skfairloss.metrics._estimates import group_estimates
+from skfairloss.metrics._named import as_metric, label_metric, metric_title
+from skfairloss.metrics._row_metrics import Metric
 
 PLACES = ((7, 7), (7, -7), (-7, 7), (-7, -7), (0, 11), (0, -11), (11, 0), (-11, 0))
 
@@ -466,16 +475,8 @@ class _Size:
         return bool(inside) and not any(box.overlaps(other) for other in self.taken)
 
 
-def undominated(error: ArrayLike, disparity: ArrayLike) -> Array:
-    """Mask of the pairs that no other pair beats: at least as small in both, smaller in one."""
-    costs = np.column_stack([np.asarray(error, float), np.asarray(disparity, float)])
-    no_worse = (costs[:, None] <= costs).all(axis=2)
-    better = (costs[:, None] < costs).any(axis=2)
-    return np.logical_not((no_worse & better).any(axis=0))
-
-
 def _short(label: Any) -> str:
-    """A label as text; numbers without trailing zeros."""
+    """Return a label as text; numbers without trailing zeros."""
     return f"{label:g}" if isinstance(label, float) else str(label)
 
 

@@ -118,7 +118,7 @@ class LossMixComparison:
         return " ".join(sentences)
 
     def to_frame(self) -> pd.DataFrame:
-        """All estimates in one tidy table.
+        """Return all estimates in one tidy table.
 
         Returns
         -------
@@ -205,7 +205,7 @@ class LossMixComparison:
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
-        """Tables and verdict for notebooks."""
+        """Return tables and verdict for notebooks."""
         shown = {"float_format": "{:.4g}".format, "index": False, "border": 0}
         caption = f"Differences from loss_mix={self.reference:g}, {self._percent} intervals"
         return (
@@ -222,7 +222,7 @@ class LossMixComparison:
         return f"{100 * self.confidence_level:g} %"
 
     def _wide(self) -> pd.DataFrame:
-        """A row for each mix: loss overall, of each group, and the disparity."""
+        """Return a row for each mix: loss overall, of each group, and the disparity."""
         wide = self.by_group.pivot(index="loss_mix", columns="group", values="loss")
         wide = wide[list(self.by_group["group"].unique())]  # pivot sorts them
         wide.columns.name = None
@@ -232,7 +232,7 @@ class LossMixComparison:
         return wide.reset_index()
 
     def _sentence(self, quantity: str, subject: str, less: str, more: str) -> str:
-        """What the intervals of one quantity say."""
+        """State the differences that the intervals of one quantity show."""
         rows = self.differences[self.differences["quantity"] == quantity]
         parts = []
         for word, chosen in (
@@ -252,7 +252,7 @@ class LossMixComparison:
 
 
 def _listed(items: list[str]) -> str:
-    """Items as words."""
+    """Return items as words."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
@@ -321,7 +321,7 @@ def make_comparison(
 
 
 def _columns(found: Sequence[Estimate], q: int, name: str, prefix: str) -> dict[str, Array]:
-    """A quantity under every mix, with the ends of its intervals."""
+    """Return a quantity under every mix, with the ends of its intervals."""
     return {
         name: np.array([e.value[q] for e in found]),
         f"{prefix}low": np.array([e.low[q] for e in found]),

@@ -10,13 +10,13 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike
 
-from ..displays import GroupLossDisplay, PixelGroupDisplay
-from ..displays._style import FEW_ROWS
-from ..metrics._estimates import GroupEstimates, group_estimates
-from ..metrics._named import Metrics
-from ._html import to_html
-from ._table import Table, make_table
-from ._text import to_text
+from skfairloss.displays import GroupLossDisplay, PixelGroupDisplay
+from skfairloss.displays._style import FEW_ROWS
+from skfairloss.metrics._estimates import GroupEstimates, group_estimates
+from skfairloss.metrics._named import Metrics
+from skfairloss.report._html import to_html
+from skfairloss.report._table import Table, make_table
+from skfairloss.report._text import to_text
 
 RANKS = (0.5, 0.95)  # the images shown of each group: a usual and a large error
 
@@ -321,7 +321,7 @@ class GroupReport:
         return [group for group, count in pairs if count < FEW_ROWS]
 
     def to_frame(self) -> pd.DataFrame:
-        """Everything in one tidy table, one row for each value.
+        """Return everything in one tidy table, one row for each value.
 
         Returns
         -------
@@ -409,12 +409,12 @@ class GroupReport:
         return to_html(self._table(), self.images)
 
     def _table(self) -> Table:
-        """What text and HTML show."""
+        """Return the table that text and HTML show."""
         level = None if self.n_boot is None else self.confidence_level
         return make_table(self.to_frame(), self._estimates.method, level, self.n_boot)
 
     def _limits(self, statistic: str) -> list[pd.Series]:
-        """Lower and upper limits by metric."""
+        """Return lower and upper limits by metric."""
         names = self.by_group.columns
         return [
             pd.Series(limits, index=names) for limits in self._estimates.other_limits[statistic]
