@@ -360,7 +360,7 @@ class SparseDesign(Design):
         residual = some.predict(coef, intercept)
         np.subtract(y, residual, out=residual)
         u, sums = np.empty_like(residual), []
-        for start in range(0, len(y), self.block_size):
+        for start in range(0, max(len(y), 1), self.block_size):
             rows = slice(start, min(start + self.block_size, len(y)))
             u[rows], own = score(rows, residual[rows])
             sums.append(own)

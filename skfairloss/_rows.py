@@ -71,9 +71,12 @@ class Rows(ABC):
 
 
 def pieces_of(n: int, width: int) -> list[slice]:
-    """Pieces of n rows that stay in cache: memory is not asked for where a little is used again."""
+    """Cut n rows into pieces that stay in cache; one without rows if there are none.
+
+    Memory is not asked for where a little is used again, and sums over no rows have their shape.
+    """
     step = max(_PIECE // max(width, 1), 2 * width, 64)
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    return [slice(start, min(start + step, n)) for start in range(0, max(n, 1), step)]
 
 
 def room_for(pieces: list[slice], width: int) -> Array:

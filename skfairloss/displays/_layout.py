@@ -1,4 +1,4 @@
-"""The layout of displays: within the axes they are given, and no text over another.
+"""The layout of displays: within the axes they are given, and no text over another."""
 
 from __future__ import annotations
 
