@@ -16,7 +16,7 @@ from scipy.optimize import linprog
 from skfairloss._constraints import GroupCriterion
 from skfairloss._groups import spelled
 from skfairloss._problem import Problem, Solution
-from skfairloss._solvers.formulation import Progress
+from skfairloss._solvers.formulation import Options, Progress
 from skfairloss._solvers.group_continuation import continued
 from skfairloss._solvers.group_formulation import (
     Grouped,
@@ -44,21 +44,17 @@ _MET_LINEAR = 1e-7  # the same for HiGHS, whose feasibility tolerance this is
 
 def solve_constrained(
     problem: Problem,
+    options: Options,
     *,
-    tol: float,
-    max_iter: int,
-    progress: Progress | None = None,
     setting: Setting | None = None,
     rough: bool = False,
 ) -> Solution:
-    """The optimum of a problem with a criterion, linear rows or both.
+    """Return the optimum of a problem with a criterion, linear rows or both.
 
     Parameters
     ----------
     problem : what to minimise.
-    tol : relative gap aimed at.
-    max_iter : iterations allowed.
-    progress : who is told of every iteration and can stop.
+    options : how far to go.
     setting : of a problem that differs in its criterion only.
     rough : whether a gap of 1e-3 will do.
 
@@ -68,6 +64,7 @@ def solve_constrained(
         If no model meets the linear rows or the bounds.
     """
     check_linear(problem)
+    tol, max_iter, progress = options.tol, options.max_iter, options.progress
     setting = setting or Setting(problem)
     grouped = setting.grouped(problem)
     if _start_is_exact(problem, grouped):
