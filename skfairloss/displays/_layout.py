@@ -221,7 +221,7 @@ def _whole(ax: Any, renderer: Any) -> Any:
 
 
 def _is_arranged(ax: Any) -> bool:
-    """Whether the layout of the figure makes room for the labels of the axes."""
+    """Return True where the layout of the figure makes room for the labels of the axes."""
     return ax.figure.get_layout_engine() is not None and ax.get_subplotspec() is not None
 
 
