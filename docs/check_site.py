@@ -117,7 +117,7 @@ class Walk:
     bytes_of_landing_page: int = 0
 
     def internal(self, url: str) -> str | None:
-        """The path of a URL of the site, without its fragment; None for others."""
+        """Return the path of a URL of the site, without its fragment. None for others."""
         if not url.startswith(self.origin):
             return None
         path = unquote(urlsplit(url).path).lstrip("/")

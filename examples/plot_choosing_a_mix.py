@@ -117,9 +117,7 @@ print("Fronts of the ten divisions: number of mixes, and how far MAE and gap rea
 print(ends.describe().loc[["min", "mean", "max"]].round(2).to_string())
 
 figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.2), layout="constrained")
-display = found.plot(axes[0])
-axes[0].set_title("Comparison: MAE out of fold", fontsize="medium")
-display.ax_.legend(frameon=False, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.18))
+found.plot(axes[0], title="Comparison")
 bottom = np.zeros(len(counts.columns))
 GREYS = ("0.15", "0.35", "0.55", "0.72", "0.88")
 for loss_mix, colour in zip(MIXES, GREYS, strict=True):
@@ -129,7 +127,7 @@ for loss_mix, colour in zip(MIXES, GREYS, strict=True):
     bottom += width
 axes[1].set_yticks(range(len(counts.columns)), counts.columns)
 axes[1].invert_yaxis()
-axes[1].set_title("Search: mixes picked", fontsize="medium")
+axes[1].set_title("Search: mixes picked")
 axes[1].set_xlabel("divisions into folds")
 below = {"loc": "upper center", "bbox_to_anchor": (0.4, -0.18), "columnspacing": 1}
 axes[1].legend(frameon=False, ncols=5, **below)

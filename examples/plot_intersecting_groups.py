@@ -143,8 +143,7 @@ for which in ("training", "new"):
     print(mae[which][list(TERMS)].round(2).to_string())
 
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
-reports["both"].plot("mae", ax=axes[0])
-axes[0].set_title("No term, with 95 % intervals\n\n")
+reports["both"].plot("mae", ax=axes[0], title="No term, with 95 % intervals")
 STYLES = {"no term": ("0.1", "o"), "worst of six": ("C1", "s")}
 STYLES["worst, small ones merged"] = ("C0", "^")
 order = list(mae.index)

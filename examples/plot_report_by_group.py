@@ -38,6 +38,7 @@ upper, lower = images[:, :4].reshape(-1, 32), images[:, 4:].reshape(-1, 32)
 X, X_test, y, y_test, _, groups_test = train_test_split(
     upper, lower, groups, test_size=0.5, stratify=groups["ink"], random_state=0
 )
+groups_test = groups_test.reset_index(drop=True)  # in the order of the rows of X_test
 MODELS = {
     "L2": PixelLossRegressor(0.0, alpha=1e-3),
     "L1": PixelLossRegressor(1.0, alpha=1e-3),
@@ -63,7 +64,7 @@ def report(name, column):
     return group_report(
         y_test,
         predictions[name],
-        sensitive_features=groups_test[column].to_numpy(),
+        sensitive_features=groups_test[column],
         metrics={"mae": mean_absolute_error},
         random_state=0,
     )
@@ -113,8 +114,7 @@ print(verdict(table))
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 5.6), layout="constrained")
 for ax, found, title in zip(axes, (reports, by_digit), ("by ink", "by digit"), strict=True):
-    found["L2"].plot("mae", ax=ax)
-    ax.set_title(f"L2, groups {title}\n\n")
+    found["L2"].plot("mae", ax=ax, title=f"L2, groups {title}")
 figure.savefig("report_by_group.png", dpi=150)
 print("figure saved in the working directory: report_by_group.png")
 
@@ -127,7 +127,7 @@ from skfairloss.displays import GroupLossDisplay, PixelGroupDisplay, TradeoffDis
 losses = GroupLossDisplay.from_predictions(
     y_test,
     predictions["neighbours"],
-    sensitive_features=groups_test["digit"].to_numpy(),
+    sensitive_features=groups_test["digit"],
     random_state=0,
 )
 
@@ -144,7 +144,7 @@ def whole(lower_half):
 
 
 pictures = PixelGroupDisplay.from_predictions(
-    whole(y_test), whole(predictions["L2"]), sensitive_features=groups_test["digit"].to_numpy()
+    whole(y_test), whole(predictions["L2"]), sensitive_features=groups_test["digit"]
 )
 
 # %%
@@ -154,10 +154,10 @@ pictures = PixelGroupDisplay.from_predictions(
 # Error of all images against the difference between digits; for both, smaller is better.
 
 tradeoff = TradeoffDisplay.from_predictions(
-    y_test, predictions, sensitive_features=groups_test["digit"].to_numpy()
+    y_test, predictions, sensitive_features=groups_test["digit"]
 )
 frame = group_metric_frame(
-    y_test, predictions["neighbours"], sensitive_features=groups_test["digit"].to_numpy()
+    y_test, predictions["neighbours"], sensitive_features=groups_test["digit"]
 )
 print("neighbours, digits of the smallest and of the largest MAE:")
 print(

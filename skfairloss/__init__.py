@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from skfairloss._regressor import PixelLossRegressor
 from skfairloss._version import __version__
-from skfairloss.model_selection._compare import compare_loss_mixes
-from skfairloss.model_selection._cv import PixelLossRegressorCV
+from skfairloss.model_selection import PixelLossRegressorCV, compare_loss_mixes
 from skfairloss.report import group_report
 
 __all__ = [

@@ -39,10 +39,10 @@ class Attributes:
         output: int | None = None,
         residual: Array | None = None,
     ) -> dict[str, Any]:
-        """What prediction and reports need of a model, (p, m) and (m,), optimal or not.
+        """Return the attributes of a model, (p, m) and (m,), optimal or not.
 
-        ``output`` names the only one that differs from the model before; None for any. ``residual``
-        (n, m) spares a pass over X where it is known.
+        ``output`` is the only output that differs from the last model. If any may differ it is
+        None. ``residual`` (n, m) spares a pass over X. If it is not known it is None.
         """
         has_intercept = self._problem.fit_intercept
         out = {
@@ -70,7 +70,7 @@ class Attributes:
     def constraints(
         self, problem: Problem, solution: Solution, terms: Sequence[FairnessTerm]
     ) -> dict[str, Any]:
-        """What the constraints of a problem amount to: group weights, and multipliers by term."""
+        """Return the group weights of the equivalent plain fit, and the multipliers by term."""
         if not terms:
             return {}
         found = solution.multipliers
@@ -89,7 +89,7 @@ class Attributes:
         return out
 
     def certificate(self, certificate: Certificate) -> dict[str, Any]:
-        """What is proved of a model."""
+        """Return objective, duality gap and infeasibility of a certificate."""
         return {
             "objective_": self._per_output(certificate.objective),
             "dual_gap_": self._per_output(certificate.gap),
@@ -108,7 +108,10 @@ class Attributes:
         output: int | None,
         residual: Array | None,
     ) -> Array:
-        """Mean loss of each group for each output, (n_groups, m); only what differs is computed."""
+        """Return the mean loss of each group and output, (n_groups, m).
+
+        Only that of the named output is computed anew. All are where ``output`` is None.
+        """
         which = slice(None) if output is None or self._losses is None else slice(output, output + 1)
         problem = self._problem.outputs(which)
         if residual is None:

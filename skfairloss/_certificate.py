@@ -72,7 +72,7 @@ def certify(problem: Problem, point: Point, tol: float = 1e-8) -> Certificate:
     """
     fit, known = problem.plain(point.multipliers), point.measured
     of_this = known is not None and known.is_of(point.coef, point.intercept, point.dual)
-    found = known if known and of_this and not problem.constrained else _measure(fit, point)
+    found = known if known and of_this else _measure(fit, point)
     penalty = problem.penalty(point.coef)
     if not problem.constrained:
         objective, infeasibility = found.loss + penalty, np.zeros_like(penalty)

@@ -46,7 +46,7 @@ def read_columns(sensitive_features: Any, name: str) -> list[Column]:
 
 
 def named_columns(sensitive_features: Any, X: Any) -> Any:
-    """Return the columns of X that are named; what holds the groups themselves, as it is.
+    """Return the named columns of X; groups that are given themselves, unchanged.
 
     A string is a name, and so are the different strings of a list that is not as long as X.
     """
@@ -83,13 +83,13 @@ def take_columns(names: str | list[str], X: Any) -> Any:
 
 
 def _are_names(values: list[Any] | tuple[Any, ...]) -> bool:
-    """Whether there are values, all of them strings and none of them twice."""
+    """Tell whether there are values, all of them strings and none of them twice."""
     strings = bool(values) and all(isinstance(value, str) for value in values)
     return strings and len(set(values)) == len(values)
 
 
 def _length(X: Any) -> int | None:
-    """Number of rows; None where X has none."""
+    """Return the number of rows. None where X has none."""
     shape = getattr(X, "shape", None)
     if shape:
         return int(shape[0])
@@ -97,7 +97,7 @@ def _length(X: Any) -> int | None:
 
 
 def missing_rows(column: Column, name: str) -> NDArray[np.intp]:
-    """Positions of missing values: None, NaN, NaT and pandas.NA."""
+    """Return the positions of missing values: None, NaN, NaT and pandas.NA."""
     values = column.values
     if column.categories is not None:
         return np.flatnonzero(values < 0)
@@ -127,7 +127,7 @@ def distinct(rows: list[Any], name: str) -> list[Any]:
 
 
 def _is_missing(value: Any) -> bool:
-    """Whether one object is a missing value, or a tuple (of a MultiIndex) that holds one."""
+    """Tell whether an object is a missing value, or a tuple (of a MultiIndex) that holds one."""
     if value is None:
         return True
     if isinstance(value, tuple):
@@ -151,7 +151,7 @@ def _frame_columns(frame: Any, name: str) -> list[Any]:
 
 
 def _bare_columns(values: Any, name: str) -> list[Column]:
-    """Columns of a list, an array or a Series; fields of a structured array are columns."""
+    """Return the columns of a list, an array or a Series, or the fields of a structured array."""
     if _categories(values) is not None:
         return [_column(values, name, getattr(values, "name", None) or None)]
     array = _as_array(values, name)
@@ -172,7 +172,7 @@ def _bare_columns(values: Any, name: str) -> list[Column]:
 
 
 def _column(values: Any, name: str, label: Any) -> Column:
-    """One column."""
+    """Return one column, (n,)."""
     categories = _categories(values)
     if categories is not None:
         return Column(label, _positions(values), categories)
@@ -187,7 +187,7 @@ def _column(values: Any, name: str, label: Any) -> Column:
 
 
 def _categories(values: Any) -> NDArray[Any] | None:
-    """Return the categories of a pandas Categorical or a polars Enum, None for everything else."""
+    """Return the categories of a pandas Categorical or a polars Enum. None for everything else."""
     categories = getattr(getattr(values, "dtype", None), "categories", None)
     if categories is None or not hasattr(categories, "to_numpy"):  # polars has others
         return None
@@ -195,7 +195,7 @@ def _categories(values: Any) -> NDArray[Any] | None:
 
 
 def _positions(values: Any) -> NDArray[np.intp]:
-    """Position of each value among its categories, -1 where it is missing."""
+    """Return the position of each value among its categories, (n,); -1 where it is missing."""
     if hasattr(values, "to_physical"):  # polars; with missing values they are floats
         numbers = np.asarray(values.to_physical().to_numpy(), dtype=np.float64)
         return np.nan_to_num(numbers, nan=-1.0).astype(np.intp)
@@ -203,7 +203,7 @@ def _positions(values: Any) -> NDArray[np.intp]:
 
 
 def _as_array(values: Any, name: str) -> NDArray[Any]:
-    """As an array in which no two values have become one."""
+    """Return an array in which no two values have become one, (n,)."""
     if hasattr(values, "to_pylist"):  # pyarrow, whose to_numpy fails for strings
         values = values.to_pylist()
     elif hasattr(values, "to_numpy"):
@@ -224,7 +224,7 @@ def _as_array(values: Any, name: str) -> NDArray[Any]:
 
 
 def _unmasked(values: Any) -> NDArray[Any]:
-    """As an array of objects, None where a value is masked."""
+    """Return an array of objects, (n,), with None where a value is masked."""
     data, mask = values.data, np.ma.getmaskarray(values)
     unmasked = np.empty(data.shape, dtype=object)
     if data.dtype.kind in "mM":  # as objects they would be integers
@@ -236,7 +236,7 @@ def _unmasked(values: Any) -> NDArray[Any]:
 
 
 def _typed(raw: NDArray[np.object_]) -> NDArray[Any]:
-    """As an array of the type of the objects (n,), where they have one and it keeps all of them.
+    """Return objects (n,) as an array of their type, if they have one and it keeps all of them.
 
     It loses integers beyond 64 bits, null characters at the end of a string, and what a subclass of
     str or int adds.

@@ -1,4 +1,4 @@
-"""What differs between the versions of scikit-learn that are supported.
+"""Differences between the versions of scikit-learn that are supported.
 
 Callbacks came with scikit-learn 1.9: on older versions estimators have no ``set_callbacks``, and
 nothing listens to a fit.
@@ -40,5 +40,5 @@ def with_callbacks(method: _Method) -> _Method:
 
 
 def has_callbacks(estimator: Any) -> bool:
-    """Whether callbacks are set, by the user or by an estimator around this one."""
+    """Tell whether callbacks are set, by the user or by an estimator around this one."""
     return bool(getattr(estimator, "_skl_callbacks", ()))

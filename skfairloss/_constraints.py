@@ -1,4 +1,4 @@
-"""What fairness terms become: frozen records that solvers and the certificate read."""
+"""Frozen records of fairness terms, which solvers and the certificate read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from skfairloss._typing import Array, Index
 
-LIMIT = 1e-6  # what a worst-group weight of 1 lacks: it stands for the limit
+LIMIT = 1e-6  # a weight of 1 is solved as 1 - LIMIT, so that every group keeps some weight
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class GroupCriterion:
         return np.flatnonzero(np.isfinite(self.bounds))
 
     def group_weights(self, worst: Array, bound: Array) -> Array:
-        """(1 - γ) V_g + multipliers, (G,)."""
+        """Return (1 - γ) V_g + multipliers, (G,)."""
         return (1.0 - self.worst_weight) * self.shares + worst + bound
 
 
@@ -64,5 +64,5 @@ class LinearRows:
 
     @property
     def exact(self) -> bool:
-        """Whether the rows are to hold with equality."""
+        """True if the rows must hold with equality."""
         return not self.tolerance.any()

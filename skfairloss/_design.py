@@ -23,6 +23,7 @@ from skfairloss._rows import (
     Membership,
     PlainRows,
     Rows,
+    Slopes,
     SparseGrams,
     SparseRows,
     pieces_of,
@@ -89,6 +90,18 @@ class Design(ABC):
         for rows, block in self.blocks():
             out += Membership(codes[rows], n_groups).sums(weights[rows], block)
         return out
+
+    def sweep_by_group(
+        self, y: Array, coef: Array, intercept: Array, slopes: Slopes, groups: Membership
+    ) -> tuple[Array, Array, Array]:
+        """Return r = y - X coef - intercept, (n, 1), Σ a_i x_i (G, p) and Σ a_i (G,) by group.
+
+        a = slopes(rows, r[rows]), (k, 1), is asked for a block of rows at a time.
+        """
+        residual = y - self.predict(coef, intercept)
+        a = slopes(slice(0, len(y)), residual)[:, 0]
+        sums = self.sums_by_group(a, groups.codes, groups.n_groups)
+        return residual, sums, groups.totals(a)
 
     @abstractmethod
     def grams_by_group(self, basis: Basis, weights: Array, codes: Index, n_groups: int) -> Array:
@@ -176,6 +189,21 @@ class DenseDesign(Design):
             adjoint += block.T @ u
             sums += own
         return residual, np.asarray(adjoint), np.asarray(sums)
+
+    def sweep_by_group(
+        self, y: Array, coef: Array, intercept: Array, slopes: Slopes, groups: Membership
+    ) -> tuple[Array, Array, Array]:
+        residual, n_groups = np.empty(y.shape), groups.n_groups
+        sums, totals = np.zeros((n_groups, self.shape[1])), np.zeros(n_groups)
+        for rows, block in self.blocks():
+            r = residual[rows]
+            np.matmul(block, coef, out=r)
+            r += intercept
+            np.subtract(y[rows], r, out=r)
+            own, a = Membership(groups.codes[rows], n_groups), slopes(rows, r)[:, 0]
+            sums += own.sums(a, block)
+            totals += own.totals(a)
+        return residual, sums, totals
 
     def gather(self, u: Callable[[slice], Array]) -> Array:
         out: Array | float = 0.0
@@ -332,7 +360,7 @@ class SparseDesign(Design):
         residual = some.predict(coef, intercept)
         np.subtract(y, residual, out=residual)
         u, sums = np.empty_like(residual), []
-        for start in range(0, len(y), self.block_size):
+        for start in range(0, max(len(y), 1), self.block_size):
             rows = slice(start, min(start + self.block_size, len(y)))
             u[rows], own = score(rows, residual[rows])
             sums.append(own)
@@ -388,6 +416,13 @@ class DesignRows(Rows):
     def adjoint_by_group(self, a: Array, groups: Membership) -> Array:
         sums = self.design.sums_by_group(a, groups.codes, groups.n_groups)
         return self.basis.pull_back(sums.T, groups.totals(a)).T
+
+    def sweep_by_group(
+        self, residual: Array, theta: Array, slopes: Slopes, groups: Membership
+    ) -> tuple[Array, Array]:
+        coef, intercept = self.basis.to_model(theta)
+        r, sums, totals = self.design.sweep_by_group(residual, coef, intercept, slopes, groups)
+        return r, self.basis.pull_back(sums.T, totals).T
 
     def gram(self, d: Array) -> Array:
         out = np.zeros((self.n_columns, self.n_columns))

@@ -5,16 +5,16 @@ Groups are the distinct combinations of the columns of ``sensitive_features``.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skfairloss._columns import Column, distinct, missing_rows, read_columns
-from skfairloss._place import in_run
+from skfairloss._place import in_run, warn_user
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Factor:
         return list(self.names) if self.names.dtype.kind in "mM" else self.names.tolist()
 
     def subset(self, kept: NDArray[np.bool_]) -> Factor:
-        """The kept rows; values without a row left are gone."""
+        """Return the kept rows, without values that have no row left."""
         present, codes = np.unique(self.codes[kept], return_inverse=True)
         return Factor(self.label, codes.astype(np.intp, copy=False), self.names[present])
 
@@ -75,7 +75,7 @@ class Groups:
         return len(self.names)
 
     def subset(self, kept: NDArray[np.bool_]) -> Groups:
-        """Groups of the kept rows; groups without a row left are gone."""
+        """Return the groups of the kept rows, without groups that have no row left."""
         present, codes = np.unique(self.codes[kept], return_inverse=True)
         factors = tuple(factor.subset(kept) for factor in self.factors)
         return Groups(codes.astype(np.intp, copy=False), self.names[present], factors)
@@ -86,6 +86,16 @@ class Groups:
         if len(self.factors) == 1:
             return self.factors[0].labels
         return [tuple(row) for row in self.names]
+
+    @property
+    def title(self) -> str:
+        """Names of the columns, joined by " × "; "group" where one of them has none.
+
+        Numbers, as pandas gives columns without names, are none.
+        """
+        names = [factor.label for factor in self.factors]
+        unnamed = any(name in (None, "") or isinstance(name, Number) for name in names)
+        return "group" if unnamed else " × ".join(map(str, names))
 
     @property
     def texts(self) -> list[str]:
@@ -169,7 +179,7 @@ def spelled(labels: Sequence[Any]) -> str:
 def group_means(
     groups: Groups, values: ArrayLike, weights: ArrayLike | None = None
 ) -> NDArray[np.float64]:
-    """Weighted mean of ``values`` (n,) in each group, (n_groups,); NaN where no weight is."""
+    """Return the weighted mean of ``values`` (n,) by group, (n_groups,); NaN without weight."""
     values = np.asarray(values, dtype=np.float64)
     weights = np.ones_like(values) if weights is None else np.asarray(weights, dtype=np.float64)
     size = groups.n_groups
@@ -200,17 +210,16 @@ def check_index(sensitive_features: Any = None, **others: Any) -> None:
     alone = index is not None and len(compared) == 1
     if alone and not index.is_monotonic_increasing and not in_run():
         given = ", ".join(name for name, value in others.items() if value is not None)
-        warnings.warn(
+        warn_user(
             "the index of sensitive_features is not in ascending order, and there is none to "
             f"compare it with in {given}: the rows are matched by position. Pass .to_numpy() to "
             "say that this is meant",
             UserWarning,
-            stacklevel=4,
         )
 
 
 def _pandas_index(data: Any) -> Any:
-    """Return the index of a pandas Series or DataFrame, None for everything else."""
+    """Return the index of a pandas Series or DataFrame. None for everything else."""
     index = getattr(data, "index", None)
     return index if hasattr(index, "equals") else None
 
@@ -247,7 +256,7 @@ def _check_present(columns: list[Column], name: str) -> None:
 
 
 def _factorise(column: Column, name: str) -> Factor:
-    """Codes and values, in order, of a column without missing values."""
+    """Return codes (n,) and ordered values of a column without missing values."""
     codes, names = _codes_and_values(column.values, name)
     return Factor(
         column.label, codes, names if column.categories is None else column.categories[names]
@@ -255,7 +264,7 @@ def _factorise(column: Column, name: str) -> Factor:
 
 
 def _codes_and_values(values: NDArray[Any], name: str) -> tuple[NDArray[np.intp], NDArray[Any]]:
-    """Codes and sorted distinct values."""
+    """Return codes (n,) and sorted distinct values."""
     if values.dtype.kind in "iu" and len(values):
         counted_codes = _counted_codes(values)
         if counted_codes is not None:
@@ -274,7 +283,7 @@ def _codes_and_values(values: NDArray[Any], name: str) -> tuple[NDArray[np.intp]
 
 
 def _counted_codes(values: NDArray[np.integer]) -> NDArray[np.intp] | None:
-    """Codes of integers that are close together: to count is faster than to sort. Else None."""
+    """Return codes of integers by counting, faster than sorting. None if far apart."""
     low, high = int(values.min()), int(values.max())
     if high - low >= len(values):
         return None
@@ -286,7 +295,7 @@ def _counted_codes(values: NDArray[np.integer]) -> NDArray[np.intp] | None:
 
 
 def _sorted(values: Iterable[Any]) -> list[Any]:
-    """Sorted; values that cannot be compared by the name of their type first."""
+    """Sort values; those that cannot be compared by the name of their type first."""
     values = list(values)
     for key in (None, lambda v: (type(v).__name__, v)):
         try:

@@ -41,5 +41,9 @@ def nearly_ends(mixes: Iterable[float], shares: Iterable[float]) -> str:
         "L2": [f"{mix:g}" for mix, share in inside if share > 1 - _NEARLY],
         "L1": [f"{mix:g}" for mix, share in inside if share < _NEARLY],
     }
-    said = [f"loss_mix {', '.join(names)} is nearly {end}" for end, names in ends.items() if names]
+    said = [
+        f"loss_mix {', '.join(names)} {'is' if len(names) == 1 else 'are'} nearly {end}"
+        for end, names in ends.items()
+        if names
+    ]
     return f"At this scale {' and '.join(said)}." if said else ""

@@ -1,103 +1,22 @@
-"""`PixelLossRegressor`: from scikit-learn's conventions to a `Problem`, and back."""
+"""`PixelLossRegressor`: the estimator, by scikit-learn's conventions."""
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, MultiOutputMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
-from sklearn.utils.validation import assert_all_finite, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skfairloss._attributes import Attributes
-from skfairloss._certificate import certify
-from skfairloss._columns import named_columns
-from skfairloss._compat import CallbackSupportMixin, has_callbacks, with_callbacks
+from skfairloss._compat import CallbackSupportMixin
 from skfairloss._design import make_design
-from skfairloss._groups import Groups, check_index, encode_groups
-from skfairloss._parameters import (
-    Check,
-    check_parameters,
-    is_integer,
-    is_interval,
-    is_positive,
-    is_real,
-)
+from skfairloss._fitting import fit_model
 from skfairloss._persistence import VersionStampMixin
-from skfairloss._place import with_place
-from skfairloss._problem import Certificate, Problem, Solution, Start
-from skfairloss._scale import in_units, residual_scale
-from skfairloss._solvers import Equalized, solve, solve_equalized
-from skfairloss._threads import one_blas_thread
+from skfairloss._training import read_training
 from skfairloss._typing import Array
-from skfairloss._validation import (
-    MatchedScoreMixin,
-    check_dimensions,
-    check_numbers,
-    check_weights,
-)
-from skfairloss.callbacks import FitTasks
-from skfairloss.exceptions import UnmetFairnessWarning
-from skfairloss.fairness import FairnessTerm, GroupedData, read_terms, translate
-from skfairloss.losses import MixedLoss
-
-_CHECKS: dict[str, Check] = {
-    "loss_mix": (lambda v: is_real(v) and 0 <= v <= 1, "a number in [0, 1]"),
-    "quantile": (lambda v: is_real(v) and 0 < v < 1, "a number in (0, 1)"),
-    "scale": (
-        lambda v: v == "auto" if isinstance(v, str) else is_positive(v),
-        "'auto', a number > 0 or an array with one for each output",
-    ),
-    "alpha": (lambda v: is_real(v) and v >= 0, "a number >= 0"),
-    "l1_ratio": (lambda v: is_real(v) and 0 <= v <= 1, "a number in [0, 1]"),
-    "fit_intercept": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "clip": (lambda v: v is None or is_interval(v), "None or a pair (low, high) with low < high"),
-    "tol": (lambda v: is_real(v) and v > 0, "a number > 0"),
-    "max_iter": (lambda v: is_integer(v) and v >= 1, "an integer >= 1"),
-    "warm_start": (lambda v: isinstance(v, bool | np.bool_), "True or False"),
-    "n_jobs": (lambda v: v is None or (is_integer(v) and v != 0), "None or an integer but not 0"),
-}
-
-
-@dataclass(frozen=True)
-class Training:
-    """What a fit reads from its parameters and data; all but the loss is the same for any mix.
-
-    Parameters
-    ----------
-    problem : the optimisation problem, in units of the residual scale.
-    scale : (m,), the residual scale c of each output.
-    spread : tolerance of an `EqualizedLoss`; None without one.
-    groups : the groups of the rows; None where they are not known.
-    terms : the fairness terms.
-    single : whether y is one-dimensional.
-    given : X, y and sample_weight as the user gave them, for callbacks.
-    """
-
-    problem: Problem
-    scale: Array
-    spread: float | None
-    groups: Groups | None
-    terms: tuple[FairnessTerm, ...]
-    single: bool
-    given: tuple[Any, Any, Any]
-
-    def start(self, models: tuple[Array, Array] | None) -> Start | None:
-        """Return models in units of y as a start. None where their shape is another."""
-        shape = self.problem.design.shape[1], self.problem.n_outputs
-        if models is None or models[0].shape != shape:
-            return None
-        return Start(models[0] / self.scale, models[1] / self.scale)
-
-    def with_loss_mix(self, loss_mix: float) -> Training:
-        """The same data and penalty under another mix."""
-        loss = replace(self.problem.loss, loss_mix=float(loss_mix))
-        return replace(self, problem=self.problem.with_loss(loss))
+from skfairloss._validation import MatchedScoreMixin, check_numbers
 
 
 class PixelLossRegressor(
@@ -301,7 +220,7 @@ class PixelLossRegressor(
         self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Tags:
-        """Tags of scikit-learn: sparse X is accepted."""
+        """Return the tags of scikit-learn: sparse X is accepted."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
@@ -361,58 +280,13 @@ class PixelLossRegressor(
         try:
             previous = self._models() if self.warm_start else None
             self._forget()
-            training = self._read(X, y, sample_weight, sensitive_features)
-            self._fit_to(training, training.start(previous))
+            training = read_training(self, X, y, sample_weight, sensitive_features)
+            fit_model(self, training, training.start(previous))
             return self
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
-
-    def _read(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> Training:
-        """Check parameters and data, and put them into the form that solvers take."""
-        check_parameters(type(self).__name__, vars(self), _CHECKS)
-        terms = read_terms(self.fairness)
-        if terms and sensitive_features is None:
-            raise ValueError(
-                f"fairness={self.fairness!r} needs the groups: pass sensitive_features to fit"
-            )
-        sensitive_features = named_columns(sensitive_features, X)
-        check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
-        given = X, y, sample_weight
-        X, y = self._validate(X, y)
-        weights = check_weights(sample_weight, len(y))
-        groups = None
-        if sensitive_features is not None:
-            groups = encode_groups(sensitive_features, len(y))
-        kept = weights > 0
-        if not kept.all():
-            self._check_finite(X, np.array([np.nan]))
-            X, y, weights = X[kept], y[kept], weights[kept]
-            groups = groups.subset(kept) if groups is not None else None
-        targets = y.reshape(len(y), -1)
-        scale = residual_scale(self.scale, targets, weights, bool(self.fit_intercept))
-        problem, spread = self._problem(X, targets, weights, scale, terms, groups)
-        with one_blas_thread(X.shape[1]):
-            self._check_finite(X, problem.means)
-        return Training(problem, scale, spread, groups, terms, y.ndim == 1, given)
-
-    def _fit_to(self, training: Training, start: Start | None) -> Start:
-        """Fit to what was read; return where a fit of the same data under another mix may start."""
-        problem, groups = training.problem, training.groups
-        attributes = Attributes(problem, training.scale, groups, training.single)
-        with one_blas_thread(problem.design.shape[1], problem.design.blas_size):
-            problem, solution = self._solve(training, start, attributes)
-            certificate = certify(problem, solution, self.tol)
-        self._warn_unless_certified(solution, certificate)
-        self.__dict__.update(
-            attributes.model(solution.coef, solution.intercept, residual=certificate.residual)
-        )
-        self.__dict__.update(attributes.certificate(certificate))
-        self.__dict__.update(attributes.constraints(problem, solution, training.terms))
-        self.squared_share_ = problem.squared_share(certificate.residual)
-        self.n_iter_ = int(solution.n_iter.max())
-        return Start(solution.coef, solution.intercept, solution.measured)
 
     def predict(self, X: ArrayLike) -> Array:
         """Predict, clipped to ``clip`` where that is set.
@@ -451,154 +325,3 @@ class PixelLossRegressor(
         """Remove the previous fit: what this one does not set must not survive."""
         for name in [name for name in self.__dict__ if name.endswith("_") and name[0] != "_"]:
             delattr(self, name)
-
-    def _validate(self, X: Any, y: Any) -> tuple[Any, Array]:
-        """X as a float array or CSR/CSC matrix, y as a float64 array of one or two dimensions."""
-        for name, value in (("X", X), ("y", y)):
-            check_dimensions(name, value)
-            check_numbers(name, value)
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            dtype=[np.float64, np.float32],
-            y_numeric=True,
-            multi_output=True,
-            ensure_all_finite=False,  # a pass over X that `_check_finite` spares
-        )
-        assert_all_finite(y, input_name="y", estimator_name=type(self).__name__)
-        return X, np.asarray(y, dtype=np.float64)
-
-    def _check_finite(self, X: Any, sums: Array) -> None:
-        """Refuse NaN and infinite features, which sums of all of X with positive weights show."""
-        if not np.isfinite(sums).all():
-            assert_all_finite(
-                X.data if issparse(X) else X, input_name="X", estimator_name=type(self).__name__
-            )
-
-    def _problem(
-        self,
-        X: Any,
-        targets: Array,
-        weights: Array,
-        scale: Array,
-        terms: tuple[FairnessTerm, ...],
-        groups: Groups | None,
-    ) -> tuple[Problem, float | None]:
-        """The optimisation problem of validated data, and the spread of an `EqualizedLoss`."""
-        y = in_units(targets, scale)
-        problem = Problem(
-            design=make_design(X),
-            y=y,
-            weights=weights,
-            loss=MixedLoss(float(self.loss_mix), float(self.quantile)),
-            l1=float(self.alpha * self.l1_ratio),
-            l2=float(self.alpha * (1.0 - self.l1_ratio)),
-            fit_intercept=bool(self.fit_intercept),
-        )
-        if not terms or groups is None:
-            return problem, None
-        asked = translate(terms, GroupedData(groups, problem.design, y, weights, scale))
-        return replace(problem, criterion=asked.criterion, linear=asked.linear), asked.spread
-
-    def _remedy(self, solution: Solution, output: int) -> str:
-        """What to do about a gap."""
-        if solution.stopped[output]:
-            return "a callback stopped the fit: let it go on"
-        if solution.n_iter[output] >= self.max_iter:
-            return "raise max_iter"
-        return (
-            "rounding limits what can be reached: raise tol, or bring the columns of X and the "
-            "weights to comparable sizes"
-        )
-
-    @with_callbacks
-    def _solve(
-        self,
-        training: Training,
-        start: Start | None,
-        attributes: Attributes,
-    ) -> tuple[Problem, Solution]:
-        """Solve, and tell callbacks, if any, as it goes; also the problem that was solved."""
-        problem, spread, tasks = training.problem, training.spread, None
-        if has_callbacks(self):
-            n_tasks = 1 if problem.constrained else problem.n_outputs
-            tasks = FitTasks(self, n_tasks, _shown(*training.given), attributes.model)
-        on_iteration = None if tasks is None else tasks.on_iteration
-        if spread is not None:
-            found = solve_equalized(
-                problem, spread, tol=self.tol, max_iter=self.max_iter, on_iteration=on_iteration
-            )
-            self._warn_unless_equal(found, spread)
-            problem, solution = found.problem, found.solution
-        else:
-            solution = solve(
-                problem,
-                tol=self.tol,
-                max_iter=self.max_iter,
-                start=start,
-                n_jobs=self.n_jobs,
-                on_iteration=on_iteration,
-            )
-        if tasks is not None:
-            tasks.end(solution.coef, solution.intercept)
-        return problem, solution
-
-    def _warn_unless_equal(self, found: Equalized, tolerance: float) -> None:
-        """State the spread of the group losses that is left, and why, where it is too large."""
-        if found.within(tolerance) or found.solution.stopped.any():
-            return
-        why = "the smallest spread on the path of falling largest losses"
-        if found.lowest:
-            why = (
-                "the largest of the losses cannot be lowered further, and the rest could only be "
-                "closed by making a group worse"
-            )
-        warnings.warn(
-            with_place(
-                f"EqualizedLoss left a spread of {found.spread:.6g} between the group losses, "
-                f"tolerance={tolerance:.6g}: {why}"
-            ),
-            UnmetFairnessWarning,
-            stacklevel=6,
-        )
-
-    def _warn_unless_certified(self, solution: Solution, certificate: Certificate) -> None:
-        """State the gap reached, and the remedy, where a fit is not certified."""
-        open_outputs = np.flatnonzero(~certificate.certified)
-        if len(open_outputs):
-            worst = open_outputs[np.argmax(certificate.gap[open_outputs])]
-            n_outputs = len(certificate.gap)
-            where = ""
-            if n_outputs > 1:
-                where = f" for {len(open_outputs)} of {n_outputs} outputs; in output {worst}"
-            remedy = self._remedy(solution, worst)
-            warnings.warn(
-                with_place(
-                    f"{type(self).__name__} did not reach tol={self.tol}{where}: the objective "
-                    f"{certificate.objective[worst]:.6g} is at most {certificate.gap[worst]:.3g} "
-                    f"above the optimum. Remedy: {remedy}"
-                ),
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        elif not solution.tie_resolved.all():
-            warnings.warn(
-                with_place(
-                    f"{type(self).__name__} found an optimum that is not unique, and did not "
-                    "resolve the tie: other coefficients have the same objective. Remedy: a small "
-                    "alpha, or loss_mix slightly below 1"
-                ),
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-
-
-def _shown(X: Any, y: Any, sample_weight: Any) -> dict[str, Any]:
-    """What callbacks score a fit by: the data as given, and weights where each row has one.
-
-    Groups are not among the metadata: scorers without such a parameter would fail.
-    """
-    metadata = {"sample_weight": sample_weight} if np.ndim(sample_weight) else {}
-    return {"X": X, "y": y, "metadata": metadata}

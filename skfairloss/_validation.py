@@ -72,7 +72,7 @@ def check_numbers(name: str, value: Any) -> None:
 
 
 def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Names for an error, and values: each column of a data frame, or all of an array."""
+    """Yield a name for errors and values: of each column of a data frame, or of an array."""
     if hasattr(value, "dtype"):
         yield name, value
     elif hasattr(value, "iloc") and hasattr(value, "dtypes"):
@@ -90,7 +90,7 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _no_times(where: str, got: str) -> str:
-    """The message about dates and durations."""
+    """Return the message about dates and durations."""
     return (
         f"{where} must hold numbers, got {got}: drop or fill what is missing, then choose a unit, "
         "such as d / np.timedelta64(1, 's') for durations d, (t - start) / np.timedelta64(1, 'D') "
@@ -133,9 +133,12 @@ def check_dimensions(name: str, value: Any) -> None:
 
 
 def check_weights(sample_weight: Any, n_samples: int) -> Array:
-    """Row weights that sum to 1."""
+    """Return row weights, float64 (n_samples,): finite, >= 0 and not all 0.
+
+    A single number weighs every row. Where ``sample_weight`` is None they are ones.
+    """
     if sample_weight is None:
-        return np.full(n_samples, 1.0 / n_samples)
+        return np.ones(n_samples)
     if isinstance(sample_weight, np.ma.MaskedArray):
         raise TypeError("sample_weight must not be a masked array: drop or fill what is masked")
     check_numbers("sample_weight", sample_weight)
@@ -147,13 +150,11 @@ def check_weights(sample_weight: Any, n_samples: int) -> Array:
         raise ValueError(f"sample_weight must hold numbers: {error}") from error
     if weights.ndim == 0:
         weights = np.full(n_samples, float(weights))
-    if weights.ndim != 1:
+    if weights.shape != (n_samples,):
         raise ValueError(
-            f"sample_weight must be 1D array or scalar, got {weights.ndim}D array: expected shape "
-            f"({n_samples},), got {weights.shape}"
+            f"sample_weight must have shape ({n_samples},), one weight for each row, got "
+            f"{weights.shape}"
         )
-    if len(weights) != n_samples:
-        raise ValueError(f"sample_weight.shape == {weights.shape}, expected ({n_samples},)!")
     if not np.isfinite(weights).all():
         row = int(np.flatnonzero(~np.isfinite(weights))[0])
         raise ValueError(f"sample_weight must be finite, got {weights[row]} in row {row}")
@@ -162,5 +163,10 @@ def check_weights(sample_weight: Any, n_samples: int) -> Array:
         raise ValueError(f"sample_weight must be >= 0, got {weights[row]} in row {row}")
     if not weights.any():
         raise ValueError("sample_weight must not be zero for every row")
+    return weights
+
+
+def normalized(weights: Array) -> Array:
+    """Return weights divided by their sum, (n,); the largest is divided out first: no overflow."""
     weights = weights / weights.max()
     return weights / weights.sum()

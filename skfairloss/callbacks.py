@@ -150,7 +150,7 @@ class GroupLossMonitor:
         self._monitor.teardown(estimator, context)
 
     def to_frame(self) -> pd.DataFrame:
-        """Everything recorded so far, one row for each group at each record.
+        """Return everything recorded so far, one row for each group at each record.
 
         Returns
         -------
@@ -190,7 +190,7 @@ class GroupLossMonitor:
 
 
 def _place(row: dict[str, Any]) -> tuple[tuple[int, ...], str, int | None, int | None]:
-    """A record's fit, task, output and iteration; the tasks are those of `FitTasks`."""
+    """Return a record's fit, task, output and iteration; the tasks are those of `FitTasks`."""
     path, task = row["task_id_path"], row["task_name"]
     if task == "fit":
         return path, task, None, None
@@ -198,20 +198,20 @@ def _place(row: dict[str, Any]) -> tuple[tuple[int, ...], str, int | None, int |
 
 
 def _position(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What to sort the records of a run by: the fitted model comes after its iterations."""
+    """Return the key by which records are sorted: the fitted model comes after its iterations."""
     fit, task, *_ = _place(row)
     return fit, task == "fit", row["task_id_path"]
 
 
 def _group_losses(estimator: Any, *_data: Any) -> dict[str, list[Any]]:
-    """What is recorded of a fitted estimator: a scorer in form only."""
+    """Return the record of a fitted estimator, in the form of a scorer."""
     names: NDArray[Any] = estimator.groups_
     labels = list(pd.Index(names)) if names.ndim == 1 else list(map(tuple, names))
     return {"groups": labels, "losses": estimator.group_losses_.tolist()}
 
 
 class FitTasks:
-    """The tasks of a fit, as callbacks are told: ``fit``, in it an ``output`` for each column of y.
+    """The tasks of a fit for callbacks: ``fit``, in it an ``output`` for each column of y.
 
     Outputs may be worked on at the same time, so their tasks have the column as id; the tasks
     ``iteration`` in them follow each other, and how many there will be is not known. The solver
@@ -223,7 +223,7 @@ class FitTasks:
     n_outputs : number of columns of y.
     data : X, y and metadata, in the form that scorers take.
     attributes : the fitted attributes of coefficients (p, m) and intercepts (m,), of which
-        only the given output has changed since the last call (None for any).
+        only the given output has changed since the last call. If any may have, it is None.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class FitTasks:
         data: dict[str, Any],
         attributes: Callable[[Array, Array, int | None], dict[str, Any]],
     ) -> None:
-        self._told = {"estimator": estimator, **data}
+        self._reported = {"estimator": estimator, **data}
         self._attributes = attributes
         self._outputs: dict[int, Any] = {}
         self._stopped = False
@@ -241,13 +241,13 @@ class FitTasks:
         self._fit = estimator._init_callback_context(
             max_subtasks=n_outputs, sequential_subtasks=False
         )
-        self._fit.call_on_fit_task_begin(**self._told)
+        self._fit.call_on_fit_task_begin(**self._reported)
 
     def on_iteration(self, state: Iteration) -> bool:
-        """Tell of an iteration, or of an output's final model; whether to stop.
+        """Report an iteration, or an output's final model; return True to stop.
 
         A callback that stops at an iteration ends the work on this output; one that stops at the
-        end of an output leaves a single iteration, untold, to each output that has not begun.
+        end of an output leaves a single iteration, unreported, to each output that has not begun.
         """
         k = state.output or 0
         if self._failed or (self._stopped and k not in self._outputs):
@@ -264,16 +264,16 @@ class FitTasks:
         return stop or self._stopped
 
     def end(self, coef: Array, intercept: Array) -> None:
-        """Tell that the fit is over, with the model (p, m) and (m,) it found."""
+        """Report the end of the fit, with the model (p, m) and (m,) that it found."""
         self._end(self._fit, coef, intercept, None)
 
     def _begin(self, parent: Any, name: str, **options: Any) -> Any:
-        return parent.subcontext(name, **options).call_on_fit_task_begin(**self._told)
+        return parent.subcontext(name, **options).call_on_fit_task_begin(**self._reported)
 
     def _end(self, task: Any, coef: Array, intercept: Array, output: int | None) -> bool:
         return bool(
             task.call_on_fit_task_end(
                 reconstruction_attributes=lambda: self._attributes(coef, intercept, output),
-                **self._told,
+                **self._reported,
             )
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator
 from skfairloss._constraints import LIMIT, GroupCriterion, LinearRows
 from skfairloss._design import Design
 from skfairloss._groups import Groups, group_means
-from skfairloss._parameters import is_real
+from skfairloss._parameters import NOT_NEGATIVE, SHARE, Check, check_parameters, is_real
 from skfairloss._problem import Multipliers
 from skfairloss._typing import Array
 
@@ -117,10 +117,9 @@ class FairnessTerm(BaseEstimator):
         """
         raise NotImplementedError
 
-    def _refuse(self, name: str, meaning: str) -> NoReturn:
-        """Raise ValueError that names a parameter and what was got."""
-        got = getattr(self, name)
-        raise ValueError(f"{name} of {type(self).__name__} must be {meaning}, got {got!r}")
+    def _check(self, **checks: Check) -> None:
+        """Raise ValueError that names a parameter out of range and what was got."""
+        check_parameters(type(self).__name__, vars(self), checks)
 
 
 class WorstGroupLoss(FairnessTerm):
@@ -176,15 +175,14 @@ class WorstGroupLoss(FairnessTerm):
 
     def check(self) -> None:
         """Raise ValueError where ``weight`` is not in [0, 1]."""
-        if not (is_real(self.weight) and 0 <= self.weight <= 1):
-            self._refuse("weight", "a number in [0, 1]")
+        self._check(weight=SHARE)
 
     def translate(self, data: GroupedData) -> Request:
         """Return the weight of the largest group loss; 1 stands for the limit."""
         return Request(worst=min(float(self.weight), 1.0 - LIMIT))
 
     def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
-        """Return those of L̄_g <= max L̄, (n_groups,); they sum to ``weight``."""
+        """Return the multipliers of L̄_g <= max L̄, (n_groups,); they sum to ``weight``."""
         return found.worst
 
 
@@ -230,10 +228,7 @@ class BoundedGroupLoss(FairnessTerm):
 
     def check(self) -> None:
         """Raise ValueError where ``upper_bound`` is no number >= 0 and no dict of such."""
-        bounds = self.upper_bound
-        values = list(bounds.values()) if isinstance(bounds, Mapping) else [bounds]
-        if not values or not all(is_real(value) and value >= 0 for value in values):
-            self._refuse("upper_bound", "a number >= 0 or a dict of such")
+        self._check(upper_bound=(_are_bounds, "a number >= 0 or a dict of such"))
 
     def translate(self, data: GroupedData) -> Request:
         """Return a bound for each group, infinite for those without."""
@@ -249,8 +244,14 @@ class BoundedGroupLoss(FairnessTerm):
         return Request(bounds=np.array([float(self.upper_bound.get(g, np.inf)) for g in labels]))
 
     def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
-        """Return those of the bounds, (n_groups,)."""
+        """Return the multipliers of the bounds, (n_groups,)."""
         return found.bound
+
+
+def _are_bounds(value: Any) -> bool:
+    """Tell whether this is a number >= 0, or a mapping to such, not empty."""
+    values = list(value.values()) if isinstance(value, Mapping) else [value]
+    return bool(values) and all(is_real(bound) and bound >= 0 for bound in values)
 
 
 class EqualizedLoss(FairnessTerm):
@@ -296,15 +297,14 @@ class EqualizedLoss(FairnessTerm):
 
     def check(self) -> None:
         """Raise ValueError where ``tolerance`` is no number >= 0."""
-        if not (is_real(self.tolerance) and self.tolerance >= 0):
-            self._refuse("tolerance", "a number >= 0")
+        self._check(tolerance=NOT_NEGATIVE)
 
     def translate(self, data: GroupedData) -> Request:
         """Return the largest spread of the group losses."""
         return Request(spread=float(self.tolerance))
 
     def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
-        """Return those of L̄_g <= t at the t that was found, (n_groups,)."""
+        """Return the multipliers of L̄_g <= t at the t that was found, (n_groups,)."""
         return found.bound
 
 
@@ -325,11 +325,10 @@ class Parity(FairnessTerm):
 
     def check(self) -> None:
         """Raise ValueError where ``tolerance`` is no number >= 0."""
-        if not (is_real(self.tolerance) and self.tolerance >= 0):
-            self._refuse("tolerance", "a number >= 0")
+        self._check(tolerance=NOT_NEGATIVE)
 
     def target(self, data: GroupedData) -> Array:
-        """Return what the differences of mean predictions are to be, (n_groups, n_outputs).
+        """Return the required differences of mean predictions, (n_groups, n_outputs).
 
         Parameters
         ----------
@@ -352,7 +351,7 @@ class Parity(FairnessTerm):
         return Request(linear=LinearRows(rows, self.target(data), tolerance, labels, scale))
 
     def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
-        """Return those of the differences, (n_groups, n_outputs), per unit of y."""
+        """Return the multipliers of the differences, (n_groups, n_outputs), per unit of y."""
         return next(linear)
 
 

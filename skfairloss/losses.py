@@ -50,7 +50,7 @@ class MixedLoss:
         return 2.0 * (1.0 - self.loss_mix)
 
     def value(self, z: ArrayLike) -> Array:
-        """ℓ(z)."""
+        """Return ℓ(z), in the shape of z."""
         z = np.asarray(z, dtype=np.float64)
         if self.loss_mix == 0:
             return z * z
@@ -58,7 +58,7 @@ class MixedLoss:
         return kinked if self.curvature == 0.0 else kinked + 0.5 * self.curvature * z * z
 
     def derivative(self, z: ArrayLike) -> Array:
-        """ℓ'(z); at z = 0, where ℓ has a kink, the middle of the interval of subgradients."""
+        """Return ℓ'(z); at the kink z = 0 the middle of the interval of subgradients."""
         z = np.asarray(z, dtype=np.float64)
         if self.loss_mix == 0:
             return 2.0 * z
@@ -67,13 +67,13 @@ class MixedLoss:
         return kink + self.curvature * z
 
     def prox(self, z: ArrayLike, step: float) -> Array:
-        """argmin over x of ``step`` ℓ(x) + (x - z)² / 2: shift towards 0, then shrink."""
+        """Return argmin over x of ``step`` ℓ(x) + (x - z)² / 2: shift towards 0, then shrink."""
         z = np.asarray(z, dtype=np.float64)
         shifted = z - np.clip(z, step * self.lower, step * self.upper)
         return shifted / (1.0 + step * self.curvature)
 
     def conjugate(self, s: ArrayLike) -> Array:
-        """ℓ*(s) = max over z of s z - ℓ(z) = dist(s, [lower, upper])² / (4 (1 - λ)).
+        """Return ℓ*(s) = max over z of s z - ℓ(z) = dist(s, [lower, upper])² / (4 (1 - λ)).
 
         At λ = 1 it is the indicator of the interval: 0 inside, infinity outside.
         """
@@ -83,7 +83,7 @@ class MixedLoss:
         return excess * excess / (2.0 * self.curvature)
 
     def young_gap(self, z: Array, s: Array, value: Array) -> Array:
-        """ℓ(z) + ℓ*(s) - s z >= 0, given ℓ(z), for s where ℓ* is finite; ``value`` is overwritten.
+        """Return ℓ(z) + ℓ*(s) - s z >= 0, given ℓ(z), for finite ℓ*(s); ``value`` is overwritten.
 
         It is 0 where s is a subgradient at z (Fenchel-Young).
         """
@@ -96,6 +96,6 @@ class MixedLoss:
         return np.maximum(value, 0.0, out=value)
 
     def excess(self, s: ArrayLike) -> Array:
-        """Signed distance of s from the interval [lower, upper] of subgradients at 0."""
+        """Return the signed distance of s from the interval [lower, upper] of subgradients at 0."""
         s = np.asarray(s, dtype=np.float64)
         return s if self.loss_mix == 0 else s - np.clip(s, self.lower, self.upper)

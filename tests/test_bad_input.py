@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_validate
 
-import skfairloss._regressor as regressor_module
+import skfairloss._fitting as fitting_module
 from skfairloss import PixelLossRegressor
 
 N = 6
@@ -32,7 +32,7 @@ def _nothing_is_solved(monkeypatch):
     def solve(*args, **kwargs):
         pytest.fail("bad input reached the solver")
 
-    monkeypatch.setattr(regressor_module, "solve", solve)
+    monkeypatch.setattr(fitting_module, "solve", solve)
 
 
 def check_refused(error, *patterns, params=None, **arguments) -> None:

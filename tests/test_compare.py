@@ -368,8 +368,8 @@ def test_a_mix_that_is_an_end_at_its_scale_is_said_to_be_one(wrapped):
             X, y, sensitive_features=group, loss_mixes=mixes, estimator=own, cv=3, random_state=0
         )
 
-    assert "At this scale loss_mix 0.3, 0.5 is nearly L2." in compare(1e-4).verdict
-    assert "At this scale loss_mix 0.3, 0.5 is nearly L1." in compare(1e4).verdict
+    assert "At this scale loss_mix 0.3, 0.5 are nearly L2." in compare(1e-4).verdict
+    assert "At this scale loss_mix 0.3, 0.5 are nearly L1." in compare(1e4).verdict
     found = compare("auto")
     assert "At this scale" not in found.verdict
     shares = found.overall["squared_share"]

@@ -118,7 +118,7 @@ def test_group_loss_display_holds_and_draws_the_numbers_of_the_report():
         assert point.get_xydata().tolist() == [[drawn.values[i], i]]
         ends = bars.get_segments()[0][:, 0]
         np.testing.assert_allclose(ends, [drawn.lower[i], drawn.upper[i]])
-    assert drawn.overall_line_.get_xdata() == [report.overall["rmse"]] * 2
+    assert drawn.overall_line_.get_xdata().tolist() == [report.overall["rmse"]] * 2
     assert drawn.ax_.get_xlabel() == "RMSE"
     with pytest.raises(ValueError, match=r"metric must be one of .* got 'mea'"):
         report.plot("mea")

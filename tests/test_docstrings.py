@@ -5,6 +5,8 @@ import importlib
 import inspect
 import pkgutil
 import re
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -77,8 +79,35 @@ def test_the_docstring_lists_the_parameters_and_defaults_of_the_signature(value)
 
 
 @pytest.mark.parametrize("value", OBJECTS, ids=lambda value: value.__qualname__)
+def test_a_public_object_is_among_the_names_of_the_public_module_that_holds_it(value):
+    rooms = [name for name in PUBLIC_MODULES if f"{value.__module__}.".startswith(f"{name}.")]
+    assert value.__name__ in importlib.import_module(max(rooms, key=len)).__all__
+
+
+@pytest.mark.parametrize("value", OBJECTS, ids=lambda value: value.__qualname__)
 def test_everything_public_shows_an_example(value):
     assert any(">>>" in line for line in parse(value)["Examples"])
+
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["ruff"]["lint"]
+LEFT = [files for files, rules in SETTINGS["per-file-ignores"].items() if "D401" in rules]
+DONE = [
+    path
+    for path in sorted((ROOT / "skfairloss").rglob("*.py"))
+    if not any(path.relative_to(ROOT).match(files) for files in LEFT)
+]
+QUESTIONS = ("How", "What", "When", "Where", "Whether", "Which", "Who", "Whose", "Why")
+
+
+@pytest.mark.parametrize("path", DONE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_docstring_begins_with_a_question_word(path):
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef
+    nodes = [
+        node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, kinds)
+    ]
+    words = [(ast.get_docstring(node) or "none").split()[0] for node in nodes]
+    assert not set(words) & set(QUESTIONS)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda cls: cls.__qualname__)

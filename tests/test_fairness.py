@@ -815,8 +815,7 @@ class BoundedByTheBest(FairnessTerm):
         self.factor = factor
 
     def check(self):
-        if self.factor < 1:
-            self._refuse("factor", "a number >= 1")
+        self._check(factor=(lambda value: value >= 1, "a number >= 1"))
 
     def translate(self, data):
         return Request(bounds=np.full(data.groups.n_groups, self.factor * self.level))

@@ -326,11 +326,11 @@ def test_combinations_that_do_not_occur_are_in_the_metric_frame_alone():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"method": "pairs"}, ValueError, "method must be one of .* got 'pairs'"),
-        ({"n_boot": 0}, ValueError, "n_boot must be >= 1, or None .* got 0"),
-        ({"n_boot": 10.5}, TypeError, "n_boot must be an integer or None, got 10.5"),
-        ({"confidence_level": 95}, ValueError, "confidence_level must lie .* got 95"),
-        ({"confidence_level": "high"}, TypeError, "confidence_level must be a number"),
+        ({"method": "pairs"}, ValueError, "method must be 'between_groups' or .* got 'pairs'"),
+        ({"n_boot": 0}, ValueError, "n_boot must be None or an integer >= 1, got 0"),
+        ({"n_boot": 10.5}, ValueError, "n_boot must be None or an integer >= 1, got 10.5"),
+        ({"confidence_level": 95}, ValueError, r"must be a number in \(0, 1\), got 95"),
+        ({"confidence_level": "high"}, ValueError, "confidence_level must be a number"),
         ({"metrics": {}}, ValueError, "metrics must hold at least one metric"),
         ({"metrics": 3}, TypeError, "metrics must be the name of a metric, .* got 3"),
         ({"metrics": "mea"}, ValueError, "metrics must be one of .*'mae'.* got 'mea'"),

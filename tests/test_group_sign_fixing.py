@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import numpy as np
@@ -10,7 +11,10 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
 from skfairloss import PixelLossRegressor
-from skfairloss._solvers import group_sign_fixing
+from skfairloss._design import DesignRows, make_design
+from skfairloss._factor import orthonormal_basis
+from skfairloss._rows import DenseRows, Membership, Rows, StackedRows
+from skfairloss._solvers import group_sign_fixing, routes
 from skfairloss.exceptions import InfeasibleFairnessError
 from skfairloss.fairness import (
     BoundedGroupLoss,
@@ -54,7 +58,8 @@ def count(monkeypatch):
 
     monkeypatch.setattr(group_sign_fixing, "interior_point", counted)
     # rows that could be eliminated are in the band all the same
-    monkeypatch.setattr("skfairloss._solvers.can_eliminate", lambda _: False)
+    others = [route for route in routes.ROUTES if route.name != "elimination"]
+    monkeypatch.setattr(routes, "ROUTES", others)
     return rows
 
 
@@ -190,3 +195,34 @@ def test_a_small_group_that_decides_needs_a_band_only(shift, unit, count):
     assert model.group_weights_[3] > 0.9
     assert max(count) < 5_000
     assert model.dual_gap_ <= 1e-8 * model.objective_
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse", "float32", "with penalty rows"])
+def test_one_sweep_gives_the_residuals_and_the_sums_of_each_group(kind):
+    rng = np.random.default_rng(4)
+    n = 50_000
+    X = rng.normal(size=(n, 5)) + 1.0
+    X = {"sparse": sp.csr_array, "float32": np.float32}.get(kind, np.asarray)(X)
+    weights = rng.uniform(0.5, 1.5, n)
+    design = make_design(X)
+    basis = orthonormal_basis(design, weights / weights.sum(), True)
+    rows: Rows = DesignRows(design, basis)
+    codes = rng.integers(0, 3, n)
+    if kind == "with penalty rows":
+        rows = StackedRows(rows, DenseRows(rng.normal(size=(4, 6))))
+        codes = np.append(codes, [3] * 4)
+    groups = Membership(codes, 4)
+    residual, theta = rng.normal(size=(rows.n_rows, 1)), rng.normal(size=(6, 1))
+    seen = []
+
+    def slopes(at, r):
+        seen.append((at.start, at.stop))
+        return np.tanh(r)
+
+    r, sums = rows.sweep_by_group(residual, theta, slopes, groups)
+    np.testing.assert_allclose(r, residual - rows.dot(theta), atol=1e-12)
+    expected = rows.adjoint_by_group(np.tanh(r[:, 0]), groups)
+    np.testing.assert_allclose(sums, expected, atol=1e-9 * np.abs(expected).max())
+    assert seen[0][0] == 0
+    assert seen[-1][1] == rows.n_rows
+    assert all(end == start for (_, end), (start, _) in itertools.pairwise(seen))

@@ -255,6 +255,48 @@ def test_text_is_refused_by_name(call, name, kind):
 
 
 # --------------------------------------------------------------------------------------------------
+# Weights
+# --------------------------------------------------------------------------------------------------
+
+WEIGHED = [c for c, names in CALLS.items() if "sample_weight" in names]
+WEIGHED = [c for c in WEIGHED if c not in (score, score_of_search)]  # scikit-learn's R²
+BAD_WEIGHTS = {
+    "another length": np.ones(N - 1),
+    "a column": np.ones((N, 1)),
+    "NaN": np.where(np.arange(N) == 3, np.nan, 1.0),
+    "infinite": np.where(np.arange(N) == 3, np.inf, 1.0),
+    "negative": np.where(np.arange(N) == 3, -0.5, 1.0),
+    "zero": np.zeros(N),
+    "complex": np.ones(N) + 0j,
+    "masked": np.ma.masked_equal(np.arange(N), 2),
+}
+
+
+def error_of(call, weights):
+    with pytest.raises((TypeError, ValueError), match=r"^sample_weight must ") as caught:
+        call(sample_weight=weights)
+    return type(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize("call", WEIGHED, ids=name_of)
+@pytest.mark.parametrize("weights", BAD_WEIGHTS.values(), ids=BAD_WEIGHTS)
+def test_bad_weights_are_refused_in_the_same_words_everywhere(call, weights):
+    kind, text = error_of(call, weights)
+    expected, words = error_of(fit, weights)
+    assert kind is expected
+    assert text.partition(" (loss_mix=")[0] == words  # a run of fits adds the place
+
+
+def test_one_weight_for_all_rows_is_no_weight():
+    found, plain = (
+        group_metric_frame(Y, X[:, 1], sensitive_features=GROUPS, sample_weight=weight)
+        for weight in (2.0, None)
+    )
+    pd.testing.assert_frame_equal(found.by_group, plain.by_group)
+    assert pixel_loss(Y, X[:, 1], sample_weight=2.0) == pytest.approx(pixel_loss(Y, X[:, 1]))
+
+
+# --------------------------------------------------------------------------------------------------
 # Rows in another order
 # --------------------------------------------------------------------------------------------------
 

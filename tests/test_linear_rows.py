@@ -5,7 +5,8 @@ import pytest
 import scipy.sparse as sp
 
 from skfairloss import PixelLossRegressor
-from skfairloss._solvers import linear_rows, solve
+from skfairloss._solvers import linear_rows, routes, solve
+from skfairloss._training import read_training
 from skfairloss.fairness import PredictionParity, ResidualParity
 
 MIXES = (0.5, 1.0)
@@ -48,7 +49,8 @@ def on_all(monkeypatch):
 
     def other(*arguments, **options):
         with monkeypatch.context() as patch:
-            patch.setattr("skfairloss._solvers.can_eliminate", lambda _: False)
+            others = [route for route in routes.ROUTES if route.name != "elimination"]
+            patch.setattr(routes, "ROUTES", others)
             return fit(*arguments, **options)
 
     return other
@@ -114,7 +116,8 @@ def test_a_wrong_guess_is_corrected(monkeypatch, on_all):
         return eliminated(problem, rows, basis, side)
 
     monkeypatch.setattr(linear_rows, "_eliminated", counted)
-    monkeypatch.setattr(linear_rows, "_squares", lambda _, basis: np.zeros(basis.n_directions))
+    nothing = lambda problem, _, basis: np.zeros((basis.n_coordinates, problem.n_outputs))  # noqa: E731
+    monkeypatch.setattr(linear_rows, "sample_fit", nothing)
     model = fit(PredictionParity(0.3), sample, 0.5)
     assert len(tries) == 2
     same(model, on_all(PredictionParity(0.3), sample, 0.5))
@@ -128,7 +131,7 @@ def test_a_set_of_rows_that_does_not_settle_is_left_to_the_interior_point(monkey
 def test_iterations_tell_of_models_that_meet_the_rows():
     X, y, weights, group = data()
     model = PixelLossRegressor(fairness=ResidualParity())
-    problem = model._read(X, y, weights, group).problem
+    problem = read_training(model, X, y, weights, group).problem
     seen = []
 
     def note(at):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from skfairloss import PixelLossRegressor
 from skfairloss._certificate import certify
@@ -190,6 +191,35 @@ def test_a_sweep_gives_residuals_the_adjoint_of_their_score_and_sums(order, dtyp
         np.testing.assert_allclose(residual, expected, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(adjoint, plane[own].T @ pull)
         np.testing.assert_allclose(sums, [pull.sum(), np.abs(expected).sum()])
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_sums_over_no_rows_are_zeros_of_the_usual_shape(form, shape):
+    design, none = make_design(form(make_rows(31)[0])), np.zeros(0, dtype=np.intp)
+    coef = np.ones((COLUMNS, *shape))
+
+    def score(rows, r):
+        return r, np.array([r.sum(), np.abs(r).sum()])
+
+    residual, adjoint, sums = design.sweep(np.zeros((0, *shape)), coef, 0.7, score, none)
+    assert residual.shape == (0, *shape)
+    np.testing.assert_array_equal(adjoint, np.zeros(coef.shape))
+    np.testing.assert_array_equal(sums, [0.0, 0.0])
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_step_that_no_residual_is_near_to_leads_to_the_optimum(sparse):
+    # half of the residuals are 0 at the start, the step is smaller than any other
+    n = 412_000
+    g = np.arange(n) % 4
+    noise = np.random.default_rng(0).standard_normal(n)
+    noise[: n // 2] = 0.0
+    X = sp.csr_array(np.eye(4)[g]) if sparse else np.eye(4)[g]
+    model = PixelLossRegressor(1.0).fit(X, g + noise)
+    np.testing.assert_allclose(model.coef_, np.arange(4) - 1.5, atol=1e-9)
+    assert model.intercept_ == pytest.approx(1.5)
+    assert model.dual_gap_ <= 1e-8 * model.objective_
 
 
 @pytest.mark.parametrize("loss_mix", [0.4, 1.0])

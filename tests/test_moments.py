@@ -6,6 +6,7 @@ import pytest
 from skfairloss import PixelLossRegressor
 from skfairloss._design import make_design
 from skfairloss._problem import Problem
+from skfairloss._training import read_training
 from skfairloss.fairness import WorstGroupLoss
 
 
@@ -19,7 +20,7 @@ def data(shift=0.0, outputs=2, n=900, p=3):
 
 def problem_of(X, y, weights, codes, **options):
     model = PixelLossRegressor(0.0, scale=1.0, fairness=WorstGroupLoss(), **options)
-    return model._read(X, y, weights, codes).problem
+    return read_training(model, X, y, weights, codes).problem
 
 
 @pytest.mark.parametrize("kind", [np.ascontiguousarray, np.asfortranarray, np.float32])

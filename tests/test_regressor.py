@@ -14,8 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
 
-import skfairloss._attributes as attributes_module
-import skfairloss._regressor as regressor_module
+import skfairloss._fitting as fitting_module
 from skfairloss import PixelLossRegressor
 from skfairloss._scale import weighted_median
 from tests.problems import random_problem
@@ -303,9 +302,9 @@ def test_a_loose_tolerance_saves_iterations():
 @pytest.mark.parametrize("loss_mix", [0.4, 1.0])
 def test_a_warm_start_changes_the_path_and_not_the_optimum(monkeypatch, loss_mix, outputs):
     starts = []
-    solve = regressor_module.solve
+    solve = fitting_module.solve
     monkeypatch.setattr(
-        regressor_module, "solve", lambda *a, **k: starts.append(k["start"]) or solve(*a, **k)
+        fitting_module, "solve", lambda *a, **k: starts.append(k["start"]) or solve(*a, **k)
     )
     X, y = data(n=200, p=5, outputs=outputs)
     model = PixelLossRegressor(loss_mix, warm_start=True, tol=1e-12).fit(X, y)
@@ -341,9 +340,9 @@ def test_several_threads_give_the_same_models(loss_mix, n_jobs):
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_n_jobs_reaches_the_solver(monkeypatch, n_jobs):
     seen = []
-    solve = regressor_module.solve
+    solve = fitting_module.solve
     monkeypatch.setattr(
-        regressor_module, "solve", lambda *a, **k: seen.append(k["n_jobs"]) or solve(*a, **k)
+        fitting_module, "solve", lambda *a, **k: seen.append(k["n_jobs"]) or solve(*a, **k)
     )
     PixelLossRegressor(n_jobs=n_jobs).fit(*data(outputs=2))
     assert seen == [n_jobs]
@@ -556,7 +555,15 @@ def fitted():
 
 
 @pytest.mark.parametrize(
-    "where", ["encode_groups", "validate_data", "residual_scale", "solve", "certify", "group_means"]
+    "where",
+    [
+        "_training.encode_groups",
+        "_training.validate_data",
+        "_training.residual_scale",
+        "_fitting.solve",
+        "_fitting.certify",
+        "_attributes.group_means",
+    ],
 )
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, RuntimeError])
 @pytest.mark.parametrize("new", [True, False])
@@ -567,8 +574,7 @@ def test_an_interrupted_fit_leaves_the_estimator_as_it_was(monkeypatch, where, e
     def interrupt(*args, **kwargs):
         raise error
 
-    module = attributes_module if where == "group_means" else regressor_module
-    monkeypatch.setattr(module, where, interrupt)
+    monkeypatch.setattr(f"skfairloss.{where}", interrupt)
     X, y = data(1, n=30, p=5)
     with pytest.raises(error):
         model.fit(X, y, sample_weight=np.ones(30), sensitive_features=np.tile([0, 1, 2], 10))

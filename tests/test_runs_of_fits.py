@@ -17,7 +17,7 @@ from sklearn.preprocessing import FunctionTransformer
 from skfairloss import PixelLossRegressor, PixelLossRegressorCV, compare_loss_mixes
 from skfairloss.displays import LossMixDisplay, TradeoffDisplay
 from skfairloss.exceptions import InfeasibleFairnessError
-from skfairloss.fairness import BoundedGroupLoss, WorstGroupLoss
+from skfairloss.fairness import BoundedGroupLoss, EqualizedLoss, WorstGroupLoss
 from skfairloss.metrics import make_group_scorer
 from skfairloss.model_selection import loss_mix_path
 from tests.test_loss_mix_path import data
@@ -266,6 +266,56 @@ def test_fits_that_are_not_certified_name_mix_and_fold_in_every_thread(n_jobs):
     with pytest.warns(ConvergenceWarning) as told:
         short.fit(X, y)
     assert not re.search(r"\)$", str(told[0].message))
+
+
+def cross_validated(X, y, group, **parameters):
+    return PixelLossRegressorCV([0.5], cv=3, **parameters).fit(X, y, sensitive_features=group)
+
+
+SHORT = {"max_iter": 1, "tol": 1e-15}
+WARNED = {
+    "fit": lambda X, y, g: PixelLossRegressor(**SHORT).fit(X, y),
+    "spread": lambda X, y, g: PixelLossRegressor(fairness=EqualizedLoss(0.0)).fit(
+        np.zeros_like(X), y, sensitive_features=g
+    ),
+    "path": lambda X, y, g: loss_mix_path(X, y, **SHORT),
+    "compare": lambda X, y, g: compare_loss_mixes(
+        X, y, sensitive_features=g, cv=3, estimator=PixelLossRegressor(**SHORT)
+    ),
+    "cv": lambda X, y, g: cross_validated(X, y, g, **SHORT),
+    "failed scores": lambda X, y, g: cross_validated(
+        X, y, g, scoring=fails_at_times(), error_score=-1.0
+    ),
+    "order of the groups": lambda X, y, g: PixelLossRegressor().fit(
+        X, y, sensitive_features=pd.Series(g).iloc[::-1]
+    ),
+    "order of the groups in a search": lambda X, y, g: cross_validated(
+        X, y, pd.Series(g).iloc[::-1]
+    ),
+}
+
+
+def fails_at_times():
+    """Return a scorer that fails in every other fold."""
+    calls = []
+
+    def score(model, X, y):
+        calls.append(len(y))
+        if len(calls) % 2:
+            raise ValueError("no score today")
+        return 0.0
+
+    return score
+
+
+@pytest.mark.parametrize("call", WARNED.values(), ids=WARNED)
+def test_every_warning_is_at_the_line_that_called_into_the_package(call):
+    X, y, _, group = data(90)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        call(X, y, group)
+    assert told
+    assert {warning.filename for warning in told} == {__file__}
 
 
 class OddError(Exception):

@@ -179,7 +179,7 @@ def test_a_positive_disparity_or_an_unknown_scorer_is_an_error(search):
 def test_bad_arguments_are_named(arguments, words):
     with pytest.raises(ValueError, match=words):
         best_within_disparity(*arguments)
-    with pytest.raises(ValueError, match="if_none must be one of"):
+    with pytest.raises(ValueError, match="if_none must be 'raise' or 'closest'"):
         best_within_disparity("mae", "gap", 0.1, if_none="stop")
 
 

@@ -130,17 +130,25 @@ def test_an_overall_value_that_is_no_number_is_an_error_where_it_is_used():
 def test_numbers_that_are_not_finite_are_refused_by_name(name, value):
     arguments = {key: np.arange(4.0) for key in ("y_true", "y_pred", "sample_weight")}
     arguments[name][1] = value
-    with pytest.raises(ValueError, match=rf"{name} must be finite, got 1 NaN or infinite"):
+    got = f"{value} in row 1" if name == "sample_weight" else "1 NaN or infinite"
+    with pytest.raises(ValueError, match=rf"{name} must be finite, got {got}"):
         score(list("abab"), **arguments)
     with pytest.raises(ValueError, match=rf"{name} must be finite"):
         group_metric_frame(**arguments, sensitive_features=list("abab"))
 
 
-@pytest.mark.parametrize("name", ["y_true", "y_pred", "sample_weight"])
-def test_masked_numbers_are_not_used(name):
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("y_true", ValueError, r"must be finite, got 1 .* position \[2\]"),
+        ("y_pred", ValueError, r"must be finite, got 1 .* position \[2\]"),
+        ("sample_weight", TypeError, "must not be a masked array"),
+    ],
+)
+def test_masked_numbers_are_not_used(name, error, message):
     arguments = {key: np.arange(4.0) for key in ("y_true", "y_pred", "sample_weight")}
     arguments[name] = np.ma.masked_equal(np.arange(4), 2)
-    with pytest.raises(ValueError, match=rf"{name} must be finite, got 1 .* position \[2\]"):
+    with pytest.raises(error, match=f"{name} {message}"):
         score(list("abab"), **arguments)
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from skfairloss import PixelLossRegressor
 from skfairloss._design import DenseDesign
+from skfairloss.fairness import WorstGroupLoss
 from tests.test_examples import ROOT, run
 
 DOCS = ROOT / "docs"
@@ -180,6 +181,19 @@ def test_a_fit_of_least_squares_reads_x_as_often_as_the_page_on_its_working_says
         seen.seconds
     )
     assert all(seconds >= 0 for seconds in seen.seconds.values())
+
+
+@pytest.mark.parametrize("loss_mix", [0.5, 1.0])
+def test_a_fit_of_group_losses_reads_x_as_often_as_the_page_on_its_working_says(bench, loss_mix):
+    rng = np.random.default_rng(1)
+    X, code = rng.standard_normal((120_000, 6)), rng.integers(0, 3, 120_000)
+    y = X.sum(axis=1) + (1 + code) * rng.standard_t(3, len(X))
+    seen, model = (
+        bench.profile.Profile(),
+        PixelLossRegressor(loss_mix, fairness=WorstGroupLoss(0.5)),
+    )
+    seen.run(lambda: model.fit(X, y, sensitive_features=code))
+    assert 4 < sum(seen.rows.values()) / len(y) < 6
 
 
 def test_a_stage_that_is_gone_is_an_error_that_says_where_it_is_named(bench, monkeypatch):

@@ -17,12 +17,13 @@ from skfairloss._constraints import GroupCriterion
 from skfairloss._groups import spelled
 from skfairloss._problem import Problem, Solution
 from skfairloss._solvers.crossover import continued
-from skfairloss._solvers.formulation import Progress
+from skfairloss._solvers.formulation import Options, Progress
 from skfairloss._solvers.group_formulation import (
     Grouped,
     Setting,
     formulate_groups,
     group_bounds,
+    measuring,
     to_model,
     to_solution,
 )
@@ -42,21 +43,17 @@ _MET_LINEAR = 1e-7  # the same for HiGHS, whose feasibility tolerance this is
 
 def solve_constrained(
     problem: Problem,
+    options: Options,
     *,
-    tol: float,
-    max_iter: int,
-    progress: Progress | None = None,
     setting: Setting | None = None,
     rough: bool = False,
 ) -> Solution:
-    """The optimum of a problem with a criterion, linear rows or both.
+    """Return the optimum of a problem with a criterion, linear rows or both.
 
     Parameters
     ----------
     problem : what to minimise.
-    tol : relative gap aimed at.
-    max_iter : iterations allowed.
-    progress : who is told of every iteration and can stop.
+    options : how far to go.
     setting : of a problem that differs in its criterion only.
     rough : whether a gap of 1e-3 will do.
 
@@ -66,6 +63,7 @@ def solve_constrained(
         If no model meets the linear rows or the bounds.
     """
     check_linear(problem)
+    tol, max_iter, progress = options.tol, options.max_iter, options.progress
     setting = setting or Setting(problem)
     grouped = setting.grouped(problem)
     if _start_is_exact(problem, grouped):
@@ -81,6 +79,7 @@ def solve_constrained(
             crossover=not rough,
             on_iteration=watch,
             start=setting.latest,
+            measure=None if rough else measuring(grouped),
         )
     setting.latest = found
     if not rough:
@@ -119,8 +118,10 @@ def _from_before(
 def _start_is_exact(problem: Problem, grouped: Grouped) -> bool:
     """Whether the start leaves rounding errors only, and meets all linear rows."""
     gq, (coef, intercept) = grouped.gq, grouped.start
-    # spares a pass over X
+    # both spare a pass over X
     error = _NEARLY_EXACT * np.abs(problem.y).max(axis=0)
+    if (np.abs(gq.residual[: grouped.n_data]).max(axis=0, initial=0.0) > error).any():
+        return False
     largest = np.maximum(problem.loss.value(error), problem.loss.value(-error)).sum()
     if grouped.group_losses(np.zeros_like(gq.linear), gq.residual).max() > largest:
         return False

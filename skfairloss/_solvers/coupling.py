@@ -170,7 +170,7 @@ class Coupling:
         for which, (slope, value) in enumerate(zip(slopes, values, strict=True)):
             if which == SIGNED and not self.tilted:
                 continue
-            gradients[which] += sign * self._row_pulls(rows, slope)
+            gradients[which] += sign * self.row_pulls(rows, slope)
             constants[which] += sign * self.by_group(self.share[:, None] * value)
         return replace(self, gradients=gradients, constants=constants)
 
@@ -241,11 +241,11 @@ class Coupling:
         if rows.n_rows:
             for which, slope in enumerate(slopes):
                 if which == ABSOLUTE or self.tilted:
-                    groups[which] += self._row_pulls(rows, slope)
+                    groups[which] += self.row_pulls(rows, slope)
         pulls = np.einsum("cjk,cjdk->jdk", self.weights, groups[:, self.groups])
         return pulls + self.lines if self.lined else pulls
 
-    def _row_pulls(self, rows: Rows, slope: Array) -> Array:
+    def row_pulls(self, rows: Rows, slope: Array) -> Array:
         """Σ share_i slope_ik A_i over the rows of each group, (G, d, m)."""
         own = self.share[:, None] * slope
         sums = [rows.adjoint_by_group(column, self.membership)[:-1] for column in own.T]

@@ -135,14 +135,15 @@ class _NullSpace(KKT):
 
     def __init__(self, hessian: Array, rows: Array, room: Array) -> None:
         self._hessian, self._room, self._rows = hessian, room[:, None], rows
-        self._inverse, null = particular_and_null(rows, np.eye(len(rows)))
+        self._factors = _singular(rows, 0.0)
+        null = self._factors.null
         values, vectors = np.linalg.eigh(null.T @ hessian @ null)
-        seen = values > FLAT * max(float(values[-1]), TINY) if len(values) else values > 0
+        seen = values > FLAT * max(float(values.max(initial=0.0)), TINY)
         self._seen, self._values = null @ vectors[:, seen], values[seen, None]
         self.free = null @ vectors[:, ~seen]
 
     def solve(self, push: Array, residual: Array) -> tuple[Array, Array]:
-        step = self._inverse @ residual
+        step = self._factors.least_norm(residual)
         along = self._seen.T @ (push - self._hessian @ step)
         step = step + self._seen @ (along / self._values)
         weighted = self._room * self._rows
@@ -353,10 +354,30 @@ def particular_and_null(rows: Array, residual: Array, size: float = 0.0) -> tupl
 
     ``size`` is what the rows may be as a whole: much smaller ones are rounding errors of 0.
     """
+    factors = _singular(rows, size)
+    return factors.least_norm(residual), factors.null
+
+
+@dataclass(frozen=True)
+class _Singular:
+    """Rows (r, d) of a rank k as U diag(s) Vᵀ: (r, k), (k,) and (d, k); ``null`` is (d, d - k)."""
+
+    u: Array
+    s: Array
+    v: Array
+    null: Array
+
+    def least_norm(self, residual: Array) -> Array:
+        """Return the least-norm solution of ``rows @ step = residual``, (r,) or (r, m)."""
+        along: Array = self.u.T @ residual
+        return np.asarray(self.v @ (along.T / self.s).T)
+
+
+def _singular(rows: Array, size: float) -> _Singular:
+    """Factor rows by singular values; ``size`` as for `particular_and_null`."""
     k = rows.shape[1]
     if not rows.any() or not k:
-        return np.zeros((k, *residual.shape[1:])), np.eye(k)
+        return _Singular(np.zeros((len(rows), 0)), np.zeros(0), np.zeros((k, 0)), np.eye(k))
     u, s, vt = np.linalg.svd(rows, full_matrices=len(rows) < k)
     rank = int((s > RANK * max(float(s[0]), size)).sum())
-    along = ((u[:, :rank].T @ residual).T / s[:rank]).T
-    return vt[:rank].T @ along, vt[rank:].T
+    return _Singular(u[:, :rank], s[:rank], vt[:rank].T, vt[rank:].T)

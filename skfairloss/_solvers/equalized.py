@@ -17,7 +17,7 @@ from scipy.optimize import brentq, minimize_scalar
 from skfairloss._constraints import LIMIT
 from skfairloss._problem import Problem, Solution
 from skfairloss._solvers.constrained import solve_constrained
-from skfairloss._solvers.formulation import Progress
+from skfairloss._solvers.formulation import Options
 from skfairloss._solvers.group_formulation import Setting
 from skfairloss._typing import Array
 
@@ -50,22 +50,19 @@ class Equalized:
 def solve_equalized(
     problem: Problem,
     tolerance: float,
-    *,
-    tol: float,
-    max_iter: int,
-    progress: Progress | None = None,
+    options: Options,
 ) -> Equalized:
-    """The point of the path with the largest t whose spread is within the tolerance.
+    """Return the point of the path with the largest t whose spread is within the tolerance.
 
     Where none is, the point with the smallest spread.
     """
-    path = _Path(problem, tol, max_iter, progress)
+    path = _Path(problem, options)
     top = path.point(problem)
     if top.within(tolerance) or path.stopped(top):
         return top
     free = replace(problem, l1=0.0, l2=0.0)
     criterion = replace(path.criterion, worst_weight=1.0 - LIMIT)
-    lowest = _Path(free, tol, max_iter, progress).point(replace(free, criterion=criterion))
+    lowest = _Path(free, options).point(replace(free, criterion=criterion))
     bottom = replace(lowest, lowest=True)
     low = bottom.t * (1.0 + _INSIDE)
     if path.stopped(bottom) or low >= top.t:
@@ -173,15 +170,11 @@ def _slope(one: tuple[float, float], other: tuple[float, float]) -> float:
 class _Path:
     """Points of the path of a problem."""
 
-    def __init__(
-        self, problem: Problem, tol: float, max_iter: int, progress: Progress | None
-    ) -> None:
+    def __init__(self, problem: Problem, options: Options) -> None:
         assert problem.criterion is not None
         self.criterion = problem.criterion
         self._problem = problem
-        self._tol = tol
-        self._max_iter = max_iter
-        self._progress = progress
+        self._options = options
         self._setting = Setting(problem)
 
     def at(self, t: float, rough: bool = False) -> Equalized:
@@ -191,14 +184,7 @@ class _Path:
 
     def point(self, problem: Problem, rough: bool = False) -> Equalized:
         """The optimum of a problem, with the losses of the groups."""
-        solution = solve_constrained(
-            problem,
-            tol=self._tol,
-            max_iter=self._max_iter,
-            progress=self._progress,
-            setting=self._setting,
-            rough=rough,
-        )
+        solution = solve_constrained(problem, self._options, setting=self._setting, rough=rough)
         residual = problem.residual(solution.coef, solution.intercept)
         losses = problem.group_terms(residual).losses / problem.n_outputs
         return Equalized(problem, solution, float(losses.max()), float(np.ptp(losses)))

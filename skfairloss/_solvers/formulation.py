@@ -89,14 +89,33 @@ class Options:
     ----------
     tol : relative gap aimed at.
     max_iter : iterations allowed.
-    start : models thought to be close to the optimum, if any.
-    progress : who is told of every iteration and can stop; None for nobody.
+    start : models thought to be close to the optimum. None where there are none.
+    progress : what reports every iteration, and can stop. None where nobody asks for it.
+    n_jobs : outputs solved at a time, in threads.
+    on_iteration : what ``progress`` calls.
     """
 
     tol: float
     max_iter: int
     start: Start | None = None
     progress: Progress | None = None
+    n_jobs: int | None = None
+    on_iteration: Callable[[Iteration], bool] | None = None
+
+    @property
+    def models(self) -> tuple[Array, Array] | None:
+        """The models to start from, (p, m) and (m,). None where there are none."""
+        return None if self.start is None else (self.start.coef, self.start.intercept)
+
+    def reporting(self, problem: Problem, start: tuple[Array, Array] | None = None) -> Options:
+        """Return the same with a progress reporter, from the given models (zeros by default)."""
+        if self.on_iteration is None:
+            return self
+        if start is None:
+            nothing = np.zeros((problem.design.shape[1], problem.n_outputs))
+            start = nothing, np.zeros(problem.n_outputs)
+        models = start[0].copy(), start[1].copy()
+        return replace(self, progress=Progress(*models, self.on_iteration))
 
     def after(self, spent: int) -> Options:
         """What is left once some iterations are spent; one is always left."""

@@ -8,22 +8,24 @@ constraints for each output, without a group's loss.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from skfairloss._basis import Basis
+from skfairloss._certificate import measure
 from skfairloss._constraints import LinearRows
 from skfairloss._design import DesignRows
 from skfairloss._factor import coefficient_basis
-from skfairloss._problem import Multipliers, Problem, Slopes, Solution
+from skfairloss._problem import Measured, Multipliers, Problem, Slopes, Solution
 from skfairloss._rows import DenseRows, Membership, Rows, StackedRows
 from skfairloss._solvers.coupling import SQUARED, Coupling
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.group_sign_fixing import has_many_rows
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
-from skfairloss._solvers.least_squares import ridge_fit
+from skfairloss._solvers.least_squares import ridge_fit, sample_fit
 from skfairloss._solvers.tolerances import RANK
 from skfairloss._typing import Array, Index
 
@@ -42,7 +44,7 @@ class Setting:
         exact = tuple(term for term in problem.linear if term.exact)
         full = _basis(problem)
         self.problem = problem
-        self.start = _on_linear_rows(problem, exact, full, *ridge_fit(problem))
+        self.start = _on_linear_rows(problem, exact, full, *_first_model(problem, full))
         self.basis = _restricted(full, exact)
         self.latest: KinkedSolution | None = None
         self.exact: KinkedSolution | None = None
@@ -152,9 +154,39 @@ def formulate_groups(
 
 
 def to_model(grouped: Grouped, found: KinkedSolution) -> tuple[Array, Array]:
-    """Coefficients (p, m) and intercepts (m,) of a solution."""
-    change, shift = grouped.basis.to_model(found.delta)
+    """Return coefficients (p, m) and intercepts (m,) of a solution."""
+    return _model_at(grouped, found.delta)
+
+
+def _model_at(grouped: Grouped, delta: Array) -> tuple[Array, Array]:
+    """Return coefficients (p, m) and intercepts (m,) at δ."""
+    change, shift = grouped.basis.to_model(delta)
     return grouped.start[0] + change, grouped.start[1] + shift
+
+
+def measuring(grouped: Grouped) -> Callable[[Array, Array, Array], Measured] | None:
+    """Return the certificate's pass for δ, multipliers and duals (n, m).
+
+    None where the rows of the data are not all rows, or have no kink.
+    """
+    problem, n = grouped.problem, grouped.n_data
+    if n == 0 or n < grouped.gq.rows.n_rows:
+        return None
+
+    def measured(delta: Array, multipliers: Array, dual: Array) -> Measured:
+        coef, intercept = _model_at(grouped, delta)
+        fit = problem.plain(_group_multipliers(grouped, multipliers))
+        z, steep = np.empty_like(dual), problem.loss.curvature
+
+        def duals_at(rows: slice, residual: Array) -> Array:
+            here = np.divide(dual[rows], fit.weights[rows, None], out=z[rows])
+            if steep > 0:
+                here += steep * residual
+            return here
+
+        return measure(fit, coef, intercept, z, duals_at)
+
+    return measured
 
 
 def to_solution(
@@ -163,9 +195,12 @@ def to_solution(
     """The model of a solution, with the duals that `certify` reads."""
     problem, n = grouped.problem, grouped.n_data
     coef, intercept = to_model(grouped, found)
-    multipliers = _group_multipliers(grouped, found)
+    multipliers = _group_multipliers(grouped, found.multipliers)
     dual: Array | Slopes = Slopes()
-    if n or any(term.exact for term in problem.linear):
+    known = found.measured
+    if known is not None and known.is_of(coef, intercept, known.dual):
+        dual = known.dual
+    elif n or any(term.exact for term in problem.linear):
         dual = np.zeros_like(problem.y)
         if problem.loss.curvature > 0:
             dual = problem.residual(coef, intercept)
@@ -179,21 +214,22 @@ def to_solution(
         intercept,
         dual,
         replace(multipliers, linear=linear),
+        known,
         n_iter=np.full(m, spent, dtype=np.intp),
         tie_resolved=np.full(m, tie_resolved),
         stopped=np.full(m, found.stopped),
     )
 
 
-def _group_multipliers(grouped: Grouped, found: KinkedSolution) -> Multipliers:
-    """Those of the group losses."""
+def _group_multipliers(grouped: Grouped, found: Array) -> Multipliers:
+    """Return those of the group losses, from all (J,)."""
     coupling, n_groups = grouped.coupling, grouped.coupling.n_groups
     worst, bound = np.zeros(n_groups), np.zeros(n_groups)
     against_t = coupling.slope > 0
     of_group = np.arange(len(coupling.bound)) < len(coupling.bound) - grouped.n_linear
-    worst[coupling.groups[against_t]] = found.multipliers[against_t]
+    worst[coupling.groups[against_t]] = found[against_t]
     bounded = of_group & ~against_t
-    bound[coupling.groups[bounded]] = found.multipliers[bounded]
+    bound[coupling.groups[bounded]] = found[bounded]
     return Multipliers(worst, bound, ())
 
 
@@ -237,10 +273,18 @@ def _linear_multipliers(
     return tuple(out)
 
 
+def _first_model(problem: Problem, basis: Basis) -> tuple[Array, Array]:
+    """Return least squares, of the sample where no squares have to be exact, else of all rows."""
+    if problem.sample_basis is None or problem.sample is None:
+        return ridge_fit(problem)
+    coef, intercept = basis.to_model(sample_fit(problem, problem.sample, basis))
+    return coef, np.zeros(problem.n_outputs) + intercept
+
+
 def _basis(problem: Problem) -> Basis:
-    """Orthonormal, or with a coordinate for each coefficient under an L1 penalty."""
+    """Return an orthonormal basis, or one with a coordinate for each coefficient under l1 > 0."""
     if problem.l1 == 0:
-        return problem.basis
+        return problem.sample_basis or problem.basis
     every = np.arange(problem.design.shape[1])
     return coefficient_basis(
         problem.design, problem.weights, problem.fit_intercept, problem.l2, every
@@ -309,7 +353,9 @@ def _rows(
         nothing, empty = np.zeros((0, m)), np.zeros(0)
         rows = np.zeros((0, basis.n_coordinates))
         return DenseRows(rows), nothing, nothing, empty, np.zeros(0, dtype=np.intp)
-    r, price, own, codes = (np.concatenate(part) for part in zip(*parts, strict=True))
+    r, price, own, codes = (
+        np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)
+    )
     return StackedRows(*blocks) if len(blocks) > 1 else blocks[0], r, price, own, codes
 
 

@@ -21,6 +21,7 @@ from functools import cached_property
 
 import numpy as np
 
+from skfairloss._problem import Measured
 from skfairloss._rows import DenseRows, Rows
 from skfairloss._solvers.coupling import Coupling
 from skfairloss._solvers.tolerances import TINY
@@ -115,11 +116,11 @@ class KinkedQuadratic:
             coupling=None,
         )
 
-    def shifted(self, delta: Array) -> KinkedQuadratic:
-        """Return the same problem relative to δ."""
+    def shifted(self, delta: Array, residual: Array | None = None) -> KinkedQuadratic:
+        """Return the same problem relative to δ; residuals that are known spare a pass."""
         return replace(
             self,
-            residual=self.residual - self.rows.dot(delta),
+            residual=self.residual_at(delta) if residual is None else residual,
             linear=self.linear - self.curvature_times(delta),
             constant=self.constant + self._smooth(delta),
             coupling=None if self.coupling is None else self.coupling.shifted(delta),
@@ -242,6 +243,7 @@ class KinkedSolution:
     objective : with the smallest t.
     multipliers : (J,), of the constraints.
     stopped : whether ``on_iteration`` ended the work.
+    measured : what the certificate's pass found of it. None where it was not made.
     """
 
     delta: Array
@@ -253,3 +255,4 @@ class KinkedSolution:
     objective: float
     multipliers: Array
     stopped: bool = False
+    measured: Measured | None = None

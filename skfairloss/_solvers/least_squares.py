@@ -13,9 +13,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from skfairloss._basis import EPS
+from skfairloss._basis import EPS, Basis
 from skfairloss._certificate import measure_slopes
 from skfairloss._problem import Measured, Problem, Slopes, Solution
+from skfairloss._sample import Sample
 from skfairloss._typing import Array
 
 _REFINEMENTS = 5
@@ -73,6 +74,14 @@ def ridge_fit(problem: Problem) -> tuple[Array, Array]:
         return problem.design.sweep(problem.y, coef, intercept, weighted)[1:]
 
     return _fit(problem, look)
+
+
+def sample_fit(problem: Problem, sample: Sample, basis: Basis) -> Array:
+    """Return θ (d, m) of the least squares of the sample's rows, without penalty."""
+    rows = sample.design.rows(basis)
+    gram = rows.gram(sample.weights)
+    pull = rows.adjoint(sample.weights[:, None] * problem.y[sample.index])
+    return np.asarray(np.linalg.lstsq(gram, pull, rcond=None)[0])
 
 
 def _fit(

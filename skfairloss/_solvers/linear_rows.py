@@ -21,7 +21,8 @@ from skfairloss._basis import Basis
 from skfairloss._problem import Multipliers, Problem, Solution, Start
 from skfairloss._sample import Sample
 from skfairloss._solvers.crossover import particular_and_null
-from skfairloss._solvers.formulation import Iteration
+from skfairloss._solvers.formulation import Iteration, Options
+from skfairloss._solvers.least_squares import sample_fit
 from skfairloss._typing import Array
 
 _ROUNDS = 4  # sets of rows that are tried at most
@@ -29,7 +30,7 @@ _RANK = 1e-10  # relative size of singular values that are 0
 _MET = 1e-10  # what a row may miss, relative to the spread of y
 _PULLS = 1e-9  # multipliers this small, relative to the largest, pull at nothing
 
-Plain = Callable[..., Solution]  # problem, start, max_iter and on_iteration: `solve`
+Plain = Callable[[Problem, Options], Solution]
 
 
 @dataclass(frozen=True)
@@ -140,17 +141,18 @@ def can_eliminate(problem: Problem) -> bool:
 def solve_on_rows(
     problem: Problem,
     plain: Plain,
-    *,
-    max_iter: int,
-    on_iteration: Callable[[Iteration], bool] | None = None,
+    options: Options,
 ) -> Solution | None:
-    """The optimum of a problem with linear rows alone; None where the active set does not settle.
+    """Return the optimum of a problem with linear rows alone. None if no active set is found.
 
     ``plain`` solves problems without rows.
     """
     rows, basis = _Rows.of(problem), problem.sample_basis or problem.basis
     seen, slack = rows.rows @ basis.transform, _MET * float(problem.spread.max())
-    guess = rows.nearest(seen, _squares(problem, basis))
+    best = np.zeros((basis.n_directions, 1))
+    if problem.sample is not None:
+        best = sample_fit(problem, problem.sample, basis)[: basis.n_directions]
+    guess = rows.nearest(seen, best[:, 0])
     side, spent = None, np.zeros(problem.n_outputs, dtype=np.intp)
     start: Start | None = None
     for _ in range(_ROUNDS):
@@ -158,14 +160,12 @@ def solve_on_rows(
             break
         side, flat = guess
         part = _eliminated(problem, rows, basis, side)
-        if part is None or spent.max() >= max_iter:
+        if part is None or spent.max() >= options.max_iter:
             break
-        found = plain(
-            part,
-            start=None if start is None else _nearest(part, start),
-            max_iter=max_iter - int(spent.max()),
-            on_iteration=_told(on_iteration, part),
-        )
+        near = None if start is None else _nearest(part, start)
+        watched = _moved_back(options.on_iteration, part)
+        left = options.max_iter - int(spent.max())
+        found = plain(part, replace(options, start=near, max_iter=left, on_iteration=watched))
         spent = spent + found.n_iter
         coef, intercept = found.coef + part.offset, found.intercept
         assert isinstance(found.dual, np.ndarray)  # rows have kinks
@@ -182,16 +182,6 @@ def solve_on_rows(
         guess = rows.nearest(seen, at - seen.T @ pull[:, 0] / max(steep, 1e-300))
         start = Start(coef, intercept)
     return None
-
-
-def _squares(problem: Problem, basis: Basis) -> Array:
-    """t of the first output's least squares in a sample."""
-    if problem.sample is None:
-        return np.zeros(basis.n_directions)
-    sample = problem.sample
-    y, design = problem.y[sample.index, 0], sample.design.rows(basis)
-    gram, pull = design.gram(sample.weights), design.adjoint(sample.weights * y)
-    return np.linalg.lstsq(gram, pull, rcond=None)[0][: basis.n_directions]
 
 
 def _held(rows: _Rows, side: Array) -> Array:
@@ -230,10 +220,10 @@ def _nearest(part: _OnRows, start: Start) -> Start:
     return Start(directions @ step, start.intercept)
 
 
-def _told(
+def _moved_back(
     on_iteration: Callable[[Iteration], bool] | None, part: _OnRows
 ) -> Callable[[Iteration], bool] | None:
-    """Who is told of the models of the part; outputs under constraints move together."""
+    """Report models of the part as models of the problem, of all outputs at once."""
     if on_iteration is None:
         return None
 

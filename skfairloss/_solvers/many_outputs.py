@@ -74,10 +74,15 @@ class Shared:
         return out
 
 
+def can_share(problem: Problem) -> bool:
+    """Return whether a plain problem has several outputs with kinks, on few rows."""
+    several = problem.n_outputs >= _OUTPUTS and problem.loss.loss_mix > 0 and problem.l1 == 0
+    return several and problem.sample is None
+
+
 def share(problem: Problem) -> Shared | None:
-    """What outputs of a problem share; None where they had better be solved one by one."""
-    few = problem.n_outputs < _OUTPUTS or problem.sample is not None
-    if few or problem.l1 > 0 or problem.loss.loss_mix == 0:
+    """Return what outputs share. None where they had better be solved one by one."""
+    if not can_share(problem):
         return None
     basis = problem.basis
     if problem.l2 > 0:

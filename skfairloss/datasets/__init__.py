@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ._photo_patches import join_patches, load_photo_patches
-from ._pixel_groups import make_pixel_groups
+from skfairloss.datasets._photo_patches import join_patches, load_photo_patches
+from skfairloss.datasets._pixel_groups import make_pixel_groups
 
 __all__ = ["join_patches", "load_photo_patches", "make_pixel_groups"]

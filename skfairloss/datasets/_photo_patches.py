@@ -12,9 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.datasets import load_sample_images
 from sklearn.utils import Bunch
 
-from ._checks import check_integer, check_option
+from skfairloss._parameters import Check, check_parameters, integer_from, is_integer, one_of
 
-HALVES = ("left", "top")
+_CHECKS: dict[str, Check] = {
+    "patch_size": (lambda v: is_integer(v) and v >= 2 and v % 2 == 0, "an even integer >= 2"),
+    "visible": one_of(("left", "top")),
+    "downsample": integer_from(1),
+}
 
 # grey value of red, green, blue: luma of ITU-R recommendation BT.601
 GREY = np.array([0.299, 0.587, 0.114])
@@ -84,7 +88,7 @@ def load_photo_patches(
     ImportError
         If Pillow, which reads the photographs, is missing. The extra ``plot`` brings it.
 
-    TypeError, ValueError
+    ValueError
         If a parameter is not of the kind above, or the patches are larger than the photographs.
 
     See Also
@@ -102,11 +106,8 @@ def load_photo_patches(
     dark image 1040
     bright image 1040
     """
-    check_integer("patch_size", patch_size, 2)
-    if patch_size % 2:
-        raise ValueError(f"patch_size must be even, got {patch_size!r}")
-    check_integer("downsample", downsample, 1)
-    check_option("visible", visible, HALVES)
+    given = {"patch_size": patch_size, "visible": visible, "downsample": downsample}
+    check_parameters(None, given, _CHECKS)
     photos = {name: _reduce(grey, downsample) for name, grey in _grey_photos().items()}
     for name, photo in photos.items():
         if patch_size > min(photo.shape):
@@ -173,7 +174,7 @@ def join_patches(X: ArrayLike, y: ArrayLike, *, visible: str = "left") -> NDArra
     array([[[0.1, 0.2],
             [0.3, 0.4]]])
     """
-    check_option("visible", visible, HALVES)
+    check_parameters(None, {"visible": visible}, {"visible": _CHECKS["visible"]})
     shown, hidden = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
     size = math.isqrt(2 * shown.shape[1]) if shown.ndim == 2 else 0
     if shown.shape != hidden.shape or size == 0 or size * size != 2 * shown.shape[1]:
@@ -187,7 +188,7 @@ def join_patches(X: ArrayLike, y: ArrayLike, *, visible: str = "left") -> NDArra
 
 
 def _grey_photos() -> dict[str, NDArray[np.float64]]:
-    """Grey values in [0, 1] of scikit-learn's photographs, by name."""
+    """Return grey values in [0, 1], (height, width), of scikit-learn's photographs, by name."""
     try:
         bunch = load_sample_images()
     except ImportError as error:
@@ -200,19 +201,19 @@ def _grey_photos() -> dict[str, NDArray[np.float64]]:
 
 
 def _reduce(grey: NDArray[np.float64], factor: int) -> NDArray[np.float64]:
-    """Means over squares of factor x factor pixels; what is left at the edges is dropped."""
+    """Average over squares of factor x factor pixels; drop what is left at the edges."""
     return _cut(grey, factor).mean(axis=(1, 2)).reshape([side // factor for side in grey.shape])
 
 
 def _cut(grey: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    """Squares of size x size pixels, row by row, (n, size, size)."""
+    """Cut squares of size x size pixels, row by row, (n, size, size)."""
     rows, columns = (side // size for side in grey.shape)
     grid = grey[: rows * size, : columns * size].reshape(rows, size, columns, size)
     return grid.swapaxes(1, 2).reshape(-1, size, size)
 
 
 def _split(images: NDArray[Any], visible: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Visible and hidden half of each image, flattened row by row."""
+    """Return the visible and the hidden half of each image, flattened row by row."""
     axis = 2 if visible == "left" else 1
     shown, hidden = np.split(images, 2, axis=axis)
     return shown.reshape(len(images), -1), hidden.reshape(len(images), -1)

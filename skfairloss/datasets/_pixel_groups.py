@@ -9,9 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._checks import check_integer, check_option, check_share
+from skfairloss._parameters import (
+    SHARE,
+    Check,
+    check_parameters,
+    integer_from,
+    number_up_to,
+    one_of,
+)
 
 GROUPS = ("dark", "bright")
+
+_CHECKS: dict[str, Check] = {
+    "n_samples": integer_from(2),
+    "n_pixels": integer_from(1),
+    "minority": one_of(GROUPS),
+    "outlier_group": one_of(GROUPS),
+    "minority_share": number_up_to(0.5),
+    "outlier_share": SHARE,
+    "reveal_group": SHARE,
+}
 
 
 def make_pixel_groups(
@@ -87,7 +104,7 @@ def make_pixel_groups(
     Raises
     ------
     TypeError
-        If a number is no number.
+        If ``levels``, ``noise`` or ``outlier_shift`` are no numbers.
 
     ValueError
         If a parameter is out of range or a group would be empty.
@@ -106,13 +123,16 @@ def make_pixel_groups(
     >>> print((groups == "dark").sum(), y[groups == "dark"], X.ravel())
     3 [0.3 0.3 0.3] [0. 0. 0. 0. 0. 0. 0. 0. 0. 0.]
     """
-    check_integer("n_samples", n_samples, 2)
-    check_integer("n_pixels", n_pixels, 1)
-    check_option("minority", minority, GROUPS)
-    check_option("outlier_group", outlier_group, GROUPS)
-    check_share("minority_share", minority_share, upper=0.5)
-    check_share("outlier_share", outlier_share)
-    check_share("reveal_group", reveal_group)
+    given = {
+        "n_samples": n_samples,
+        "n_pixels": n_pixels,
+        "minority": minority,
+        "outlier_group": outlier_group,
+        "minority_share": minority_share,
+        "outlier_share": outlier_share,
+        "reveal_group": reveal_group,
+    }
+    check_parameters(None, given, _CHECKS)
     level = _pair("levels", levels)
     if level[0] >= level[1]:
         raise ValueError(f"levels must be (dark, bright) with dark < bright, got {levels!r}")
@@ -142,13 +162,13 @@ def make_pixel_groups(
 def _draw_share(
     rng: np.random.Generator, members: NDArray[np.bool_], share: float
 ) -> NDArray[np.intp]:
-    """Positions of a share of the members, drawn without replacement."""
+    """Draw a share of the members without replacement; return their positions."""
     rows = np.flatnonzero(members)
     return rng.choice(rows, size=round(share * len(rows)), replace=False)
 
 
 def _pair(name: str, value: Any) -> NDArray[np.float64]:
-    """Two finite numbers."""
+    """Return two finite numbers, (2,)."""
     try:
         pair = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:

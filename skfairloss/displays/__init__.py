@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ._group_loss import GroupLossDisplay
-from ._loss_mix import LossMixDisplay
-from ._pixel_group import PixelGroupDisplay
-from ._tradeoff import TradeoffDisplay
+from skfairloss.displays._group_loss import GroupLossDisplay
+from skfairloss.displays._loss_mix import LossMixDisplay
+from skfairloss.displays._pixel_group import PixelGroupDisplay
+from skfairloss.displays._tradeoff import TradeoffDisplay
 
 __all__ = ["GroupLossDisplay", "LossMixDisplay", "PixelGroupDisplay", "TradeoffDisplay"]

@@ -9,13 +9,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .._columns import named_columns
-from .._groups import check_index, counted
-from .._validation import check_numbers
-from ..metrics._estimates import group_estimates
-from ..metrics._named import label_metric, metric_title
-from ..metrics._row_metrics import Metric
-from ._style import (
+from skfairloss._columns import named_columns
+from skfairloss._groups import check_index, counted
+from skfairloss._validation import check_numbers
+from skfairloss.displays._layout import (
+    add_legend,
+    cell_of,
+    fit_texts,
+    keep_within,
+    label_axes,
+    settle,
+    share_of,
+    size_of,
+    space_ticks,
+)
+from skfairloss.displays._style import (
     ALL_ROWS,
     COLOURS,
     FEW_ROWS,
@@ -25,13 +33,18 @@ from ._style import (
     numbers_or_none,
     select,
 )
+from skfairloss.metrics._estimates import group_estimates
+from skfairloss.metrics._named import label_metric, metric_title
+from skfairloss.metrics._row_metrics import Metric
+
+NAMES = 1 / 3  # of the width, for names of groups at most
 
 
 class GroupLossDisplay:
     """A metric of each group, with intervals, beside that of all rows.
 
-    Groups are on the vertical axis, so that long names have room. Groups of fewer than 30 rows
-    have hollow points.
+    Groups are on the vertical axis, so that long names have room; names too long for it lose their
+    middle. Groups of fewer than 30 rows have hollow points.
 
     Parameters
     ----------
@@ -55,6 +68,9 @@ class GroupLossDisplay:
 
     metric : str, default="mae"
         Name of the metric, for the axis.
+
+    group_name : str, default="group"
+        What defines the groups, for the other axis.
 
     Attributes
     ----------
@@ -97,6 +113,7 @@ class GroupLossDisplay:
         overall: float | None = None,
         counts: ArrayLike | None = None,
         metric: str = "mae",
+        group_name: str = "group",
     ) -> None:
         self.groups = list(groups)
         n = len(self.groups)
@@ -108,6 +125,7 @@ class GroupLossDisplay:
         self.overall = overall
         self.counts = numbers_or_none(counts, (n,), "counts")
         self.metric = metric
+        self.group_name = group_name
 
     @classmethod
     def from_predictions(
@@ -122,6 +140,8 @@ class GroupLossDisplay:
         confidence_level: float = 0.95,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         ax: Any = None,
+        legend: bool = True,
+        title: str | None = None,
     ) -> Self:
         """Evaluate predictions and plot.
 
@@ -154,6 +174,12 @@ class GroupLossDisplay:
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
 
+        legend : bool, default=True
+            As in `plot`.
+
+        title : str, default=None
+            As in `plot`.
+
         Returns
         -------
         display : GroupLossDisplay
@@ -169,7 +195,8 @@ class GroupLossDisplay:
             confidence_level=confidence_level,
             random_state=random_state,
         )
-        return cls.from_frame(estimates.to_frame()).plot(ax)
+        display = cls.from_frame(estimates.to_frame(), group_name=estimates.group_name)
+        return display.plot(ax, legend=legend, title=title)
 
     @classmethod
     def from_estimator(
@@ -206,7 +233,9 @@ class GroupLossDisplay:
         return cls.from_predictions(y, y_pred, sensitive_features=sensitive_features, **options)
 
     @classmethod
-    def from_frame(cls, frame: pd.DataFrame, *, metric: str | None = None) -> Self:
+    def from_frame(
+        cls, frame: pd.DataFrame, *, metric: str | None = None, group_name: str = "group"
+    ) -> Self:
         """Take one metric from a tidy table, as `skfairloss.report.GroupReport.to_frame` has it.
 
         Parameters
@@ -217,6 +246,9 @@ class GroupLossDisplay:
 
         metric : str, default=None
             Which metric; may be left out if the table has one only.
+
+        group_name : str, default="group"
+            What defines the groups, for the axis.
 
         Returns
         -------
@@ -237,12 +269,13 @@ class GroupLossDisplay:
             overall=float(overall.iloc[0]) if len(overall) else None,
             counts=rows["count"] if "count" in frame else None,
             metric=metric,
+            group_name=group_name,
         )
 
     def __repr__(self) -> str:
         return f"GroupLossDisplay({self.metric!r} of {counted(len(self.groups), 'group')})"
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: Any = None, *, legend: bool = True, title: str | None = None) -> Self:
         """Draw the points, the intervals and the line of all rows.
 
         Parameters
@@ -250,31 +283,54 @@ class GroupLossDisplay:
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure, taller for more groups.
 
+        legend : bool, default=True
+            Whether to explain the marks, above the points and inside the axes.
+
+        title : str, default=None
+            Above the axes; ``None`` leaves the title as it is.
+
         Returns
         -------
         self : GroupLossDisplay
             With ``ax_``, ``figure_`` and the artists.
         """
         names = [self._label(i) for i in range(len(self.groups))]
-        lines = sum(name.count("\n") + 1.6 for name in names)
-        self.ax_ = ax = new_axes(ax, (6.4, 1.3 + 0.19 * lines))
+        lines = sum(len(name) // 30 + 1.6 for name in names)
+        self.ax_ = ax = new_axes(ax, (6.4, 1.5 + 0.19 * lines))
         self.figure_ = ax.figure
         self.overall_line_ = None
         if self.overall is not None:
-            self.overall_line_ = ax.axvline(
-                self.overall, **(ALL_ROWS | {"linestyle": "--", "linewidth": 1.4}), label="all rows"
-            )
+            style = ALL_ROWS | {"linestyle": "--", "linewidth": 1.4, "label": "all rows"}
+            ends = (-0.5, len(names) - 0.5)  # not through the legend
+            (self.overall_line_,) = ax.plot([self.overall] * 2, ends, **style)
         self.points_ = [self._draw(i) for i in range(len(self.groups))]
-        ax.set_yticks(range(len(names)), names)
-        ax.set_ylim(len(names) - 0.5, -0.5)
-        ax.set_xlabel(metric_title(self.metric))
         ax.grid(axis="x", color="0.9")
         ax.set_axisbelow(True)
-        ax.locator_params(axis="x", nbins=7)
-        handles, labels = ax.get_legend_handles_labels()
-        if len(set(labels)) > 1:
-            ax.legend(*_first_of_each(handles, labels), **_ABOVE)
+        ax.set_ylim(len(names) - 0.5, -0.5)
+        self._name_rows(names, 1.0)
+        label_axes(ax, x=metric_title(self.metric), y=self.group_name, title=title)
+        space_ticks(ax)
+        share = self._explain() if legend else 0.0
+        self._name_rows(names, 1 - share)
+        keep_within(ax)
         return self
+
+    def _name_rows(self, names: list[str], share: float) -> None:
+        """Write the names beside the points, in lines that fit into a share of the height."""
+        settle(self.ax_)
+        height = share * size_of(self.ax_)[1] / len(names)
+        texts, points = fit_texts(names, NAMES * cell_of(self.ax_)[0], height)
+        self.ax_.set_yticks(range(len(names)), texts, fontsize=points)
+
+    def _explain(self) -> float:
+        """Put a legend above the first row; return its share of the height."""
+        handles, labels = _first_of_each(*self.ax_.get_legend_handles_labels())
+        if len(labels) < 2:
+            return 0.0  # nothing to tell apart
+        share = share_of(self.ax_, add_legend(self.ax_, handles, labels, None))
+        n = len(self.groups)
+        self.ax_.set_ylim(n - 0.5, -0.5 - n * share / (1 - share))
+        return share
 
     def _draw(self, i: int) -> Any:
         """One point with its interval."""
@@ -297,16 +353,14 @@ class GroupLossDisplay:
         )
 
     def _has_few(self, i: int) -> bool:
-        """Whether a group is too small for its interval to be relied on."""
+        """Tell whether a group is too small for its interval to be relied on."""
         return self.counts is not None and bool(self.counts[i] < FEW_ROWS)
 
     def _label(self, i: int) -> str:
         """Name and number of rows of a group."""
-        name = group_label(self.groups[i], 28)
-        return name if self.counts is None else f"{name}\n(n = {self.counts[i]:.0f})"
-
-
-_ABOVE = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": 3, "frameon": False}
+        name = group_label(self.groups[i])
+        count = "" if self.counts is None else f" (n\u00a0=\u00a0{self.counts[i]:.0f})"
+        return name + count
 
 
 def _first_of_each(handles: list[Any], labels: list[str]) -> tuple[list[Any], list[str]]:

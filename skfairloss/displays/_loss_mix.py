@@ -9,21 +9,30 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .._groups import counted
-from ..metrics._inputs import Array
-from ..metrics._named import metric_title
-from ..metrics._row_metrics import Metric
-from ._style import (
+from skfairloss._groups import counted
+from skfairloss._mix_ends import nearly_ends
+from skfairloss._typing import Array
+from skfairloss.displays._layout import (
+    add_legend,
+    keep_within,
+    label_axes,
+    make_room,
+    size_of,
+    space_ticks,
+    wrap_text,
+)
+from skfairloss.displays._style import (
     ALL_ROWS,
     group_label,
-    legend_beside,
     new_axes,
     numbers,
     numbers_or_none,
     select,
     series_style,
 )
-from ._sweep import sweep
+from skfairloss.displays._sweep import is_mix, sweep
+from skfairloss.metrics._named import metric_title
+from skfairloss.metrics._row_metrics import Metric
 
 MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)
 MANY_GROUPS = 4  # bands of more groups would cover one another
@@ -53,6 +62,13 @@ class LossMixDisplay:
     param_name : str, default="loss_mix"
         Name of what varies, for the axis.
 
+    squared_share : array-like of shape (n_mixes,), default=None
+        Share of the squared part in the attained loss, in the order of ``by_group``; NaN where it
+        is not known. If mixes are nearly L2 or L1 at the scale used, a line in the axes says so.
+
+    group_name : str, default="group"
+        What defines the groups, for the legend.
+
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
@@ -69,6 +85,9 @@ class LossMixDisplay:
 
     bands_ : list of matplotlib.collections.Collection
         The intervals, after `plot`: bands for up to four groups, else for all rows only.
+
+    note_ : matplotlib.text.Text or None
+        The line on mixes that are nearly L2 or L1, after `plot`.
 
     Examples
     --------
@@ -95,6 +114,8 @@ class LossMixDisplay:
         overall_ci: Sequence[ArrayLike] | None = None,
         metric: str = "mae",
         param_name: str = "loss_mix",
+        squared_share: ArrayLike | None = None,
+        group_name: str = "group",
     ) -> None:
         if not isinstance(by_group, pd.DataFrame):
             raise TypeError(
@@ -108,6 +129,8 @@ class LossMixDisplay:
         self.overall_ci = _pair(overall_ci, (n,), "overall_ci")
         self.metric = metric
         self.param_name = param_name
+        self.squared_share = numbers_or_none(squared_share, (n,), "squared_share")
+        self.group_name = group_name
 
     @classmethod
     def from_estimator(
@@ -127,6 +150,8 @@ class LossMixDisplay:
         confidence_level: float = 0.95,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         ax: Any = None,
+        legend: bool = True,
+        title: str | None = None,
     ) -> Self:
         """Cross-validate an estimator for each mix, evaluate the rows left out, and plot.
 
@@ -178,12 +203,18 @@ class LossMixDisplay:
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
 
+        legend : bool, default=True
+            As in `plot`.
+
+        title : str, default=None
+            As in `plot`.
+
         Returns
         -------
         display : LossMixDisplay
             After `plot`.
         """
-        frame = sweep(
+        frame, group_name = sweep(
             estimator,
             X,
             y,
@@ -198,11 +229,17 @@ class LossMixDisplay:
             confidence_level=confidence_level,
             random_state=random_state,
         )
-        return cls.from_frame(frame, param_name=param_name).plot(ax)
+        display = cls.from_frame(frame, param_name=param_name, group_name=group_name)
+        return display.plot(ax, legend=legend, title=title)
 
     @classmethod
     def from_frame(
-        cls, frame: pd.DataFrame, *, metric: str | None = None, param_name: str = "loss_mix"
+        cls,
+        frame: pd.DataFrame,
+        *,
+        metric: str | None = None,
+        param_name: str = "loss_mix",
+        group_name: str = "group",
     ) -> Self:
         """Take one metric from a tidy table.
 
@@ -213,13 +250,17 @@ class LossMixDisplay:
             ``param_name``; "statistic", of which the rows "by_group" and "overall" are read;
             "group", unused for "overall"; "metric"; "value"; and, if there are intervals, "lower"
             and "upper". It is what `skfairloss.report.GroupReport.to_frame` has, for several
-            mixes.
+            mixes. A column "squared_share", if there is one, has the share of the squared part in
+            the attained loss of each mix.
 
         metric : str, default=None
             Which metric; may be left out if the table has one only.
 
         param_name : str, default="loss_mix"
             Column with the mixes, and name on the axis.
+
+        group_name : str, default="group"
+            What defines the groups, for the legend.
 
         Returns
         -------
@@ -249,6 +290,8 @@ class LossMixDisplay:
             overall_ci=(overall["lower"], overall["upper"]) if has_ci and len(overall) else None,
             metric=metric,
             param_name=param_name,
+            squared_share=_one_each(rows, param_name) if "squared_share" in frame else None,
+            group_name=group_name,
         )
 
     def __repr__(self) -> str:
@@ -256,7 +299,7 @@ class LossMixDisplay:
         shown = f"{self.metric!r} of {counted(groups, 'group')}"
         return f"LossMixDisplay({shown}, {mixes} x {self.param_name})"
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: Any = None, *, legend: bool = True, title: str | None = None) -> Self:
         """Draw a line for each group and a thick one for all rows.
 
         Parameters
@@ -264,39 +307,75 @@ class LossMixDisplay:
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure, taller for more groups.
 
+        legend : bool, default=True
+            Whether to name the lines, above them and inside the axes.
+
+        title : str, default=None
+            Above the axes; ``None`` leaves the title as it is.
+
         Returns
         -------
         self : LossMixDisplay
             With ``ax_``, ``figure_`` and the artists.
         """
         labels = [group_label(group) for group in self.by_group.columns]
-        lines = sum(label.count("\n") + 1.3 for label in labels)
-        self.ax_ = ax = new_axes(ax, (7.2, max(4.4, 1.2 + 0.19 * lines)))
+        lines = sum(len(label) // 45 + 1 for label in labels) / 2
+        self.ax_ = ax = new_axes(ax, (6.4, 4.0 + 0.17 * lines))
         self.figure_ = ax.figure
         mixes = self.by_group.index.to_numpy(dtype=float)
+        handles = self._draw_lines(mixes)
+        ends = " (0: L2, 1: L1)" if is_mix(self.param_name) else ""
+        x = f"{self.param_name}{ends}"
+        label_axes(ax, x=x, y=metric_title(self.metric), title=title)
+        space_ticks(ax)
+        self.note_ = self._draw_note(mixes)
+        above = None
+        if legend:
+            labels = ["all rows"] * (len(handles) - len(labels)) + labels
+            above = add_legend(ax, handles, labels, self.group_name)
+        make_room(ax, above=above, below=self.note_)
+        keep_within(ax)
+        return self
+
+    def _draw_lines(self, mixes: Array) -> list[Any]:
+        """Draw all rows, then the groups, with their bands; return the lines."""
+        ax = self.ax_
         self.bands_: list[Any] = []
         self.overall_line_ = None
         if self.overall is not None:
             (self.overall_line_,) = ax.plot(mixes, self.overall, label="all rows", **ALL_ROWS)
             self._draw_band(mixes, self.overall_ci, "black")
         self.lines_ = []
-        for j, label in enumerate(labels):
+        for j, group in enumerate(self.by_group.columns):
             style = series_style(j)
             values = self.by_group.iloc[:, j].to_numpy(dtype=float)
-            self.lines_ += ax.plot(mixes, values, label=label, markersize=5, **style)
+            self.lines_ += ax.plot(mixes, values, label=group_label(group), markersize=5, **style)
             if self.by_group_ci is not None and self.by_group.shape[1] <= MANY_GROUPS:
                 limits = tuple(limit[:, j] for limit in self.by_group_ci)
                 self._draw_band(mixes, limits, style["color"])
-        ends = " (0: L2, 1: L1)" if self.param_name.rpartition("__")[2] == "loss_mix" else ""
-        ax.set(xlabel=f"{self.param_name}{ends}", ylabel=metric_title(self.metric))
-        legend_beside(ax)
-        return self
+        return self.lines_ if self.overall_line_ is None else [self.overall_line_, *self.lines_]
+
+    def _draw_note(self, mixes: Array) -> Any:
+        """Say at the lower edge which mixes are one of their ends."""
+        if self.squared_share is None or not is_mix(self.param_name):
+            return None
+        said = nearly_ends(mixes, self.squared_share)
+        if not said:
+            return None
+        text = wrap_text(said, 0.9 * size_of(self.ax_)[0], "small")
+        place = {"transform": self.ax_.transAxes, "va": "bottom", "fontsize": "small"}
+        return self.ax_.text(0.03, 0.02, text, **place)
 
     def _draw_band(self, mixes: Array, limits: Any, colour: str) -> None:
         """Shade between lower and upper limits, if there are any."""
         if limits is not None:
             band = self.ax_.fill_between(mixes, *limits, color=colour, alpha=0.13, linewidth=0)
             self.bands_.append(band)
+
+
+def _one_each(rows: pd.DataFrame, param_name: str) -> pd.Series:
+    """Return the share of the squared part for each mix, in increasing order."""
+    return rows.groupby(param_name)["squared_share"].first()
 
 
 def _pair(limits: Any, shape: tuple[int, ...], name: str) -> tuple[Array, ...] | None:

@@ -8,21 +8,36 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._columns import named_columns
-from .._groups import Groups, check_index, counted, encode_groups
-from .._validation import check_numbers
-from ..metrics._inputs import Array, check_targets, check_weights
-from ._style import group_label, new_axes
+from skfairloss._columns import named_columns
+from skfairloss._groups import Groups, check_index, counted, encode_groups
+from skfairloss._typing import Array
+from skfairloss._validation import check_numbers, check_weights
+from skfairloss.displays._layout import (
+    SIZES,
+    cell_of,
+    fit_texts,
+    fits_flat,
+    keep_within,
+    label_axes,
+    size_of,
+    wrap_text,
+)
+from skfairloss.displays._style import group_label, new_axes
+from skfairloss.metrics._inputs import check_targets
 
 ROWS = ("truth", "prediction", "absolute error")
 CHANNELS = (1, 3, 4)
 LOWEST = 0.5  # inches, of an image
+SIDE = 0.3  # of the width, for names of rows at most
+ABOVE = 0.22  # of the height, for names of groups at most
+IMAGES = 0.42  # of the height of a cell of a grid, which images have at least
 
 
 class PixelGroupDisplay:
     """Images of each group: truth, prediction and absolute error in rows, groups side by side.
 
     All truths and predictions share one scale, all errors another, so that groups can be compared.
+    All images are drawn in the one axes; the scales are inset axes beside them.
 
     Parameters
     ----------
@@ -41,6 +56,9 @@ class PixelGroupDisplay:
     captions : sequence of str of shape (n_shown,), default=None
         What the images of a group are, in their order.
 
+    group_name : str, default="group"
+        What defines the groups, above their names.
+
     Attributes
     ----------
     ax_ : matplotlib.axes.Axes
@@ -54,7 +72,7 @@ class PixelGroupDisplay:
 
     colorbars_ : list of matplotlib.colorbar.Colorbar
         The scale of truth and prediction (not for coloured images) and that of the errors, after
-        `plot`.
+        `plot`; empty without a legend.
 
     Notes
     -----
@@ -85,12 +103,14 @@ class PixelGroupDisplay:
         error: ArrayLike,
         *,
         captions: Sequence[str] | None = None,
+        group_name: str = "group",
     ) -> None:
         self.groups = list(groups)
         self.truth = np.asarray(truth, dtype=float)
         self.prediction = np.asarray(prediction, dtype=float)
         self.error = np.asarray(error, dtype=float)
         self.captions = None if captions is None else list(captions)
+        self.group_name = group_name
         shape = self.truth.shape
         if len(shape) not in (4, 5) or shape[0] != len(self.groups) or shape[4:] not in ((), (3,)):
             raise ValueError(
@@ -117,6 +137,8 @@ class PixelGroupDisplay:
         ranks: float | Sequence[float] | None = 0.5,
         sample_weight: ArrayLike | None = None,
         ax: Any = None,
+        legend: bool = True,
+        title: str | None = None,
     ) -> Self:
         """Pick images of each group and plot.
 
@@ -146,6 +168,12 @@ class PixelGroupDisplay:
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
 
+        legend : bool, default=True
+            As in `plot`.
+
+        title : str, default=None
+            As in `plot`.
+
         Returns
         -------
         display : PixelGroupDisplay
@@ -159,7 +187,7 @@ class PixelGroupDisplay:
             ranks=ranks,
             sample_weight=sample_weight,
         )
-        return display.plot(ax)
+        return display.plot(ax, legend=legend, title=title)
 
     @classmethod
     def pick(
@@ -195,7 +223,7 @@ class PixelGroupDisplay:
         error = error.mean(axis=-1) if error.ndim == 4 else error
         captions, shown = _weights_of_images(groups, error, weights, ranks)
         picked = [np.tensordot(shown, images, axes=1) for images in (true, pred, error)]
-        return cls(groups.labels, *picked, captions=captions)
+        return cls(groups.labels, *picked, captions=captions, group_name=groups.title)
 
     @classmethod
     def from_estimator(
@@ -238,7 +266,7 @@ class PixelGroupDisplay:
         each = f"{shown} image{'s' if shown > 1 else ''} each"
         return f"PixelGroupDisplay({counted(groups, 'group')}, {each}, {height} x {width} pixels)"
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: Any = None, *, legend: bool = True, title: str | None = None) -> Self:
         """Draw the images.
 
         Parameters
@@ -246,42 +274,102 @@ class PixelGroupDisplay:
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure, wider for more images.
 
+        legend : bool, default=True
+            Whether to draw the scales of the images.
+
+        title : str, default=None
+            Above the images; ``None`` leaves the title as it is.
+
         Returns
         -------
         self : PixelGroupDisplay
             With ``ax_``, ``figure_`` and the artists.
         """
-        n_groups, n_shown, height, width = self.error.shape
-        names = [group_label(group, max(12, 12 * n_shown)) for group in self.groups]
-        longest = max(len(line) for name in names for line in name.split("\n"))
-        # inches: room for the names above, the labels beside and the colour bars
-        across = max(1.3, 0.09 * longest / n_shown, LOWEST * width / height)
-        lines = max(name.count("\n") for name in names) + 1
-        down = min(across * height / width, 3.0)
-        size = (2.6 + n_groups * (n_shown * across + 0.15), 3 * down + 0.7 + 0.2 * lines)
-        self.ax_ = ax = new_axes(ax, size)
+        self.ax_ = ax = new_axes(ax, self._size())
         self.figure_ = ax.figure
+        height, width = self.error.shape[2:]
+        left, top = self._corners()
+        self.images_ = [self._draw_row(row, left, top[row]) for row in range(3)]
+        ax.set(xlim=(left[0], left[-1] + width), ylim=(top[-1] + height, 0), aspect="equal")
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+        self._draw_frames(left, top)
+        self._name_rows(top, cell_of(ax)[1] / 3)
+        label_axes(ax, x="", y="", title=title)
+        self.colorbars_ = self._draw_scales() if legend else []
+        keep_within(ax)
+        self._name_columns(left)
+        self._caption(left)
+        keep_within(ax)
+        self._name_rows(top, size_of(ax, IMAGES)[1] / 3)
+        keep_within(ax)
+        return self
+
+    def _size(self) -> tuple[float, float]:
+        """Inches of a figure of its own, with room for names, captions and scales."""
+        n_groups, n_shown, height, width = self.error.shape
+        names = [group_label(group) for group in self.groups]
+        longest = min(max(map(len, names)), max(12, 12 * n_shown))
+        across = max(1.3, 0.09 * longest / n_shown, LOWEST * width / height)
+        lines = 1 + max(len(name) // longest for name in names)
+        down = min(across * height / width, 3.0)
+        return 2.6 + n_groups * (n_shown * across + 0.15), 3 * down + 1.1 + 0.2 * lines
+
+    def _corners(self) -> tuple[list[float], list[float]]:
+        """Left edges of the columns and upper edges of the rows, in pixels of the images."""
+        n_groups, n_shown, height, width = self.error.shape
         gap, wide_gap = 0.06 * width, 0.2 * width
         left = [
             g * (n_shown * (width + gap) + wide_gap) + i * (width + gap)
             for g in range(n_groups)
             for i in range(n_shown)
         ]
-        top = [row * (height + 0.06 * height) for row in range(3)]
-        self.images_ = [self._draw_row(row, left, top[row]) for row in range(3)]
-        ax.set(xlim=(left[0], left[-1] + width), ylim=(top[-1] + height, 0), aspect="equal")
-        ax.set_yticks([y + height / 2 for y in top], ROWS)
-        captions = self.captions or [""] * n_shown
-        ax.set_xticks([x + width / 2 for x in left], captions * n_groups, fontsize="small")
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
-        self._draw_frames(left, top)
-        for g, name in enumerate(names):
-            first, last = left[g * n_shown], left[(g + 1) * n_shown - 1] + width
-            ax.text((first + last) / 2, -0.05 * height, name, ha="center", va="bottom")
-        bar_width = 0.14 / (n_groups * (n_shown * across + 0.15))
-        self._draw_scales(bar_width, max_ticks=4 if down > 0.8 else 2)
-        return self
+        return left, [row * (height + 0.06 * height) for row in range(3)]
+
+    def _name_rows(self, top: list[float], height: float) -> None:
+        """Write truth, prediction and error beside the rows, each of a height in inches."""
+        names, points = fit_texts(ROWS, SIDE * cell_of(self.ax_)[0], height, (*SIZES, "xx-small"))
+        middles = [y + self.error.shape[2] / 2 for y in top]
+        self.ax_.set_yticks(middles, names, fontsize=points)
+
+    def _name_columns(self, left: list[float]) -> None:
+        """Write the groups above their images, upright where they are too long to lie."""
+        n_shown, _, width = self.error.shape[1:]
+        firsts, lasts = left[::n_shown], left[n_shown - 1 :: n_shown]
+        names = [group_label(group) for group in self.groups]
+        across = self._inches(left) * (lasts[0] + width - firsts[0])
+        deep = ABOVE * cell_of(self.ax_)[1]
+        shown, points = fit_texts(names, across, deep, SIZES[:2])
+        upright = not fits_flat(names, across, SIZES[1])
+        if upright:
+            shown, points = fit_texts(names, deep, across, SIZES[1:])
+        above = self.ax_.secondary_xaxis("top")
+        centres = [(first + last + width) / 2 for first, last in zip(firsts, lasts, strict=True)]
+        above.set_xticks(centres, shown, fontsize=points, rotation=90 if upright else 0)
+        above.set_xlabel(self.group_name)
+        above.tick_params(length=0)
+        above.spines[:].set_visible(False)
+
+    def _inches(self, left: list[float]) -> float:
+        """Inches that a pixel of an image has at least."""
+        height, width = self.error.shape[2:]
+        across, down = size_of(self.ax_, IMAGES)
+        return min(across / (left[-1] + width), down / (3.12 * height))  # with gaps of 0.06
+
+    def _caption(self, left: list[float]) -> None:
+        """Say below the images what they are, once where there is no room for each."""
+        n_shown, width = self.error.shape[1], self.error.shape[3]
+        captions = self.captions or []
+        room = self._inches(left) * width
+        self.ax_.set_xticks([])
+        if n_shown == 1 or not fits_flat(captions, room, SIZES[1]):
+            across = size_of(self.ax_)[0]
+            text = wrap_text(", ".join(captions), across, SIZES[1])
+            self.ax_.set_xlabel(text, fontsize=SIZES[1])
+        else:
+            shown, points = fit_texts(captions, room, np.inf, [SIZES[1]])
+            centres = [x + width / 2 for x in left]
+            self.ax_.set_xticks(centres, shown * len(self.groups), fontsize=points)
 
     def _draw_row(self, row: int, left: list[float], top: float) -> list[Any]:
         """Draw truth, prediction or error of all columns, on the scale of the row."""
@@ -320,20 +408,26 @@ class PixelGroupDisplay:
         low, high = min(map(np.min, both)), max(map(np.max, both))
         return float(low), float(high if high > low else low + 1)
 
-    def _draw_scales(self, bar_width: float, max_ticks: int) -> None:
+    def _draw_scales(self) -> list[Any]:
         """Colour bars: one for truth and prediction, one for the errors."""
+        width, height = size_of(self.ax_, IMAGES)
+        bar = 0.12 / width  # of the axes
         third = 1 / 3
-        places = [(2, "absolute\nerror", 0.0, 0.9 * third)]
+        places = [(2, 0.0, 0.9 * third)]
         if self.truth.ndim == 4:
-            places.insert(0, (0, "truth,\nprediction", 1.15 * third, 1.8 * third))
-        self.colorbars_ = []
-        for row, label, low, tall in places:
-            cax = self.ax_.inset_axes((1 + bar_width, low, bar_width, tall))
-            bar = self.figure_.colorbar(self.images_[row][0], cax=cax)
-            bar.set_label(label, fontsize="small")
-            bar.ax.tick_params(labelsize="small")
-            bar.ax.locator_params(axis="y", nbins=max_ticks)
-            self.colorbars_.append(bar)
+            places.insert(0, (0, 1.15 * third, 1.8 * third))
+        bars = []
+        for row, low, tall in places:
+            cax = self.ax_.inset_axes((1 + bar, low, bar, tall))
+            scale = self.figure_.colorbar(self.images_[row][0], cax=cax)
+            scale.ax.tick_params(labelsize="x-small")
+            room = int(0.8 * tall * height / 0.15)  # numbers that fit beside the bar
+            if room > 2:
+                scale.ax.locator_params(axis="y", nbins=min(room - 1, 4))
+            else:
+                scale.set_ticks([self._scale(row)[1]], labels=[f"{self._scale(row)[1]:.2g}"])
+            bars.append(scale)
+        return bars
 
 
 def as_images(y: Array, image_shape: tuple[int, ...] | None) -> Array:
@@ -385,4 +479,4 @@ def _weights_of_images(
 def _caption(place: float) -> str:
     """Say where among the errors of its group an image stands."""
     named = {0.0: "smallest", 0.5: "median", 1.0: "largest"}
-    return f"{named.get(float(place), f'{100 * place:.3g} % rank')}\nerror"
+    return f"{named.get(float(place), f'{100 * place:.3g} % rank')} error"

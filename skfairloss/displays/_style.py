@@ -1,14 +1,13 @@
-"""What all displays share: names of groups and metrics, and styles that do not need colour."""
+"""Names of groups and metrics, and styles that do not need colour, for all displays."""
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..metrics._inputs import Array
+from skfairloss._typing import Array
 
 # Okabe and Ito's colours without yellow, too pale for lines on white, and black, for all rows.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -27,10 +26,11 @@ def series_style(number: int) -> dict[str, Any]:
     }
 
 
-def group_label(group: Any, width: int = 24) -> str:
-    """Name of a group, a tuple with commas, in lines of at most ``width`` characters."""
+def group_label(group: Any) -> str:
+    """Name of a group in one line, a tuple with commas; what cannot be printed as in `ascii`."""
     name = ", ".join(map(str, group)) if isinstance(group, tuple) else str(group)
-    return "\n".join(textwrap.wrap(name, width)) or name
+    line = " ".join(name.split()) or name
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
 
 
 def new_axes(ax: Any, size: tuple[float, float]) -> Any:
@@ -44,12 +44,6 @@ def new_axes(ax: Any, size: tuple[float, float]) -> Any:
             "displays need matplotlib: python -m pip install 'skfairloss[plot]'"
         ) from error
     return plt.subplots(figsize=size, layout="constrained")[1]
-
-
-def legend_beside(ax: Any, **options: Any) -> Any:
-    """Legend to the right of the axes, where it covers nothing."""
-    style = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
-    return ax.legend(**(style | options))
 
 
 def numbers(values: Any, shape: tuple[int, ...], name: str) -> Array:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from ..metrics._estimates import group_estimates
-from ..metrics._inputs import Array
-from ..metrics._named import as_metric, label_metric, metric_title
-from ..metrics._row_metrics import Metric
-from ._loss_mix import MIXES
-from ._style import COLOURS, legend_beside, new_axes, numbers, numbers_or_none
-from ._sweep import sweep
+from skfairloss._pareto import undominated
+from skfairloss._typing import Array
+from skfairloss.displays._layout import (
+    add_legend,
+    height_of,
+    keep_within,
+    label_axes,
+    make_room,
+    size_of,
+    space_ticks,
+)
+from skfairloss.displays._loss_mix import MIXES
+from skfairloss.displays._style import COLOURS, new_axes, numbers, numbers_or_none
+from skfairloss.displays._sweep import sweep
+from skfairloss.metrics._estimates import group_estimates
+from skfairloss.metrics._named import as_metric, label_metric, metric_title
+from skfairloss.metrics._row_metrics import Metric
 
 PLACES = ((7, 7), (7, -7), (-7, 7), (-7, -7), (0, 11), (0, -11), (11, 0), (-11, 0))
 
@@ -123,6 +134,8 @@ class TradeoffDisplay:
         metric: str | Metric = "mae",
         method: str = "between_groups",
         ax: Any = None,
+        legend: bool = True,
+        title: str | None = None,
     ) -> Self:
         """Evaluate the predictions of several models and plot.
 
@@ -151,6 +164,12 @@ class TradeoffDisplay:
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
 
+        legend : bool, default=True
+            As in `plot`.
+
+        title : str, default=None
+            As in `plot`.
+
         Returns
         -------
         display : TradeoffDisplay
@@ -175,7 +194,8 @@ class TradeoffDisplay:
         ]
         if not tables:
             raise ValueError("predictions must hold those of at least one model, got none")
-        return cls._from_tidy(pd.concat(tables, ignore_index=True), "model").plot(ax)
+        display = cls._from_tidy(pd.concat(tables, ignore_index=True), "model")
+        return display.plot(ax, legend=legend, title=title)
 
     @classmethod
     def from_estimator(
@@ -193,6 +213,8 @@ class TradeoffDisplay:
         fit_params: Mapping[str, Any] | None = None,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         ax: Any = None,
+        legend: bool = True,
+        title: str | None = None,
     ) -> Self:
         """Cross-validate an estimator for each value of a parameter, and plot.
 
@@ -234,13 +256,19 @@ class TradeoffDisplay:
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
 
+        legend : bool, default=True
+            As in `plot`.
+
+        title : str, default=None
+            As in `plot`.
+
         Returns
         -------
         display : TradeoffDisplay
             After `plot`.
         """
         _check_error(metric)
-        frame = sweep(
+        frame, _ = sweep(
             estimator,
             X,
             y,
@@ -255,7 +283,7 @@ class TradeoffDisplay:
             confidence_level=0.95,
             random_state=random_state,
         )
-        return cls._from_tidy(frame, param_name).plot(ax)
+        return cls._from_tidy(frame, param_name).plot(ax, legend=legend, title=title)
 
     @classmethod
     def from_frame(
@@ -323,7 +351,7 @@ class TradeoffDisplay:
         known = "" if self.on_front is None else f", {self.on_front.sum()} undominated"
         return f"TradeoffDisplay({len(self.error)} models{known})"
 
-    def plot(self, ax: Any = None) -> Self:
+    def plot(self, ax: Any = None, *, legend: bool = True, title: str | None = None) -> Self:
         """Draw the models, the front and the labels.
 
         Parameters
@@ -331,14 +359,37 @@ class TradeoffDisplay:
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
 
+        legend : bool, default=True
+            Whether to explain the marks, above them and inside the axes.
+
+        title : str, default=None
+            Above the axes; ``None`` leaves the title as it is.
+
         Returns
         -------
         self : TradeoffDisplay
             With ``ax_``, ``figure_`` and the artists.
         """
-        self.ax_ = ax = new_axes(ax, (7.2, 4.4))
+        self.ax_ = ax = new_axes(ax, (6.4, 4.4))
         self.figure_ = ax.figure
         front = np.zeros(len(self.error), bool) if self.on_front is None else self.on_front
+        self._draw_models(front)
+        label_axes(ax, x=self.error_name, y=self.disparity_name, title=title)
+        ax.margins(0.12)
+        space_ticks(ax)
+        box = None
+        handles, words = ax.get_legend_handles_labels()
+        if legend and handles:
+            box = add_legend(ax, handles, words, None)
+        make_room(ax, above=box)
+        keep_within(ax)
+        names = [] if self.labels is None else [_short(label) for label in self.labels]
+        self.labels_ = self._draw_labels(names, front, box) if names else []
+        return self
+
+    def _draw_models(self, front: NDArray[np.bool_]) -> None:
+        """Draw the marks of the dominated models, the front and the chosen model."""
+        ax = self.ax_
         grey = {"color": "0.45", "marker": "o", "markerfacecolor": "white", "linestyle": ""}
         name = "models" if self.on_front is None else "dominated"
         name = "_" if front.all() else name  # nothing to explain
@@ -351,37 +402,36 @@ class TradeoffDisplay:
             steps = {"drawstyle": "steps-post", "label": "undominated"}
             (self.front_,) = ax.plot(*points, **style, **steps)
         if self.selected is not None:
-            ring = {"marker": "o", "markersize": 15, "linestyle": "", "markerfacecolor": "none"}
+            ring = {"marker": "o", "markersize": 12, "linestyle": "", "markerfacecolor": "none"}
             at = (self.error[self.selected], self.disparity[self.selected])
             colour = {"color": COLOURS[1], "markeredgewidth": 2}
             (self.selected_,) = ax.plot(*at, label="chosen", zorder=3, **ring, **colour)
-        ax.set(xlabel=self.error_name, ylabel=self.disparity_name)
-        ax.margins(0.12)
-        ax.locator_params(axis="x", nbins=7)
-        legend_beside(ax)
-        names = [] if self.labels is None else [_short(label) for label in self.labels]
-        self.labels_ = self._draw_labels(names, front) if names else []
-        return self
 
-    def _draw_labels(self, names: list[str], front: Array) -> list[Any]:
-        """Write labels beside their points where there is room."""
-        self.figure_.draw_without_rendering()  # the layout must be settled to measure texts
+    def _draw_labels(self, names: list[str], front: NDArray[np.bool_], legend: Any) -> list[Any]:
+        """Write labels beside their points where there is room, and not over the legend.
+
+        There must be room in the axes as they are, and as small as others of a grid may make them.
+        """
+        dpi = self.figure_.figure.dpi
         points = self.ax_.transData.transform(np.column_stack([self.error, self.disparity]))
-        radius = 5 * self.figure_.dpi / 72
-        taken = [_box(point - radius, point + radius) for point in points]
+        pages = [self.ax_.bbox.size, np.array(size_of(self.ax_)) * dpi]
+        radius = 5 * dpi / 72
+        sizes = []
+        for page in pages:
+            places = (points - self.ax_.bbox.min) * (page / self.ax_.bbox.size)
+            taken = [_box(place - radius, place + radius) for place in places]
+            if legend is not None:
+                low = page[1] - height_of(self.ax_, legend) * dpi
+                taken.append(_box(np.array([0, low]), page))
+            sizes.append(_Size(page, places - points, taken))
         priority = np.lexsort((self.error, np.logical_not(front)))
         chosen = [] if self.selected is None else [self.selected]
-        drawn = []
-        for i in dict.fromkeys([*chosen, *priority.tolist()]):
-            text = self._place(i, names[i], taken)
-            if text is not None:
-                drawn.append(text)
-                taken.append(text.get_window_extent())
-        return drawn
+        order = dict.fromkeys([*chosen, *priority.tolist()])
+        placed = [self._place(i, names[i], sizes) for i in order]
+        return [text for text in placed if text is not None]
 
-    def _place(self, i: int, name: str, taken: list[Any]) -> Any:
-        """Write one label at the first place that is free, or nowhere."""
-        inside = self.ax_.get_window_extent()
+    def _place(self, i: int, name: str, sizes: list[_Size]) -> Any:
+        """Write one label at the first place that is free, and take it; or nowhere."""
         for dx, dy in PLACES:
             text = self.ax_.annotate(
                 name,
@@ -394,24 +444,39 @@ class TradeoffDisplay:
                 annotation_clip=False,
             )
             box = text.get_window_extent()
-            within = inside.contains(*box.min) and inside.contains(*box.max)
-            if within and not any(box.overlaps(other) for other in taken):
+            boxes = [box.translated(*size.shifts[i]) for size in sizes]
+            if all(size.is_free(b) for size, b in zip(sizes, boxes, strict=True)):
                 text.set_in_layout(False)
+                for size, b in zip(sizes, boxes, strict=True):
+                    size.taken.append(b)
                 return text
             text.remove()
         return None
 
 
-def undominated(error: ArrayLike, disparity: ArrayLike) -> Array:
-    """Mask of the pairs that no other pair beats: at least as small in both, smaller in one."""
-    costs = np.column_stack([np.asarray(error, float), np.asarray(disparity, float)])
-    no_worse = (costs[:, None] <= costs).all(axis=2)
-    better = (costs[:, None] < costs).any(axis=2)
-    return np.logical_not((no_worse & better).any(axis=0))
+@dataclass(frozen=True)
+class _Size:
+    """Axes of a size, in pixels.
+
+    Parameters
+    ----------
+    page : (2,), width and height.
+    shifts : (n_models, 2), from where a point is on the screen to where it is from their corner.
+    taken : boxes of marks, labels and the legend.
+    """
+
+    page: Array
+    shifts: Array
+    taken: list[Any]
+
+    def is_free(self, box: Any) -> bool:
+        """Tell whether a box is inside, and on nothing else."""
+        inside = (box.min >= 0).all() and (box.max <= self.page).all()
+        return bool(inside) and not any(box.overlaps(other) for other in self.taken)
 
 
 def _short(label: Any) -> str:
-    """A label as text; numbers without trailing zeros."""
+    """Return a label as text; numbers without trailing zeros."""
     return f"{label:g}" if isinstance(label, float) else str(label)
 
 

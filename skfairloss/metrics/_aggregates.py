@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._inputs import Array
+from skfairloss._typing import Array
 
 
 def number(values: Array, y_true: Array, weights: Array | None) -> int:  # noqa: ARG001
@@ -17,29 +17,29 @@ def number(values: Array, y_true: Array, weights: Array | None) -> int:  # noqa:
 
 
 def mean(values: Array, y_true: Array, weights: Array | None) -> float:  # noqa: ARG001
-    """Weighted mean."""
+    """Return the weighted mean."""
     return float(np.average(values, weights=weights))
 
 
 def absolute_mean(values: Array, y_true: Array, weights: Array | None) -> float:
-    """Absolute value of the weighted mean."""
+    """Return the absolute value of the weighted mean."""
     return abs(mean(values, y_true, weights))
 
 
 def root_mean(values: Array, y_true: Array, weights: Array | None) -> float:
-    """Root of the weighted mean."""
+    """Return the root of the weighted mean."""
     return float(np.sqrt(mean(values, y_true, weights)))
 
 
 def median(values: Array, y_true: Array, weights: Array | None) -> float:  # noqa: ARG001
-    """Weighted median."""
+    """Return the weighted median."""
     order = np.argsort(values, kind="stable")
     s = np.ones(len(values)) if weights is None else weights
     return float(median_of_sorted(values[order], s[order]))
 
 
 def explained(values: Array, y_true: Array, weights: Array | None) -> float:
-    """1 - mean of the values / mean of (y_true - ȳ)²; NaN where y_true does not vary.
+    """Return 1 - mean of the values / mean of (y_true - ȳ)²; NaN where y_true does not vary.
 
     ȳ is the mean of each output over the rows given.
     """
@@ -51,7 +51,7 @@ def explained(values: Array, y_true: Array, weights: Array | None) -> float:
 
 
 def median_of_sorted(values: Array, weights: Array) -> Array:
-    """Medians of ascending values (n,) under weights (..., n), which need not sum to 1.
+    """Return medians of ascending values (n,) under weights (..., n), of any sum.
 
     The median is where the weights up to and including a value pass half of their sum; where they
     reach exactly half, the mean of that value and the next one with a weight. Integer weights are

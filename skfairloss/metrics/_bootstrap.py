@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ._inputs import Array
-from ._replicates import FromRows, FromSorted, FromSums, Way
-from ._row_metrics import Metric, Rows
+from skfairloss._typing import Array
+from skfairloss.metrics._replicates import FromRows, FromSorted, FromSums, Way
+from skfairloss.metrics._row_metrics import Metric, Rows
 
 DRAWS_AT_ONCE = 2**18  # rows drawn in one batch, small enough for the processor's cache
 
@@ -70,7 +70,7 @@ def bootstrap(
 
 
 def _draw(rng: np.random.Generator, sizes: list[int], n_boot: int) -> Iterator[list[Array]]:
-    """How often each row of each group is drawn, (n, n_rows), batches of n samples."""
+    """Yield the number of times that each row is drawn, (n, n_rows), in batches of n samples."""
     step = max(1, DRAWS_AT_ONCE // sum(sizes))
     for start in range(0, n_boot, step):
         n = min(step, n_boot - start)
@@ -84,7 +84,7 @@ def _draw(rng: np.random.Generator, sizes: list[int], n_boot: int) -> Iterator[l
 
 
 def percentile_interval(replicates: Array, level: float) -> Array:
-    """Quantiles (1 - level) / 2 and (1 + level) / 2 along the first axis, (2, ...), without NaN."""
+    """Return quantiles (1 - level) / 2 and (1 + level) / 2 of the first axis, without NaN."""
     tails = ((1 - level) / 2, (1 + level) / 2)
     known = ~np.isnan(replicates).all(axis=0)
     limits = np.full((2, *replicates.shape[1:]), np.nan)
@@ -95,7 +95,7 @@ def percentile_interval(replicates: Array, level: float) -> Array:
 def largest_difference_interval(
     values: Array, replicates: Array, reference: tuple[float, Array] | None, level: float
 ) -> tuple[float, float]:
-    """Interval for the largest absolute difference between groups, or from a reference.
+    """Return an interval for the largest absolute difference of groups, or from a reference.
 
     ``values`` (n_groups,) and ``replicates`` (n_boot, n_groups) are those of one metric;
     ``reference`` the same of what groups are compared with, ``None`` for one another.
@@ -128,7 +128,7 @@ def largest_difference_interval(
 def _differences(
     values: Array, replicates: Array, reference: tuple[float, Array] | None
 ) -> Iterator[tuple[Array, Array]]:
-    """Differences (n,) and their replicates (n_boot, n), those that are defined, in blocks."""
+    """Yield blocks of defined differences (n,) and their replicates (n_boot, n)."""
     known = ~np.isnan(values)
     values, replicates = values[known], replicates[:, known]
     if reference is not None:

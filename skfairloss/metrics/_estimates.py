@@ -11,22 +11,38 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike, NDArray
 
-from .._groups import Groups, encode_groups
-from ._bootstrap import (
+from skfairloss._groups import Groups, encode_groups
+from skfairloss._parameters import (
+    BETWEEN_0_AND_1,
+    Check,
+    check_parameters,
+    integer_from,
+    none_or,
+    one_of,
+)
+from skfairloss._typing import Array
+from skfairloss._validation import check_weights
+from skfairloss.metrics._bootstrap import (
     Replicates,
     bootstrap,
     generator,
     largest_difference_interval,
     percentile_interval,
 )
-from ._frame import group_metric_frame
-from ._inputs import Array, check_targets, check_weights
-from ._named import DEFAULT_METRICS, TABLE, Metrics, NamedMetric, label_metrics
-from ._row_metrics import split_rows
+from skfairloss.metrics._frame import group_metric_frame
+from skfairloss.metrics._inputs import check_targets
+from skfairloss.metrics._named import DEFAULT_METRICS, TABLE, Metrics, NamedMetric, label_metrics
+from skfairloss.metrics._row_metrics import split_rows
 
 Index = NDArray[np.intp]
 
 COMPARISONS = ("between_groups", "to_overall")
+
+_CHECKS: dict[str, Check] = {
+    "method": one_of(COMPARISONS),
+    "n_boot": none_or(integer_from(1)),
+    "confidence_level": BETWEEN_0_AND_1,
+}
 COLUMNS = ["statistic", "group", "metric", "value", "lower", "upper", "count"]
 
 
@@ -48,6 +64,9 @@ class GroupEstimates:
     groups : list
         Names of the groups that occur, a tuple for several columns.
 
+    group_name : str
+        What defines the groups: the names of the columns.
+
     positions : ndarray of shape (n_groups,)
         Their rows in ``metric_frame.by_group``.
 
@@ -68,6 +87,7 @@ class GroupEstimates:
     metrics: list[str]
     ratios: list[str]
     groups: list[Any]
+    group_name: str
     positions: Index
     counts: Array
     method: str
@@ -75,13 +95,13 @@ class GroupEstimates:
     other_limits: dict[str, Array]
 
     def values(self, statistic: str) -> pd.Series:
-        """Values "overall", of the "difference" or of the "ratio", by metric."""
+        """Return values "overall", of the "difference" or of the "ratio", by metric."""
         if statistic == "overall":
             return self.metric_frame.overall
         return getattr(self.metric_frame, statistic)(method=self.method)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row for each metric and group, and each metric overall, difference and ratio."""
+        """Return a row for each metric and group, and each metric overall, difference and ratio."""
         by_group = self.metric_frame.by_group.iloc[self.positions]
         statistics = {name: self.values(name) for name in self.other_limits}
         rows: list[tuple[Any, ...]] = []
@@ -122,7 +142,8 @@ def group_estimates(
     random_state: Any,
 ) -> GroupEstimates:
     """Evaluate predictions by group, with intervals from a bootstrap within the groups."""
-    _check_options(method, n_boot, confidence_level)
+    given = {"method": method, "n_boot": n_boot, "confidence_level": confidence_level}
+    check_parameters(None, given, _CHECKS)
     named = DEFAULT_METRICS if metrics is None else label_metrics(metrics)
     frame = group_metric_frame(
         y_true,
@@ -160,6 +181,7 @@ def group_estimates(
         metrics=measured,
         ratios=ratios,
         groups=groups.labels,
+        group_name=groups.title,
         positions=positions,
         counts=counts,
         method=method,
@@ -183,7 +205,7 @@ def _limits(
     method: str,
     level: float,
 ) -> dict[str, Array]:
-    """Limits of all that is not a group's, each of shape (2, n_metrics)."""
+    """Return the limits of all that is not a group's, each of shape (2, n_metrics)."""
     difference, ratio = np.full((2, 2, len(overall)), np.nan)
     for j in range(len(overall)):
         drawn, whole = replicates.by_group[:, :, j], replicates.overall[:, j]
@@ -204,25 +226,10 @@ def _limits(
 
 
 def _positions(groups: Groups) -> Index:
-    """Rows of the groups in a MetricFrame, which lists all combinations of the columns' values."""
+    """Return the groups' rows in a MetricFrame, which lists all combinations of values."""
     _, first = np.unique(groups.codes, return_index=True)
     shape = [len(factor.names) for factor in groups.factors]
     return np.ravel_multi_index(tuple(f.codes[first] for f in groups.factors), shape)
-
-
-def _check_options(method: Any, n_boot: Any, confidence_level: Any) -> None:
-    """Raise TypeError or ValueError for options out of range."""
-    if method not in COMPARISONS:
-        raise ValueError(f"method must be one of {list(COMPARISONS)}, got {method!r}")
-    if n_boot is not None:
-        if not isinstance(n_boot, numbers.Integral) or isinstance(n_boot, bool):
-            raise TypeError(f"n_boot must be an integer or None, got {n_boot!r}")
-        if n_boot < 1:
-            raise ValueError(f"n_boot must be >= 1, or None for no intervals, got {n_boot}")
-    if not isinstance(confidence_level, numbers.Real):
-        raise TypeError(f"confidence_level must be a number, got {confidence_level!r}")
-    if not 0 < float(confidence_level) < 1:
-        raise ValueError(f"confidence_level must lie between 0 and 1, got {confidence_level!r}")
 
 
 def _check_numbers(frame: MetricFrame) -> None:

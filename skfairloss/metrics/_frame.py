@@ -11,10 +11,11 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike, NDArray
 
-from .._groups import Factor, check_index, encode_groups
-from ._inputs import check_targets, check_weights
-from ._named import DEFAULT_METRICS, Metrics, label_metrics
-from ._row_metrics import Metric, RowMetric, split_rows
+from skfairloss._groups import Factor, check_index, encode_groups
+from skfairloss._validation import check_weights
+from skfairloss.metrics._inputs import check_targets
+from skfairloss.metrics._named import DEFAULT_METRICS, Metrics, label_metrics
+from skfairloss.metrics._row_metrics import Metric, RowMetric, split_rows
 
 
 def group_metric_frame(
@@ -176,7 +177,7 @@ def group_metric_frame(
 
 
 def index_of(labels: list[Any]) -> pd.Index:
-    """Index of the names of groups, in which none of them becomes another."""
+    """Return an index of the names of groups, in which none of them becomes another."""
     index = pd.Index(labels, dtype=object, tupleize_cols=False)
     one_type = len(set(map(type, labels))) == 1 and not isinstance(labels[0], np.longdouble)
     return index.infer_objects() if one_type else index
@@ -185,7 +186,7 @@ def index_of(labels: list[Any]) -> pd.Index:
 def _features(
     raw: Any, default_name: str, n_samples: int
 ) -> tuple[NDArray[np.intp], dict[str, Factor]]:
-    """Codes of the groups, and the features by distinct names."""
+    """Return codes of the groups, (n,), and the features by distinct names."""
     argument = f"{default_name}s"
     groups = encode_groups(raw, n_samples, argument)
     features: dict[str, Factor] = {}
@@ -200,7 +201,7 @@ def _features(
 
 
 def _numbers(features: dict[str, Factor], rows: NDArray[np.intp]) -> pd.DataFrame:
-    """Numbers in place of values, which MetricFrame would sort, in some of the rows."""
+    """Return some rows with numbers in place of values, which MetricFrame would sort."""
     return pd.DataFrame({name: factor.codes[rows] for name, factor in features.items()})
 
 
@@ -223,7 +224,7 @@ def _named(result: Any, names: Mapping[str, pd.Index]) -> Any:
 
 
 def _check_quantiles(ci_quantiles: Sequence[float] | None) -> list[float] | None:
-    """Quantiles as Python floats, the only kind fairlearn takes."""
+    """Return quantiles as Python floats, the only kind fairlearn takes. None stays None."""
     if ci_quantiles is None:
         return None
     quantiles = [float(q) for q in np.ravel(ci_quantiles)]

@@ -1,20 +1,18 @@
-"""Checks of y_true, y_pred and sample_weight that all metrics share."""
+"""Checks of y_true and y_pred that all metrics share."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .._groups import counted
-from .._validation import check_numbers
-
-Array = NDArray[np.float64]
+from skfairloss._groups import counted
+from skfairloss._typing import Array
+from skfairloss._validation import check_numbers
 
 
 def check_targets(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
-    """Finite float64 arrays of one shape, (n, ...), with at least one value.
+    """Return finite float64 arrays of one shape, (n, ...), with at least one value.
 
     Scalars become arrays of shape (1,). A column (n, 1) beside a vector (n,) becomes a vector.
     """
@@ -30,24 +28,8 @@ def check_targets(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
     return np.atleast_1d(true), np.atleast_1d(pred)
 
 
-def check_weights(sample_weight: Any, n_samples: int) -> Array:
-    """Weights (n_samples,), >= 0 and not all zero; ones for None."""
-    if sample_weight is None:
-        return np.ones(n_samples)
-    weights = np.atleast_1d(_as_float("sample_weight", sample_weight))
-    if weights.shape != (n_samples,):
-        raise ValueError(
-            f"sample_weight must have shape ({n_samples},), one weight a row, got {weights.shape}"
-        )
-    if weights.min() < 0:
-        raise ValueError(f"sample_weight must be >= 0, got a smallest weight of {weights.min()}")
-    if weights.max() == 0:
-        raise ValueError("sample_weight must not be zero in all rows")
-    return weights
-
-
 def _as_float(name: str, values: Any) -> Array:
-    """Real, finite numbers as float64."""
+    """Return real, finite numbers as float64."""
     check_numbers(name, values)
     try:
         if isinstance(values, np.ma.MaskedArray):

@@ -17,10 +17,10 @@ import numpy as np
 from fairlearn.metrics import count
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
-from ._aggregates import absolute_mean, explained, mean, median, number, root_mean
-from ._inputs import Array
-from ._row_metrics import Metric, metric_name
-from ._row_values import (
+from skfairloss._typing import Array
+from skfairloss.metrics._aggregates import absolute_mean, explained, mean, median, number, root_mean
+from skfairloss.metrics._row_metrics import Metric, metric_name
+from skfairloss.metrics._row_values import (
     Above,
     Pinball,
     absolute,
@@ -70,7 +70,7 @@ class NamedMetric:
 
     @property
     def has_ratio(self) -> bool:
-        """Whether a ratio of two groups compares them.
+        """True if a ratio of two groups compares them.
 
         It does not where 0 is best. R² may be negative, and each group's is relative to its own
         spread of y.
@@ -79,29 +79,29 @@ class NamedMetric:
 
     @property
     def is_error(self) -> bool:
-        """Whether it is >= 0 and better if smaller."""
+        """True if the metric is >= 0 and better if smaller."""
         return self.best == "smaller"
 
     @property
     def is_mean_error(self) -> bool:
-        """Whether it is an error and the mean of those of the rows."""
+        """True if the metric is an error and the mean of those of the rows."""
         return self.is_error and self.aggregate is mean
 
     def magnitude(self) -> NamedMetric:
-        """The metric, or its absolute value where 0 is best."""
+        """Return the metric, or its absolute value where 0 is best."""
         if self.best != "zero":
             return self
         return dataclasses.replace(self, aggregate=absolute_mean)
 
 
 def _pinball(name: str, quantile: float) -> NamedMetric:
-    """Pinball loss of a quantile."""
+    """Return the metric for the pinball loss of a quantile."""
     title = f"pinball loss at {quantile:g}"
     return NamedMetric(name, title, title, 1, "smaller", Pinball(quantile), mean)
 
 
 def _share_above(name: str, threshold: float) -> NamedMetric:
-    """Share of residuals beyond a threshold."""
+    """Return the metric for the share of residuals beyond a threshold."""
     title = f"share of |residual| > {threshold:g}"
     words = f"share of absolute errors above {threshold:g}"
     return NamedMetric(name, title, words, 0, "smaller", Above(threshold), mean)
@@ -191,7 +191,7 @@ _SAME: tuple[tuple[Metric, str], ...] = (
 
 
 def find(name: str) -> NamedMetric | None:
-    """The metric of a name; None if there is none."""
+    """Return the metric of a name. None if there is none."""
     prefix, _, text = name.partition("@")
     family = FAMILIES.get(prefix)
     if family is None:
@@ -210,13 +210,13 @@ def metric_title(name: str) -> str:
 
 
 def known_names(accept: Callable[[NamedMetric], bool]) -> list[str]:
-    """Names of the metrics accepted, with one example of each family."""
+    """Return the names of the metrics accepted, with one example of each family."""
     examples = (family.example for family in FAMILIES.values())
     return [metric.name for metric in (*TABLE.values(), *examples) if accept(metric)]
 
 
 def is_measure(metric: NamedMetric) -> bool:
-    """Whether it speaks of values, not of the number of rows."""
+    """Tell whether a metric depends on values, not on the number of rows alone."""
     return metric is not TABLE["count"]
 
 
@@ -266,7 +266,7 @@ def _expected(
 
 
 def label_metrics(metrics: Any) -> dict[str, Metric]:
-    """Metrics by the labels of their columns: a name, a callable, a list or a dict of these."""
+    """Label metrics, given as a name, a callable, or a list or dict of these, by column."""
     if isinstance(metrics, str) or callable(metrics):
         metrics = [metrics]
     if not isinstance(metrics, Mapping | list | tuple):
@@ -289,12 +289,12 @@ def label_metrics(metrics: Any) -> dict[str, Metric]:
 
 
 def label_metric(metric: Any) -> dict[str, Metric]:
-    """One metric by its label, a name or a callable; not the number of rows."""
+    """Label one metric, a name or a callable; refuse the number of rows."""
     return {_label(metric): as_metric(metric)}
 
 
 def _label(metric: Any) -> str:
-    """Return what a metric without a label of its own is called."""
+    """Return the label of a metric that was given none."""
     return metric if isinstance(metric, str) else metric_name(metric)
 
 

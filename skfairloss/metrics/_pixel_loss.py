@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .._groups import check_index
-from ..losses import MixedLoss
-from ._inputs import check_targets, check_weights
+from skfairloss._groups import check_index
+from skfairloss._parameters import REGRESSOR_CHECKS, check_parameters
+from skfairloss._validation import check_weights
+from skfairloss.losses import MixedLoss
+from skfairloss.metrics._inputs import check_targets
+
+_CHECKS = {name: REGRESSOR_CHECKS[name] for name in ("loss_mix", "quantile")}
 
 
 def pixel_loss(
@@ -21,7 +25,7 @@ def pixel_loss(
     scale: float | ArrayLike = 1.0,
     sample_weight: ArrayLike | None = None,
 ) -> float:
-    r"""Mean loss of the pixels, a mix of absolute and squared residuals.
+    r"""Compute the mean loss of the pixels, a mix of absolute and squared residuals.
 
     With the residual r = y_true - y_pred, c = ``scale``, λ = ``loss_mix``, τ = ``quantile``, row
     weights s and m pixels a row, it is
@@ -94,8 +98,7 @@ def pixel_loss(
     ... ]
     [8, 64]
     """
-    _check_between("loss_mix", loss_mix, 0 <= _as_number("loss_mix", loss_mix) <= 1, "in [0, 1]")
-    _check_between("quantile", quantile, 0 < _as_number("quantile", quantile) < 1, "in (0, 1)")
+    check_parameters(None, {"loss_mix": loss_mix, "quantile": quantile}, _CHECKS)
     check_index(y_true=y_true, y_pred=y_pred, sample_weight=sample_weight)
     true, pred = check_targets(y_true, y_pred)
     weights = check_weights(sample_weight, len(true))
@@ -104,24 +107,8 @@ def pixel_loss(
     return float(np.average(losses.reshape(len(true), -1).mean(axis=1), weights=weights))
 
 
-def _as_number(name: str, value: Any) -> float:
-    """One real number, or TypeError."""
-    if isinstance(value, str) or np.ndim(value) != 0:
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be a number, got {value!r}") from error
-
-
-def _check_between(name: str, value: Any, holds: bool, interval: str) -> None:
-    """Raise ValueError unless the condition holds."""
-    if not holds:
-        raise ValueError(f"{name} must be {interval}, got {value!r}")
-
-
 def _check_scale(scale: Any, sample_shape: tuple[int, ...]) -> np.ndarray:
-    """Scale as an array: one positive number, or one for each pixel."""
+    """Return scale as an array: one positive number, or one for each pixel."""
     try:
         array = np.asarray(scale, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -12,10 +12,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ._aggregates import explained, mean, median, median_of_sorted, number, root_mean
-from ._inputs import Array
-from ._named import NamedMetric
-from ._row_metrics import Metric, RowMetric, Rows, flat
+from skfairloss._typing import Array
+from skfairloss.metrics._aggregates import (
+    explained,
+    mean,
+    median,
+    median_of_sorted,
+    number,
+    root_mean,
+)
+from skfairloss.metrics._named import NamedMetric
+from skfairloss.metrics._row_metrics import Metric, RowMetric, Rows, flat
 
 
 class Way(Protocol):
@@ -32,10 +39,10 @@ class Way(Protocol):
 
     @staticmethod
     def serves(metric: Metric) -> bool:
-        """Whether a metric can be had in this way."""
+        """Tell whether a metric can be evaluated in this way."""
 
     def evaluate(self, counts: list[Array]) -> tuple[Array, Array]:
-        """Metrics of n samples by group, (n, n_groups, m), and over all rows, (n, m).
+        """Return metrics of n samples by group, (n, n_groups, m), and over all rows, (n, m).
 
         ``counts`` has for each group how often each row was drawn, (n, n_rows).
         """
@@ -80,7 +87,7 @@ class FromSums:
 
     @staticmethod
     def serves(metric: Metric) -> bool:
-        """Whether a metric can be had in this way."""
+        """Tell whether a metric can be evaluated in this way."""
         return isinstance(metric, NamedMetric) and metric.aggregate in FORMULAS
 
     def _add_squares(self, true: Array, weights: Array, rows: list[Rows]) -> None:
@@ -102,7 +109,7 @@ class FromSums:
             self.columns[j] = np.hstack([self.columns[j], s * squares, s * centred])
 
     def evaluate(self, counts: list[Array]) -> tuple[Array, Array]:
-        """Metrics of n samples by group, (n, n_groups, m), and over all rows, (n, m)."""
+        """Return metrics of n samples by group, (n, n_groups, m), and over all rows, (n, m)."""
         drawn = np.stack(
             [times @ own for times, own in zip(counts, self.columns, strict=True)], axis=1
         )
@@ -111,7 +118,7 @@ class FromSums:
         return self._formulas(by_group, total), self._formulas(by_group.sum(axis=1), total_pooled)
 
     def _formulas(self, sums: Array, total: Array) -> Array:
-        """Metrics (..., m) from sums (..., 1 + n_values) and the squares about the mean."""
+        """Compute metrics (..., m) from sums (..., 1 + n_values) and the squares about the mean."""
         return np.stack(
             [
                 FORMULAS[metric.aggregate](
@@ -123,7 +130,7 @@ class FromSums:
         )
 
     def _totals(self, drawn: Array, width: int) -> tuple[Array, Array]:
-        """Sums of squares about the mean of each group, and about that of all rows."""
+        """Return the sums of squares about the mean of each group, and about that of all rows."""
         if self.centres.shape[1] == 0:
             unknown = np.full(drawn.shape[:2], np.nan)
             return unknown, unknown[:, 0]
@@ -165,11 +172,11 @@ class FromSorted:
 
     @staticmethod
     def serves(metric: Metric) -> bool:
-        """Whether a metric can be had in this way."""
+        """Tell whether a metric can be evaluated in this way."""
         return isinstance(metric, NamedMetric) and metric.aggregate is median
 
     def evaluate(self, counts: list[Array]) -> tuple[Array, Array]:
-        """Metrics of n samples by group, (n, n_groups, m), and over all rows, (n, m)."""
+        """Return metrics of n samples by group, (n, n_groups, m), and over all rows, (n, m)."""
         own = [*self.rows, np.concatenate(self.rows)]
         drawn = [*counts, np.concatenate(counts, axis=1)]
         found = np.empty((len(counts[0]), len(own), len(self.values)))
@@ -197,11 +204,11 @@ class FromRows:
 
     @staticmethod
     def serves(metric: Metric) -> bool:  # noqa: ARG004
-        """Whether a metric can be had in this way."""
+        """Tell whether a metric can be evaluated in this way."""
         return True
 
     def evaluate(self, counts: list[Array]) -> tuple[Array, Array]:
-        """Metrics of n samples by group, (n, n_groups, m), and over all rows, (n, m)."""
+        """Return metrics of n samples by group, (n, n_groups, m), and over all rows, (n, m)."""
         n, m = len(counts[0]), len(self.metrics)
         by_group, overall = np.empty((n, len(self.rows), m)), np.empty((n, m))
         for i in range(n):
@@ -217,5 +224,5 @@ class FromRows:
 
 
 def _scaled(weights: Array | None, n: int) -> Array:
-    """Weights of at most 1, whose sums do not overflow."""
+    """Return weights of at most 1, whose sums do not overflow."""
     return np.ones(n) if weights is None else weights / weights.max()

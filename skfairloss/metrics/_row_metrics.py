@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._inputs import Array
+from skfairloss._typing import Array
 
 Metric = Callable[..., Any]
 Rows = NDArray[np.intp]
@@ -59,21 +59,21 @@ class RowMetric:
 
 
 def split_rows(codes: NDArray[np.integer], kept: Rows) -> list[Rows]:
-    """Those of the rows ``kept`` that have each code, in the order of the codes."""
+    """Return the rows among ``kept`` that have each code, in the order of the codes."""
     _, sizes = np.unique(codes[kept], return_counts=True)
     return np.split(kept[np.argsort(codes[kept], kind="stable")], np.cumsum(sizes)[:-1])
 
 
 def accepts_sample_weight(metric: Metric) -> bool:
-    """Whether a metric has an argument ``sample_weight``."""
+    """Tell whether a metric has an argument ``sample_weight``."""
     return "sample_weight" in inspect.signature(metric).parameters
 
 
 def metric_name(metric: Metric) -> str:
-    """Name of a function, or of the class of another callable."""
+    """Return the name of a function, or of the class of another callable."""
     return getattr(metric, "__name__", type(metric).__name__)
 
 
 def flat(y: Array) -> Array:
-    """(n,) and (n, k) as they are, images as (n, all pixels)."""
+    """Return (n,) and (n, k) as they are, images as (n, all pixels)."""
     return y if y.ndim == 1 else y.reshape(len(y), -1)

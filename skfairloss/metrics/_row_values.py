@@ -6,42 +6,42 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..losses import MixedLoss
-from ._inputs import Array
+from skfairloss._typing import Array
+from skfairloss.losses import MixedLoss
 
 
 def one(y_true: Array, y_pred: Array) -> Array:  # noqa: ARG001
-    """1 for each row."""
+    """Return 1 for each row, (n,)."""
     return np.ones(len(y_true))
 
 
 def absolute(y_true: Array, y_pred: Array) -> Array:
-    """|y_true - y_pred|."""
+    """Return |y_true - y_pred|, (n,)."""
     return _per_row(np.abs(y_true - y_pred))
 
 
 def squared(y_true: Array, y_pred: Array) -> Array:
-    """(y_true - y_pred)²."""
+    """Return (y_true - y_pred)², (n,)."""
     return _per_row(np.square(y_true - y_pred))
 
 
 def residual(y_true: Array, y_pred: Array) -> Array:
-    """y_true - y_pred."""
+    """Return y_true - y_pred, (n,)."""
     return _per_row(y_true - y_pred)
 
 
 def excess(y_true: Array, y_pred: Array) -> Array:
-    """y_pred - y_true."""
+    """Return y_pred - y_true, (n,)."""
     return _per_row(y_pred - y_true)
 
 
 def prediction(y_true: Array, y_pred: Array) -> Array:  # noqa: ARG001
-    """y_pred."""
+    """Return y_pred, (n,)."""
     return _per_row(y_pred)
 
 
 def relative(y_true: Array, y_pred: Array) -> Array:
-    """|y_true - y_pred| / |y_true|; ValueError where y_true is 0."""
+    """Return |y_true - y_pred| / |y_true|, (n,); ValueError where y_true is 0."""
     zero = (y_true == 0).reshape(len(y_true), -1).any(axis=1)
     if zero.any():
         raise ValueError(
@@ -75,5 +75,5 @@ class Above:
 
 
 def _per_row(values: Array) -> Array:
-    """Means over all but the first axis."""
+    """Return means over all but the first axis, (n,)."""
     return values if values.ndim == 1 else values.reshape(len(values), -1).mean(axis=1)

@@ -12,12 +12,18 @@ from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from .._columns import named_columns, take_columns
-from .._groups import check_index, encode_groups
-from .._validation import check_numbers
-from ._inputs import check_targets, check_weights
-from ._named import NamedMetric, as_metric, as_named
-from ._row_metrics import Metric, RowMetric, accepts_sample_weight, metric_name, split_rows
+from skfairloss._columns import named_columns, take_columns
+from skfairloss._groups import check_index, encode_groups
+from skfairloss._validation import check_numbers, check_weights
+from skfairloss.metrics._inputs import check_targets
+from skfairloss.metrics._named import NamedMetric, as_metric, as_named
+from skfairloss.metrics._row_metrics import (
+    Metric,
+    RowMetric,
+    accepts_sample_weight,
+    metric_name,
+    split_rows,
+)
 
 AGGREGATES = ("difference", "ratio", "group_max", "group_min")
 METHODS = ("between_groups", "to_overall")
@@ -309,7 +315,7 @@ class GroupScorer:
         return copy.deepcopy(self)
 
     def _accept_sample_weight(self) -> bool:
-        """Whether the metric takes weights; scikit-learn asks scorers by this name."""
+        """Tell whether the metric takes weights; scikit-learn calls this name."""
         return accepts_sample_weight(self._function)
 
     @property
@@ -320,7 +326,7 @@ class GroupScorer:
 
     @property
     def _sign(self) -> int:
-        """What makes greater scores better."""
+        """Factor of the value, so that greater scores are better: 1 or -1."""
         if self.aggregate == "difference":
             return -1
         if self.aggregate == "ratio":
@@ -330,7 +336,7 @@ class GroupScorer:
         return 1 if self.greater_is_better else -1
 
     def _features(self, X: Any, sensitive_features: Any) -> Any:
-        """Sensitive features of the rows: as passed, or columns of X."""
+        """Return the sensitive features of the rows: as passed, or columns of X."""
         if self.columns is None:
             if sensitive_features is None:
                 raise ValueError(f"{self} was called without sensitive_features: {_remedy()}")
@@ -373,7 +379,7 @@ class GroupScorer:
 
 
 def _finite(metric: RowMetric, groups: list[Any]) -> Metric:
-    """The metric, but an error where a group's value is no number: aggregates would skip it."""
+    """Return a metric that refuses groups' values that are no numbers: aggregates skip them."""
 
     def finite(sets: Any, again: Any) -> Any:
         value = metric(sets, again)
@@ -418,7 +424,7 @@ def _check_metric(metric: Any, aggregate: str, greater_is_better: Any) -> None:
 
 
 def _remedy() -> str:
-    """What to do about groups that do not reach a scorer."""
+    """Name the remedy where groups do not reach a scorer."""
     column = "make_group_scorer(..., sensitive_features='column')"
     if get_config()["enable_metadata_routing"]:
         return (
@@ -443,7 +449,7 @@ def _check_aggregate(aggregate: Any, method: Any) -> None:
 
 
 def _check_columns(sensitive_features: Any) -> list[str] | None:
-    """Column names as a list."""
+    """Return column names as a list. Without them it is None."""
     if sensitive_features is None:
         return None
     names = [sensitive_features] if isinstance(sensitive_features, str) else sensitive_features

@@ -57,11 +57,11 @@ class Candidates:
         return cls(estimator, path, names, mixes)
 
     def place(self, j: int, fold: str) -> str:
-        """What errors and warnings call the fit of a mix in a fold."""
+        """Return the name of the fit of a mix in a fold, for errors and warnings."""
         return f"loss_mix={self.mixes[j]:g}, {fold}"
 
     def fit(self, tasks: FitsTasks, number: int, train: FitData, fold: str) -> list[Any]:
-        """Models for all mixes, the first of them with the given number among the tasks."""
+        """Fit models for all mixes, the first of them with the given number among the tasks."""
         fitted: dict[int, Any] = {}
         plain = type(self.estimator) is PixelLossRegressor
         walk = Walk(self.estimator, train) if plain else None

@@ -15,10 +15,10 @@ from skfairloss._columns import named_columns
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
 from skfairloss._groups import Groups, check_index, encode_groups
 from skfairloss._mix_ends import squared_share
-from skfairloss._parameters import is_integer, is_real
+from skfairloss._parameters import BETWEEN_0_AND_1, check_parameters, integer_from, is_real
 from skfairloss._place import fitting_at
 from skfairloss._typing import Array
-from skfairloss._validation import check_numbers, check_weights
+from skfairloss._validation import check_numbers, check_weights, normalized
 from skfairloss.metrics._inputs import check_targets
 from skfairloss.metrics._named import NamedMetric, as_metric
 from skfairloss.metrics._row_metrics import metric_name
@@ -193,7 +193,7 @@ def compare_loss_mixes(
     true, _ = check_targets(y, y)
     if isinstance(metric, str):
         row_loss(true, true)  # an error now where the metric is not defined for y
-    weights = np.full(n, 1.0 / n) if sample_weight is None else check_weights(sample_weight, n)
+    weights = normalized(check_weights(sample_weight, n))
     unweighted = np.flatnonzero(np.bincount(groups.codes, weights) == 0)
     if len(unweighted):
         raise ValueError(
@@ -212,7 +212,7 @@ def compare_loss_mixes(
     folds = np.stack([fold_of_rows(partition, n) for partition in partitions])
 
     def interval(rows: Array, sums: Array) -> Estimate:
-        """The estimate of rows (R, n) with their sums (R, K, K, 1 + G)."""
+        """Estimate all quantities from rows (R, n) with their sums (R, K, K, 1 + G)."""
         return estimate(quantities, rows, sums, folds, confidence_level)
 
     return make_comparison(
@@ -243,7 +243,7 @@ class _Measure:
     weights: Array
 
     def losses(self, true: Array, predicted: Array) -> Array:
-        """Losses of the rows, (n,), checked."""
+        """Compute the losses of the rows, (n,), and check them."""
         losses = np.asarray(self.row_loss(true, predicted), dtype=np.float64)
         if losses.shape != (len(true),) or not np.isfinite(losses).all():
             raise ValueError(
@@ -255,7 +255,7 @@ class _Measure:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the fits of R repeats of K folds give for M mixes.
+    """Results of the fits of R repeats of K folds for M mixes.
 
     Parameters
     ----------
@@ -313,7 +313,7 @@ class _Run(CallbackSupportMixin, BaseEstimator):
 
 
 def _row_loss(metric: Any) -> tuple[RowLoss, str]:
-    """The loss of a row and what it is called."""
+    """Return the loss of a row and its name in words."""
     found = as_metric(
         metric,
         accept=lambda named: named.is_mean_error,
@@ -330,14 +330,13 @@ def _check(reference: Any, mixes: Array, n_repeats: Any, level: Any) -> None:
         raise ValueError(f"reference must be one of loss_mixes {mixes.tolist()}, got {reference!r}")
     if len(mixes) < 2:
         raise ValueError(f"loss_mixes must hold at least two mixes, got {mixes.tolist()}")
-    if not is_integer(n_repeats) or n_repeats < 1:
-        raise ValueError(f"n_repeats must be an integer >= 1, got {n_repeats!r}")
-    if not is_real(level) or not 0 < level < 1:
-        raise ValueError(f"confidence_level must be a number in (0, 1), got {level!r}")
+    given = {"n_repeats": n_repeats, "confidence_level": level}
+    checks = {"n_repeats": integer_from(1), "confidence_level": BETWEEN_0_AND_1}
+    check_parameters(None, given, checks)
 
 
 def _pair(named: Any, groups: Groups, weights: Array, losses: Array) -> tuple[int, int]:
-    """Numbers of the two groups whose losses make the disparity."""
+    """Return the numbers of the two groups whose losses make the disparity."""
     if named is None:
         sums = np.bincount(groups.codes, weights * losses)
         means = sums / np.bincount(groups.codes, weights)

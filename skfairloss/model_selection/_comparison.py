@@ -55,6 +55,9 @@ class LossMixComparison:
     confidence_level : float
         Of each interval by itself.
 
+    group_name : str
+        What defines the groups: the names of the columns.
+
     Examples
     --------
     >>> from skfairloss import compare_loss_mixes
@@ -80,6 +83,7 @@ class LossMixComparison:
     disparity_groups: tuple[Any, Any]
     metric: str
     confidence_level: float
+    group_name: str
 
     @property
     def verdict(self) -> str:
@@ -114,7 +118,7 @@ class LossMixComparison:
         return " ".join(sentences)
 
     def to_frame(self) -> pd.DataFrame:
-        """All estimates in one tidy table.
+        """Return all estimates in one tidy table.
 
         Returns
         -------
@@ -148,13 +152,21 @@ class LossMixComparison:
         order = ["loss_mix", "quantity", "group", "estimate", "low", "high", *columns]
         return frame[order].sort_values("loss_mix", kind="stable", ignore_index=True)
 
-    def plot(self, ax: Any = None) -> LossMixDisplay:
+    def plot(
+        self, ax: Any = None, *, legend: bool = True, title: str | None = None
+    ) -> LossMixDisplay:
         """Draw losses, over all rows and of each group, against the mix, with their intervals.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
+
+        legend : bool, default=True
+            Whether to name the lines, above them and inside the axes.
+
+        title : str, default=None
+            Above the axes; ``None`` leaves the title as it is.
 
         Returns
         -------
@@ -177,7 +189,9 @@ class LossMixComparison:
             by_group_ci=(table("low"), table("high")),
             overall_ci=(overall["low"], overall["high"]),
             metric=f"{self.metric}, out of fold",
-        ).plot(ax)
+            squared_share=overall["squared_share"],
+            group_name=self.group_name,
+        ).plot(ax, legend=legend, title=title)
 
     def __repr__(self) -> str:
         shown = {"float_format": "{:.4g}".format, "index": False}
@@ -191,7 +205,7 @@ class LossMixComparison:
         return "\n\n".join(parts)
 
     def _repr_html_(self) -> str:
-        """Tables and verdict for notebooks."""
+        """Return tables and verdict for notebooks."""
         shown = {"float_format": "{:.4g}".format, "index": False, "border": 0}
         caption = f"Differences from loss_mix={self.reference:g}, {self._percent} intervals"
         return (
@@ -208,7 +222,7 @@ class LossMixComparison:
         return f"{100 * self.confidence_level:g} %"
 
     def _wide(self) -> pd.DataFrame:
-        """A row for each mix: loss overall, of each group, and the disparity."""
+        """Return a row for each mix: loss overall, of each group, and the disparity."""
         wide = self.by_group.pivot(index="loss_mix", columns="group", values="loss")
         wide = wide[list(self.by_group["group"].unique())]  # pivot sorts them
         wide.columns.name = None
@@ -218,7 +232,7 @@ class LossMixComparison:
         return wide.reset_index()
 
     def _sentence(self, quantity: str, subject: str, less: str, more: str) -> str:
-        """What the intervals of one quantity say."""
+        """State the differences that the intervals of one quantity show."""
         rows = self.differences[self.differences["quantity"] == quantity]
         parts = []
         for word, chosen in (
@@ -238,7 +252,7 @@ class LossMixComparison:
 
 
 def _listed(items: list[str]) -> str:
-    """Items as words."""
+    """Return items as words."""
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
@@ -302,11 +316,12 @@ def make_comparison(
         disparity_groups=(names[pair[0]], names[pair[1]]),
         metric=metric,
         confidence_level=level,
+        group_name=groups.title,
     )
 
 
 def _columns(found: Sequence[Estimate], q: int, name: str, prefix: str) -> dict[str, Array]:
-    """A quantity under every mix, with the ends of its intervals."""
+    """Return a quantity under every mix, with the ends of its intervals."""
     return {
         name: np.array([e.value[q] for e in found]),
         f"{prefix}low": np.array([e.low[q] for e in found]),

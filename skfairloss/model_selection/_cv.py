@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -23,8 +24,9 @@ from skfairloss._parameters import is_integer, is_real
 from skfairloss._persistence import VersionStampMixin
 from skfairloss._place import fitting_at
 from skfairloss._regressor import PixelLossRegressor
+from skfairloss._training import read_training
 from skfairloss._typing import Array
-from skfairloss._validation import MatchedScoreMixin, check_weights
+from skfairloss._validation import MatchedScoreMixin, check_weights, normalized
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._failures import Failure, check_scored, warn_of_failures
 from skfairloss.model_selection._folds import no_folds
@@ -266,13 +268,13 @@ class PixelLossRegressorCV(
         self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> Tags:
-        """Tags of scikit-learn: sparse X is accepted."""
+        """Return the tags of scikit-learn: sparse X is accepted."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return what fit takes, and what it hands to scorers and splitter.
+        """Return the metadata that fit takes, and those it passes to scorers and splitter.
 
         Returns
         -------
@@ -361,7 +363,9 @@ class PixelLossRegressorCV(
         splits = self._splits(data, for_splitter)
         candidates = [(a, m) for a in alphas for m in mixes]
         tasks = FitsTasks(self, len(candidates) * len(splits) + 1)
-        evaluate = _Evaluation(self, data, for_scorers, scorers, alphas, mixes, tasks)
+        evaluate = _Evaluation(
+            self._regressor(), data, for_scorers, scorers, alphas, mixes, self.error_score, tasks
+        )
         found = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
             delayed(evaluate)(split) for split in splits
         )
@@ -371,7 +375,7 @@ class PixelLossRegressorCV(
         )
         read = scorers.names if callable(self.refit) else [self._criterion]
         check_scored(failures, results, read, len(splits))
-        warn_of_failures(failures, results, self.error_score, callable(self.refit), stacklevel=4)
+        warn_of_failures(failures, results, self.error_score, callable(self.refit))
         self.best_index_ = choose(results)
         self.cv_results_, self.n_splits_ = results, len(splits)
         self.scorer_, self.multimetric_ = scorers.as_given, scorers.several
@@ -399,12 +403,12 @@ class PixelLossRegressorCV(
         return self.best_estimator_.predict(X)
 
     def _regressor(self, **parameters: Any) -> PixelLossRegressor:
-        """A regressor with the parameters shared by all candidates."""
+        """Return a regressor with the parameters shared by all candidates."""
         shared = {name: getattr(self, name) for name in _OF_THE_REGRESSOR}
         return PixelLossRegressor(**shared, **parameters)
 
     def _check(self) -> tuple[Array, Array]:
-        """The grids, sorted as given."""
+        """Return the grids of mixes and of penalties, in the order given."""
         mixes = check_loss_mixes(self.loss_mixes)
         alphas = list(np.atleast_1d(np.asarray(self.alphas, dtype=object)))
         if not alphas or not all(is_real(alpha) and alpha >= 0 for alpha in alphas):
@@ -422,7 +426,7 @@ class PixelLossRegressorCV(
         return self.refit if isinstance(self.refit, str) else "score"
 
     def _choice(self, scorers: Scorers) -> Callable[[dict[str, Any]], int]:
-        """From results to the index of the candidate chosen."""
+        """Return the function from results to the index of the candidate chosen."""
         if callable(self.refit):
             rule = self.refit
             return lambda results: _check_choice(rule(results), results, scorers.names)
@@ -439,17 +443,17 @@ class PixelLossRegressorCV(
         return lambda results: int(results[rank].argmin())
 
     def _data(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> FitData:
-        """The arguments of fit, of one length."""
+        """Return the arguments of fit, checked and of one length."""
         sensitive_features = named_columns(sensitive_features, X)
         # refuses bad input by name, before any fold could
-        self._regressor()._read(X, y, sample_weight, sensitive_features)
+        read_training(self._regressor(), X, y, sample_weight, sensitive_features)
         if sample_weight is not None:
-            sample_weight = check_weights(sample_weight, _num_samples(y))
+            sample_weight = normalized(check_weights(sample_weight, _num_samples(y)))
         X, y = indexable(X, y)
         return FitData(X, y, sample_weight, sensitive_features)
 
     def _splits(self, data: FitData, for_splitter: dict[str, Any]) -> list[_Split]:
-        """Training and test rows of all folds."""
+        """Return training and test rows of all folds."""
         cv = check_cv(self.cv, data.y, classifier=False)
         pairs = list(cv.split(data.X, data.y, **for_splitter))
         if not pairs:
@@ -459,7 +463,7 @@ class PixelLossRegressorCV(
     def _routed(
         self, data: FitData, scorers: Scorers, params: dict[str, Any]
     ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-        """Return what each scorer and the splitter are given."""
+        """Return the metadata for each scorer and for the splitter."""
         own = {
             "sample_weight": data.sample_weight,
             "sensitive_features": data.sensitive_features,
@@ -497,16 +501,17 @@ class PixelLossRegressorCV(
 class _Evaluation:
     """Fits and scores all candidates on one split at a time."""
 
-    owner: PixelLossRegressorCV
+    regressor: PixelLossRegressor
     data: FitData
     for_scorers: dict[str, dict[str, Any]]
     scorers: Scorers
     alphas: Array
     mixes: Array
+    error_score: float | str
     tasks: FitsTasks
 
     def __call__(self, split: _Split) -> tuple[Array, Array, list[Failure]]:
-        """Scores (candidates, scorers), seconds (candidates, 2: fit and score), and failures."""
+        """Return scores (candidates, scorers), seconds (candidates, 2: fit, score), failures."""
         with config_context(assume_finite=True):  # all rows were checked before they were cut
             return self._evaluate(split)
 
@@ -519,7 +524,9 @@ class _Evaluation:
         train, test = self.data.rows(split.train), self.data.rows(split.test)
         given = self.scorers.rows(self.for_scorers, split.test, _num_samples(self.data.y))
         for i, alpha in enumerate(self.alphas):
-            walk = Walk(self.owner._regressor(alpha=float(alpha)), train)
+            template = copy(self.regressor)
+            template.alpha = float(alpha)
+            walk = Walk(template, train)
             for j in walking_order(self.mixes):
                 candidate = i * len(self.mixes) + j
                 mix = float(self.mixes[j])
@@ -530,7 +537,7 @@ class _Evaluation:
                 seconds[candidate, 0] = time.perf_counter() - started
                 if error is not None:
                     failures.append(Failure(candidate, None, error))
-                    scores[candidate] = self.owner.error_score
+                    scores[candidate] = self.error_score
                     continue
                 found = self.scorers(model, test.X, test.y, given, place)
                 seconds[candidate, 1] = time.perf_counter() - started - seconds[candidate, 0]
@@ -550,18 +557,18 @@ class _Evaluation:
             with fitting_at(place), self.tasks.fit(task, model):
                 walk.fit(model)
         except Exception as error:
-            if self.owner.error_score == "raise":
+            if self.error_score == "raise":
                 raise
             return error
         return None
 
     def _score(self, found: float | Exception) -> float:
-        """A score, or that of an error."""
+        """Return a score, or ``error_score`` in place of an error."""
         if not isinstance(found, Exception):
             return found
-        if self.owner.error_score == "raise":
+        if self.error_score == "raise":
             raise found
-        return float(self.owner.error_score)
+        return float(self.error_score)
 
 
 def _check_choice(index: Any, results: dict[str, Any], names: list[str]) -> int:

@@ -27,11 +27,11 @@ class FitData:
         return self.X, self.y, self.sample_weight, self.sensitive_features
 
     def rows(self, index: Any) -> FitData:
-        """Some of the rows."""
+        """Return some of the rows."""
         return FitData(*(None if a is None else _safe_indexing(a, index) for a in self.arguments))
 
     def cuttable(self) -> FitData:
-        """The same with groups that can be cut: as given, or an array of the rows' groups."""
+        """Return the same with groups that can be cut: as given, or an array of them, by row."""
         features = self.sensitive_features
         framed = hasattr(features, "iloc") or hasattr(features, "columns")
         if framed or features is None or isinstance(features, list | np.ndarray):

@@ -1,8 +1,7 @@
-"""What went wrong in a cross-validation, told once, and kept from being chosen."""
+"""Failures in a cross-validation: warned of once, and kept from being chosen."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from sklearn.exceptions import FitFailedWarning
 
 from skfairloss._groups import counted
+from skfairloss._place import warn_user
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,6 @@ def warn_of_failures(
     results: Mapping[str, Any],
     error_score: Any,
     by_rule: bool,
-    stacklevel: int,
 ) -> None:
     """State how many fits and how many scores failed, why the first did, and what follows.
 
@@ -80,10 +79,9 @@ def warn_of_failures(
             continue
         shown = [str(results["params"][i]) for i in sorted({f.candidate for f in some})]
         follows = ", they are not chosen" if np.isnan(error_score) and not by_rule else ""
-        warnings.warn(
+        warn_user(
             f"{counted(len(some), what)} failed, of the candidates {', '.join(shown)}, with "
             f"{error_score} for a score{follows}. The first error: {some[0]}\n"
             "error_score='raise' raises it",
             kind,
-            stacklevel=stacklevel + 1,
         )

@@ -18,7 +18,7 @@ _FEWEST = 3  # folds: what training adds is measured on rows outside of two
 
 
 def make_folds(cv: Any, n_repeats: int, groups: Groups, random_state: Any) -> list[list[Split]]:
-    """Partitions of the rows into folds, each a list of pairs (train, test); all of one length."""
+    """Return partitions into folds, lists of pairs (train, test), all of one length."""
     n = len(groups.codes)
     if is_integer(cv):
         return _stratified(int(cv), n_repeats, groups, random_state)
@@ -46,7 +46,7 @@ def no_folds(cv: Any) -> str:
 
 
 def fold_of_rows(partition: list[Split], n: int) -> Index:
-    """The fold in which each row is tested, (n,)."""
+    """Return the fold in which each row is tested, (n,)."""
     out = np.empty(n, dtype=np.intp)
     for k, (_, test) in enumerate(partition):
         out[test] = k
@@ -54,7 +54,7 @@ def fold_of_rows(partition: list[Split], n: int) -> Index:
 
 
 def _stratified(n_folds: int, n_repeats: int, groups: Groups, seed: Any) -> list[list[Split]]:
-    """Stratified folds, shuffled anew for each repeat."""
+    """Return stratified folds, shuffled anew for each repeat."""
     if n_folds < _FEWEST:
         raise ValueError(f"cv must be at least {_FEWEST} folds, got {n_folds}")
     sizes = np.bincount(groups.codes)
@@ -74,7 +74,7 @@ def _stratified(n_folds: int, n_repeats: int, groups: Groups, seed: Any) -> list
 
 
 def _partitions(splits: list[Split], n: int) -> list[list[Split]]:
-    """Successive splits that test every row once."""
+    """Group successive splits into partitions, in which every row is tested once."""
     out: list[list[Split]] = []
     tested = np.zeros(n, dtype=bool)
     current: list[Split] = []

@@ -50,31 +50,31 @@ class Quantities:
     pair: tuple[int, int]
 
     def values(self, d: Array) -> Array:
-        """Q of rows d (n,): all rows, the groups, the pair, (G + 2,)."""
+        """Return Q of rows d (n,): all rows, the groups, the pair, (G + 2,)."""
         return self.pairs(self._means(d))
 
     def tested(self, d: Array) -> Array:
-        """Σ c_i² (d_i - mean)² of each quantity, (G + 2,)."""
+        """Return Σ c_i² (d_i - mean)² of each quantity, (G + 2,)."""
         overall, in_groups = self._influences(d)
         by_group = np.bincount(self.groups.codes, in_groups**2, self.groups.n_groups)
         high, low = self.pair
         return np.array([np.sum(overall**2), *by_group, by_group[high] + by_group[low]])
 
     def by_fold(self, d: Array, fold: Index, n_folds: int) -> Array:
-        """Σ c_i (d_i - mean) over the rows of each fold, (n_folds, G + 2)."""
+        """Return Σ c_i (d_i - mean) over the rows of each fold, (n_folds, G + 2)."""
         overall, in_groups = self._influences(d)
         sums = cell_sums(self.groups, in_groups, fold, n_folds)
         sums[:, 0] = np.bincount(fold, overall, n_folds)
         return self.pairs(sums)
 
     def pairs(self, parts: Array) -> Array:
-        """Quantities from those of all rows and of the groups, (..., 1 + G) to (..., G + 2)."""
+        """Return all quantities from those of rows and groups, (..., 1 + G) to (..., G + 2)."""
         high, low = self.pair
         difference = parts[..., 1 + high] - parts[..., 1 + low]
         return np.concatenate([parts, difference[..., None]], axis=-1)
 
     def trained(self, sums: Array, fold: Index) -> Array:
-        """B of each fold, (n_folds, G + 2), from the sums (n_folds, n_folds, 1 + G) of a repeat."""
+        """Return B of each fold, (n_folds, G + 2), from sums (n_folds, n_folds, 1 + G)."""
         n_folds = len(sums)
         shares = cell_sums(self.groups, self.weights, fold, n_folds)
         own = np.einsum("kkg->kg", sums)
@@ -90,7 +90,7 @@ class Quantities:
         return np.concatenate([[overall], group_means(self.groups, d, self.weights)])
 
     def _influences(self, d: Array) -> tuple[Array, Array]:
-        """c_i (d_i - mean), (n,) each, in the mean of all rows and in that of the row's group."""
+        """Return c_i (d_i - mean), (n,), in the mean of all rows and in that of the row's group."""
         means, codes = self._means(d), self.groups.codes
         shares = np.bincount(codes, self.weights)
         overall = self.weights / self.weights.sum() * (d - means[0])
@@ -98,7 +98,7 @@ class Quantities:
 
 
 def cell_sums(groups: Groups, values: Array, fold: Index, n_folds: int) -> Array:
-    """Sums of values (n,) over the rows of each fold, all and by group, (n_folds, 1 + G)."""
+    """Sum values (n,) over the rows of each fold, all and by group, (n_folds, 1 + G)."""
     size = groups.n_groups
     cells = np.bincount(fold * size + groups.codes, values, n_folds * size)
     by_group = cells.reshape(n_folds, size)
@@ -117,7 +117,7 @@ class Estimate:
 def estimate(
     quantities: Quantities, rows: Array, sums: Array, folds: Index, level: float
 ) -> Estimate:
-    """Quantities with confidence intervals.
+    """Estimate quantities with confidence intervals.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Where a `PixelLossRegressor` is inside other estimators, and how parameters of fit reach it.
+"""The path to a `PixelLossRegressor` inside other estimators, and names of its fit parameters.
 
-With metadata routing on they keep their names. With routing off a pipeline takes them as
-``step__parameter``, and every other meta-estimator passes what it is given straight on: the name is
-that of the steps on the way, which are fewer than the names of ``get_params`` on the way.
+With metadata routing on, parameters of fit keep their names. With routing off a pipeline takes them
+as ``step__parameter``, and every other meta-estimator passes what it is given straight on: the name
+is that of the steps on the way, which are fewer than the names of ``get_params`` on the way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Path = tuple[str, ...]
 
 
 def find_regressor(estimator: Any) -> Path:
-    """Names of ``get_params`` that lead to the one regressor; none where it is the estimator."""
+    """Return the names of ``get_params`` on the path to the one regressor; () if it is alone."""
     if isinstance(estimator, PixelLossRegressor):
         return ()
     found = []
@@ -34,17 +34,17 @@ def find_regressor(estimator: Any) -> Path:
 
 
 def regressor_in(estimator: Any, path: Path) -> Any:
-    """The regressor at a path in an estimator."""
+    """Return the regressor at a path in an estimator."""
     return estimator.get_params(deep=True)["__".join(path)] if path else estimator
 
 
 def parameter(path: Path, name: str) -> str:
-    """What ``set_params`` calls a parameter of the regressor."""
+    """Return the name of a parameter of the regressor in ``set_params``."""
     return "__".join((*path, name))
 
 
 def fit_parameter(estimator: Any, path: Path, name: str) -> str:
-    """What ``fit`` of the estimator calls a parameter that is to reach the regressor."""
+    """Return the name in ``fit`` of the estimator by which a parameter reaches the regressor."""
     from sklearn.pipeline import Pipeline
 
     if not path:

@@ -13,10 +13,12 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
 from skfairloss._compat import CallbackSupportMixin, with_callbacks
+from skfairloss._fitting import fit_model
 from skfairloss._parameters import is_real
 from skfairloss._place import fitting_at
 from skfairloss._problem import Start
-from skfairloss._regressor import PixelLossRegressor, Training
+from skfairloss._regressor import PixelLossRegressor
+from skfairloss._training import Training, read_training
 from skfairloss._typing import Array
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._tasks import FitsTasks
@@ -125,7 +127,7 @@ class LossMixPath:
         return np.stack([model.predict(X) for model in self.models])
 
     def to_frame(self) -> pd.DataFrame:
-        """All coefficients in one tidy table.
+        """Return all coefficients in one tidy table.
 
         Returns
         -------
@@ -143,7 +145,7 @@ class LossMixPath:
         return np.stack([np.asarray(getattr(model, attribute)) for model in self.models])
 
     def _first(self, attribute: str) -> Any:
-        """An attribute of the first model, or an error that says what it takes."""
+        """Return an attribute of the first model, or raise an error that names what it needs."""
         if not hasattr(self.models[0], attribute):
             needed = "fairness" if attribute == "multipliers_" else "sensitive_features"
             raise AttributeError(f"the path was fitted without {needed}")
@@ -280,7 +282,7 @@ class Walk:
         self._start: Start | None = None
 
     def model(self, loss_mix: float) -> PixelLossRegressor:
-        """A regressor for the next mix, not yet fitted."""
+        """Return a regressor for the next mix, not yet fitted."""
         model = copy(self._template)
         model.loss_mix = float(loss_mix)
         return model
@@ -288,7 +290,7 @@ class Walk:
     def read(self) -> Training:
         """Read the data, where that was not done yet."""
         if self._training is None:
-            self._training = self._template._read(*self._data.arguments)
+            self._training = read_training(self._template, *self._data.arguments)
         return self._training
 
     def fit(self, model: PixelLossRegressor) -> None:
@@ -298,16 +300,16 @@ class Walk:
             if hasattr(self._template, name):
                 setattr(model, name, getattr(self._template, name))
         self._training = training.with_loss_mix(model.loss_mix)
-        self._start = model._fit_to(self._training, self._start)
+        self._start = fit_model(model, self._training, self._start)
 
 
 def walking_order(mixes: Array) -> list[int]:
-    """Positions of the mixes from L2, which needs no start, to L1."""
+    """Return the positions of the mixes from L2, which needs no start, to L1."""
     return [int(j) for j in np.argsort(mixes, kind="stable")]
 
 
 def check_loss_mixes(loss_mixes: Any, name: str = "loss_mixes") -> Array:
-    """The mixes as an array (n_mixes,): at least one, each in [0, 1], none twice."""
+    """Return the mixes as an array (n_mixes,): at least one, each in [0, 1], none twice."""
     values = [loss_mixes] if np.ndim(loss_mixes) == 0 else list(loss_mixes)
     if not values or not all(is_real(value) and 0 <= value <= 1 for value in values):
         raise ValueError(f"{name} must be numbers in [0, 1], at least one, got {loss_mixes!r}")

@@ -13,7 +13,7 @@ from skfairloss._typing import Array
 def collect_results(
     candidates: list[tuple[float, float]], names: list[str], scores: Array, seconds: list[Array]
 ) -> dict[str, Any]:
-    """``cv_results_`` of candidates (alpha, loss_mix).
+    """Return ``cv_results_`` of candidates (alpha, loss_mix).
 
     ``scores`` is (splits, candidates, scorers); ``seconds`` holds (candidates, 2), for fitting and
     scoring, for each split.
@@ -37,7 +37,7 @@ def collect_results(
 
 
 def _ranks(mean: Array) -> Array:
-    """1 for the largest mean; NaN come last, as in scikit-learn."""
+    """Rank means, 1 for the largest; NaN come last, as in scikit-learn."""
     if np.isnan(mean).all():
         return np.ones(len(mean), dtype=np.int32)
     lowest = np.nanmin(mean) - 1

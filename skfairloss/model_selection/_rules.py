@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from skfairloss._parameters import is_real
+from skfairloss._parameters import check_parameters, is_real, one_of
+from skfairloss._pareto import undominated
+from skfairloss._place import warn_user
 from skfairloss._typing import Array, Index
-from skfairloss.displays._tradeoff import undominated
-
-_IF_NONE = ("raise", "closest")
 
 
 def best_within_disparity(
@@ -106,8 +104,7 @@ def best_within_disparity(
             f"max_disparity must be a number > 0, without the sign of the scorer, got "
             f"{max_disparity!r}"
         )
-    if if_none not in _IF_NONE:
-        raise ValueError(f"if_none must be one of {list(_IF_NONE)}, got {if_none!r}")
+    check_parameters(None, {"if_none": if_none}, {"if_none": one_of(("raise", "closest"))})
     return WithinDisparity(accuracy, disparity, float(max_disparity), if_none)
 
 
@@ -121,7 +118,7 @@ class WithinDisparity:
         self.if_none = if_none
 
     def __call__(self, cv_results: Mapping[str, Any]) -> int:
-        """Position of the candidate chosen."""
+        """Return the position of the candidate chosen."""
         known, scores, disparities = _read(cv_results, self.accuracy, self.disparity)
         within = np.flatnonzero(disparities <= self.max_disparity)
         if not len(within):
@@ -134,12 +131,12 @@ class WithinDisparity:
             )
             if self.if_none == "raise":
                 raise ValueError(f"{text}. Raise max_disparity, or take it by if_none='closest'")
-            warnings.warn(f"{text}, which is taken", UserWarning, stacklevel=2)
+            warn_user(f"{text}, which is taken", UserWarning)
             return candidate
         return int(known[within[np.lexsort((disparities[within], -scores[within]))[0]]])
 
     def __repr__(self) -> str:
-        option = "" if self.if_none == _IF_NONE[0] else f", if_none={self.if_none!r}"
+        option = "" if self.if_none == "raise" else f", if_none={self.if_none!r}"
         return (
             f"best_within_disparity({self.accuracy!r}, {self.disparity!r}, "
             f"{self.max_disparity:g}{option})"
@@ -222,7 +219,7 @@ def pareto_front(cv_results: Mapping[str, Any], *, accuracy: str, disparity: str
 def _read(
     cv_results: Mapping[str, Any], accuracy: str, disparity: str
 ) -> tuple[Index, Array, Array]:
-    """Positions of the candidates that have both scores, their accuracies and disparities."""
+    """Return the positions of candidates with both scores, their accuracies and disparities."""
     scores = _mean_scores(cv_results, accuracy)
     disparities = -_mean_scores(cv_results, disparity)
     known = np.flatnonzero(np.isfinite(scores) & np.isfinite(disparities))
@@ -236,7 +233,7 @@ def _read(
         )
         if not len(known):
             raise ValueError(text)
-        warnings.warn(f"{text}. They are left out", UserWarning, stacklevel=3)
+        warn_user(f"{text}. They are left out", UserWarning)
     if disparities[known].min() < 0:
         raise ValueError(
             f"the disparity {disparity!r} has positive scores, up to "
@@ -247,7 +244,7 @@ def _read(
 
 
 def _mean_scores(cv_results: Mapping[str, Any], name: str) -> Array:
-    """Mean scores of the candidates under a scorer."""
+    """Return the mean scores of the candidates under a scorer, (n_candidates,)."""
     key = f"mean_test_{name}"
     if key not in cv_results:
         known = sorted(
@@ -258,5 +255,5 @@ def _mean_scores(cv_results: Mapping[str, Any], name: str) -> Array:
 
 
 def _shown(cv_results: Mapping[str, Any], i: int) -> str:
-    """The parameters of a candidate, where they are known."""
+    """Return the parameters of a candidate as text; empty if they are not known."""
     return f" {cv_results['params'][i]}" if "params" in cv_results else ""

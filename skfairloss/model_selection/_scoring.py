@@ -42,11 +42,14 @@ class Scorers:
         return dict(self.scorers) if self.several else self.scorers["score"]
 
     def by_key(self) -> dict[str, Scorer]:
-        """The scorers under the names that metadata are routed by."""
+        """Return the scorers under the names that metadata are routed by."""
         return {f"scorer_{name}": scorer for name, scorer in self.scorers.items()}
 
     def unrouted(self, sample_weight: Any, sensitive_features: Any) -> Given:
-        """What each scorer is given with routing off: what it asks for or, weights, can take."""
+        """Return the metadata of each scorer with routing off.
+
+        Groups go to the scorers that request them, weights to those that can take them.
+        """
         out: Given = {}
         for key, scorer in self.by_key().items():
             out[key] = {}
@@ -57,7 +60,7 @@ class Scorers:
         return out
 
     def rows(self, given: Given, index: Any, n_rows: int) -> Given:
-        """What each scorer is given, for some of the rows."""
+        """Return the metadata of each scorer for some of the rows."""
         return {
             key: {
                 name: _safe_indexing(value, index) if _has_rows(value, n_rows) else value
@@ -69,7 +72,7 @@ class Scorers:
     def __call__(
         self, model: Any, X: Any, y: Any, given: Given, place: str
     ) -> dict[str, float | Exception]:
-        """Scores of a fitted model by name, or the error that names the place."""
+        """Score a fitted model; return by name the score, or the error that names the place."""
         out: dict[str, float | Exception] = {}
         for name, scorer in self.scorers.items():
             try:
@@ -107,13 +110,13 @@ def make_scorers(scoring: Any, estimator: Any) -> Scorers:
 
 
 def _requests_groups(scorer: Scorer) -> bool:
-    """Whether a scorer asks for ``sensitive_features``."""
+    """Tell whether a scorer requests ``sensitive_features``."""
     routing = get_routing_for_object(scorer)
     return bool(routing.consumes("score", ["sensitive_features"]))
 
 
 def _takes_weights(scorer: Scorer) -> bool:
-    """Whether a scorer can be given ``sample_weight``."""
+    """Tell whether a scorer can be given ``sample_weight``."""
     asked = getattr(scorer, "_accept_sample_weight", None)
     if asked is not None:
         return bool(asked())
@@ -124,7 +127,7 @@ def _takes_weights(scorer: Scorer) -> bool:
 
 
 def _has_rows(value: Any, n_rows: int) -> bool:
-    """Whether metadata have a value for each row."""
+    """Tell whether metadata have a value for each row."""
     shape = getattr(value, "shape", None)
     if shape:
         return bool(shape[0] == n_rows)
@@ -132,7 +135,7 @@ def _has_rows(value: Any, n_rows: int) -> bool:
 
 
 def _number(value: Any, name: str) -> float:
-    """A score, if it is one number."""
+    """Return a score; raise an error unless it is one number."""
     if np.ndim(value) != 0 or isinstance(value, str | Mapping):
         raise ValueError(f"scoring must return a number, {name} returned {type(value).__name__}")
     if np.isnan(value):

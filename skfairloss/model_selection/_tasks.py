@@ -1,4 +1,4 @@
-"""What callbacks are told of a run of many fits."""
+"""Tasks of a run of many fits, for callbacks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FitsTasks:
 
     @contextmanager
     def fit(self, number: int, estimator: Any, watched: Any = None) -> Iterator[None]:
-        """The task of one fit; ``watched`` is the step of ``estimator`` that callbacks watch."""
+        """Open the task of one fit; ``watched`` is the step of ``estimator`` for callbacks."""
         if self._context is None:
             yield
             return
@@ -55,6 +55,6 @@ class FitsTasks:
                 watched.set_callbacks(*before)
 
     def end(self) -> None:
-        """Tell that the run is over."""
+        """Report the end of the run."""
         if self._context is not None:
             self._context.call_on_fit_task_end(estimator=self._owner)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from ._group_report import GroupReport, group_report
+from skfairloss.report._group_report import GroupReport, group_report
 
 __all__ = ["GroupReport", "group_report"]

@@ -10,13 +10,13 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike
 
-from ..displays import GroupLossDisplay, PixelGroupDisplay
-from ..displays._style import FEW_ROWS
-from ..metrics._estimates import GroupEstimates, group_estimates
-from ..metrics._named import Metrics
-from ._html import to_html
-from ._table import Table, make_table
-from ._text import to_text
+from skfairloss.displays import GroupLossDisplay, PixelGroupDisplay
+from skfairloss.displays._style import FEW_ROWS
+from skfairloss.metrics._estimates import GroupEstimates, group_estimates
+from skfairloss.metrics._named import Metrics
+from skfairloss.report._html import to_html
+from skfairloss.report._table import Table, make_table
+from skfairloss.report._text import to_text
 
 RANKS = (0.5, 0.95)  # the images shown of each group: a usual and a large error
 
@@ -321,7 +321,7 @@ class GroupReport:
         return [group for group, count in pairs if count < FEW_ROWS]
 
     def to_frame(self) -> pd.DataFrame:
-        """Everything in one tidy table, one row for each value.
+        """Return everything in one tidy table, one row for each value.
 
         Returns
         -------
@@ -332,7 +332,14 @@ class GroupReport:
         """
         return self._estimates.to_frame()
 
-    def plot(self, metric: str | None = None, *, ax: Any = None) -> GroupLossDisplay:
+    def plot(
+        self,
+        metric: str | None = None,
+        *,
+        ax: Any = None,
+        legend: bool = True,
+        title: str | None = None,
+    ) -> GroupLossDisplay:
         """Draw one metric by group, with the intervals.
 
         Parameters
@@ -342,6 +349,12 @@ class GroupReport:
 
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
+
+        legend : bool, default=True
+            Whether to explain the marks, above the points and inside the axes.
+
+        title : str, default=None
+            Above the axes; ``None`` leaves the title as it is.
 
         Returns
         -------
@@ -354,15 +367,26 @@ class GroupReport:
             If there is no such metric.
         """
         metric = self._estimates.metrics[0] if metric is None else metric
-        return GroupLossDisplay.from_frame(self.to_frame(), metric=metric).plot(ax)
+        display = GroupLossDisplay.from_frame(
+            self.to_frame(), metric=metric, group_name=self._estimates.group_name
+        )
+        return display.plot(ax, legend=legend, title=title)
 
-    def plot_images(self, *, ax: Any = None) -> PixelGroupDisplay:
+    def plot_images(
+        self, *, ax: Any = None, legend: bool = True, title: str | None = None
+    ) -> PixelGroupDisplay:
         """Draw images of each group: truth, prediction and absolute error.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
+
+        legend : bool, default=True
+            Whether to draw the scales of the images.
+
+        title : str, default=None
+            Above the images; ``None`` leaves the title as it is.
 
         Returns
         -------
@@ -376,7 +400,7 @@ class GroupReport:
         """
         if self.images is None:
             raise ValueError("the report has no images: pass image_shape to group_report")
-        return copy.copy(self.images).plot(ax)
+        return copy.copy(self.images).plot(ax, legend=legend, title=title)
 
     def __repr__(self) -> str:
         return to_text(self._table())
@@ -385,12 +409,12 @@ class GroupReport:
         return to_html(self._table(), self.images)
 
     def _table(self) -> Table:
-        """What text and HTML show."""
+        """Return the table that text and HTML show."""
         level = None if self.n_boot is None else self.confidence_level
         return make_table(self.to_frame(), self._estimates.method, level, self.n_boot)
 
     def _limits(self, statistic: str) -> list[pd.Series]:
-        """Lower and upper limits by metric."""
+        """Return lower and upper limits by metric."""
         names = self.by_group.columns
         return [
             pd.Series(limits, index=names) for limits in self._estimates.other_limits[statistic]

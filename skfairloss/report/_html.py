@@ -9,8 +9,8 @@ import math
 from html import escape
 from importlib.util import find_spec
 
-from ..displays import PixelGroupDisplay
-from ._table import Cell, Row, Table
+from skfairloss.displays import PixelGroupDisplay
+from skfairloss.report._table import Cell, Row, Table
 
 STYLE = """
 .skfairloss-report { font-family: system-ui, sans-serif; font-size: 13px; overflow-x: auto; }
@@ -34,7 +34,7 @@ WIDTH, HEIGHT = 92, 9  # of the drawings, in pixels
 
 
 def to_html(table: Table, images: PixelGroupDisplay | None) -> str:
-    """Table with a drawing of each interval, notes, and the images if matplotlib is there."""
+    """Return the table with a drawing of each interval, notes, and images with matplotlib."""
     values = [row for row in table.rows if _is_value(row)]
     ranges = [_range([row.cells[j] for row in values]) for j in range(len(table.metrics))]
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("n", *table.metrics))
@@ -49,12 +49,12 @@ def to_html(table: Table, images: PixelGroupDisplay | None) -> str:
 
 
 def _is_value(row: Row) -> bool:
-    """Whether a row has values of a metric itself, which share a scale."""
+    """Tell whether a row has values of a metric itself, which share a scale."""
     return row.statistic in ("by_group", "overall")
 
 
 def _row(row: Row, ranges: list[tuple[float, float] | None]) -> str:
-    """One row of the table."""
+    """Return one row of the table."""
     mark = ' <abbr title="fewer than 30 rows">*</abbr>' if row.is_small else ""
     cells = [
         f"<td>{escape(cell.text)}"
@@ -70,7 +70,7 @@ def _row(row: Row, ranges: list[tuple[float, float] | None]) -> str:
 
 
 def _range(cells: list[Cell]) -> tuple[float, float] | None:
-    """Smallest and largest end of the intervals of a column, None if there are none."""
+    """Return the smallest and largest end of a column's intervals. None if there are none."""
     ends = [end for cell in cells for end in (cell.lower, cell.upper) if not math.isnan(end)]
     return (min(ends), max(ends)) if ends and min(ends) < max(ends) else None
 

@@ -1,4 +1,4 @@
-"""What text and HTML have in common: labels, rounded numbers and notes."""
+"""The table of a report for text and HTML: labels, rounded numbers and notes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .._groups import counted
-from ..displays._style import FEW_ROWS, group_label
-from ..metrics._inputs import Array
-from ..metrics._named import metric_title
+from skfairloss._groups import counted
+from skfairloss._typing import Array
+from skfairloss.displays._style import FEW_ROWS, group_label
+from skfairloss.metrics._named import metric_title
 
 NAMES = {"overall": "all rows", "difference": "difference", "ratio": "ratio"}
 
@@ -58,7 +58,7 @@ def make_table(frame: pd.DataFrame, method: str, level: float | None, n_boot: in
         zip(first["statistic"], first["group"], first["count"], strict=True)
     ):
         of_rows = statistic in ("by_group", "overall")
-        label = group_label(group, 10**6) if statistic == "by_group" else NAMES[statistic]
+        label = group_label(group) if statistic == "by_group" else NAMES[statistic]
         rows.append(
             Row(
                 label=label,
@@ -86,7 +86,7 @@ def make_table(frame: pd.DataFrame, method: str, level: float | None, n_boot: in
 
 
 def _cells(frame: pd.DataFrame) -> list[Cell]:
-    """Values of one metric, rounded alike, except for the ratio."""
+    """Return the values of one metric, rounded alike, except for the ratio."""
     numbers = frame[["value", "lower", "upper"]].to_numpy(dtype=float)
     is_ratio = (frame["statistic"] == "ratio").to_numpy()
     decimals = [_decimals(numbers[~is_ratio]), _decimals(numbers[is_ratio])]
@@ -100,7 +100,7 @@ def _cells(frame: pd.DataFrame) -> list[Cell]:
 
 
 def _decimals(numbers: Array) -> int:
-    """Digits after the point that show two digits of the narrowest interval, or three of values."""
+    """Return the digits after the point: two of the narrowest interval, or three of values."""
     values, lower, upper = numbers.T
     widths = [width for width in (upper - lower).tolist() if width > 0]
     sizes = [size for size in np.abs(values).tolist() if size > 0]

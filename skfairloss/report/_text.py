@@ -5,25 +5,25 @@ from __future__ import annotations
 import shutil
 import textwrap
 
-from ._table import Table
+from skfairloss.report._table import Table
 
 MAX_LABEL = 36
 
 
 def to_text(table: Table) -> str:
-    """Tables as wide as the terminal, one below the other; intervals stand below the values."""
+    """Return tables as wide as the terminal, one below the other, intervals below values."""
     blocks = [_block(table, columns) for columns in _split(table)]
     return "\n\n".join([table.title, *blocks, "\n".join(table.notes)])
 
 
 def _labels(table: Table) -> list[list[str]]:
-    """Labels of the rows in lines, marked where the group is small."""
+    """Return labels of the rows in lines, marked where the group is small."""
     marked = [row.label + " *" * row.is_small for row in table.rows]
     return [textwrap.wrap(label, MAX_LABEL) or [label] for label in marked]
 
 
 def _widths(table: Table) -> tuple[int, int, list[int]]:
-    """Widths of the labels, of the counts and of each metric."""
+    """Return the widths of the labels, of the counts and of each metric."""
     label = max(14, *(len(part) for lines in _labels(table) for part in lines))
     count = max(len(row.count) for row in table.rows)
     columns = zip(*(row.cells for row in table.rows), strict=True)
@@ -35,7 +35,7 @@ def _widths(table: Table) -> tuple[int, int, list[int]]:
 
 
 def _split(table: Table) -> list[list[int]]:
-    """Metrics that fit side by side."""
+    """Split the metrics into blocks that fit side by side."""
     label, count, cells = _widths(table)
     room = shutil.get_terminal_size().columns
     blocks: list[list[int]] = [[]]
@@ -50,7 +50,7 @@ def _split(table: Table) -> list[list[int]]:
 
 
 def _block(table: Table, columns: list[int]) -> str:
-    """Some of the metrics, all rows."""
+    """Write some of the metrics for all rows."""
     label, count, widths = _widths(table)
 
     def line(first: str, second: str, cells: list[str]) -> str:

@@ -34,7 +34,7 @@ ALL = "all"  # not a stage: what a table calls all of them
 
 SOLVERS = "skfairloss._solvers"
 STAGES = (
-    (CHECKS, "skfairloss._regressor", "PixelLossRegressor._read"),
+    (CHECKS, "skfairloss._training", "read_training"),
     (MEANS, "skfairloss._problem", "Problem.means"),
     (MEANS, "skfairloss._problem", "Problem.first_moments"),
     (COORDINATES, "skfairloss._factor", "orthonormal_basis"),
