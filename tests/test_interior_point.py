@@ -112,7 +112,7 @@ def test_sides_that_are_nearly_right_settle_at_the_optimum(steep, unit, wrong):
     side[nearest[side[nearest] != 0][:wrong]] = 0
     diagonal = diagonalised(problem)
     assert diagonal is not None
-    found = diagonal.settle(side)
+    found = diagonal.primal_dual_active_set(side)
     assert found is not None
     delta, dual, at_kink = found
     np.testing.assert_allclose(delta, best.delta, atol=1e-9 * unit)
@@ -125,9 +125,11 @@ def test_sides_that_are_all_wrong_do_not_settle_anywhere_else():
     problem = curved_problem(3, 1.0, np.eye(5))
     diagonal = diagonalised(problem)
     assert diagonal is not None
-    found = diagonal.settle(np.zeros(200, dtype=np.int8))  # more equations than unknowns
+    found = diagonal.primal_dual_active_set(
+        np.zeros(200, dtype=np.int8)
+    )  # more equations than unknowns
     assert found is None
-    found = diagonal.settle(-np.sign(problem.residual).astype(np.int8))
+    found = diagonal.primal_dual_active_set(-np.sign(problem.residual).astype(np.int8))
     assert found is None or problem.gap(*found[:2]) <= 1e-12 * problem.objective(found[0])
 
 

@@ -78,7 +78,8 @@ class Data:
             grams[g] = rows.T @ (share * rows)
             gradients[SQUARED, g] = rows.T @ (share * r)
             constants[SQUARED, g] = 0.5 * (share * r * r).sum(axis=0)
-        weights = np.array([one.weights for one in constraints]).transpose(1, 0, 2)
+        weights = np.array([one.weights for one in constraints]).reshape(-1, 3, m)
+        weights = weights.transpose(1, 0, 2)
         squares = self.base[SQUARED].any() or weights[SQUARED].any()
         zero = np.zeros((len(index), m))
         return KinkedQuadratic(
@@ -97,7 +98,7 @@ class Data:
                 near=None,
                 gradients=gradients,
                 constants=constants,
-                groups=np.array([one.group for one in constraints]),
+                groups=np.array([one.group for one in constraints], dtype=np.intp),
                 weights=weights,
                 lines=np.zeros((len(constraints), D, m)),
                 bound=np.array([one.bound for one in constraints]),
@@ -193,6 +194,15 @@ def test_a_worst_group_in_any_loss_gives_the_optimum(loss_mix, kind, worst):
     found = solved(data.form(constraints))
     assert found.multipliers.sum() == pytest.approx(worst)
     assert found.objective == pytest.approx(data.optimum(constraints)[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("loss_mix", [0.4, 1.0])
+def test_groups_without_constraints_are_a_plain_fit_of_all_outputs(loss_mix):
+    data = Data(8, loss_mix, quantile=0.3)
+    form = data.form([])
+    found, plain = solved(form), form.lagrangian(np.zeros(0))
+    assert found.objective == pytest.approx(data.optimum([])[0], rel=1e-6)
+    assert plain.gap(found.delta, found.dual) <= 1e-9 * found.objective
 
 
 def test_a_bound_on_squares_needs_no_rows_in_a_fit_of_squares():

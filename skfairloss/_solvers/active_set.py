@@ -110,7 +110,7 @@ class Diagonal:
     kinks: Kinks
     factor: Array | None
 
-    def settle(self, side: Sides) -> tuple[Array, Array, Mask] | None:
+    def primal_dual_active_set(self, side: Sides) -> tuple[Array, Array, Mask] | None:
         """δ, the duals and the rows at their kink, if the sides (n,) soon lead to the optimum.
 
         Rows beside their kink have a dual at the very end of its interval.

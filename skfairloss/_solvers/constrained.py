@@ -107,7 +107,7 @@ def _from_before(
     coupling = gq.coupling
     assert coupling is not None
     same = before is not None and len(before.multipliers) == len(coupling.bound)
-    if before is None or not same or coupling.slope.any():
+    if before is None or not same or coupling.leveled:
         return None
     found = continued(gq, before, tol, floor)
     if found is not None and watch is not None and watch(found):

@@ -105,9 +105,34 @@ class Coupling:
 
     def spread_out(self, multipliers: Array) -> Array:
         """Σ_j μ_j weights_j by group, (3, G, m)."""
-        out = np.zeros((self.n_groups, 3, self.base.shape[2]))
-        np.add.at(out, self.groups, (multipliers[:, None] * self.weights).transpose(1, 0, 2))
-        return out.transpose(1, 0, 2)
+        flat = self.incidence @ (multipliers[:, None] * self._weights_by_constraint)
+        return flat.reshape(self.n_groups, 3, self.base.shape[2]).transpose(1, 0, 2)
+
+    @cached_property
+    def incidence(self) -> Array:
+        """1 where a constraint is about a group, (G, J)."""
+        return (np.arange(self.n_groups)[:, None] == self.groups).astype(np.float64)
+
+    @cached_property
+    def _weights_by_constraint(self) -> Array:
+        """The weights of each constraint in one row, (J, 3 m)."""
+        j, m = len(self.groups), self.base.shape[2]
+        return np.ascontiguousarray(self.weights.transpose(1, 0, 2)).reshape(j, 3 * m)
+
+    @cached_property
+    def same_group(self) -> Array:
+        """1 where two constraints are about the same group, (J, J)."""
+        return self.incidence.T @ self.incidence
+
+    @cached_property
+    def sloped(self) -> Mask:
+        """The constraints with a slope, (J,)."""
+        return np.asarray(self.slope > 0)
+
+    @cached_property
+    def leveled(self) -> bool:
+        """Whether there are any, so that t is an unknown."""
+        return bool(self.sloped.any())
 
     def interval(self, weights: Array) -> tuple[Array, Array]:
         """Both ends of the rows' dual intervals under weights W, (N, m) each."""
@@ -202,9 +227,9 @@ class Coupling:
 
     def level(self, losses: Array) -> float:
         """The smallest t that the left sides allow; 0 where no constraint has a slope."""
-        sloped = self.slope > 0
-        if not sloped.any():
+        if not self.leveled:
             return 0.0
+        sloped = self.sloped
         return float(((losses - self.bound)[sloped] / self.slope[sloped]).max())
 
     def excess(self, losses: Array) -> Array:
@@ -375,8 +400,7 @@ class Border:
         reduced = np.einsum("kij,kil->jl", pulls, solved)
         spread = coupling.by_group(coupling.share[:, None] ** 2 * sides[0] * ratio[1])
         width = 2.0 * coupling.weights[ABSOLUTE]
-        same = coupling.groups[:, None] == coupling.groups
-        reduced += same * ((width * spread[coupling.groups]) @ width.T)
+        reduced += coupling.same_group * ((width * spread[coupling.groups]) @ width.T)
         np.einsum("jj->j", reduced)[:] += bounds.slack / bounds.multipliers
         return cls(coupling, bounds, openness, sides, pulls, solved, reduced)
 
@@ -400,7 +424,7 @@ class Border:
         rhs = self.open.infeasibility + push_slack
         rhs += 2.0 * np.einsum("jk,jk->j", coupling.weights[ABSOLUTE], shift)
         rhs -= self.pulls.reshape(first.size, n).T @ first.T.ravel()
-        if coupling.slope.any():
+        if coupling.leveled:
             bordered = np.zeros((n + 1, n + 1))
             bordered[:n, :n] = self.reduced
             bordered[:n, n] = bordered[n, :n] = coupling.slope

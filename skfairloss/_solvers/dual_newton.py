@@ -163,7 +163,7 @@ def _on_face(coupling: Coupling, at: _Dual, steep: Array, free: Mask) -> tuple[A
     change = np.where(free, 0.0, -at.multipliers)
     rhs = (at.excess - steep @ change)[free]
     matrix = steep[np.ix_(free, free)]
-    if not coupling.slope.any():
+    if not coupling.leveled:
         change[free] = np.linalg.solve(matrix, rhs)
         return change, 0.0
     size, slope = len(rhs), coupling.slope[free]

@@ -114,6 +114,11 @@ class _Point:
         """Those of the constraints, (J,)."""
         return np.zeros(0) if self.bounds is None else self.bounds.multipliers
 
+    @property
+    def solution(self) -> tuple[Array, Array, Array]:
+        """δ, a and the multipliers."""
+        return self.delta, self.dual, self.multipliers
+
 
 def interior_point(
     kq: KinkedQuadratic,
@@ -186,7 +191,10 @@ def _iterate(
             if stopped:
                 break
         target = tol * max(objective, floor)
-        if closest.gap <= (_PLAIN if crossover else 1.0) * target:
+        if closest.gap <= (_PLAIN if crossover else 1.0) * target and (
+            not crossover or kq.exact_in_every_group(*point.solution)
+        ):
+            closest = point if crossover else closest
             break
         if crossed is not None and crossed.gap <= target:
             break
@@ -232,6 +240,8 @@ class _Crossing:
     With a quadratic an optimum has at most as many as there are unknowns, without one exactly as
     many: of a few too many the likeliest are taken. Other numbers belong to ties, which are tried
     as the gap falls. A constraint that binds takes the place of a row, and t that of an unknown.
+    Under constraints rows of groups of tiny weight are the last to settle: a guess has to be the
+    same twice.
     """
 
     def __init__(self, kq: KinkedQuadratic, wanted: bool) -> None:
@@ -239,6 +249,7 @@ class _Crossing:
         self._wanted = wanted
         self._last = np.inf
         self._tried: Mask = np.zeros(0, dtype=bool)
+        self._seen = self._tried
 
     def attempt(self, point: _Point, iteration: int) -> KinkedSolution | None:
         """The exact optimum for the rows that look as if at their kink, or None."""
@@ -258,6 +269,9 @@ class _Crossing:
             active, count = _largest(at_kink, full), full
         likely = count <= full if kq.curved else count == full
         guess = np.concatenate([active.ravel(), binding])
+        seen, self._seen = self._seen, guess
+        if kq.coupling is not None and not np.array_equal(guess, seen):
+            return None
         limit = np.inf if likely else (_TRY_MANY if costly else _TRY_TIES) * size
         if not likely or np.array_equal(guess, self._tried):
             limit = min(_TRY_AGAIN * self._last, limit)
@@ -279,7 +293,7 @@ class _Crossing:
     def _unknowns(self) -> int:
         """Unknowns of δ, and t."""
         coupling = self._kq.coupling
-        return self._kq.linear.size + int(coupling is not None and coupling.slope.any())
+        return self._kq.linear.size + int(coupling is not None and coupling.leveled)
 
     def _binding(self, point: _Point) -> Mask:
         """The constraints (J,) that look as if they bound."""
@@ -300,7 +314,7 @@ class _Crossing:
         u, v = point.residual_parts
         side = np.where(u > v, 1, -1).astype(np.int8)
         side[active] = 0
-        found = diagonal.settle(side)
+        found = diagonal.primal_dual_active_set(side)
         if found is None:
             return None
         delta, dual, at_kink = found
@@ -342,8 +356,7 @@ def _solution(
 def _evaluate(kq: KinkedQuadratic, point: _Point, iteration: int) -> KinkedSolution:
     """The iterate itself as a solution."""
     active = np.zeros(kq.residual.shape, dtype=bool)
-    found = point.delta, point.dual, point.multipliers
-    return _solution(kq, found, active, iteration, False)
+    return _solution(kq, point.solution, active, iteration, False)
 
 
 def _trivial(kq: KinkedQuadratic) -> KinkedSolution:
@@ -372,11 +385,12 @@ def _centred_start(kq: KinkedQuadratic, guess: Array | None) -> _Point:
     coupling, r, delta = kq.coupling, kq.residual, np.zeros_like(kq.linear)
     multipliers = None if coupling is None else _first_multipliers(coupling)
     usual = multipliers
-    if multipliers is not None and guess is not None and coupling and not coupling.slope.any():
+    if multipliers is not None and guess is not None and coupling and not coupling.leveled:
         multipliers = np.maximum(multipliers, guess)
     here = kq.lagrangian(multipliers)
-    largest = float(np.abs(r).max(initial=0.0))
-    size = max(kq.residual_scale, 1e-3 * kq.unit, 1e-12 * largest, TINY)
+    # multipliers are not known at all, so that rows near 0 alone do not show how far it is
+    usual_size = max(kq.residual_scale, 1e-3 * kq.unit) if coupling is None else kq.unit
+    size = max(usual_size, 1e-12 * float(np.abs(r).max(initial=0.0)), TINY)
     mu = (0.5 * size) * here.barrier_weight / here.width
     larger = 0.5 * (2 * mu + np.abs(r) + np.hypot(2 * mu, r))  # of u and v ...
     other = mu * larger / (larger - mu)  # ... and the other, from mu / u + mu / v = 1
@@ -389,7 +403,7 @@ def _centred_start(kq: KinkedQuadratic, guess: Array | None) -> _Point:
     of_group = coupling.weights.any(axis=(0, 2))
     sizes = np.abs(np.where(of_group, losses, losses - coupling.bound))
     apart = _FIRST_MULTIPLIER * float(sizes.mean()) + TINY if len(losses) else 0.0
-    t = coupling.level(losses) + apart if coupling.slope.any() else 0.0
+    t = coupling.level(losses) + apart if coupling.leveled else 0.0
     distance = coupling.bound + coupling.slope * t - losses
     slack = np.maximum(distance, apart * usual / multipliers)
     return _at(kq, delta, parts, dual_slack, Bounds(t, slack, multipliers), rows)
@@ -399,8 +413,7 @@ def _first_multipliers(coupling: Coupling) -> Array:
     """γ shared equally; elsewhere a share of the objective's weight."""
     out = np.full(len(coupling.bound), _FIRST_MULTIPLIER / max(len(coupling.bound), 1))
     out *= coupling.base_weight
-    sloped = coupling.slope > 0
-    out[sloped] = shared_equally(coupling)[sloped]
+    out[coupling.sloped] = shared_equally(coupling)[coupling.sloped]
     return out
 
 

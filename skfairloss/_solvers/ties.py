@@ -236,7 +236,7 @@ def resolve_group_ties(grouped: Grouped, found: KinkedSolution) -> tuple[KinkedS
     slopes = np.where(inside, 0.0, 1.0), np.where(inside, 0.0, np.where(side > 0, 1.0, -1.0))
     pulls = coupling.pulls(gq.rows, found.delta, slopes).transpose(0, 2, 1)
     pulls = pulls.reshape(len(coupling.groups), found.delta.size)
-    if coupling.slope.any():  # t follows the losses that are held to it
+    if coupling.leveled:  # t follows the losses that are held to it
         level = found.multipliers * coupling.slope
         pulls = pulls - np.multiply.outer(coupling.slope, level @ pulls / level.sum())
     binding = found.multipliers > INSIDE * coupling.base_weight
