@@ -25,13 +25,11 @@ from scipy.linalg import lapack, solve_triangular
 
 from skfairloss._solvers.crossover import factor_if_regular
 from skfairloss._solvers.kinked import KinkedQuadratic
+from skfairloss._solvers.tolerances import FLAT, REGULAR
 from skfairloss._typing import Array, Index, Mask
 
 _ROUNDS = 20
 _FEW_ROUNDS = 5  # ... where there is another way
-_FLAT = 1e-7  # curvature, relative to the largest, that counts as none
-_INSIDE = 1e-12  # how far, relative to its interval, a dual may leave it by rounding
-_AT_KINK = 1e-13  # residuals this small, relative to the largest y, are rounding errors of 0
 
 Sides = np.ndarray[tuple[int, ...], np.dtype[np.int8]]
 
@@ -131,7 +129,7 @@ def diagonalised(kq: KinkedQuadratic) -> Diagonal | None:
     if kq.coupling is not None:
         return None
     h = np.diag(kq.hessian)
-    if rows is None or h.min() <= _FLAT * h.max():
+    if rows is None or h.min() <= REGULAR * h.max():
         return None
     if np.count_nonzero(kq.hessian) > len(h):
         factor = factor_if_regular(kq.hessian)
@@ -191,8 +189,8 @@ def _factor(rows: Array) -> Array | None:
 
 def _changed(kinks: Kinks, side: Sides, dual: Array, residual: Array, columns: Index) -> Sides:
     """The sides that duals and residuals ask for."""
-    slack = _INSIDE * (kinks.upper - kinks.lower)[:, None]
-    rounding = _AT_KINK * np.abs(kinks.target[:, columns]).max(axis=0)
+    slack = FLAT * (kinks.upper - kinks.lower)[:, None]
+    rounding = FLAT * np.abs(kinks.target[:, columns]).max(axis=0)
     changed = side.copy()
     at = side == 0
     changed[at & (dual > kinks.upper[:, None] + slack)] = 1

@@ -25,14 +25,10 @@ import numpy as np
 from scipy.linalg import lapack
 
 from skfairloss._rows import Membership, Rows
-from skfairloss._solvers.tolerances import TINY
+from skfairloss._solvers.tolerances import INSIDE, TINY
 from skfairloss._typing import Array, Index, Mask
 
 SIGNED, ABSOLUTE, SQUARED = range(3)
-
-# Complementarity of a group's rows, relative to their loss, at an exact optimum: bounded by the
-# digits that duals near the ends of their intervals keep.
-_EXACT = 1e-7
 
 
 @dataclass(frozen=True)
@@ -255,7 +251,7 @@ class Coupling:
     def negligible(self, slack: Array, kinks: Array, width: Array, unit: float) -> bool:
         """Whether slacks of rows (N, m) are next to nothing beside each group's own loss."""
         slacks, losses, widths = (self.by_group(part).sum(axis=1) for part in (slack, kinks, width))
-        return bool((slacks <= _EXACT * (losses + unit * widths)).all())
+        return bool((slacks <= INSIDE * (losses + unit * widths)).all())
 
     def pulls(self, rows: Rows, delta: Array, slopes: tuple[Array, Array]) -> Array:
         """Minus the gradients of the left sides, (J, d, m).

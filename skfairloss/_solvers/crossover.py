@@ -35,14 +35,11 @@ from scipy.linalg import lapack, solve_triangular
 
 from skfairloss._solvers.coupling import Coupling
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
-from skfairloss._solvers.tolerances import FLAT, INSIDE, RANK, REGULAR, TINY
+from skfairloss._solvers.tolerances import FLAT, FLOOR, INSIDE, RANK, REGULAR, TINY
 from skfairloss._typing import Array, Index, Mask
 
 _NEWTON_STEPS = 12  # two or three are usual, and all where bounds can hardly be met
 _STALLED = 0.5  # share of what was left of the equations from which only rounding errors are left
-_APART = 1e-6  # residual of a row, relative to a trivial fit's, that is not at its kink
-_ACCURATE = 1e-9  # error of a solution of (2), relative to its right-hand side, that LU may leave
-_DEPENDENT = 1e-13  # relative singular value of (2) that is a rounding error
 
 Active = tuple[Array, Array, Array]  # δ, the duals a of all rows, and multipliers (J,)
 
@@ -247,7 +244,7 @@ def _with_constraints(
             delta[:, k] += step
             dual[held[k], k] += duals
         apart = np.abs(kq.residual_at(delta))[active].max(initial=0.0)
-        if not apart <= _APART * kq.unit:  # these rows cannot all be at their kink
+        if not apart <= FLOOR * kq.unit:  # these rows cannot all be at their kink
             return None
     multipliers = np.maximum(multipliers, 0.0)
     return delta, np.where(active, dual, kq.lagrangian(multipliers).ends(above)), multipliers
@@ -319,13 +316,7 @@ def _solve(matrix: Array, rhs: Array) -> Array | None:
     if not len(rhs):
         return rhs
     try:
-        unknown = np.linalg.solve(matrix, rhs)
-        if np.abs(matrix @ unknown - rhs).max() <= _ACCURATE * max(float(np.abs(rhs).max()), TINY):
-            return unknown
-    except np.linalg.LinAlgError:
-        pass
-    try:
-        return np.linalg.lstsq(matrix, rhs, rcond=_DEPENDENT)[0]
+        return np.linalg.lstsq(matrix, rhs, rcond=FLAT)[0]
     except np.linalg.LinAlgError:
         return None
 

@@ -29,7 +29,6 @@ from skfairloss._typing import Array, Mask
 
 _STEPS = 20  # after which the interior point is the better choice
 _HALVINGS = 6
-_DEPENDENT = 1e-12  # added to the diagonal of BᵀM⁻¹B, relative to it
 
 
 @dataclass(frozen=True)
@@ -142,7 +141,7 @@ def _direction(kq: KinkedQuadratic, coupling: Coupling, at: _Dual) -> Array | No
         if pulls.size:
             steep += pulls.T @ lapack.dpotrs(factor, pulls, lower=True)[0]
     diagonal = np.einsum("ii->i", steep)
-    diagonal += _DEPENDENT * max(float(diagonal.max(initial=0.0)), TINY)
+    diagonal += FLAT * max(float(diagonal.max(initial=0.0)), TINY)
     free = (at.multipliers > 0) | (at.excess > coupling.slope * _level(coupling, at))
     for _ in range(2 * len(free) + 2):
         change, t = _on_face(coupling, at, steep, free)

@@ -52,13 +52,11 @@ from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
 _TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover is tried ...
-_TRY_LATER = 1e-4  # ... where there are many columns or constraints: it costs iterations
-_TRY_TIES = 1e-4  # the same for unlikely rows at their kink ...
-_TRY_MANY = 1e-7  # ... where there are many columns or constraints: singular values cost more ...
-_MANY_COLUMNS = 100
+_TRY_TIES = 1e-4  # the same for unlikely rows at their kink
+_COSTLY = 0.01  # both, where equations cost as much as iterations: under constraints, and from ...
+_MANY_COLUMNS = 100  # ... so many columns
 _CROWDED = 1.25  # rows at their kink, in columns, of which the likeliest are tried as a vertex
-_TRY_AGAIN = 0.01  # ... and the fall of the gap after which they are tried again
-_CLEARLY = 0.1  # share of a gap that tells a better solution from rounding
+_TRY_AGAIN = 0.01  # fall of the gap after which what has failed is tried again
 _PLAIN = 1e-3  # share of the gap aimed at that an iterate must reach to do without crossover
 _UNBOUNDED = 30.0  # growth of the kinked terms that tells of a problem without a minimum
 _PATIENCE = 25  # iterations without progress, from which rounding is all that is left
@@ -257,8 +255,8 @@ class _Crossing:
         size, costly = point.size, kq.rows.n_columns >= _MANY_COLUMNS
         if kq.coupling is not None:  # kinked terms may be few, or none
             complementarity, size, costly = point.gap, max(size, abs(point.objective)), True
-        first = _TRY_LATER if costly else _TRY_POLISH
-        if not self._wanted or not complementarity <= first * size:
+        size *= _COSTLY if costly else 1.0
+        if not self._wanted or not complementarity <= _TRY_POLISH * size:
             return None
         binding, free = self._binding(point), self._unknowns
         full = free - int(binding.sum())
@@ -272,7 +270,7 @@ class _Crossing:
         seen, self._seen = self._seen, guess
         if kq.coupling is not None and not np.array_equal(guess, seen):
             return None
-        limit = np.inf if likely else (_TRY_MANY if costly else _TRY_TIES) * size
+        limit = np.inf if likely else _TRY_TIES * size
         if not likely or np.array_equal(guess, self._tried):
             limit = min(_TRY_AGAIN * self._last, limit)
         if complementarity > limit:
@@ -285,7 +283,7 @@ class _Crossing:
         if not kq.curved and count < full <= active.size:
             # a dual close to an end shows late that its row belongs to the vertex
             vertex = self._polished(point, _largest(at_kink, full), binding, iteration)
-            if vertex is not None and (found is None or vertex.gap < _CLEARLY * found.gap):
+            if vertex is not None and (found is None or vertex.gap < found.gap):
                 return vertex
         return found
 
