@@ -389,12 +389,13 @@ def _centred_start(kq: KinkedQuadratic, guess: Array | None) -> _Point:
     # multipliers are not known at all, so that rows near 0 alone do not show how far it is
     usual_size = max(kq.residual_scale, 1e-3 * kq.unit) if coupling is None else kq.unit
     size = max(usual_size, 1e-12 * float(np.abs(r).max(initial=0.0)), TINY)
-    mu = (0.5 * size) * here.barrier_weight / here.width
+    product = (0.5 * size) * here.barrier_weight
+    mu = product / here.width
     larger = 0.5 * (2 * mu + np.abs(r) + np.hypot(2 * mu, r))  # of u and v ...
     other = mu * larger / (larger - mu)  # ... and the other, from mu / u + mu / v = 1
     parts = np.where(r > 0, [larger, other], [other, larger])
-    dual_slack = here.width * mu / parts
-    rows = 2.0 * float(np.vdot(here.width, mu))
+    dual_slack = product / parts
+    rows = 2.0 * float(product.sum())
     if coupling is None or multipliers is None or usual is None:
         return _at(kq, delta, parts, dual_slack, None, rows)
     losses = coupling.losses_of(coupling.sums(delta, r, parts[0] + parts[1]), delta)
