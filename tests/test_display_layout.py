@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -227,6 +228,24 @@ def test_names_with_dollars_are_no_formulas():
         "$10 - $20",
     ]
     assert not any(label._preprocess_math(label.get_text())[1] is True for label in labels)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_drawn_display_can_be_pickled(kind):
+    display = make(kind, NAMES["2"]).plot()
+    copy = pickle.loads(pickle.dumps(display))
+    display.figure_.canvas.draw()
+    copy.figure_.canvas.draw()
+    assert texts_of(copy.figure_)
+    for text, original in zip(texts_of(copy.figure_), texts_of(display.figure_), strict=True):
+        assert text.get_text() == original.get_text()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_axes_are_refused(kind):
+    _, axes = plt.subplots(1, 2)
+    with pytest.raises(TypeError, match="ax must be one matplotlib Axes, got ndarray"):
+        make(kind, NAMES["2"]).plot(axes)
 
 
 # The column of the groups
