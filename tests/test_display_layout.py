@@ -123,7 +123,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("number", ["2", "4", "12"])
+@pytest.mark.parametrize("number", ["2", "12"])
 def test_displays_stay_within_the_axes_of_a_plain_grid(kind, number):
     figure, displays, boxes = on_grid(kind, NAMES[number], (1, 3), (12, 4), None, title=TITLE)
     assert_tidy(figure, displays)
@@ -135,7 +135,7 @@ def test_displays_stay_within_the_axes_of_a_plain_grid(kind, number):
 @pytest.mark.parametrize(
     ("number", "shape", "size"),
     [
-        *((number, (1, 3), (12, 4)) for number in NAMES),
+        *((number, (1, 3), (12, 4)) for number in ("2", "12", "12 short")),
         *((number, (2, 2), (8, 6)) for number in ("2", "12")),
     ],
 )
