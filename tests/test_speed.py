@@ -183,8 +183,10 @@ def test_a_fit_of_least_squares_reads_x_as_often_as_the_page_on_its_working_says
     assert all(seconds >= 0 for seconds in seen.seconds.values())
 
 
-@pytest.mark.parametrize("loss_mix", [0.5, 1.0])
-def test_a_fit_of_group_losses_reads_x_as_often_as_the_page_on_its_working_says(bench, loss_mix):
+@pytest.mark.parametrize(("loss_mix", "passes"), [(0.5, 5), (1.0, 6)])
+def test_a_fit_of_group_losses_reads_x_as_often_as_the_page_on_its_working_says(
+    bench, loss_mix, passes
+):
     rng = np.random.default_rng(1)
     X, code = rng.standard_normal((120_000, 6)), rng.integers(0, 3, 120_000)
     y = X.sum(axis=1) + (1 + code) * rng.standard_t(3, len(X))
@@ -193,7 +195,7 @@ def test_a_fit_of_group_losses_reads_x_as_often_as_the_page_on_its_working_says(
         PixelLossRegressor(loss_mix, fairness=WorstGroupLoss(0.5)),
     )
     seen.run(lambda: model.fit(X, y, sensitive_features=code))
-    assert 4 < sum(seen.rows.values()) / len(y) < 6
+    assert passes <= sum(seen.rows.values()) / len(y) < passes + 1
 
 
 def test_a_stage_that_is_gone_is_an_error_that_says_where_it_is_named(bench, monkeypatch):

@@ -6,7 +6,7 @@ linear term to the loss of its own group, whatever weight the group ends up with
   1. solve a subsample in which every group is present, its slopes scaled up to the whole group;
   2. replace every group's loss by a quadratic at this point, |r| smoothed within a bandwidth h, and
      solve the problem of group losses for these: it has no rows. Twice, h smaller the second time,
-     and where rows are very many the first time for a larger subsample;
+     and where rows are very many and λ < 1 the first time for a larger subsample;
   3. collapse each group's clear rows into its linear term; the rows nearest to 0 are the band;
   4. solve the band exactly, by `interior_point`: multipliers and model together;
   5. verify the signs of all other rows in one pass; move violators into the band and repeat 4.
@@ -123,11 +123,12 @@ def solve_grouped(
 def _from_nothing(gq: KinkedQuadratic, size: int) -> tuple[Array, Array | None, int]:
     """Do steps 1 and 2. Return the point (d, m), the multipliers and the iterations spent."""
     n, d = gq.rows.n_rows, gq.rows.n_columns
-    many = n >= _FEW * sample_size(n, d)
+    # at λ = 1 nothing but signs bends the loss: a subsample's point is too far off to spare a pass
+    many = gq.curvature[0] > 0 and n >= _FEW * sample_size(n, d)
     some = _subsample(gq, sample_size(n, d)) if many else gq
     found = _rough(_subsample(some, smallest_sample(d)))
     at, multipliers, spent = found.delta, found.multipliers, found.n_iter
-    parts = [(some, _SMOOTHED[0])] * (1 + many) + [(gq, _SMOOTHED[1])]
+    parts = [(some, _SMOOTHED[0])] * (2 if many else 1) + [(gq, _SMOOTHED[1])]
     # with several outputs the quadratics of step 2 would differ between them
     for part, share in parts if gq.residual.shape[1] == 1 else ():
         heavy = _heavy_rows(_row_weights(part, multipliers), size)

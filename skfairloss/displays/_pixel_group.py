@@ -343,7 +343,8 @@ class PixelGroupDisplay:
         upright = not fits_flat(names, across, SIZES[1])
         if upright:
             shown, points = fit_texts(names, deep, across, SIZES[1:])
-        above = self.ax_.secondary_xaxis("top")
+        same = (np.positive, np.positive)  # the default is the same, but cannot be pickled
+        above = self.ax_.secondary_xaxis("top", functions=same)
         centres = [(first + last + width) / 2 for first, last in zip(firsts, lasts, strict=True)]
         above.set_xticks(centres, shown, fontsize=points, rotation=90 if upright else 0)
         above.set_xlabel(self.group_name)

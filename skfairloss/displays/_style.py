@@ -35,15 +35,16 @@ def group_label(group: Any) -> str:
 
 def new_axes(ax: Any, size: tuple[float, float]) -> Any:
     """Return ``ax``, or the axes of a new figure of that size in inches."""
-    if ax is not None:
-        return ax
     try:
         import matplotlib.pyplot as plt
+        from matplotlib.axes import Axes
     except ImportError as error:
         raise ImportError(
             "displays need matplotlib: python -m pip install 'skfairloss[plot]'"
         ) from error
-    return plt.subplots(figsize=size, layout="constrained")[1]
+    if ax is not None and not isinstance(ax, Axes):
+        raise TypeError(f"ax must be one matplotlib Axes, got {type(ax).__name__}")
+    return ax if ax is not None else plt.subplots(figsize=size, layout="constrained")[1]
 
 
 def numbers(values: Any, shape: tuple[int, ...], name: str) -> Array:
