@@ -124,7 +124,7 @@ def _from_nothing(gq: KinkedQuadratic, size: int) -> tuple[Array, Array | None, 
     """Do steps 1 and 2. Return the point (d, m), the multipliers and the iterations spent."""
     n, d = gq.rows.n_rows, gq.rows.n_columns
     # at λ = 1 nothing but signs bends the loss: a subsample's point is too far off to spare a pass
-    many = gq.curvature[0] > 0 and n >= _FEW * sample_size(n, d)
+    many = _coupling(gq).grams is not None and n >= _FEW * sample_size(n, d)
     some = _subsample(gq, sample_size(n, d)) if many else gq
     found = _rough(_subsample(some, smallest_sample(d)))
     at, multipliers, spent = found.delta, found.multipliers, found.n_iter
