@@ -271,7 +271,7 @@ def test_equations_are_solved_for_any_number_of_right_hand_sides(rank, n_rows):
     half, rows = rng.normal(size=(rank, 6)), rng.normal(size=(min(n_rows, 6), 6))
     rows = np.vstack([rows, rows[: n_rows - len(rows)]])  # more than 6 are dependent
     hessian = half.T @ half
-    kkt = factor_kkt(hessian, rows, np.full(len(rows), 0.5))
+    kkt = factor_kkt(hessian, rows, lambda: np.full(len(rows), 0.5))
     residual = rows @ rng.normal(size=(6, 3))
     push = hessian @ rng.normal(size=(6, 3)) + rows.T @ rng.normal(size=(len(rows), 3))
     step, duals = kkt.solve(push, residual)

@@ -28,6 +28,7 @@ their kink and the same constraints bind, they hold along the way: parametric pr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,11 +55,11 @@ class KKT(ABC):
         """Return s (d, k) and e (r, k) for right-hand sides (d, k) and (r, k)."""
 
 
-def factor_kkt(hessian: Array, rows: Array, room: Array) -> KKT:
+def factor_kkt(hessian: Array, rows: Array, room: Callable[[], Array]) -> KKT:
     """Factor (1) for H (d, d) and A_Z (r, d).
 
-    ``room`` (r,) is how far each dual may move: where they are not unique, changes are as small as
-    possible relative to it.
+    ``room()`` (r,) is how far each dual may move: where they are not unique, changes are as small
+    as possible relative to it.
     """
     square = lu_if_regular(rows)
     if square is not None:
@@ -67,7 +68,7 @@ def factor_kkt(hessian: Array, rows: Array, room: Array) -> KKT:
         found = _RangeSpace.of(hessian, rows)
         if found is not None:
             return found
-    return _NullSpace(hessian, rows, room)
+    return _NullSpace(hessian, rows, room())
 
 
 class _Vertex(KKT):
@@ -164,12 +165,11 @@ def solve_active_set(
         return _with_constraints(kq, kq.coupling, (delta, dual, multipliers), active, binding)
     index = np.flatnonzero(active)
     dual = np.where(active, dual, kq.ends(dual > 0.5 * (kq.upper + kq.lower)))
-    rows, free = kq.rows.take(index), dual[index]
-    room = np.minimum(kq.upper[index] - free, free - kq.lower[index]).clip(min=0)
-    kkt = factor_kkt(kq.hessian, rows, room)
+    rows = kq.rows.take(index)
+    kkt = factor_kkt(kq.hessian, rows, lambda: _room(kq, dual)[index])
     push, residual = -kq.dual_residual(delta, dual), kq.residual[index] - rows @ delta
     step, change = kkt.solve(push[:, None], residual[:, None])
-    dual[index] = free + change[:, 0]
+    dual[index] += change[:, 0]
     return delta + step[:, 0], dual, np.zeros(0)
 
 
@@ -273,7 +273,7 @@ class _OutputStep:
         """Solve (1) for output k; ``at`` holds -push (d, m), residuals and room, (N, m)."""
         rest, residual, room = (part[:, k] for part in at)
         own = pulls[:, :, k].T
-        kkt = factor_kkt(hessian, kq.rows.take(index), room[index])
+        kkt = factor_kkt(hessian, kq.rows.take(index), lambda: room[index])
         right = np.zeros((len(index), 1 + own.shape[1]))
         right[:, 0] = residual[index]
         steps, duals = kkt.solve(np.column_stack([-rest, own]), right)
