@@ -196,7 +196,9 @@ def _iterate(
             break
         if crossed is not None and crossed.gap <= target:
             break
-        if point.complementarity <= 1e-17 * start_size or progress.has_ended(point):
+        if point.complementarity <= 1e-17 * start_size:  # below rounding: nothing more to gain
+            break
+        if kq.coupling is not None and progress.has_ended(point):
             break
     return replace(_better(kq, crossed, closest, iteration), n_iter=iteration, stopped=stopped)
 
