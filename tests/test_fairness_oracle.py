@@ -18,6 +18,7 @@ from tests.fairness_oracle import (
     draw,
     judge_path,
     report,
+    run,
     run_all,
     smallest_factor,
     solve,
@@ -87,3 +88,9 @@ def test_the_judge_of_paths_tells_right_from_wrong(constant, unmet, fault):
     problem = two_levels(Asked(spread=0.2))
     found = judge_path(problem, value(problem, [[0.0]], [constant]), unmet)
     assert any(part in found for part in fault.split("|")) if fault else found == ""
+
+
+@pytest.mark.parametrize("seed", [82, 216, 284, 396, 442, 530, 636, 747, 754, 760, 850, 984])
+def test_paths_that_end_where_bounds_can_hardly_be_met_are_certified(seed):
+    """Near the smallest level multipliers have to grow a thousandfold."""
+    assert run(draw(seed)).status == "certified"

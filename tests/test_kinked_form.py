@@ -196,6 +196,32 @@ def test_a_worst_group_in_any_loss_gives_the_optimum(loss_mix, kind, worst):
     assert found.objective == pytest.approx(data.optimum(constraints)[0], rel=1e-6)
 
 
+@pytest.mark.parametrize("loss_mix", [0.2, 0.5])
+@pytest.mark.parametrize("seed", [0, 1, 4])
+def test_bounds_that_can_hardly_be_met_are_met_with_a_closed_gap(seed, loss_mix):
+    """As close to the smallest level as the path of an equalised loss goes: multipliers of 100s."""
+    data = Data(seed, loss_mix, worst=1 - 1e-9)
+    level = [Constraint(g, data.mix, slope=1.0) for g in range(G)]
+    lowest = solved(data.form(level))
+    losses = data.form(level).coupling.losses(
+        lowest.delta, data.form(level).residual_at(lowest.delta)
+    )
+    near = Data(seed, loss_mix)
+    bounds = [Constraint(g, near.mix, losses.max() * (1 + 1e-7)) for g in range(G)]
+    found = interior_point(near.form(bounds), tol=1e-10, floor=0.0, max_iter=200)
+    assert found.multipliers.max() > 50
+    assert found.gap <= 1e-10 * found.objective
+
+
+def test_many_outputs_under_constraints_end_at_an_exact_optimum():
+    data = Data(6, 0.4, m=160)  # 640 unknowns beside the rows at their kink
+    constraints = [Constraint(g, data.mix, slope=1.0) for g in range(G)]
+    data.worst, data.base = 0.5, 0.5 * data.base
+    found = solved(data.form(constraints))
+    assert found.polished
+    assert found.gap <= 1e-13 * found.objective
+
+
 @pytest.mark.parametrize("loss_mix", [0.4, 1.0])
 def test_groups_without_constraints_are_a_plain_fit_of_all_outputs(loss_mix):
     data = Data(8, loss_mix, quantile=0.3)
