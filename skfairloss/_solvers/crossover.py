@@ -94,7 +94,7 @@ def factor_if_regular(matrix: Array) -> Array | None:
     factor, info = lapack.dpotrf(matrix, lower=True)
     if info != 0:
         return None
-    size = float(np.abs(matrix).sum(axis=0).max())
+    size = float(np.abs(matrix).sum(axis=0).max(initial=0.0))
     return factor if lapack.dpocon(factor, size, uplo="L")[0] > _REGULAR else None
 
 
