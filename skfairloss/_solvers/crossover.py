@@ -90,11 +90,13 @@ def _by_factors(
 
 
 def factor_if_regular(matrix: Array) -> Array | None:
-    """Lower Cholesky factor of a matrix; None unless it is certainly positive definite."""
+    """Return the lower Cholesky factor, (d, d). None unless it is certainly positive definite."""
+    if not len(matrix):  # LAPACK takes an empty matrix for a wrong argument
+        return matrix
     factor, info = lapack.dpotrf(matrix, lower=True)
     if info != 0:
         return None
-    size = float(np.abs(matrix).sum(axis=0).max(initial=0.0))
+    size = float(np.abs(matrix).sum(axis=0).max())
     return factor if lapack.dpocon(factor, size, uplo="L")[0] > _REGULAR else None
 
 
