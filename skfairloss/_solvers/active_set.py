@@ -27,7 +27,7 @@ from skfairloss._solvers.crossover import factor_if_regular
 from skfairloss._solvers.piecewise import PiecewiseQuadratic
 from skfairloss._typing import Array, Index, Mask
 
-_ROUNDS = 20
+_ROUNDS = 20  # guesses of the active rows at most ...
 _FEW_ROUNDS = 5  # ... where there is another way
 _FLAT = 1e-7  # curvature, relative to the largest, that counts as none
 _INSIDE = 1e-12  # how far, relative to its interval, a dual may leave it by rounding

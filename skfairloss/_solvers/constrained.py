@@ -30,13 +30,12 @@ from skfairloss._solvers.group_formulation import (
 from skfairloss._solvers.group_interior_point import GroupedSolution, nothing_moved
 from skfairloss._solvers.group_sign_fixing import solve_grouped
 from skfairloss._solvers.grouped import GroupedQuadratic
+from skfairloss._solvers.kinked import FLOOR, INNER_TOL
 from skfairloss._solvers.least_squares import fits_exactly
 from skfairloss._solvers.ties import resolve_group_ties
 from skfairloss.exceptions import InfeasibleFairnessError
 
-_INNER_TOL = 0.01  # the solver aims lower than the certificate asks
-_FLOOR = 1e-6
-_ROUGH = 1e-3
+_ROUGH = 1e-3  # gap of a point that an exact one is solved from, if at all
 _NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
 _MET_EXACTLY = 1e-10  # differences of means, relative to the spread of y, that are none
 _MET_LINEAR = 1e-7  # the same for HiGHS, whose feasibility tolerance this is
@@ -69,12 +68,12 @@ def solve_constrained(
     grouped = setting.grouped(problem)
     if _start_is_exact(problem, grouped):
         return to_solution(grouped, nothing_moved(grouped.gq), 1)
-    floor, watch = _FLOOR * problem.n_outputs * problem.natural_loss, _watch(grouped, progress)
-    found = None if rough else _from_before(grouped.gq, setting, _INNER_TOL * tol, floor, watch)
+    floor, watch = FLOOR * problem.n_outputs * problem.natural_loss, _watch(grouped, progress)
+    found = None if rough else _from_before(grouped.gq, setting, INNER_TOL * tol, floor, watch)
     if found is None:
         found = solve_grouped(
             grouped.gq,
-            tol=_ROUGH if rough else _INNER_TOL * tol,
+            tol=_ROUGH if rough else INNER_TOL * tol,
             floor=floor,
             max_iter=max_iter,
             crossover=not rough,
@@ -114,7 +113,7 @@ def _from_before(
 
 
 def _start_is_exact(problem: Problem, grouped: Grouped) -> bool:
-    """Whether the start leaves rounding errors only, and meets all linear rows."""
+    """Return True where the start leaves rounding errors only and meets all linear rows."""
     gq, (coef, intercept) = grouped.gq, grouped.start
     # both spare a pass over X
     error = _NEARLY_EXACT * np.abs(problem.y).max(axis=0)
@@ -130,7 +129,7 @@ def _start_is_exact(problem: Problem, grouped: Grouped) -> bool:
 
 
 def _watch(grouped: Grouped, progress: Progress | None) -> Callable[[GroupedSolution], bool] | None:
-    """What tells of the models that group_interior_point goes through."""
+    """Return what reports each model of `group_interior_point`. None where nobody asks for it."""
     if progress is None:
         return None
 
@@ -146,7 +145,7 @@ def _check_bounds(
     """Raise InfeasibleFairnessError where the smallest factor f is above 1 for certain."""
     bounds = group_bounds(problem) / problem.n_outputs
     grouped = formulate_groups(problem, setting.basis, setting.start, factor=True)
-    found = solve_grouped(grouped.gq, tol=_INNER_TOL * tol, floor=0.0, max_iter=max_iter)
+    found = solve_grouped(grouped.gq, tol=INNER_TOL * tol, floor=0.0, max_iter=max_iter)
     largest = problem.n_outputs * float(bounds[criterion.bounded].max())
     if not (found.objective - found.gap) / largest > 1.0 + tol:
         return

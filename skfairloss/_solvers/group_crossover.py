@@ -17,7 +17,7 @@ import numpy as np
 from skfairloss._solvers.grouped import GroupedQuadratic
 from skfairloss._typing import Array, Mask
 
-_NEWTON_STEPS = 4
+_NEWTON_STEPS = 4  # digits double with each, from the gap at which crossover is tried
 _LARGE = 600  # unknowns from which the dense equations are not worth their cost
 
 

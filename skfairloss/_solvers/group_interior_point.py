@@ -28,7 +28,7 @@ from skfairloss._solvers.grouped import GroupedQuadratic, combined
 from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
-_LONG_STEP = 0.995
+_LONG_STEP = 0.995  # of the way to the boundary
 _TRY_POLISH = 1e-4  # gap, relative to the objective, below which crossover is tried
 _MANY = 2  # rows at their kink, as a multiple of the unknowns, from which crossover is not tried
 _EXACT = 1e-7  # slack of a group's rows, relative to their loss, at an exact optimum
@@ -148,7 +148,7 @@ def group_interior_point(
 
 
 def _settled(gq: GroupedQuadratic, point: _Point, system: _System) -> bool:
-    """Whether the rows of every group are near their optimum, however little the group weighs.
+    """Return True where rows of every group are near their optimum, however little it weighs.
 
     While a group's weight falls its rows lag behind: their complementarity is that of the weight
     before.
@@ -183,7 +183,7 @@ class _Guess:
     binding: Mask
 
     def same(self, other: _Guess | None) -> bool:
-        """Whether another guess has the same rows and constraints."""
+        """Return True where another guess has the same rows and constraints."""
         return (
             other is not None
             and np.array_equal(self.active, other.active)
@@ -192,7 +192,7 @@ class _Guess:
 
 
 def _guess(gq: GroupedQuadratic, point: _Point, here: GroupedSolution) -> _Guess | None:
-    """What looks active, if that can be told: close to an optimum, and without ties."""
+    """Return what looks active. None where that cannot be told: far from an optimum, or at ties."""
     if not here.gap <= _TRY_POLISH * abs(here.objective):
         return None
     scale = max(gq.size, 1e-300)
@@ -250,7 +250,7 @@ def _start(gq: GroupedQuadratic, guess: Array | None, power: float) -> _Point:
 
 
 def _aims(box: Array, power: float) -> Array:
-    """What complementarities aim at, up to a factor: a power of the width of an interval."""
+    """Return the targets of complementarities, up to a factor: powers of interval widths."""
     live = box > 0
     if power == 1.0 or not live.any():
         return box
@@ -279,7 +279,7 @@ class _System:
 def exact_in_every_group(
     gq: GroupedQuadratic, delta: Array, multipliers: Array, dual: Array
 ) -> bool:
-    """Whether the rows of each group are complementary at the group's own weight."""
+    """Return True where the rows of each group are complementary at the group's own weight."""
     residual = gq.residual - gq.rows.dot(delta)
     weights = gq.group_weights(multipliers)
     own = weights[gq.codes, None]

@@ -26,7 +26,7 @@ from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
 _STEPS = 20  # after which the interior point is the better choice
-_HALVINGS = 6
+_HALVINGS = 6  # of a step at most, until the dual does not fall
 _ROUNDING = 1e-13  # relative to the objective
 _DEPENDENT = 1e-12  # added to the diagonal of BᵀM⁻¹B, relative to it
 
@@ -106,7 +106,7 @@ def _at(gq: GroupedQuadratic, multipliers: Array) -> _Dual | None:
 
 
 def _gap(gq: GroupedQuadratic, at: _Dual) -> float:
-    """What the multipliers leave of the slacks, what violates bounds, and what rounding leaves."""
+    """Return the gap: complementary slacks, violations of bounds, and what rounding leaves."""
     room = gq.slope * _level(gq, at) - at.excess
     slack = float(at.multipliers @ np.abs(room) + np.maximum(-room, 0.0).sum())
     return slack + at.rest * gq.size

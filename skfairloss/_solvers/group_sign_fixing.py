@@ -31,7 +31,7 @@ from skfairloss._solvers.group_newton import group_newton
 from skfairloss._solvers.grouped import GroupedQuadratic
 from skfairloss._typing import Array, Index
 
-_PILOT_TOL = 1e-2
+_PILOT_TOL = 1e-2  # gap of problems whose solutions only lead near
 _PILOT_ITER, _NEAR_ITER = 20, 8  # the latter from a close start: smoothed bounds can be too low
 _SMOOTHED = (1.0, 0.3)  # bandwidths of the Newton steps; a step on a subsample more is cheap
 _BAND, _NEAR_BAND = 3.0, 2.0  # rows in a first band, in units of √(d n); and from a close start
@@ -173,14 +173,14 @@ def _on_all_rows(
 
 
 def has_many_rows(n: int, d: int) -> bool:
-    """Whether n rows with a kink are at least twice as many as the subsample has."""
+    """Return True where n rows with a kink are at least twice as many as the subsample has."""
     return n > 2 * sample_size(max(n, 1), d)
 
 
 def _relative_to(
     on_iteration: Callable[[GroupedSolution], bool] | None, at: Array | None
 ) -> Callable[[GroupedSolution], bool] | None:
-    """Who is told of models, where these are relative to another point."""
+    """Return a callback for models relative to another point."""
     if on_iteration is None or at is None:
         return on_iteration
     return lambda found: on_iteration(replace(found, delta=at + found.delta))
@@ -378,7 +378,7 @@ class _Band:
         return replace(self, index=index, fixed=fixed, part=part)
 
     def lost(self, wrong: Index, residual: Array, multipliers: Array) -> float:
-        """What rows on the wrong side of their kink cost, at the weights of their groups."""
+        """Return what rows on the wrong side of their kink cost, at the weights of their groups."""
         whole, r = self.whole, residual[wrong]
         own = whole.group_weights(multipliers)[whole.codes[wrong], None]
         kinks = np.where(r > 0, whole.upper[wrong], whole.lower[wrong])

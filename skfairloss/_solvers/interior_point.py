@@ -41,7 +41,7 @@ _TRY_AGAIN = 0.01  # ... and the fall of the gap after which they are tried agai
 _CLEARLY = 0.1  # share of a gap that tells a better solution from rounding
 _PLAIN = 1e-3  # share of the gap aimed at that an iterate must reach to do without crossover
 _UNBOUNDED = 30.0  # growth of the kinked terms that tells of a problem without a minimum
-_LONG_STEP = 0.9995
+_LONG_STEP = 0.9995  # of the way to the boundary
 _CENTRAL = 1e-3  # the smallest product parts · room, relative to what the central path has ...
 _SHORTER, _TRIES = 0.8, 12  # ... for which a step is made shorter, and how often
 _SIDES = np.array([[1.0], [-1.0]])  # a rising α takes from 1 - α and gives to α
@@ -338,7 +338,7 @@ def _evaluate(pq: PiecewiseQuadratic, point: _Point, iteration: int) -> Piecewis
 
 
 def _at_kink(pq: PiecewiseQuadratic, point: _Point) -> Array:
-    """How much each row looks as if at its kink: above 1 where it does.
+    """Return a score for each row: above 1 where it looks as if at its kink.
 
     On the central path u (1 - α) = v α = μ: at the kink u and v vanish with μ, elsewhere one of
     1 - α and α does. The two are told apart by comparing them in units of the residual scale.

@@ -13,7 +13,7 @@ from skfairloss._typing import Array
 
 INNER_TOL = 0.01  # the solver aims lower than the certificate asks
 FLOOR = 1e-6  # objectives below this share of the residual scale are not told from 0
-_REFINEMENTS = 2
+_REFINEMENTS = 2  # of the equations of active rows, for true residuals
 _AT_KINK = 1e-9  # residuals of a warm start this small, relative to the scale, are 0
 
 

@@ -50,7 +50,7 @@ class PiecewiseQuadratic:
 
     @cached_property
     def curved(self) -> bool:
-        """Whether there is a quadratic."""
+        """True where there is a quadratic."""
         return bool(self.hessian.any())
 
     @cached_property
@@ -62,7 +62,7 @@ class PiecewiseQuadratic:
 
     @cached_property
     def reach(self) -> float:
-        """How far the optimum may be: what a violation of stationarity is charged with.
+        """Bound on ‖δ‖ of the optimum, which a violation of stationarity is charged with.
 
         In orthonormal coordinates ‖δ‖ is the size of what predictions change by. Under an absolute
         loss they change by no more than twice the objective; rows near 0 alone do not show it.
