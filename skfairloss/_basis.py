@@ -266,7 +266,7 @@ def row_sorted_qr(c: Array, full: bool = False) -> tuple[Array, Array, Index]:
 
 
 def comparable(scale: Array) -> bool:
-    """Whether rounding errors of the largest column leave the smallest one its digits."""
+    """Return True where rounding errors of the largest column leave the smallest one its digits."""
     return bool(scale.max(initial=1.0) <= _COMPARABLE * scale.min(initial=1.0))
 
 

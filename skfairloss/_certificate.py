@@ -351,7 +351,7 @@ def _constant_loss(problem: Problem, k: int) -> float:
 def _rounding_floor(
     problem: Problem, coef: Array, intercept: float, residual: Array, k: int
 ) -> float:
-    """What rounding alone can do to the loss: ℓ at residuals off by 8 ε (|y| + |x|ᵀ|w| + |b|)."""
+    """Return the loss that rounding alone can make: ℓ at r = 8 ε (|y| + |x|ᵀ|w| + |b|)."""
     size = np.abs(problem.y[:, k]) + problem.design.absolute().predict(
         np.abs(coef), abs(float(intercept))
     )

@@ -305,7 +305,7 @@ class DenseDesign(Design):
         return np.zeros_like(means) if near else means, y[some].mean(axis=0)
 
     def _near_zero(self, weights: Array, center: Array) -> bool:
-        """Whether rows of one weight need not be centred one by one, as a first block tells."""
+        """Return True where rows of one weight need no centring one by one, by a first block."""
         if len(weights) < 2 * self._step or weights.max() != weights.min():
             return False
         first = self.block(slice(0, len(weights), len(weights) // self._step))

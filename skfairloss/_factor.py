@@ -95,7 +95,7 @@ def column_basis(
 
 
 def has_many_rows(n: int, p: int) -> bool:
-    """Whether the Gram matrix of n rows is tried before a QR of the rows."""
+    """Return True where the Gram matrix of n rows is tried before a QR of the rows."""
     return n > _MANY_ROWS * p
 
 
@@ -159,7 +159,7 @@ def _safe_scale(gram: Array, center: Array) -> Array | None:
 
 
 def _truncated_rightly(design: Design, weights: Array, center: Array, factor: Factor) -> bool:
-    """Whether what a Gram matrix takes for null directions changes no prediction.
+    """Return True where null directions of a Gram matrix change no prediction.
 
     It cannot tell directions below √ε from none; a product with X can. One serves all directions:
     a combination with random coefficients vanishes only where each of them does.

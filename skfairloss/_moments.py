@@ -57,7 +57,7 @@ class GroupMoments:
         return self.second.sum(axis=0) - crossed - crossed.T + total
 
     def serves(self, basis: Basis) -> bool:
-        """Whether coordinates leave the moments their digits."""
+        """Return True where coordinates leave the moments their digits."""
         size = np.hypot(basis.norms, basis.center - self.origin[0])
         grown = np.abs(basis.transform * size[:, None]).sum(axis=0)
         return bool((grown * grown <= _AMPLIFIED).all())
@@ -95,5 +95,5 @@ class GroupMoments:
         return out, squares
 
     def tell(self, squares: Array) -> bool:
-        """Whether squares of residuals found from the moments have digits left."""
+        """Return True where squares of residuals found from the moments have digits left."""
         return bool((self.squares <= _CANCELLED * squares).all())

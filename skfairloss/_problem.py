@@ -56,7 +56,7 @@ class Problem:
 
     @property
     def constrained(self) -> bool:
-        """Whether there are group losses or linear rows: then outputs are solved at once."""
+        """True where there are group losses or linear rows: then outputs are solved at once."""
         return self.criterion is not None or bool(self.linear)
 
     @property
@@ -188,7 +188,7 @@ class Problem:
         return self.weights * self.group_factors(multipliers)[self.groups.codes]
 
     def group_factors(self, multipliers: Multipliers) -> Array:
-        """What the multipliers multiply the weights of each group's rows by, (G,)."""
+        """Return the factors of the weights of each group's rows, (G,)."""
         own = self.groups.group_weights(multipliers.worst, multipliers.bound)
         return own / self.groups.shares
 
@@ -246,7 +246,7 @@ def _one_group(problem: Problem) -> GroupCriterion:
 
 @dataclass(frozen=True)
 class GroupTerms:
-    """What group losses contribute to an objective and its certificate.
+    """Contribution of group losses to an objective and its certificate.
 
     Parameters
     ----------
@@ -298,7 +298,7 @@ class GroupTerms:
 
 @dataclass(frozen=True)
 class Certificate:
-    """How far a point is from optimal, per output, whoever computed it.
+    """Bounds on the distance of a point from the optimum, for each output.
 
     Parameters
     ----------
@@ -338,7 +338,7 @@ class Slopes:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one pass over the rows finds of models and their duals, an entry for each output.
+    """Sums over all rows of models and their duals, an entry for each output.
 
     Parameters
     ----------
@@ -405,7 +405,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Solution(Point):
-    """What a solver returns: a point, and how it was reached.
+    """The result of a solver: a point, and how it was reached.
 
     Parameters
     ----------

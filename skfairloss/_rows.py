@@ -195,7 +195,7 @@ class PlainRows(SparseRows):
 
     @cached_property
     def _center(self) -> Array:
-        """What centres them."""
+        """The centre of each column, in units of its scale."""
         assert self.basis.plain is not None
         columns, scale = self.basis.plain
         return np.asarray(self.basis.center[columns] / scale)

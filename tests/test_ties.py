@@ -471,3 +471,11 @@ def test_the_nearest_point_of_a_polyhedron_is_found_where_more_rows_meet_than_th
     room = unit * np.array([1.0, 2.0, 6.0, 1.0, 0.0, 5.0])
     found = nearest_point(unit * np.array(target), rows, room)
     np.testing.assert_allclose(found, unit * np.array(expected), atol=1e-14 * unit)
+
+
+def test_ties_without_any_coefficient_are_the_model_itself():
+    X, y = np.eye(4)[:, :2], np.array([1.0, -1.0, 1.0, 1.0])
+    strong = PixelLossRegressor(0.5, alpha=10.0, l1_ratio=1.0, fit_intercept=False, scale=1.0)
+    model = strong.fit(X, y)
+    np.testing.assert_array_equal(model.coef_, 0.0)
+    np.testing.assert_allclose(model.dual_gap_, 0.0, atol=1e-12)

@@ -28,7 +28,7 @@ from skfairloss._solvers.kinked import KinkedQuadratic
 from skfairloss._solvers.tolerances import FLAT, REGULAR
 from skfairloss._typing import Array, Index, Mask
 
-_ROUNDS = 20
+_ROUNDS = 20  # guesses of the active rows at most ...
 _FEW_ROUNDS = 5  # ... where there is another way
 
 Sides = np.ndarray[tuple[int, ...], np.dtype[np.int8]]

@@ -116,7 +116,7 @@ def _from_before(
 
 
 def _start_is_exact(problem: Problem, grouped: Grouped) -> bool:
-    """Whether the start leaves rounding errors only, and meets all linear rows."""
+    """Return True where the start leaves rounding errors only and meets all linear rows."""
     gq, (coef, intercept) = grouped.gq, grouped.start
     # both spare a pass over X
     error = _NEARLY_EXACT * np.abs(problem.y).max(axis=0)

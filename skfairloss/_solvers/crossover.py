@@ -322,7 +322,9 @@ def _solve(matrix: Array, rhs: Array) -> Array | None:
 
 
 def factor_if_regular(matrix: Array) -> Array | None:
-    """Lower Cholesky factor of a matrix. None unless it is certainly positive definite."""
+    """Return the lower Cholesky factor, (d, d). None unless it is certainly positive definite."""
+    if not len(matrix):  # LAPACK takes an empty matrix for a wrong argument
+        return matrix
     factor, info = lapack.dpotrf(matrix, lower=True)
     if info != 0:
         return None

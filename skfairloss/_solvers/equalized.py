@@ -43,7 +43,7 @@ class Equalized:
     lowest: bool = False
 
     def within(self, tolerance: float) -> bool:
-        """Whether the spread is at most the tolerance, up to rounding."""
+        """True where the spread is at most the tolerance, up to rounding."""
         return self.spread <= tolerance + _ROUNDING * self.t
 
 
@@ -107,7 +107,7 @@ class _Scan:
         return None
 
     def _excess(self, t: float) -> float:
-        """How far a rough point is beyond the tolerance."""
+        """Return the spread of a rough point less the tolerance."""
         return self.rough(t).spread - self._tolerance
 
     def _between(self, below: float, above: float) -> Equalized | None:
@@ -190,5 +190,5 @@ class _Path:
         return Equalized(problem, solution, float(losses.max()), float(np.ptp(losses)))
 
     def stopped(self, point: Equalized) -> bool:
-        """Whether a callback stopped the work."""
+        """True where a callback stopped the work."""
         return bool(point.solution.stopped.any())

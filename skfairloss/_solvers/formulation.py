@@ -44,7 +44,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Iteration:
-    """Where the fit stands after an iteration on one output.
+    """State of the fit after an iteration on one output.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Options:
-    """How far to go.
+    """Limits of a fit, where it starts, and what hears of its iterations.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class Options:
         return replace(self, progress=Progress(*models, self.on_iteration))
 
     def after(self, spent: int) -> Options:
-        """What is left once some iterations are spent; one is always left."""
+        """Return the options with the iterations that are left; one is always left."""
         return replace(self, max_iter=max(1, self.max_iter - spent))
 
     def watch(
@@ -162,7 +162,7 @@ class Output:
 
     @property
     def has_kinks(self) -> bool:
-        """Whether the rows of the data have a kink."""
+        """True where the rows of the data have a kink."""
         return self.problem.loss.loss_mix > 0
 
     @property

@@ -33,7 +33,7 @@ from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import TINY
 from skfairloss._typing import Array, Index, Mask
 
-_PILOT_TOL = 1e-2
+_PILOT_TOL = 1e-2  # gap of problems whose solutions only lead near
 _PILOT_ITER, _NEAR_ITER = 20, 8  # the latter from a close start: smoothed bounds can be too low
 _SMOOTHED = (1.0, 0.3)  # bandwidths of the Newton steps; a step on a subsample more is cheap
 _BAND, _NEAR_BAND = 3.0, 2.0  # rows in a first band, in units of √(d n); and from a close start
@@ -154,7 +154,7 @@ def _from_start(
 
 
 def has_many_rows(n: int, d: int) -> bool:
-    """Whether n rows with a kink are at least twice as many as the subsample has."""
+    """Return True where n rows with a kink are at least twice as many as the subsample has."""
     return n > 2 * sample_size(max(n, 1), d)
 
 

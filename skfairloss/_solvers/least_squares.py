@@ -19,7 +19,7 @@ from skfairloss._problem import Measured, Problem, Slopes, Solution
 from skfairloss._sample import Sample
 from skfairloss._typing import Array
 
-_REFINEMENTS = 5
+_REFINEMENTS = 5  # at most: they end where a correction is not half of the last
 _ROUNDING = 1e-14  # size of a correction, relative to what it corrects, that corrects nothing
 _EXACT = 8 * EPS  # relative rounding error of a residual
 
@@ -124,7 +124,7 @@ def _solve(problem: Problem, factor: tuple[Array, bool] | None, target: Array) -
 
 
 def fits_exactly(problem: Problem, k: int, coef: Array, intercept: float) -> bool:
-    """Whether a model without penalty leaves residuals of the size of rounding errors only."""
+    """Return True where a model without penalty leaves rounding errors only."""
     if problem.penalty(coef[:, None])[0] > 0:
         return False
     y = problem.y[:, k]

@@ -92,7 +92,7 @@ class _Rows:
         )
 
     def settled(self, side: Array, coef: Array, pull: Array, slack: float) -> bool:
-        """Whether free rows are met and the multipliers (q, m) of others have the right sign.
+        """Return True where free rows are met and multipliers (q, m) of others have their sign.
 
         ``side`` (q,) is 0 where a row is free, else the sign that its multiplier is to have.
         """
@@ -128,7 +128,7 @@ class _Rows:
 
 
 def can_eliminate(problem: Problem) -> bool:
-    """Whether this route is for a problem: kinks in many rows, and linear rows alone.
+    """Return True for problems of this route: kinks in many rows, and linear rows alone.
 
     Ends at which rows with a tolerance hold would differ between outputs.
     """
@@ -190,7 +190,7 @@ def _held(rows: _Rows, side: Array) -> Array:
 
 
 def _goal(rows: _Rows, side: Array) -> Array:
-    """What these rows are to be."""
+    """Return the right-hand sides of the rows that are held, (h, m)."""
     here = _held(rows, side)
     return rows.target[here] - (side * rows.tolerance)[here, None]
 

@@ -33,7 +33,7 @@ _STEPS = 30  # of the alternating direction method
 _LOOK = 10  # steps after which its gap is looked at ...
 _LOOSE = 1e-6  # ... for tolerances from here, smaller ones being out of reach ...
 _ROUGH = 0.5  # ... and has to be this share of them
-_RELAXATION = 1.6
+_RELAXATION = 1.6  # over-relaxation, 1.5 to 1.8 in Boyd et al. (2011), section 3.4.3
 _SMALLEST = 0.01  # step, relative to the spread of y
 _BAND = 2.2  # rows in a first band, per coordinate
 _TOGETHER = 2**16  # residuals of a group of outputs: its arrays stay in cache
@@ -42,7 +42,7 @@ _FEWEST = 16  # outputs in a group, so that products are of matrices
 
 @dataclass(frozen=True)
 class Shared:
-    """What all outputs share.
+    """Problem, coordinates and rows that all outputs share.
 
     Parameters
     ----------

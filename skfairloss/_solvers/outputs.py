@@ -37,7 +37,7 @@ class _Solved:
 
 @dataclass(frozen=True)
 class _Way:
-    """How to solve the outputs of a problem.
+    """Bases, start and method with which each output of a problem is solved.
 
     Parameters
     ----------

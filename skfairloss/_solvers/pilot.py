@@ -155,6 +155,6 @@ def _cold_start(
 
 
 def _piled(residual: Array) -> bool:
-    """Whether rows pile up at 0: for any smooth density the quotient of quantiles is larger."""
+    """Return True where rows pile up at 0: a smooth density has a larger quotient of quantiles."""
     few, half = (order_statistic(residual, int(share * len(residual))) for share in (0.15, 0.5))
     return few < _PILED * half

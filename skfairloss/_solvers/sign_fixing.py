@@ -98,7 +98,7 @@ class _Band:
         )
 
     def lost(self, output: Output, residual: Array, wrong: Index) -> float:
-        """What rows lose whose dual does not go with their residual."""
+        """Return the sum of what rows lose whose dual does not go with their residual."""
         r, loss, weights = residual[wrong], output.problem.loss, output.problem.weights[wrong]
         kinks = np.maximum(loss.upper * r, loss.lower * r)
         return float(weights @ kinks - self.fixed[wrong] @ r)
@@ -106,7 +106,7 @@ class _Band:
 
 @dataclass(frozen=True)
 class _Reach:
-    """Which rows a band has: so many of those ``near`` 0, and all of more than a weight."""
+    """Rows of a band: so many of those ``near`` 0, and all of more than a weight."""
 
     near: int
     heavy: float
@@ -260,7 +260,7 @@ def _moved(output: Output, coef: Array, intercept: float, delta: Array) -> tuple
 
 
 def _shift(output: Output, delta: Array) -> float:
-    """How far a step moves all rows alike."""
+    """Return the length by which a step moves all rows alike."""
     return abs(float(delta[-1])) if output.basis.fit_intercept else 0.0
 
 
@@ -280,7 +280,7 @@ def _near_band(output: Output, at: Smoothed, delta: Array, reach: _Reach) -> _Ba
     inside, slope = np.empty(len(close), dtype=bool), at.slope
 
     def score(rows: slice, residual: Array) -> tuple[Array, Array]:
-        """What the slopes of these rows change by."""
+        """Return the change of slope of each row."""
         index = close[rows]
         here = np.abs(residual) <= limit
         ends = np.where(residual > 0, loss.upper, loss.lower) * weights[index]
