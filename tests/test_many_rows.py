@@ -12,8 +12,9 @@ from skfairloss._design import make_design
 from skfairloss._problem import Point, Problem
 from skfairloss._sample import sample_size
 from skfairloss._solvers import solve
+from skfairloss._solvers.band import BandSize
 from skfairloss._solvers.formulation import Output
-from skfairloss._solvers.sign_fixing import _reach
+from skfairloss._solvers.output_rows import OutputRows
 from skfairloss.losses import MixedLoss
 
 ROWS, COLUMNS = 6000, 4
@@ -160,11 +161,11 @@ def test_a_band_is_smaller_with_the_heaviest_rows_in_it(name):
     X, y, weights = (np.concatenate([a] * 20) for a in (X, y, weights))
     problem = make_problem(X, y, weights)
     output = Output(problem, 0, problem.basis)
-    reach = _reach(output)
+    size = BandSize.of(OutputRows.of(output), None)
     near = 1.5 * len(y) * np.sqrt((COLUMNS + 1) * (problem.weights @ problem.weights))
-    rows = reach.near + len(reach.outstanding(problem.weights))
+    rows = size.near + len(size.outstanding(problem.weights))
     assert rows < 0.7 * min(near, 0.1 * len(y))
-    assert reach.times(4.0).near == 4 * reach.near
+    assert size.times(4.0).near == 4 * size.near
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

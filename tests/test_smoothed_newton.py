@@ -12,7 +12,9 @@ from skfairloss._design import DenseDesign, make_design
 from skfairloss._problem import Measured, Problem, Start
 from skfairloss._solvers import solve
 from skfairloss._solvers.formulation import Output
+from skfairloss._solvers.output_rows import OutputRows
 from skfairloss._solvers.smoothed_newton import Smoothed, carried, newton_step, smoothed
+from skfairloss._solvers.whole import Start as Near
 from skfairloss.losses import MixedLoss
 from skfairloss.model_selection import loss_mix_path
 
@@ -46,12 +48,21 @@ def model_of(known: Measured) -> tuple[np.ndarray, float]:
     return known.coef[:, 0], float(known.intercept[0])
 
 
-def at_other_mix(problem: Problem, known: Measured, loss_mix: float) -> tuple[Output, Smoothed]:
-    other = problem.with_loss(replace(problem.loss, loss_mix=loss_mix))
-    output = Output(other, 0, other.basis)
-    at = carried(output, model_of(known), H, NONE, known)
+def rows_of(problem: Problem) -> OutputRows:
+    return OutputRows.of(Output(problem, 0, problem.basis))
+
+
+def carried_from(
+    whole: OutputRows, model: tuple[np.ndarray, float], known: Measured | None
+) -> Smoothed | None:
+    return carried(whole, Near(whole.anchor(model), close=True, known=known), H, NONE)
+
+
+def at_other_mix(problem: Problem, known: Measured, loss_mix: float) -> tuple[OutputRows, Smoothed]:
+    whole = rows_of(problem.with_loss(replace(problem.loss, loss_mix=loss_mix)))
+    at = carried_from(whole, model_of(known), known)
     assert at is not None
-    return output, at
+    return whole, at
 
 
 @pytest.mark.parametrize(("before", "after"), [(0.3, 0.35), (0.9, 1.0), (1.0, 0.8), (0.02, 1.0)])
@@ -59,39 +70,39 @@ def at_other_mix(problem: Problem, known: Measured, loss_mix: float) -> tuple[Ou
 def test_slopes_and_gradient_are_those_of_the_rows(before, after, options):
     problem = make_problem(before, **options)
     known = known_optimum(problem)
-    output, at = at_other_mix(problem, known, after)
+    whole, at = at_other_mix(problem, known, after)
+    output = whole.output
     loss, weights = output.problem.loss, output.problem.weights
-    residual = output.residual(at.state.coef, at.state.intercept)
-    np.testing.assert_allclose(at.state.residual, residual, atol=1e-12)
+    residual = whole.residual(at.anchor)
+    np.testing.assert_allclose(at.residual, residual, atol=1e-12)
     beyond = np.abs(residual) >= H
-    ends = weights * np.where(residual > 0, loss.upper, loss.lower)
-    np.testing.assert_array_equal(at.slope[beyond], ends[beyond])
-    assert (at.slope >= loss.lower * weights).all()
-    assert (at.slope <= loss.upper * weights).all()
-    u = at.slope + loss.curvature * weights * residual
-    expected = output.downhill(at.state.coef, problem.design.adjoint(u), float(u.sum()))
-    np.testing.assert_allclose(at.linear, expected, atol=1e-11)
-    squares = output.squares(at.state.coef, residual)
-    np.testing.assert_allclose(at.constant, squares + at.slope @ residual, rtol=1e-12)
+    np.testing.assert_array_equal(at.slope[beyond], np.sign(residual[beyond]))
+    assert (np.abs(at.slope) <= 1.0).all()
+    middle, half = 0.5 * (loss.upper + loss.lower), 0.5 * (loss.upper - loss.lower)
+    slopes = weights * (middle + half * at.slope)
+    u = slopes + loss.curvature * weights * residual
+    expected = output.downhill(at.anchor.coef, problem.design.adjoint(u), float(u.sum()))
+    np.testing.assert_allclose(at.kq.linear, expected, atol=1e-11)
+    squares = output.squares(at.anchor.coef, residual)
+    np.testing.assert_allclose(at.kq.constant, squares + slopes @ residual, rtol=1e-12)
 
 
 def test_at_its_own_mix_nothing_pulls_at_an_optimum():
     problem = make_problem(0.6)
     _, at = at_other_mix(problem, known_optimum(problem), 0.6)
-    np.testing.assert_allclose(at.linear, 0.0, atol=1e-13)
+    np.testing.assert_allclose(at.kq.linear, 0.0, atol=1e-13)
 
 
 def test_a_step_from_another_mix_leads_as_close_to_the_optimum_as_one_with_a_pass():
     problem = make_problem(0.5)
     known = known_optimum(problem)
-    output, at = at_other_mix(problem, known, 0.6)
-    start = at.state.coef, at.state.intercept
-    optimum = solve(output.problem).coef[:, 0]
-    errors = []
-    for step in (at, smoothed(output, start, H, NONE)):
-        change, _ = output.basis.to_model(newton_step(output, step)[0])
-        errors.append(np.linalg.norm(output.basis.norms * (start[0] + change - optimum)))
-    away = np.linalg.norm(output.basis.norms * (start[0] - optimum))
+    whole, at = at_other_mix(problem, known, 0.6)
+    optimum = solve(whole.output.problem).coef[:, 0]
+    norms, errors = whole.basis.norms, []
+    for start in (at, smoothed(whole, at.anchor, H, NONE)):
+        there = whole.moved(at.anchor, newton_step(start).delta)
+        errors.append(np.linalg.norm(norms * (there.coef - optimum)))
+    away = np.linalg.norm(norms * (at.anchor.coef - optimum))
     assert max(errors) < 0.5 * away
 
 
@@ -99,23 +110,23 @@ def test_kinks_have_all_second_derivatives_without_squares_and_fewer_with_them()
     shares = []
     for loss_mix in (0.2, 0.6, 1.0):
         problem = make_problem(loss_mix)
-        output, found = Output(problem, 0, problem.basis), solve(problem)
-        at = smoothed(output, (found.coef[:, 0], float(found.intercept[0])), H, NONE)
-        shares.append(newton_step(output, at)[1])
+        whole, found = rows_of(problem), solve(problem)
+        anchor = whole.anchor((found.coef[:, 0], float(found.intercept[0])))
+        shares.append(newton_step(smoothed(whole, anchor, H, NONE)).share)
     assert 0 < shares[0] < shares[1] < shares[2] == 1.0
 
 
 def test_what_is_not_that_optimum_is_not_carried_over():
     squares, kinked = make_problem(0.0), make_problem(0.5)
-    output = Output(kinked, 0, kinked.basis)
+    whole = rows_of(kinked)
     of_squares, of_kinks = known_optimum(squares), known_optimum(kinked)
     model = model_of(of_kinks)
-    assert carried(output, model, H, NONE, None) is None
-    assert carried(output, model_of(of_squares), H, NONE, of_squares) is None
-    assert carried(output, (model[0] + 1e-9, model[1]), H, NONE, of_kinks) is None
+    assert carried_from(whole, model, None) is None
+    assert carried_from(whole, model_of(of_squares), of_squares) is None
+    assert carried_from(whole, (model[0] + 1e-9, model[1]), of_kinks) is None
     tiny = make_problem(1e-4)
     known = known_optimum(tiny)  # rounding errors of its duals would grow 5000-fold
-    assert carried(output, model_of(known), H, NONE, known) is None
+    assert carried_from(whole, model_of(known), known) is None
 
 
 @pytest.mark.parametrize("skewed", [False, True])
@@ -167,14 +178,14 @@ def test_a_path_of_a_quantile_whose_intercept_moves_all_rows_ends_where_cold_fit
 
 def test_duals_that_do_not_go_with_the_residuals_are_not_carried_over():
     problem = make_problem(0.5)
-    known, output = known_optimum(problem), Output(problem, 0, problem.basis)
+    known, whole = known_optimum(problem), rows_of(problem)
     assert isinstance(known.dual, np.ndarray)
     wrong = known.dual.copy()
     far = np.argmax(np.abs(known.residual))
     wrong[far] -= np.sign(known.residual[far])  # the other end
     off = measure(problem, known.coef, known.intercept, wrong, lambda rows, _: wrong[rows])
-    assert carried(output, model_of(known), H, NONE, known) is not None
-    assert carried(output, model_of(off), H, NONE, off) is None
+    assert carried_from(whole, model_of(known), known) is not None
+    assert carried_from(whole, model_of(off), off) is None
 
 
 @pytest.mark.parametrize("tol", [0.3, 1e-2, 1e-4])

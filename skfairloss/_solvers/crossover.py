@@ -332,6 +332,14 @@ def factor_if_regular(matrix: Array) -> Array | None:
     return factor if lapack.dpocon(factor, size, uplo="L")[0] > REGULAR else None
 
 
+def curved_minimum(curvature: Array, slope: Array) -> Array:
+    """Return argmin ½ sᵀCs - slopeᵀs, (d,); no step along directions that C hardly sees."""
+    factor = factor_if_regular(curvature)
+    if factor is not None:
+        return np.asarray(lapack.dpotrs(factor, slope, lower=True)[0])
+    return np.asarray(np.linalg.lstsq(curvature, slope, rcond=REGULAR)[0])
+
+
 def lu_if_regular(rows: Array) -> tuple[Array, Array] | None:
     """LU factors of as many rows as there are columns. None where their rank could be in doubt."""
     if len(rows) != rows.shape[1] or not len(rows):

@@ -17,7 +17,7 @@ import numpy as np
 from skfairloss._basis import Basis
 from skfairloss._factor import coefficient_basis, column_spread
 from skfairloss._problem import Measured, Problem, Start
-from skfairloss._rows import DenseRows, IdentityRows, Rows, StackedRows
+from skfairloss._rows import DenseRows, IdentityRows, Rows
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._typing import Array, Index
 
@@ -193,6 +193,22 @@ class Output:
             return self.problem.design.rows(self.basis, index)
         return DenseRows(self.shared if index is None else self.shared[index])
 
+    def quadratic(
+        self, coef: Array, gram: Array, linear: Array, constant: float
+    ) -> KinkedQuadratic:
+        """Return the problem at a model with the rows of the penalty alone, given AᵀVA and g."""
+        low, high = self.penalty_interval
+        return KinkedQuadratic(
+            rows=self.penalty_rows,
+            residual=-(self.basis.norms * coef)[self.penalised],
+            lower=low,
+            upper=high,
+            hessian=self.hessian(gram),
+            linear=linear,
+            constant=constant,
+            unit=self.spread,
+        )
+
     def hessian(self, gram: Array) -> Array:
         """H, given AᵀVA as the rows at hand have it: a rounded A must not contradict it."""
         d = self.basis.n_directions
@@ -295,69 +311,13 @@ def penalty_bases(problem: Problem, objective: Array) -> list[Callable[[], Basis
     return [basis(None), basis(False), basis(True)]
 
 
-@dataclass(frozen=True)
-class Selection:
-    """The rows of the data that a kinked problem holds, in the coordinates of the basis.
-
-    Parameters
-    ----------
-    rows : these rows.
-    residual : their residuals at the model that the problem is relative to.
-    weights : their weights.
-    """
-
-    rows: Rows
-    residual: Array
-    weights: Array
-
-
 def formulate(output: Output, coef: Array, residual: Array, rows: Rows | None) -> KinkedQuadratic:
-    """The kinked problem of all rows (None: data without kinks), relative to a model."""
-    weights = output.problem.weights
-    selection = None if rows is None else Selection(rows, residual, weights)
-    exact = rows is not None and output.problem.loss.curvature > 0
+    """Return the problem of all rows (None: data without kinks), relative to a model."""
+    weights, loss = output.problem.weights, output.problem.loss
+    exact = rows is not None and loss.curvature > 0
     gram = rows.gram(weights) if rows is not None and exact else output.basis.full_gram()
-    return kinked_problem(
-        output,
-        coef,
-        selection,
-        hessian=output.hessian(gram),
-        linear=output.smooth_gradient(coef, residual),
-        constant=output.squares(coef, residual),
-    )
-
-
-def kinked_problem(
-    output: Output,
-    coef: Array,
-    selection: Selection | None,
-    *,
-    hessian: Array,
-    linear: Array,
-    constant: float,
-) -> KinkedQuadratic:
-    """The selected rows and the L1 penalty as kinks, beside a quadratic that is given."""
-    problem, loss = output.problem, output.problem.loss
-    blocks: list[Rows] = []
-    parts: list[tuple[Array, Array, Array]] = []
-    if selection is not None:
-        share = selection.weights
-        blocks.append(selection.rows)
-        parts.append((selection.residual, loss.lower * share, loss.upper * share))
-    if problem.l1 > 0:
-        blocks.append(output.penalty_rows)
-        lower, upper = output.penalty_interval
-        parts.append((-(output.basis.norms * coef)[output.penalised], lower, upper))
-    r, low, high = (
-        np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)
-    )
-    return KinkedQuadratic(
-        rows=StackedRows(*blocks) if len(blocks) > 1 else blocks[0],
-        residual=r,
-        lower=low,
-        upper=high,
-        hessian=hessian,
-        linear=linear,
-        constant=constant,
-        unit=output.spread,
-    )
+    linear, constant = output.smooth_gradient(coef, residual), output.squares(coef, residual)
+    kq = output.quadratic(coef, gram, linear, constant)
+    if rows is None:
+        return kq
+    return kq.with_rows(rows, residual, loss.lower * weights, loss.upper * weights)

@@ -22,7 +22,7 @@ from functools import cached_property
 import numpy as np
 
 from skfairloss._problem import Measured
-from skfairloss._rows import DenseRows, Rows
+from skfairloss._rows import DenseRows, Rows, StackedRows
 from skfairloss._solvers.coupling import Coupling
 from skfairloss._solvers.tolerances import TINY
 from skfairloss._typing import Array, Index, Mask
@@ -124,6 +124,23 @@ class KinkedQuadratic:
             linear=self.linear - self.curvature_times(delta),
             constant=self.constant + self._smooth(delta),
             coupling=None if self.coupling is None else self.coupling.shifted(delta),
+        )
+
+    def with_rows(
+        self,
+        rows: Rows,
+        residual: Array,
+        lower: Array,
+        upper: Array,
+        coupling: Coupling | None = None,
+    ) -> KinkedQuadratic:
+        """Return the same problem with more rows before its own; ``coupling`` has them as well."""
+        if self.rows.n_rows:
+            rows = StackedRows(rows, self.rows)
+            parts = (residual, self.residual), (lower, self.lower), (upper, self.upper)
+            residual, lower, upper = (np.concatenate(part) for part in parts)
+        return replace(
+            self, rows=rows, residual=residual, lower=lower, upper=upper, coupling=coupling
         )
 
     def taken(self, index: Index) -> KinkedQuadratic:

@@ -24,7 +24,7 @@ from skfairloss._problem import Problem
 from skfairloss._rows import DenseRows
 from skfairloss._solvers.active_set import Found, Kinks, Sides, guess_sides
 from skfairloss._solvers.formulation import Model, Options, Output
-from skfairloss._solvers.sign_fixing import solve_near
+from skfairloss._solvers.output_rows import solve_output_near
 from skfairloss._solvers.tolerances import FLOOR, INNER_TOL
 from skfairloss._typing import Array, Index
 
@@ -122,7 +122,7 @@ def solve_together(
             coef, intercept = shared.basis.to_model(theta[:, i])
             size = int(_BAND * shared.rows.shape[1])
             near = (coef, float(intercept))
-            model, more = solve_near(shared.output(k), near, size, options.after(spent))
+            model, more = solve_output_near(shared.output(k), near, size, options.after(spent))
             found[i] = model, spent + more
     return found
 

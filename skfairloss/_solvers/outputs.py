@@ -15,7 +15,7 @@ from skfairloss._solvers.all_rows import solve_all_rows
 from skfairloss._solvers.formulation import Model, Options, Output, penalty_bases
 from skfairloss._solvers.least_squares import fits_exactly, ridge_fit
 from skfairloss._solvers.many_outputs import Shared, share, solve_together
-from skfairloss._solvers.sign_fixing import solve_by_signs
+from skfairloss._solvers.output_rows import solve_output
 from skfairloss._solvers.ties import resolve_ties
 from skfairloss._typing import Array
 
@@ -163,9 +163,9 @@ def _solve_in_basis(
     output: Output, start: tuple[Array, float] | None, way: _Way, options: Options
 ) -> tuple[Model, int]:
     """Fix signs if there are many rows; solve all rows at once if not, or where that fails."""
-    spent, sample = 0, output.problem.sample if way.by_signs else None
-    if sample is not None:
-        found, spent = solve_by_signs(output, sample, start, options)
+    spent = 0
+    if way.by_signs:
+        found, spent = solve_output(output, start, options)
         if found is not None:
             return found, spent
     if start is None:
