@@ -11,7 +11,7 @@ import numpy as np
 from skfairloss._groups import Groups, group_means
 from skfairloss._problem import Certificate, Multipliers, Problem, Solution
 from skfairloss._typing import Array
-from skfairloss.fairness import FairnessTerm
+from skfairloss.fairness import FairnessTerm, FoundMultipliers
 
 
 class Attributes:
@@ -30,7 +30,7 @@ class Attributes:
         self._scale = scale
         self._groups = groups
         self._single = single
-        self._losses: Array | None = None
+        self._means: Array | None = None
 
     def model(
         self,
@@ -53,9 +53,12 @@ class Attributes:
             "scale_": self._per_output(self._scale),
         }
         if self._groups is not None:
-            losses = self._group_losses(self._groups, coef, intercept, output, residual)
+            means = self._group_means(self._groups, coef, intercept, output, residual)
+            with np.errstate(over="ignore"):
+                mae, mse = means[1] @ self._scale, means[2] @ np.square(self._scale)
             out["groups_"] = self._groups.names
-            out["group_losses_"] = losses.mean(axis=1)
+            out["group_losses_"] = means[0].mean(axis=1)
+            out["group_errors_"] = {"mae": mae / len(self._scale), "mse": mse / len(self._scale)}
             out["group_weights_"] = self._shares.copy()
         return out
 
@@ -73,19 +76,27 @@ class Attributes:
         """Return the group weights of the equivalent plain fit, and the multipliers by term."""
         if not terms:
             return {}
-        found = solution.multipliers
+        found, criterion = solution.multipliers, problem.criterion
+        nothing = np.zeros(self._groups.n_groups if self._groups is not None else 0)
         if found is None:  # terms that ask nothing
-            nothing = np.zeros(self._groups.n_groups if self._groups is not None else 0)
-            found = Multipliers(nothing, nothing, ())
-        linear = iter([rows / self._scale for rows in found.linear])  # of differences in y
+            found = Multipliers(nothing, (), ())
+        asked = () if criterion is None else criterion.bounds
+        by_term = FoundMultipliers(
+            nothing if criterion is None else found.worst,
+            {
+                bounds.loss.kind: own / bounds.loss.unit
+                for bounds, own in zip(asked, found.bounds, strict=True)
+            },
+            iter([rows / self._scale for rows in found.linear]),  # of differences in y
+        )
         multipliers: dict[str, Any] = {}
         for term in terms:
-            own = term.multipliers(found, linear)
+            own = term.multipliers(by_term)
             alone = self._single and own.ndim == 2
             multipliers[type(term).__name__] = own[:, 0] if alone else own
         out: dict[str, Any] = {"multipliers_": multipliers}
-        if problem.criterion is not None:
-            out["group_weights_"] = problem.criterion.group_weights(found.worst, found.bound)
+        if criterion is not None:
+            out["group_weights_"] = problem.mix_weights(found)
         return out
 
     def certificate(self, certificate: Certificate) -> dict[str, Any]:
@@ -100,7 +111,7 @@ class Attributes:
         together = len(values) < self._problem.n_outputs
         return float(values[0]) if self._single or together else values.copy()
 
-    def _group_losses(
+    def _group_means(
         self,
         groups: Groups,
         coef: Array,
@@ -108,17 +119,20 @@ class Attributes:
         output: int | None,
         residual: Array | None,
     ) -> Array:
-        """Return the mean loss of each group and output, (n_groups, m).
+        """Return each group's means of the mix, |z| and z² by output, (3, n_groups, m).
 
-        Only that of the named output is computed anew. All are where ``output`` is None.
+        Only those of the named output are computed anew. All are where ``output`` is None.
         """
-        which = slice(None) if output is None or self._losses is None else slice(output, output + 1)
+        which = slice(None) if output is None or self._means is None else slice(output, output + 1)
         problem = self._problem.outputs(which)
         if residual is None:
             residual = problem.residual(coef[:, which], intercept[which])
-        values = problem.loss.value(residual)
-        means = [group_means(groups, column, problem.weights) for column in values.T]
-        if self._losses is None:
-            self._losses = np.empty((groups.n_groups, len(intercept)))
-        self._losses[:, which] = np.column_stack(means)
-        return self._losses
+        if self._means is None:
+            self._means = np.empty((3, groups.n_groups, len(intercept)))
+        with np.errstate(over="ignore"):
+            parts = problem.loss.value(residual), np.abs(residual), residual * residual
+        for means, values in zip(self._means, parts, strict=True):
+            means[:, which] = np.column_stack(
+                [group_means(groups, column, problem.weights) for column in values.T]
+            )
+        return self._means

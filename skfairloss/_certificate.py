@@ -17,6 +17,15 @@ predictions f, and is at most
 
 F being the attained objective: no better point has a larger loss. A ridge adds its share likewise.
 
+Under terms about another loss than the mix each row has the loss a |z| + tilt z + b z² of its group
+and output (`Problem.plain`), with the conjugate max(|u - tilt| - a, 0)² / (4 b), or the box
+|u - tilt| ≤ a where b = 0. There Σ v |r| of the point itself is known, and of a better one
+
+    Σ v |r*| ≤ min( F / (2λ min(τ, 1-τ) w),  √(F / ((1-λ) w)),  Σ_g V_g min(β_g, √β'_g) ),
+
+w being the mix's weight in the objective, β and β' bounds on the means of |r| and r² in a group:
+those asked for, and F / γ for the worst one.
+
 A may as well be orthonormal on a sample of rows alone, or on rows of other weights: where these are
 ṽ ≤ e v, the rest equals Σ ṽ_i (A d)_i (f*_i - f_i), and the two charges grow by e and √e.
 """
@@ -51,11 +60,63 @@ class _Support:
     excess: float
 
 
+@dataclass(frozen=True)
+class _Better:
+    """Of any better point: bounds on its objective and on how far its predictions are.
+
+    Parameters
+    ----------
+    objective : (m,).
+    mean, root : (m,), bounds on Σ v |Δf| and √(Σ v Δf²); infinite where there are none.
+    """
+
+    objective: Array
+    mean: Array
+    root: Array
+
+    @classmethod
+    def by_mix(cls, problem: Problem, objective: Array) -> _Better:
+        """Neither point has a mix above the objective (m,)."""
+        loss = problem.loss
+        mean, root = np.full_like(objective, np.inf), np.full_like(objective, np.inf)
+        if loss.curvature > 0:
+            root = 2 * np.sqrt(2 * objective / loss.curvature)
+            mean = root
+        if loss.loss_mix > 0:
+            mean = np.fmin(mean, 2 * objective / min(loss.upper, -loss.lower))
+        return cls(objective, mean, root)
+
+    @classmethod
+    def by_terms(cls, problem: Problem, residual: Array, objective: Array) -> _Better:
+        """The point has these residuals (n, m), a better one meets what is asked."""
+        criterion, weights = problem.groups, problem.weights
+        asked = [
+            (one.loss, bound)
+            for one, bound in zip(criterion.bounds, problem.group_bounds, strict=True)
+        ]
+        shape = len(criterion.shares), problem.n_outputs
+        if criterion.worst_weight > 0:
+            largest = float(objective[0]) / criterion.worst_weight
+            asked.append((criterion.worst_loss, np.full(shape[0], largest)))
+        absolute, squared = np.full((2, *shape), np.inf)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for loss, bound in asked:
+                tilt, steep, curvature = loss.weights(problem.loss, problem.n_outputs)
+                absolute = np.fmin(absolute, bound[:, None] / (steep - np.abs(tilt)))
+                squared = np.fmin(squared, 2 * bound[:, None] / curvature)
+        mix = cls.by_mix(problem, objective / problem.mean_weight)
+        means = criterion.shares @ np.fmin(absolute, np.sqrt(squared))
+        mean = np.fmin(0.5 * mix.mean, means) + weights @ np.abs(residual)
+        root = np.fmin(0.5 * mix.root, np.sqrt(criterion.shares @ squared))
+        return cls(objective, mean, root + np.sqrt(weights @ (residual * residual)))
+
+
 def certify(problem: Problem, point: Point, tol: float = 1e-8) -> Certificate:
     """Bound how far a point is from optimal, whoever computed it.
 
-    With W = base + multipliers the Lagrangian is the plain fit with row weights v_i W_g / V_g, so
-    that group losses and linear rows add to the bound above, for that fit,
+    Under fixed multipliers the Lagrangian is a plain fit: with row weights v_i W_g / V_g, W = base
+    + multipliers, where terms are about the mix, else with a loss of its own for each group. Group
+    losses and linear rows add to the bound above, for that fit,
 
         Σ_g worst_g (max L̄ - L̄_g) + Σ |multiplier · slack|.
 
@@ -109,22 +170,28 @@ def _gaps(
 ) -> Array:
     """Return the module's bound for each output of a plain fit, (m,).
 
-    No better point has a loss above ``better`` (m,) under the problem's own weights, or above
-    ``better`` + ``price`` under those of ``fit``. The former are tried first, in coordinates of a
-    sample, if a tenth of ``tol`` is sharp enough; no mean is above the largest of its parts.
-    ``pull`` is what linear rows add to Xᵀu.
+    No better point has a loss above ``better`` (m,) under the problem's own weights, or, where
+    terms are about the mix, above ``better`` + ``price`` under those of ``fit``. The former are
+    tried first, in coordinates of a sample, if a tenth of ``tol`` is sharp enough; no mean is above
+    the largest of its parts. ``pull`` is what linear rows add to Xᵀu.
     """
     gaps, enough = np.full_like(size, np.inf), max(_NEGLIGIBLE, _SHARP * tol) * size
     if point.dual is None:
         return gaps
     own = replace(fit, weights=problem.weights) if problem.constrained else fit
+    about_mix = fit.grouped_loss is None
+    reach = _Better.by_mix(problem, better)
+    if not about_mix:
+        reach = _Better.by_terms(problem, found.residual, better)
     near = _sample_support(problem)
     if near is not None:
-        gaps, _ = _bound(own, point.coef, found, better, pull, near)
+        gaps, _ = _bound(own, point.coef, found, reach, pull, near)
     if problem.constrained and (gaps > enough).any():
-        gaps = np.fmin(gaps, _bound(own, point.coef, found, better, pull, _whole(problem))[0])
+        gaps = np.fmin(gaps, _bound(own, point.coef, found, reach, pull, _whole(problem))[0])
     if not (gaps <= enough).all():
-        gaps = np.fmin(gaps, _sharp_gap(fit, point, found, better + price, pull, size))
+        reach = _Better.by_mix(fit, better + price) if about_mix else reach
+        support = _whole(fit if about_mix else problem)
+        gaps = np.fmin(gaps, _sharp_gap(fit, point, found, reach, pull, size, support))
     return gaps
 
 
@@ -157,10 +224,10 @@ def _measure(problem: Problem, point: Point) -> Measured:
 
 def measure_slopes(problem: Problem, coef: Array, intercept: Array, dual: Slopes) -> Measured:
     """`measure` of the model's own slopes."""
-    loss = problem.loss
+    loss = problem.row_loss
 
-    def slopes(_: slice, residual: Array) -> Array:
-        return loss.derivative(residual)
+    def slopes(rows: slice, residual: Array) -> Array:
+        return loss.at(rows).derivative(residual)
 
     return measure(problem, coef, intercept, dual, slopes)
 
@@ -177,14 +244,14 @@ def measure(
     ``duals_at(rows, r)`` are the duals z of some rows with residuals r: those in ``dual``, where it
     may put them as it goes.
     """
-    loss, weights = problem.loss, problem.weights
+    weights = problem.weights
 
     def score(rows: slice, residual: Array) -> tuple[Array, Array]:
         """u of these rows, and the sums of the losses, of the gaps and of u."""
-        here = weights[rows]
+        here, loss = weights[rows], problem.row_loss.at(rows)
         value = loss.value(residual)
         losses = here @ value
-        u = _into_domain(problem, duals_at(rows, residual))
+        u = loss.into_domain(duals_at(rows, residual))
         gaps = here @ loss.young_gap(residual, u, value)
         u = u * here[:, None]
         return u, np.array([losses, gaps, u.sum(axis=0)])
@@ -193,33 +260,32 @@ def measure(
     losses, gaps, total = sums
     if not problem.fit_intercept:
         total[:] = 0.0
-    return Measured(coef, intercept, dual, residual, losses, gaps, total, gradient, loss)
+    return Measured(coef, intercept, dual, residual, losses, gaps, total, gradient, problem.loss)
 
 
 def _sharp_gap(
     problem: Problem,
     point: Point,
     found: Measured,
-    objective: Array,
+    better: _Better,
     pull: Array | float,
     size: Array,
+    support: _Support,
 ) -> Array:
     """The bound from all rows, with duals projected where that is worth it.
 
-    ``objective`` is what no better point's loss exceeds, ``pull`` is what linear rows add to Xᵀu,
-    and ``size`` tells which gaps are negligible.
+    ``pull`` is what linear rows add to Xᵀu, and ``size`` tells which gaps are negligible.
     """
-    support = _whole(problem)
     assert point.dual is not None
-    dual = point.dual
-    gap, defect = _bound(problem, point.coef, found, objective, pull, support)
+    dual, loss = point.dual, problem.row_loss
+    gap, defect = _bound(problem, point.coef, found, better, pull, support)
     if (gap > _NEGLIGIBLE * size).any():
         # Project the duals onto Xᵀu = penalty, 1ᵀu = 0 (A is orthonormal), and measure again.
         if isinstance(dual, Slopes):
-            dual = problem.loss.derivative(found.residual)
-        dual = _into_domain(problem, dual) - _predict(support, defect)
+            dual = loss.derivative(found.residual)
+        dual = loss.into_domain(dual) - _predict(support, defect)
         again = _measure(problem, replace(point, dual=dual))
-        gap = np.fmin(gap, _bound(problem, point.coef, again, objective, pull, support)[0])
+        gap = np.fmin(gap, _bound(problem, point.coef, again, better, pull, support)[0])
     return np.where(np.isfinite(gap), gap, np.inf)
 
 
@@ -236,22 +302,16 @@ def _sample_support(problem: Problem) -> _Support | None:
     return _Support(basis, sample.design, sample.excess)
 
 
-def _into_domain(problem: Problem, dual: Array) -> Array:
-    """Duals at which ℓ* is finite."""
-    if problem.loss.curvature > 0:
-        return dual
-    return np.clip(dual, problem.loss.lower, problem.loss.upper)
-
-
 def _bound(
     problem: Problem,
     coef: Array,
     found: Measured,
-    objective: Array,
+    better: _Better,
     pull: Array | float,
     support: _Support,
 ) -> tuple[Array, Array]:
     """The three sums of the module's bound, and the coordinates d of what is left."""
+    objective = better.objective
     basis, rows, total = support.basis, found.rows, found.total
     gradient = found.gradient - np.multiply.outer(basis.center, total) + pull
     gap, defect = np.full_like(rows, np.inf), np.zeros((basis.n_coordinates, len(rows)))
@@ -260,7 +320,7 @@ def _bound(
         rest = gradient - problem.l2 * coef - slope
         left = basis.pull_back(rest, np.zeros(len(rows)))
         left[basis.n_directions :] = total
-        charge = _charge(problem, support, left, objective)
+        charge = _charge(problem, support, left, better)
         unseen = _outside_row_space(problem, basis, rest, coef, objective)
         bound = rows + _kink_gap(problem, coef, slope) + unseen + charge
         defect = np.where(bound < gap, basis.resolved(left)[0], defect)
@@ -270,7 +330,7 @@ def _bound(
         square = ((problem.l2 * coef - (gradient - slope)) ** 2).sum(axis=0) / (2 * problem.l2)
         lone = np.zeros_like(defect)
         lone[basis.n_directions :] = total
-        charge = _charge(problem, support, lone, objective)
+        charge = _charge(problem, support, lone, better)
         gap = np.fmin(gap, rows + _kink_gap(problem, coef, slope) + square + charge)
     return gap, defect
 
@@ -303,22 +363,15 @@ def _outside_row_space(
     return (unseen * (np.abs(coef) + objective / problem.l1)).sum(axis=0)
 
 
-def _charge(problem: Problem, support: _Support, left: Array, objective: Array) -> Array:
+def _charge(problem: Problem, support: _Support, left: Array, better: _Better) -> Array:
     """Upper bound on leftᵀ(θ* - θ), by cheap norms first, by a pass over X where those are coarse.
 
     The basis makes it Σ v (A d) Δf + ridge (T d)ᵀΔw.
     """
-    loss, basis = problem.loss, support.basis
+    basis, objective = support.basis, better.objective
     defect, size = basis.resolved(left)
-    mean = np.full_like(size, np.inf)  # bounds Σ v |Δf|
-    root = np.full_like(size, np.inf)  # bounds √(Σ v Δf²)
-    if loss.curvature > 0:
-        root = 2 * np.sqrt(2 * objective / loss.curvature)
-        mean = root
-    if loss.loss_mix > 0:
-        mean = np.fmin(mean, 2 * objective / min(loss.upper, -loss.lower))
-    root = np.fmin(root, mean / np.sqrt(problem.weights.min())) * np.sqrt(support.excess)
-    mean = mean * support.excess
+    root = np.fmin(better.root, better.mean / np.sqrt(problem.weights.min()))
+    root, mean = root * np.sqrt(support.excess), better.mean * support.excess
     norm = 2 * np.sqrt(2 * objective / problem.l2) if problem.l2 > 0 else np.zeros_like(size)
     bound = np.where(size == 0, 0.0, size * np.hypot(root, np.sqrt(problem.l2) * norm))
     if (bound > _NEGLIGIBLE * objective).any():

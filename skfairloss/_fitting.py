@@ -75,6 +75,8 @@ def _warn_unless_equal(found: Equalized, tolerance: float) -> None:
     """State the spread of the group losses that is left, and why, where it is too large."""
     if found.within(tolerance) or found.solution.stopped.any():
         return
+    level = found.problem.groups.level_loss
+    unit = 1.0 if level is None else level.unit
     why = "the smallest spread on the path of falling largest losses"
     if found.lowest:
         why = (
@@ -82,8 +84,8 @@ def _warn_unless_equal(found: Equalized, tolerance: float) -> None:
             "closed by making a group worse"
         )
     warn_user(
-        f"EqualizedLoss left a spread of {found.spread:.6g} between the group losses, "
-        f"tolerance={tolerance:.6g}: {why}",
+        f"EqualizedLoss left a spread of {found.spread * unit:.6g} between the group losses, "
+        f"tolerance={tolerance * unit:.6g}: {why}",
         UnmetFairnessWarning,
     )
 

@@ -15,13 +15,13 @@ from functools import cached_property
 import numpy as np
 
 from skfairloss._basis import Basis
-from skfairloss._constraints import GroupCriterion, LinearRows
+from skfairloss._constraints import LIMIT, MIX, SQUARED_ERROR, GroupCriterion, GroupLoss, LinearRows
 from skfairloss._design import DenseDesign, Design
 from skfairloss._factor import column_basis, has_many_rows, orthonormal_basis
 from skfairloss._moments import GroupMoments
 from skfairloss._sample import Sample, draw_sample, sample_size
 from skfairloss._typing import Array, Index, Mask
-from skfairloss.losses import MixedLoss
+from skfairloss.losses import GroupedLoss, MixedLoss
 
 _FEW_OUTPUTS = 8  # whose moments are found in the pass that serves the second moments of X
 SMALL_BOUND = 1e-4  # bounds below this share of the loss of the mean of y are measured by it
@@ -42,6 +42,8 @@ class Problem:
     fit_intercept : whether b is free, else 0.
     criterion : group losses in the objective and under bounds; None without.
     linear : rows in the coefficients with bounds.
+    grouped_loss : the loss of rows by group and output, in the place of ``loss``. None but in what
+        is left of terms about another loss than the mix once multipliers are fixed.
     """
 
     design: Design
@@ -53,6 +55,18 @@ class Problem:
     fit_intercept: bool = True
     criterion: GroupCriterion | None = None
     linear: tuple[LinearRows, ...] = ()
+    grouped_loss: GroupedLoss | None = None
+
+    @property
+    def row_loss(self) -> MixedLoss | GroupedLoss:
+        """The loss of the rows, each under its weight."""
+        return self.grouped_loss or self.loss
+
+    @property
+    def has_squares(self) -> bool:
+        """True where squared residuals count, in the mix or in a term's own loss."""
+        kinds = [loss.kind for loss in self.groups.losses]
+        return self.loss.curvature > 0 or SQUARED_ERROR in kinds
 
     @property
     def constrained(self) -> bool:
@@ -67,7 +81,7 @@ class Problem:
     @cached_property
     def means(self) -> Array:
         """Weighted means of the columns of X, (p,); finite only if all of X is."""
-        if self.loss.curvature > 0 or self.l1 > 0 or self.sample is None:
+        if self.has_squares or self.l1 > 0 or self.sample is None:
             return self.first_moments[0]
         with np.errstate(invalid="ignore", over="ignore"):
             return self.design.adjoint(self.weights)  # nothing will ask for products with y
@@ -93,7 +107,7 @@ class Problem:
     @cached_property
     def group_moments(self) -> GroupMoments | None:
         """Moments of the groups, where squares count and they are no larger than X; else None."""
-        if self.loss.curvature == 0 or self.n_outputs > _FEW_OUTPUTS:
+        if not self.has_squares or self.n_outputs > _FEW_OUTPUTS:
             return None
         n_groups, (n, p) = len(self.groups.shares), self.design.shape
         if not (isinstance(self.design, DenseDesign) and has_many_rows(n, max(p, 1))):
@@ -139,7 +153,7 @@ class Problem:
     @property
     def sample_basis(self) -> Basis | None:
         """Coordinates from the sample, where no squares have to be exact in them; or None."""
-        if self.loss.curvature > 0 or self.l1 > 0 or self.sample is None:
+        if self.has_squares or self.l1 > 0 or self.sample is None:
             return None
         return self.sample.basis
 
@@ -148,15 +162,27 @@ class Problem:
         return replace(self, y=self.y[:, which])
 
     def plain(self, multipliers: Multipliers | None) -> Problem:
-        """Return the fit without constraints that the multipliers amount to, by its row weights."""
+        """Return the fit without constraints that the multipliers amount to.
+
+        Its rows have other weights, or losses by group where a term is about its own.
+        """
         if not self.constrained:
             return self
-        weights = self.weights if multipliers is None else self.row_weights(multipliers)
-        return replace(self, criterion=None, linear=(), weights=weights)
+        if multipliers is None:
+            return replace(self, criterion=None, linear=())
+        if self.groups.about_mix:
+            weights = self.row_weights(multipliers)
+            return replace(self, criterion=None, linear=(), weights=weights)
+        loss = self._grouped(multipliers)
+        other = replace(self, criterion=None, linear=(), grouped_loss=loss)
+        return self._sharing(other)
 
     def with_loss(self, loss: MixedLoss) -> Problem:
         """The problem under another loss, with all that is known and does not depend on it."""
-        other = replace(self, loss=loss)
+        return self._sharing(replace(self, loss=loss))
+
+    def _sharing(self, other: Problem) -> Problem:
+        """Return another problem of the same rows, with what is known of them."""
         shared = (
             "basis", "exact_basis", "sample", "first_moments", "group_moments", "means", "spread"
         )  # fmt: skip
@@ -184,26 +210,97 @@ class Problem:
         return float(squares) / total if total > 0 else np.nan
 
     def row_weights(self, multipliers: Multipliers) -> Array:
-        """Weights of the plain fit that the multipliers amount to, (n,)."""
-        return self.weights * self.group_factors(multipliers)[self.groups.codes]
+        """Weights of the mix in the rows that the multipliers amount to, (n,)."""
+        factors = self.mix_weights(multipliers) / self.groups.shares
+        return self.weights * factors[self.groups.codes]
 
-    def group_factors(self, multipliers: Multipliers) -> Array:
-        """Return the factors of the weights of each group's rows, (G,)."""
-        own = self.groups.group_weights(multipliers.worst, multipliers.bound)
-        return own / self.groups.shares
+    def mix_weights(self, multipliers: Multipliers) -> Array:
+        """Return the weights of the groups' mix: base and multipliers of terms about it, (G,)."""
+        criterion = self.groups
+        out = self.mean_weight * criterion.shares
+        if criterion.worst_loss.kind is None:
+            out = out + multipliers.worst
+        for bounds, found in zip(criterion.bounds, multipliers.bounds, strict=True):
+            if bounds.loss.kind is None:
+                out = out + found
+        return out
+
+    def _grouped(self, multipliers: Multipliers) -> GroupedLoss:
+        """Return the Lagrangian's loss of each group's rows, under the weights of the rows."""
+        criterion, m = self.groups, self.n_outputs
+        sums = np.multiply.outer(self.mix_weights(multipliers), self.mix_sums)
+        asked = [(criterion.worst_loss, multipliers.worst)]
+        asked += [
+            (bounds.loss, found)
+            for bounds, found in zip(criterion.bounds, multipliers.bounds, strict=True)
+        ]
+        for loss, found in asked:
+            if loss.kind is not None:
+                sums += np.multiply.outer(found, loss.weights(self.loss, m))
+        tilt, steep, curvature = (sums / criterion.shares[:, None, None]).transpose(1, 0, 2)
+        return GroupedLoss(tilt - steep, tilt + steep, curvature, criterion.codes)
+
+    @cached_property
+    def mean_weight(self) -> float:
+        """The weight of the mean mix in the objective.
+
+        1 - γ; where γ stands for the limit 1, in units of the worst loss.
+        """
+        criterion = self.groups
+        rest, own = 1.0 - criterion.worst_weight, criterion.worst_loss
+        if own.kind is None or criterion.worst_weight < 1.0 - LIMIT or self.natural_loss == 0:
+            return rest
+        return rest * self.natural(own) / self.natural_loss
 
     @cached_property
     def groups(self) -> GroupCriterion:
         """The criterion; one group without bound where there is none."""
         return self.criterion or _one_group(self)
 
+    def group_losses(self, loss: GroupLoss, residual: Array) -> Array:
+        """Return a loss of the groups, summed over the outputs, (G,)."""
+        criterion = self.groups
+        values = loss.values(self.loss, residual) * self.weights
+        return np.bincount(criterion.codes, values, len(criterion.shares)) / criterion.shares
+
     def group_terms(self, residual: Array) -> GroupTerms:
         """Group losses at residuals (n, m); one group without bound where there is no criterion."""
         criterion = self.groups
-        losses = self.loss.value(residual)
-        values = (losses[:, 0] if self.n_outputs == 1 else losses.sum(axis=1)) * self.weights
-        sums = np.bincount(criterion.codes, values, len(criterion.shares))
-        return GroupTerms(criterion, sums / criterion.shares, self.n_outputs, self.natural_loss)
+        mix = self.group_losses(MIX, residual)
+
+        def values(loss: GroupLoss) -> Array:
+            return mix if loss.kind is None else self.group_losses(loss, residual)
+
+        worst = values(criterion.worst_loss) if criterion.worst_weight > 0 else mix
+        bounded = tuple(values(bounds.loss) for bounds in criterion.bounds)
+        return GroupTerms(self, mix, worst, bounded)
+
+    @cached_property
+    def group_bounds(self) -> tuple[Array, ...]:
+        """The bounds on losses summed over the outputs, (G,) each.
+
+        A bound of 0 is a small positive number, so that there is an inside.
+        """
+        sizes = [ZERO_BOUND * max(size, 1e-300) for size in self.bounded_sizes]
+        pairs = zip(self.groups.bounds, sizes, strict=True)
+        return tuple(self.n_outputs * np.maximum(one.values, size) for one, size in pairs)
+
+    @cached_property
+    def bounded_sizes(self) -> tuple[float, ...]:
+        """The natural size of each loss that has bounds."""
+        return tuple(self.natural(bounds.loss) for bounds in self.groups.bounds)
+
+    @cached_property
+    def mix_sums(self) -> Array:
+        """Weights of z, |z| and z² / 2 in the mix, for each output, (3, m)."""
+        return MIX.weights(self.loss, self.n_outputs)
+
+    def natural(self, loss: GroupLoss) -> float:
+        """The natural size of a loss of groups: that of the weighted means of y."""
+        if loss.kind is None:
+            return self.natural_loss
+        away = self.y - self.weights @ self.y
+        return float(self.weights @ loss.values(self.loss, away)) / self.n_outputs
 
     @cached_property
     def natural_loss(self) -> float:
@@ -241,7 +338,7 @@ class Problem:
 def _one_group(problem: Problem) -> GroupCriterion:
     """All rows as one group without constraint."""
     codes = np.zeros(len(problem.y), dtype=np.intp)
-    return GroupCriterion(codes, np.ones(1), 0.0, np.full(1, np.inf))
+    return GroupCriterion(codes, np.ones(1), 0.0)
 
 
 @dataclass(frozen=True)
@@ -250,50 +347,57 @@ class GroupTerms:
 
     Parameters
     ----------
-    criterion : what is asked.
-    losses : (G,), m L̄_g: group losses summed over the outputs.
-    n_outputs : m.
-    natural : the size of a mean loss, which a bound of 0 is measured by.
+    problem : what is asked.
+    losses : (G,), m L̄_g: the mix of each group, summed over the outputs.
+    worst : (G,), the loss whose largest one counts.
+    bounded : (G,) for each of the bounds, the loss that they are on.
     """
 
-    criterion: GroupCriterion
+    problem: Problem
     losses: Array
-    n_outputs: int
-    natural: float
-
-    @property
-    def bounds(self) -> Array:
-        """Bounds on ``losses``; a small positive number for 0, so that there is an inside."""
-        smallest = ZERO_BOUND * max(self.natural, 1e-300)
-        return self.n_outputs * np.maximum(self.criterion.bounds, smallest)
+    worst: Array
+    bounded: tuple[Array, ...]
 
     @property
     def objective(self) -> float:
-        """m [(1 - γ) L̄ + γ max_g L̄_g]."""
-        gamma = self.criterion.worst_weight
-        mean = float(self.criterion.shares @ self.losses)
-        return (1.0 - gamma) * mean + gamma * float(self.losses.max())
+        """m [(1 - γ) L̄ + γ max_g worst loss_g]."""
+        criterion = self.problem.groups
+        mean = float(criterion.shares @ self.losses)
+        largest = float(self.worst.max())
+        return self.problem.mean_weight * mean + criterion.worst_weight * largest
 
     @property
     def violation(self) -> float:
         """Largest violation of a bound, relative to it, or to a small share of a natural loss."""
-        size = np.maximum(self.bounds, SMALL_BOUND * self.n_outputs * max(self.natural, 1e-300))
-        with_bound = np.isfinite(size)
-        excess = (self.losses - self.bounds)[with_bound] / size[with_bound]
-        return float(excess.max(initial=0.0))
+        problem, worst = self.problem, 0.0
+        for bound, losses, natural in zip(
+            problem.group_bounds, self.bounded, problem.bounded_sizes, strict=True
+        ):
+            size = np.maximum(bound, SMALL_BOUND * problem.n_outputs * max(natural, 1e-300))
+            at = np.isfinite(size)
+            worst = max(worst, float(((losses - bound)[at] / size[at]).max(initial=0.0)))
+        return worst
 
     def price(self, multipliers: Multipliers) -> float:
         """Σ multiplier · bound."""
-        at = self.criterion.bounded
-        return float(multipliers.bound[at] @ self.bounds[at])
+        return sum(float(found @ bound) for found, bound, _ in self._held(multipliers))
 
     def slack(self, multipliers: Multipliers) -> float:
         """Σ |multiplier · slack|, and what the worst-group multipliers lack of γ."""
-        at = self.criterion.bounded
-        worst = float(self.losses.max())
-        out = float(multipliers.worst @ (worst - self.losses))
-        out += float(multipliers.bound[at] @ np.abs(self.bounds[at] - self.losses[at]))
-        return out + abs(self.criterion.worst_weight - float(multipliers.worst.sum())) * worst
+        largest = float(self.worst.max())
+        out = float(multipliers.worst @ (largest - self.worst))
+        for found, bound, losses in self._held(multipliers):
+            out += float(found @ np.abs(bound - losses))
+        missing = self.problem.groups.worst_weight - float(multipliers.worst.sum())
+        return out + abs(missing) * largest
+
+    def _held(self, multipliers: Multipliers) -> list[tuple[Array, Array, Array]]:
+        """Multipliers, bounds and losses of the groups that have bounds, for each loss."""
+        parts = zip(multipliers.bounds, self.problem.group_bounds, self.bounded, strict=True)
+        return [
+            tuple(values[np.isfinite(part[1])] for values in part)  # type: ignore[misc]
+            for part in parts
+        ]
 
 
 @dataclass(frozen=True)
@@ -322,13 +426,13 @@ class Multipliers:
 
     Parameters
     ----------
-    worst : (G,), of L̄_g <= max_g L̄_g, summing to the worst-group weight.
-    bound : (G,), of the bounds.
+    worst : (G,), of the losses against the largest one, summing to the worst-group weight.
+    bounds : (G,) for each of the criterion's bounds.
     linear : for each `LinearRows` (q, m), positive where the row is held from above.
     """
 
     worst: Array
-    bound: Array
+    bounds: tuple[Array, ...]
     linear: tuple[Array, ...]
 
 

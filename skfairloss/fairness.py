@@ -1,8 +1,10 @@
 r"""Fairness terms: what is asked of groups when a `PixelLossRegressor` is fitted.
 
 Notation: groups g are the distinct combinations of the columns of ``sensitive_features``;
-:math:`\bar L_g` is the weighted mean of the loss :math:`\ell(r / c)` over the rows of group g and
-the m outputs, :math:`\bar L` the same over all rows. Predictions never need the groups.
+:math:`\bar L_g` is the weighted mean of the loss :math:`\ell(r / c)` that is minimised, the mix,
+over the rows of group g and the m outputs, :math:`\bar L` the same over all rows. A term on losses
+says which loss of the groups it is about: :math:`\bar M_g` is the mean of :math:`|r|`, of
+:math:`r^2`, or :math:`\bar L_g`. Predictions never need the groups.
 
 Every term speaks of the training data. None of them is a statement about new rows.
 """
@@ -17,11 +19,27 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skfairloss._constraints import LIMIT, GroupCriterion, LinearRows
+from skfairloss._constraints import (
+    ABSOLUTE_ERROR,
+    LIMIT,
+    MIX,
+    SQUARED_ERROR,
+    GroupBounds,
+    GroupCriterion,
+    GroupLoss,
+    LinearRows,
+)
 from skfairloss._design import Design
 from skfairloss._groups import Groups, group_means
-from skfairloss._parameters import NOT_NEGATIVE, SHARE, Check, check_parameters, is_real
-from skfairloss._problem import Multipliers
+from skfairloss._parameters import (
+    NOT_NEGATIVE,
+    SHARE,
+    Check,
+    check_parameters,
+    is_real,
+    none_or,
+    one_of,
+)
 from skfairloss._typing import Array
 
 __all__ = [
@@ -31,6 +49,8 @@ __all__ = [
     "ResidualParity",
     "WorstGroupLoss",
 ]
+
+LOSS = none_or(one_of((ABSOLUTE_ERROR, SQUARED_ERROR)))
 
 
 @dataclass(frozen=True)
@@ -57,6 +77,24 @@ class GroupedData:
         """The groups' shares of the weight, (G,)."""
         return np.bincount(self.groups.codes, weights=self.weights)
 
+    def loss(self, name: str | None) -> GroupLoss:
+        """Return a loss of groups in units of y: |r_k| is c_k |z_k|, r_k² is c_k² z_k²."""
+        if name is None:
+            return MIX
+        unit = float(self.scale.max())  # nothing overflows that need not
+        factors = self.scale / unit
+        if name == ABSOLUTE_ERROR:
+            return GroupLoss(name, factors, unit)
+        with np.errstate(over="ignore"):
+            return GroupLoss(name, factors * factors, float(np.square(unit)))
+
+    def in_units(self, number: Array | float, name: str | None) -> Any:
+        """Return a number of the user's in the unit of such a loss in the problem."""
+        if name is None:
+            return number
+        unit = float(self.scale.max())
+        return number / unit if name == ABSOLUTE_ERROR else np.square(np.sqrt(number) / unit)
+
 
 @dataclass(frozen=True)
 class Request:
@@ -65,15 +103,33 @@ class Request:
     Parameters
     ----------
     worst : weight of the largest group loss in the objective.
-    bounds : (G,), bounds on the group losses, infinite for groups without. None for no bounds.
-    spread : largest spread of the group losses. None where any will do.
+    loss : the loss of groups that the term is about.
+    bounds : (G,), bounds on it, infinite for groups without. None for no bounds.
+    spread : largest spread of it over the groups. None where any will do.
     linear : rows in the coefficients with bounds. None without.
     """
 
     worst: float = 0.0
+    loss: GroupLoss = MIX
     bounds: Array | None = None
     spread: float | None = None
     linear: LinearRows | None = None
+
+
+@dataclass(frozen=True)
+class FoundMultipliers:
+    """Multipliers of all terms of a fit, per unit of what the user asked for.
+
+    Parameters
+    ----------
+    worst : (G,), of the losses against the largest one.
+    bounds : (G,) for each loss that has bounds, by its name.
+    linear : those of the linear rows of the terms in their order, (G, m); a term takes its own.
+    """
+
+    worst: Array
+    bounds: Mapping[str | None, Array]
+    linear: Iterator[Array]
 
 
 class FairnessTerm(BaseEstimator):
@@ -98,17 +154,13 @@ class FairnessTerm(BaseEstimator):
         """
         raise NotImplementedError
 
-    def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
+    def multipliers(self, found: FoundMultipliers) -> Array:
         """Return the Lagrange multipliers of this term.
 
         Parameters
         ----------
-        found : Multipliers
+        found : FoundMultipliers
             Those of all terms of the fit.
-
-        linear : iterator of ndarrays of shape (n_groups, n_outputs)
-            Multipliers of the linear rows of the terms in their order, for differences in units of
-            y; a term takes those of its own rows.
 
         Returns
         -------
@@ -128,25 +180,36 @@ class WorstGroupLoss(FairnessTerm):
     .. math::
 
         \text{minimise} \quad
-        m \big[ (1 - \gamma) \bar L + \gamma \max_g \bar L_g \big] + \text{penalty},
+        m \big[ (1 - \gamma) \bar L + \gamma \max_g \bar M_g \big] + \text{penalty},
         \qquad \gamma = \text{weight}.
 
+    :math:`\bar M_g` is the group's mean of the mix, of :math:`|r / c|` or of :math:`(r / c)^2`, in
+    units of the regressor's scale as the mix is.
+
     At weight 1 it is the limit :math:`\gamma \to 1`: among the models with the smallest worst loss
-    (plus penalty), the one with the smallest mean loss. Plain minimax may let every other group
-    sink to the level of the worst one. The limit is taken at :math:`1 - \gamma` = 1e-6, where
-    the worst loss (plus penalty / m) exceeds the smallest possible one by at most 1e-6 of what the
-    mean loss (plus penalty / m) rises from here to the limit.
+    (plus penalty), the one with the smallest mean loss :math:`\bar L`. Plain minimax may let every
+    other group sink to the level of the worst one. The limit is taken at :math:`1 - \gamma` = 1e-6,
+    where the worst loss (plus penalty / m) exceeds the smallest possible one by at most 1e-6 of
+    what the mean loss (plus penalty / m) rises from here to the limit. With a ``loss`` of its own
+    the mix enters by this rule for ties only: its weight is then 1e-6 times the ratio of the two
+    losses at the mean of y, whatever the unit of y.
 
     Parameters
     ----------
     weight : float, default=1.0
         γ in [0, 1]: 0 is the plain fit.
 
+    loss : {"absolute_error", "squared_error"}, default=None
+        Loss that the largest is taken of: mean :math:`|r / c|` or mean :math:`(r / c)^2`. If None
+        it is the mix that is minimised.
+
     Notes
     -----
     It lowers the largest of the group losses, not the differences between groups, and it does not
     ask who is worst off or why: a group with more noise stays the worst-off one. Without a penalty
-    no other model is at least as good for every group and better for one.
+    no other model is at least as good in the largest :math:`\bar M_g` and in every group's mix, and
+    better in one of them. With a ``loss`` of its own nothing is said of that loss in the other
+    groups: it could be lowered there for nothing but a larger mix.
 
     The certificate speaks of the objective as a whole. At weight 1 a group that is not worst off
     weighs 1e-6 of its share in it: of such a group's loss the gap says no more than
@@ -170,19 +233,20 @@ class WorstGroupLoss(FairnessTerm):
     array([0.3, 0.3])
     """
 
-    def __init__(self, weight: float = 1.0) -> None:
+    def __init__(self, weight: float = 1.0, loss: str | None = None) -> None:
         self.weight = weight
+        self.loss = loss
 
     def check(self) -> None:
-        """Raise ValueError where ``weight`` is not in [0, 1]."""
-        self._check(weight=SHARE)
+        """Raise ValueError where ``weight`` is not in [0, 1] or ``loss`` is not known."""
+        self._check(weight=SHARE, loss=LOSS)
 
     def translate(self, data: GroupedData) -> Request:
         """Return the weight of the largest group loss; 1 stands for the limit."""
-        return Request(worst=min(float(self.weight), 1.0 - LIMIT))
+        return Request(worst=min(float(self.weight), 1.0 - LIMIT), loss=GroupLoss(self.loss))
 
-    def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
-        """Return the multipliers of L̄_g <= max L̄, (n_groups,); they sum to ``weight``."""
+    def multipliers(self, found: FoundMultipliers) -> Array:
+        """Return those of the losses against the largest, (n_groups,); they sum to ``weight``."""
         return found.worst
 
 
@@ -192,20 +256,30 @@ class BoundedGroupLoss(FairnessTerm):
     .. math::
 
         \text{minimise} \quad L + \text{penalty} \qquad
-        \text{subject to} \quad \bar L_g \le \text{upper\_bound}_g .
+        \text{subject to} \quad \bar M_g \le \text{upper\_bound}_g .
+
+    :math:`\bar M_g` is the mean of :math:`|r|` or :math:`r^2` over the rows of the group and the
+    outputs, or the group's mean of the mix; whatever it is, the mix is minimised.
 
     Parameters
     ----------
     upper_bound : float or dict
-        Bound on the group losses, >= 0, in the unit of the mix: residuals are divided by the
-        regressor's ``scale`` first. With ``scale=1`` it bounds the MSE for ``loss_mix=0`` and the
-        MAE for ``loss_mix=1``. A dict maps names of groups (tuples for
-        several columns) to bounds; groups that it does not name are not bounded.
+        Bound on the group losses, >= 0. A dict maps names of groups (tuples for several columns) to
+        bounds; groups that it does not name are not bounded.
+
+    loss : {"absolute_error", "squared_error"}, default="absolute_error"
+        Loss that is bounded: the mean absolute error, in units of y, or the mean squared error, in
+        squared units of y. If None it is the mix that is minimised, of residuals divided by the
+        regressor's ``scale``.
 
     Notes
     -----
     If no model meets the bounds, fit raises an `InfeasibleFairnessError` that names bounds that can
-    be met. A bound says nothing about how groups compare.
+    be met. A bound says nothing about how groups compare. With ``quantile`` other than 0.5 the
+    default bounds the mean absolute error of the quantile curve.
+
+    Without a penalty no other model within the bounds is at least as good in every group's mix and
+    better in one. Nothing is said of another loss within its bounds.
 
     References
     ----------
@@ -218,34 +292,41 @@ class BoundedGroupLoss(FairnessTerm):
     >>> from skfairloss import PixelLossRegressor
     >>> from skfairloss.fairness import BoundedGroupLoss
     >>> X, y = np.zeros((100, 1)), np.repeat([0.3, 0.9], [30, 70])
-    >>> model = PixelLossRegressor(1.0, scale=1.0, fairness=BoundedGroupLoss(0.4))
-    >>> model.fit(X, y, sensitive_features=y).group_losses_.round(6)
+    >>> model = PixelLossRegressor(0.0, fairness=BoundedGroupLoss(0.4))
+    >>> model.fit(X, y, sensitive_features=y).group_errors_["mae"].round(6)
     array([0.4, 0.2])
     """
 
-    def __init__(self, upper_bound: float | Mapping[Any, float]) -> None:
+    def __init__(
+        self, upper_bound: float | Mapping[Any, float], loss: str | None = "absolute_error"
+    ) -> None:
         self.upper_bound = upper_bound
+        self.loss = loss
 
     def check(self) -> None:
-        """Raise ValueError where ``upper_bound`` is no number >= 0 and no dict of such."""
-        self._check(upper_bound=(_are_bounds, "a number >= 0 or a dict of such"))
+        """Raise ValueError where ``upper_bound`` is no number >= 0 and no dict of such.
+
+        So it does where ``loss`` is not known.
+        """
+        self._check(upper_bound=(_are_bounds, "a number >= 0 or a dict of such"), loss=LOSS)
 
     def translate(self, data: GroupedData) -> Request:
         """Return a bound for each group, infinite for those without."""
-        labels = data.groups.labels
-        if not isinstance(self.upper_bound, Mapping):
-            return Request(bounds=np.full(len(labels), float(self.upper_bound)))
-        unknown = [name for name in self.upper_bound if name not in labels]
+        labels, bounds = data.groups.labels, self.upper_bound
+        if not isinstance(bounds, Mapping):
+            bounds = dict.fromkeys(labels, bounds)
+        unknown = [name for name in bounds if name not in labels]
         if unknown:
             raise ValueError(
                 f"upper_bound of BoundedGroupLoss names {unknown[0]!r}, which is none of the "
                 f"groups {labels}"
             )
-        return Request(bounds=np.array([float(self.upper_bound.get(g, np.inf)) for g in labels]))
+        values = np.array([float(bounds.get(name, np.inf)) for name in labels])
+        return Request(loss=data.loss(self.loss), bounds=data.in_units(values, self.loss))
 
-    def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
-        """Return the multipliers of the bounds, (n_groups,)."""
-        return found.bound
+    def multipliers(self, found: FoundMultipliers) -> Array:
+        """Return the multipliers of the bounds, (n_groups,), per unit of the bound."""
+        return found.bounds[self.loss]
 
 
 def _are_bounds(value: Any) -> bool:
@@ -257,24 +338,31 @@ def _are_bounds(value: Any) -> bool:
 class EqualizedLoss(FairnessTerm):
     r"""Bring the group losses within a tolerance of each other, by lowering the largest.
 
-    On the path of models w(t) with the least :math:`L` + penalty under :math:`\bar L_g \le t` for
+    On the path of models w(t) with the least :math:`L` + penalty under :math:`\bar M_g \le t` for
     all groups, from the plain fit down to the smallest t that can be reached, it is the one with
-    the largest t whose spread :math:`\max_g \bar L_g - \min_g \bar L_g` is at most the tolerance.
+    the largest t whose spread :math:`\max_g \bar M_g - \min_g \bar M_g` is at most the tolerance.
+    :math:`\bar M_g` is the mean of :math:`|r|` or :math:`r^2` over the rows of the group and the
+    outputs, or the group's mean of the mix.
 
     Parameters
     ----------
     tolerance : float
-        Largest spread of the group losses, >= 0, in the unit of the mix: residuals are divided by
-        the regressor's ``scale`` first.
+        Largest spread of the group losses, >= 0.
+
+    loss : {"absolute_error", "squared_error"}, default="absolute_error"
+        Loss whose spread counts: the mean absolute error, in units of y, or the mean squared error,
+        in squared units of y. If None it is the mix that is minimised, of residuals divided by the
+        regressor's ``scale``.
 
     Notes
     -----
     If no model on the path has a spread within the tolerance, the one with the smallest spread is
-    taken, with a warning that states the spread left. It never trades a better-off group's loss for
-    nothing: a smaller spread could then only be had by making a group worse.
+    taken, with a warning that states the spread left. Where that is at the smallest t, a smaller
+    spread could only be had by making a group worse, in the loss that the term is about.
 
-    For two groups the spread shrinks with t and the crossing is found to a relative 1e-6 of t. For
-    more it need not: the path is scanned at 8 levels of t, and the first crossing is refined.
+    For two groups, the mix and no penalty, the spread shrinks with t, and the crossing is found to
+    a relative 1e-6 of t. Else it need not: the path is scanned at 8 levels of t, and the first
+    crossing found is refined.
 
     References
     ----------
@@ -287,25 +375,27 @@ class EqualizedLoss(FairnessTerm):
     >>> from skfairloss import PixelLossRegressor
     >>> from skfairloss.fairness import EqualizedLoss
     >>> X, y = np.zeros((100, 1)), np.repeat([0.3, 0.9], [30, 70])
-    >>> model = PixelLossRegressor(1.0, scale=1.0, fairness=EqualizedLoss(0.2))
-    >>> model.fit(X, y, sensitive_features=y).group_losses_.round(4)
+    >>> model = PixelLossRegressor(1.0, fairness=EqualizedLoss(0.2))
+    >>> model.fit(X, y, sensitive_features=y).group_errors_["mae"].round(4)
     array([0.4, 0.2])
     """
 
-    def __init__(self, tolerance: float) -> None:
+    def __init__(self, tolerance: float, loss: str | None = "absolute_error") -> None:
         self.tolerance = tolerance
+        self.loss = loss
 
     def check(self) -> None:
-        """Raise ValueError where ``tolerance`` is no number >= 0."""
-        self._check(tolerance=NOT_NEGATIVE)
+        """Raise ValueError where ``tolerance`` is no number >= 0 or ``loss`` is not known."""
+        self._check(tolerance=NOT_NEGATIVE, loss=LOSS)
 
     def translate(self, data: GroupedData) -> Request:
         """Return the largest spread of the group losses."""
-        return Request(spread=float(self.tolerance))
+        spread = float(data.in_units(float(self.tolerance), self.loss))
+        return Request(loss=data.loss(self.loss), spread=spread)
 
-    def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
-        """Return the multipliers of L̄_g <= t at the t that was found, (n_groups,)."""
-        return found.bound
+    def multipliers(self, found: FoundMultipliers) -> Array:
+        """Return the multipliers of the losses <= t at the t that was found, (n_groups,)."""
+        return found.bounds[self.loss]
 
 
 class Parity(FairnessTerm):
@@ -350,9 +440,9 @@ class Parity(FairnessTerm):
         tolerance, labels = float(self.tolerance) / scale, tuple(groups.labels)
         return Request(linear=LinearRows(rows, self.target(data), tolerance, labels, scale))
 
-    def multipliers(self, found: Multipliers, linear: Iterator[Array]) -> Array:
+    def multipliers(self, found: FoundMultipliers) -> Array:
         """Return the multipliers of the differences, (n_groups, n_outputs), per unit of y."""
-        return next(linear)
+        return next(found.linear)
 
 
 class PredictionParity(Parity):
@@ -505,17 +595,34 @@ def translate(terms: tuple[FairnessTerm, ...], data: GroupedData) -> Constraints
             f"{groups.labels[0]!r} in all rows of positive weight"
         )
     asked = [term.translate(data) for term in terms]
-    worst = max((part.worst for part in asked), default=0.0)
-    bounds = np.full(groups.n_groups, np.inf)
-    for part in asked:
-        bounds = bounds if part.bounds is None else np.minimum(bounds, part.bounds)
-    spread = next((part.spread for part in asked if part.spread is not None), None)
     linear = tuple(part.linear for part in asked if part.linear is not None)
-    if worst == 0 and not np.isfinite(bounds).any() and spread is None:
+    worst = next((part for part in asked if part.worst > 0), Request())
+    level = next((part for part in asked if part.spread is not None), None)
+    bounds = _merged([part for part in asked if part.bounds is not None or part is level], groups)
+    if worst.worst == 0 and level is None and not any(len(one.groups) for one in bounds):
         return Constraints(None, linear, None)
-    labels = tuple(groups.labels)
-    criterion = GroupCriterion(groups.codes, data.shares, worst, bounds, labels)
-    return Constraints(criterion, linear, spread)
+    criterion = GroupCriterion(
+        groups.codes,
+        data.shares,
+        worst.worst,
+        bounds,
+        tuple(groups.labels),
+        worst.loss,
+        None if level is None else level.loss,
+    )
+    return Constraints(criterion, linear, None if level is None else level.spread)
+
+
+def _merged(asked: list[Request], groups: Groups) -> tuple[GroupBounds, ...]:
+    """Return the bounds on each loss; one whose spread is to be small may have none yet."""
+    found: dict[str | None, GroupBounds] = {}
+    for part in asked:
+        values = np.full(groups.n_groups, np.inf) if part.bounds is None else part.bounds
+        before = found.get(part.loss.kind)
+        if before is not None:
+            values = np.minimum(values, before.values)
+        found[part.loss.kind] = GroupBounds(part.loss, values)
+    return tuple(found.values())
 
 
 def _needed(kind: type) -> str:

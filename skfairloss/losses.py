@@ -5,17 +5,22 @@ With z = r / c the residual in units of the scale c, λ = ``loss_mix`` and τ = 
     ℓ(z) = λ (|z| + (2τ - 1) z) + (1 - λ) z².
 
 L2 (λ = 0), L1 (λ = 1, τ = 1/2) and the pinball loss (λ = 1, twice the usual one) are its ends.
-Each method below is one line of mathematics about ℓ; nothing here knows rows, weights or models.
+Each method below is one line of mathematics about ℓ; nothing here knows weights or models.
+
+Terms about another loss than the mix add multiples of |z| and z² to the rows of a group: each group
+and output has then numbers of its own in
+
+    ℓ(z) = max(upper z, lower z) + curvature z² / 2        (`GroupedLoss`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skfairloss._typing import Array
+from skfairloss._typing import Array, Index
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,10 @@ class MixedLoss:
         """Second derivative of the squared part: 2 (1 - λ)."""
         return 2.0 * (1.0 - self.loss_mix)
 
+    def at(self, rows: slice) -> MixedLoss:  # noqa: ARG002  # that of a GroupedLoss differs
+        """Return the loss of some rows: that of all."""
+        return self
+
     def value(self, z: ArrayLike) -> Array:
         """Return ℓ(z), in the shape of z."""
         z = np.asarray(z, dtype=np.float64)
@@ -65,6 +74,14 @@ class MixedLoss:
         middle = 0.5 * (self.upper + self.lower)
         kink = np.where(z > 0, self.upper, np.where(z < 0, self.lower, middle))
         return kink + self.curvature * z
+
+    def squared_slope(self, z: Array) -> Array:
+        """Return the slope of the squared part, in the shape of z."""
+        return self.curvature * z
+
+    def into_domain(self, s: Array) -> Array:
+        """Return the nearest slopes at which ℓ* is finite, in the shape of s."""
+        return s if self.curvature > 0 else np.clip(s, self.lower, self.upper)
 
     def prox(self, z: ArrayLike, step: float) -> Array:
         """Return argmin over x of ``step`` ℓ(x) + (x - z)² / 2: shift towards 0, then shrink."""
@@ -99,3 +116,66 @@ class MixedLoss:
         """Return the signed distance of s from the interval [lower, upper] of subgradients at 0."""
         s = np.asarray(s, dtype=np.float64)
         return s if self.loss_mix == 0 else s - np.clip(s, self.lower, self.upper)
+
+
+@dataclass(frozen=True)
+class GroupedLoss:
+    """ℓ(z) = max(upper z, lower z) + curvature z² / 2 with numbers by group and output.
+
+    Parameters
+    ----------
+    lower, upper, curvature : ndarrays of shape (n_groups, n_outputs)
+        lower <= upper, and curvature >= 0.
+
+    codes : ndarray of shape (n_rows,)
+        The group of each row.
+    """
+
+    lower: Array
+    upper: Array
+    curvature: Array
+    codes: Index
+
+    def at(self, rows: slice) -> GroupedLoss:
+        """Return the loss of some rows."""
+        return replace(self, codes=self.codes[rows])
+
+    def value(self, z: Array) -> Array:
+        """Return ℓ(z), (n_rows, n_outputs)."""
+        lower, upper, curvature = self._by_row()
+        return np.maximum(upper * z, lower * z) + 0.5 * curvature * z * z
+
+    def derivative(self, z: Array) -> Array:
+        """Return ℓ'(z); at the kink z = 0 the middle of the interval of subgradients."""
+        lower, upper, curvature = self._by_row()
+        kink = np.where(z > 0, upper, np.where(z < 0, lower, 0.5 * (lower + upper)))
+        return kink + curvature * z
+
+    def squared_slope(self, z: Array) -> Array:
+        """Return the slope of the squared part, in the shape of z."""
+        return self.curvature.take(self.codes, axis=0) * z
+
+    def into_domain(self, s: Array) -> Array:
+        """Return the nearest slopes at which ℓ* is finite, in the shape of s."""
+        lower, upper, curvature = self._by_row()
+        return np.where(curvature > 0, s, np.clip(s, lower, upper))
+
+    def young_gap(self, z: Array, s: Array, value: Array) -> Array:
+        """Return ℓ(z) + ℓ*(s) - s z >= 0 for finite ℓ*(s); ``value`` is overwritten.
+
+        With t the part of s in [lower, upper] and e the excess over it, this is the gap of the kink
+        at t, and curvature / 2 (z - e / curvature)²: two terms in which nothing cancels.
+        """
+        lower, upper, curvature = self._by_row()
+        inside = np.clip(s, lower, upper)
+        np.multiply(np.where(z > 0, upper - inside, lower - inside), z, out=value)
+        curved = curvature > 0
+        away = z - np.divide(s - inside, curvature, out=z.copy(), where=curved)
+        value += 0.5 * curvature * away * away
+        return value
+
+    def _by_row(self) -> tuple[Array, Array, Array]:
+        """Return the numbers of each row, (n_rows, n_outputs) each."""
+        parts = self.lower, self.upper, self.curvature
+        lower, upper, curvature = (part.take(self.codes, axis=0) for part in parts)
+        return lower, upper, curvature

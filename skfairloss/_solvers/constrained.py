@@ -1,7 +1,7 @@
 r"""Fits under fairness terms: from a `Problem` with a criterion or linear rows to a `Solution`.
 
 A bounded problem that cannot be solved is told from one that has no solution by the smallest factor
-f with L̄_g <= f bound_g; contradicting linear rows by a linear programme (HiGHS).
+f with every loss <= f times its bound; contradicting linear rows by a linear programme (HiGHS).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from math import floor, log10
 import numpy as np
 from scipy.optimize import linprog
 
-from skfairloss._constraints import GroupCriterion
 from skfairloss._groups import spelled
 from skfairloss._problem import Problem, Solution
 from skfairloss._solvers.crossover import continued
@@ -22,7 +21,7 @@ from skfairloss._solvers.group_formulation import (
     Grouped,
     Setting,
     formulate_groups,
-    group_bounds,
+    largest_bound,
     measuring,
     to_model,
     to_solution,
@@ -84,11 +83,10 @@ def solve_constrained(
     setting.latest = found
     if not rough:
         setting.exact = found
-    criterion = problem.criterion
-    if criterion is not None and len(criterion.bounded) and not (found.stopped or rough):
+    if problem.groups.is_bounded and not (found.stopped or rough):
         met = found.gap <= tol * abs(found.objective) and grouped.excess(found) <= tol
         if not met:
-            _check_bounds(problem, criterion, setting, tol, max_iter)
+            _check_bounds(problem, setting, tol, max_iter)
     resolved = True
     if not (found.stopped or rough):
         found, resolved = resolve_group_ties(grouped, found)
@@ -142,25 +140,26 @@ def _watch(grouped: Grouped, progress: Progress | None) -> Callable[[KinkedSolut
     return on_iteration
 
 
-def _check_bounds(
-    problem: Problem, criterion: GroupCriterion, setting: Setting, tol: float, max_iter: int
-) -> None:
+def _check_bounds(problem: Problem, setting: Setting, tol: float, max_iter: int) -> None:
     """Raise InfeasibleFairnessError where the smallest factor f is above 1 for certain."""
-    bounds = group_bounds(problem) / problem.n_outputs
     grouped = formulate_groups(problem, setting.basis, setting.start, factor=True)
     found = solve_grouped(grouped.gq, tol=INNER_TOL * tol, floor=0.0, max_iter=max_iter)
-    largest = problem.n_outputs * float(bounds[criterion.bounded].max())
-    if not (found.objective - found.gap) / largest > 1.0 + tol:
+    if not (found.objective - found.gap) / largest_bound(problem) > 1.0 + tol:
         return
-    losses = grouped.group_losses(found.delta)[criterion.bounded] / problem.n_outputs
-    factor = float((losses / bounds[criterion.bounded]).max())
-    multipliers = found.multipliers[: len(criterion.bounded)]
-    held = criterion.bounded[multipliers > 1e-6 * multipliers.max()]
-    names = spelled([criterion.labels[g] for g in held])
+    coupling, n = grouped.coupling, len(found.multipliers) - grouped.n_linear
+    losses = coupling.losses(found.delta, grouped.gq.residual_at(found.delta))
+    factor = coupling.level(losses) / largest_bound(problem)
+    multipliers, labels = found.multipliers[:n], problem.groups.labels
+    held = sorted(set(coupling.groups[:n][multipliers > 1e-6 * multipliers.max()].tolist()))
+    names = spelled([labels[g] for g in held])
     conflict = f"the bounds of the {names} stand against each other or against the data"
     if len(held) == 1:
         conflict = f"the bound of the {names} stands against the data"
-    able = {criterion.labels[g]: _rounded_up(factor * bounds[g]) for g in criterion.bounded}
+    able = {
+        labels[g]: _rounded_up(factor * bound[g] / problem.n_outputs * bounds.loss.unit)
+        for bounds, bound in zip(problem.groups.bounds, problem.group_bounds, strict=True)
+        for g in bounds.groups
+    }
     raise InfeasibleFairnessError(
         f"BoundedGroupLoss cannot be met: {conflict}. The smallest common factor that can be met "
         f"is {_rounded_up(factor):.6g}: upper_bound={able}"

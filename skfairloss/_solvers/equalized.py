@@ -1,9 +1,9 @@
 r"""The path of an equalised loss: least L + penalty with every group loss at most t, t falling.
 
-For two groups the spread of the losses is monotone in t (the larger one is t, the smaller one does
-not fall as t does), so Brent's method brackets the crossing. For more groups it need not be: t is
-scanned, and the first crossing refined. Near the smallest attainable t* the multipliers of the
-bounds blow up; t* itself is the worst-group problem without the penalty.
+For two groups, the mix and no penalty the spread of the losses is monotone in t (the larger one is
+t, the smaller one does not fall as t does), so Brent's method brackets the crossing. Else it need
+not be: t is scanned, and the first crossing refined. Near the smallest attainable t* the
+multipliers of the bounds blow up; t* itself is the worst-group problem without the penalty.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from itertools import pairwise
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
-from skfairloss._constraints import LIMIT
+from skfairloss._constraints import LIMIT, MIX
 from skfairloss._problem import Problem, Solution
 from skfairloss._solvers.constrained import solve_constrained
 from skfairloss._solvers.formulation import Options
 from skfairloss._solvers.group_formulation import Setting
 from skfairloss._typing import Array
 
-_LEVELS = 8  # of t, for more than two groups
+_LEVELS = 8  # of t, where the spread need not be monotone
 _RESOLUTION = 1e-6  # of t, relative
 _SECANTS = 30  # exact points towards a crossing; bisection alone would need fewer
 _NEAR = 2e-2  # of the step between levels: how near to a crossing rough points lead
@@ -33,7 +33,8 @@ _INSIDE = 1e-7  # levels this close to t*, relative, are left to the worst-group
 class Equalized:
     """A point of the path: the problem it solves, its solution, t and the spread of the losses.
 
-    ``lowest`` tells that it is at t*: a smaller spread needs a group to get worse.
+    t and the spread are in the problem's units of the loss that is equalised. ``lowest`` tells that
+    it is at t*: a smaller spread needs a group to get worse.
     """
 
     problem: Problem
@@ -61,16 +62,18 @@ def solve_equalized(
     if top.within(tolerance) or path.stopped(top):
         return top
     free = replace(problem, l1=0.0, l2=0.0)
-    criterion = replace(path.criterion, worst_weight=1.0 - LIMIT)
+    level = path.criterion.level_loss or MIX
+    criterion = replace(path.criterion, worst_weight=1.0 - LIMIT, worst_loss=level)
     lowest = _Path(free, options).point(replace(free, criterion=criterion))
     bottom = replace(lowest, lowest=True)
     low = bottom.t * (1.0 + _INSIDE)
     if path.stopped(bottom) or low >= top.t:
         return bottom
-    if problem.l1 > 0 or problem.l2 > 0:
+    penalised = problem.l1 > 0 or problem.l2 > 0
+    if penalised:
         bottom = replace(path.at(low), lowest=True)
     levels = np.array([top.t, low])
-    if len(path.criterion.shares) > 2:
+    if len(path.criterion.shares) > 2 or penalised or level.kind is not None:
         levels = np.linspace(top.t, low, _LEVELS + 1)
     scan = _Scan(path, tolerance, levels, [top, bottom])
     return scan.crossing() or scan.smallest()
@@ -179,14 +182,14 @@ class _Path:
 
     def at(self, t: float, rough: bool = False) -> Equalized:
         """The point at t."""
-        bounded = replace(self.criterion, bounds=np.minimum(self.criterion.bounds, t))
-        return self.point(replace(self._problem, criterion=bounded), rough)
+        return self.point(replace(self._problem, criterion=self.criterion.at_level(t)), rough)
 
     def point(self, problem: Problem, rough: bool = False) -> Equalized:
         """The optimum of a problem, with the losses of the groups."""
         solution = solve_constrained(problem, self._options, setting=self._setting, rough=rough)
         residual = problem.residual(solution.coef, solution.intercept)
-        losses = problem.group_terms(residual).losses / problem.n_outputs
+        level = self.criterion.level_loss or MIX
+        losses = problem.group_losses(level, residual) / problem.n_outputs
         return Equalized(problem, solution, float(losses.max()), float(np.ptp(losses)))
 
     def stopped(self, point: Equalized) -> bool:

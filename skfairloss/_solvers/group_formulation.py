@@ -21,13 +21,13 @@ from skfairloss._design import DesignRows
 from skfairloss._factor import coefficient_basis
 from skfairloss._problem import Measured, Multipliers, Problem, Slopes, Solution
 from skfairloss._rows import DenseRows, Membership, Rows, StackedRows
-from skfairloss._solvers.coupling import SQUARED, Coupling
+from skfairloss._solvers.coupling import ABSOLUTE, SQUARED, Coupling
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.group_sign_fixing import has_many_rows
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.least_squares import ridge_fit, sample_fit
 from skfairloss._solvers.tolerances import RANK
-from skfairloss._typing import Array, Index
+from skfairloss._typing import Array, Index, Mask
 
 # share of the mean loss in the smallest factor's problem: groups without a bound must not vanish
 _PRESENT = 1e-9
@@ -48,13 +48,14 @@ class Setting:
         self.basis = _restricted(full, exact)
         self.latest: KinkedSolution | None = None
         self.exact: KinkedSolution | None = None
-        self._built: Grouped | None = None
+        self._built: dict[tuple[bytes, bool], Grouped] = {}
 
     def grouped(self, problem: Problem) -> Grouped:
-        """The form of a problem."""
-        if self._built is None:
-            self._built = formulate_groups(problem, self.basis, self.start)
-        return self._built.asked(problem)
+        """The form of a problem: built once for the rows and squares that it needs."""
+        needs = _needs(problem)
+        if needs not in self._built:
+            self._built[needs] = formulate_groups(problem, self.basis, self.start)
+        return self._built[needs].asked(problem)
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,18 @@ class Grouped:
     basis: Basis
     start: tuple[Array, Array]
     gq: KinkedQuadratic
-    n_data: int  # rows of the data among gq.rows
+    data: Index  # the rows of the data that are the first of gq.rows
 
     @property
     def coupling(self) -> Coupling:
         """The groups and the constraints."""
         assert self.gq.coupling is not None
         return self.gq.coupling
+
+    @property
+    def n_data(self) -> int:
+        """Rows of the data among those of the form."""
+        return len(self.data)
 
     @property
     def n_linear(self) -> int:
@@ -93,16 +99,23 @@ class Grouped:
         """Losses of the groups summed over the outputs, (G,)."""
         residual = self.gq.residual_at(delta) if residual is None else residual
         sums = self.coupling.sums(delta, residual)
-        return np.asarray((_mix(self.problem)[:, None] * sums).sum(axis=(0, 2)))
+        return np.asarray((self.problem.mix_sums[:, None] * sums).sum(axis=(0, 2)))
+
+    def mix_weights(self, multipliers: Array) -> Array:
+        """Return the weights of the mix in the rows of the data that are here, (n_data,)."""
+        return self.problem.row_weights(_group_multipliers(self, multipliers))[self.data]
+
+    def of_all(self, dual: Array) -> Array:
+        """Return duals of the rows of the data that are here, 0 for the others, (n, m)."""
+        if len(self.problem.y) == self.n_data:
+            return dual[: self.n_data]
+        out = np.zeros_like(self.problem.y)
+        out[self.data] = dual[: self.n_data]
+        return out
 
     def excess(self, found: KinkedSolution) -> float:
         """Largest relative violation of a bound."""
         return self.problem.group_terms(self.problem.residual(*to_model(self, found))).violation
-
-
-def group_bounds(problem: Problem) -> Array:
-    """Bounds on the group losses summed over the outputs, (G,)."""
-    return problem.group_terms(np.zeros_like(problem.y)).bounds
 
 
 def formulate_groups(
@@ -110,18 +123,20 @@ def formulate_groups(
 ) -> Grouped:
     """The problem relative to a start.
 
-    With ``factor`` it is the smallest f with L̄_g <= f bound_g instead, without the penalty.
+    With ``factor`` it is the smallest f with loss_g <= f bound_g instead, without the penalty.
     """
     criterion = problem.groups
     if factor:
         problem = replace(problem, l1=0.0, l2=0.0)
     coef, _ = start
+    asked = _constraints(problem, basis, coef, factor)
+    kinked, squares = _kinks_and_squares(asked)
     known = _from_moments(problem, basis, start)
-    needed = problem.loss.loss_mix > 0 or known is None
+    needed = bool(kinked.any()) or known is None
     residual = problem.residual(*start) if needed else np.zeros((0, problem.n_outputs))
     share = problem.weights / criterion.shares[criterion.codes] if needed else problem.weights
     if known is None:
-        known = _from_rows(problem, basis, residual, share)
+        known = _from_rows(problem, basis, residual, share, squares)
     d, transform, m = basis.n_directions, basis.transform, problem.n_outputs
     n_groups, k = len(criterion.shares), basis.n_coordinates
     hessian, linear = np.zeros((m, k, k)), np.zeros((k, m))
@@ -129,15 +144,16 @@ def formulate_groups(
     linear[:d] = -problem.l2 * (transform.T @ coef)
     gradients, constants = np.zeros((3, n_groups, k, m)), np.zeros((3, n_groups, m))
     gradients[SQUARED], constants[SQUARED] = known[1], 0.5 * known[2]
-    rows, r, price, own, codes = _rows(problem, basis, coef, residual, share)
+    data = np.flatnonzero(kinked[criterion.codes]) if kinked.any() else np.zeros(0, dtype=np.intp)
+    rows, r, price, own, codes = _rows(problem, basis, coef, (data, residual, share))
     coupling = Coupling(
         share=own,
         codes=codes,
-        grams=known[0] if problem.loss.curvature > 0 else None,
+        grams=known[0] if squares else None,
         near=None,
         gradients=gradients,
         constants=constants,
-        **_constraints(problem, basis, coef, factor),
+        **asked,
     )
     gq = KinkedQuadratic(
         rows=rows,
@@ -150,7 +166,7 @@ def formulate_groups(
         unit=_size(problem, residual, known[2]),
         coupling=coupling,
     )
-    return Grouped(problem, basis, start, gq, len(problem.y) if problem.loss.loss_mix > 0 else 0)
+    return Grouped(problem, basis, start, gq, data)
 
 
 def to_model(grouped: Grouped, found: KinkedSolution) -> tuple[Array, Array]:
@@ -167,7 +183,7 @@ def _model_at(grouped: Grouped, delta: Array) -> tuple[Array, Array]:
 def measuring(grouped: Grouped) -> Callable[[Array, Array, Array], Measured] | None:
     """Return the certificate's pass for δ, multipliers and duals (n, m).
 
-    None where the rows of the data are not all rows, or have no kink.
+    None where the rows are those of a penalty as well, or have no kink.
     """
     problem, n = grouped.problem, grouped.n_data
     if n == 0 or n < grouped.gq.rows.n_rows:
@@ -176,12 +192,13 @@ def measuring(grouped: Grouped) -> Callable[[Array, Array, Array], Measured] | N
     def measured(delta: Array, multipliers: Array, dual: Array) -> Measured:
         coef, intercept = _model_at(grouped, delta)
         fit = problem.plain(_group_multipliers(grouped, multipliers))
-        z, steep = np.empty_like(dual), problem.loss.curvature
+        dual = grouped.of_all(dual)
+        z, steep = np.empty_like(dual), problem.has_squares
 
         def duals_at(rows: slice, residual: Array) -> Array:
             here = np.divide(dual[rows], fit.weights[rows, None], out=z[rows])
-            if steep > 0:
-                here += steep * residual
+            if steep:
+                here += fit.row_loss.at(rows).squared_slope(residual)
             return here
 
         return measure(fit, coef, intercept, z, duals_at)
@@ -201,12 +218,11 @@ def to_solution(
     if known is not None and known.is_of(coef, intercept, known.dual):
         dual = known.dual
     elif n or any(term.exact for term in problem.linear):
-        dual = np.zeros_like(problem.y)
-        if problem.loss.curvature > 0:
-            dual = problem.residual(coef, intercept)
-            dual *= problem.loss.curvature
+        dual, fit = np.zeros_like(problem.y), problem.plain(multipliers)
+        if problem.has_squares:
+            dual = fit.row_loss.squared_slope(problem.residual(coef, intercept))
         if n:
-            dual += found.dual[:n] / problem.row_weights(multipliers)[:, None]
+            dual += grouped.of_all(found.dual) / fit.weights[:, None]
     linear = _linear_multipliers(grouped, found, coef, dual, multipliers)
     m = problem.n_outputs
     return Solution(
@@ -223,14 +239,13 @@ def to_solution(
 
 def _group_multipliers(grouped: Grouped, found: Array) -> Multipliers:
     """Return those of the group losses, from all (J,)."""
-    coupling, n_groups = grouped.coupling, grouped.coupling.n_groups
-    worst, bound = np.zeros(n_groups), np.zeros(n_groups)
-    against_t = coupling.slope > 0
-    of_group = np.arange(len(coupling.bound)) < len(coupling.bound) - grouped.n_linear
-    worst[coupling.groups[against_t]] = found[against_t]
-    bounded = of_group & ~against_t
-    bound[coupling.groups[bounded]] = found[bounded]
-    return Multipliers(worst, bound, ())
+    problem, n_groups, at = grouped.problem, grouped.coupling.n_groups, 0
+    worst, bounds = np.zeros(n_groups), [np.zeros(n_groups) for _ in problem.groups.bounds]
+    for part in _parts(problem, factor=False):
+        own = worst if part.which is None else bounds[part.which]
+        own[part.groups] = part.price * found[at : at + len(part.groups)]
+        at += len(part.groups)
+    return Multipliers(worst, tuple(bounds), ())
 
 
 def _linear_multipliers(
@@ -256,7 +271,7 @@ def _linear_multipliers(
     full = _basis(problem)
     exact = [j for j, term in enumerate(problem.linear) if term.exact]
     if exact and not isinstance(dual, Slopes):
-        u = problem.row_weights(multipliers)[:, None] * dual
+        u = problem.plain(multipliers).weights[:, None] * dual
         center = full.center if problem.fit_intercept else np.zeros_like(full.center)
         rest = problem.design.adjoint(u) - np.multiply.outer(center, u.sum(axis=0))
         rest += sum(term.rows.T @ held for term, held in zip(problem.linear, out, strict=True))
@@ -323,23 +338,31 @@ def _prices(problem: Problem) -> list[Array]:
     return [np.broadcast_to(steep, term.target.shape) for term in problem.linear]
 
 
-def _data_rows(problem: Problem, basis: Basis) -> Rows:
+def _data_rows(problem: Problem, basis: Basis, data: Index) -> Rows:
     """The rows of the data: in memory where every iteration reads them all."""
-    if has_many_rows(problem.design.shape[0], basis.n_coordinates):
-        return DesignRows(problem.design, basis)
-    return problem.design.rows(basis)
+    design, every = problem.design, len(data) == len(problem.y)
+    if has_many_rows(len(data), basis.n_coordinates):
+        return DesignRows(design if every else design.subset(data), basis)
+    return design.rows(basis, None if every else data)
 
 
 def _rows(
-    problem: Problem, basis: Basis, coef: Array, residual: Array, share: Array
+    problem: Problem, basis: Basis, coef: Array, kinked: tuple[Index, Array, Array]
 ) -> tuple[Rows, Array, Array, Array, Index]:
-    """The rows with their residuals (N, m), prices (N, m), shares (N,) and groups (N,)."""
+    """The rows with their residuals (N, m), prices (N, m), shares (N,) and groups (N,).
+
+    ``kinked`` are the rows of the data that have a kink, and residuals and shares of all.
+    """
     m, n_groups = problem.n_outputs, len(problem.groups.shares)
     blocks: list[Rows] = []
     parts: list[tuple[Array, Array, Array, Index]] = []
-    if problem.loss.loss_mix > 0:
-        blocks.append(_data_rows(problem, basis))
-        parts.append((residual, np.zeros_like(residual), share, problem.groups.codes))
+    data, residual, share = kinked
+    if len(data):
+        codes = problem.groups.codes
+        if len(data) < len(codes):
+            residual, share, codes = residual[data], share[data], codes[data]
+        blocks.append(_data_rows(problem, basis, data))
+        parts.append((residual, np.zeros_like(residual), share, codes))
     if problem.l1 > 0:
         columns = np.flatnonzero(basis.norms > 0)
         norms = basis.norms[columns, None]
@@ -377,13 +400,13 @@ def _from_moments(
 
 
 def _from_rows(
-    problem: Problem, basis: Basis, residual: Array, share: Array
+    problem: Problem, basis: Basis, residual: Array, share: Array, wanted: bool
 ) -> tuple[Array, Array, Array]:
-    """The same in two passes over X."""
+    """The same in two passes over X; zeros where no squares count."""
     criterion = problem.groups
     codes, n_groups = criterion.codes, len(criterion.shares)
     d, m = basis.n_coordinates, problem.n_outputs
-    if problem.loss.curvature == 0:
+    if not wanted:
         return np.zeros((n_groups, d, d)), np.zeros((n_groups, d, m)), np.zeros((n_groups, m))
     rows, groups = DesignRows(problem.design, basis), Membership(codes, n_groups)
     weighted = share[:, None] * residual
@@ -400,13 +423,6 @@ def _size(problem: Problem, residual: Array, squares: Array) -> float:
     else:
         size = float(np.sqrt(squares.sum(axis=1).max()))
     return max(size, 1e-2 * float(problem.spread.max()))
-
-
-def _mix(problem: Problem) -> Array:
-    """Weights of a group's sums in the loss that is minimised, (3, m)."""
-    loss = problem.loss
-    signed, absolute = 0.5 * (loss.upper + loss.lower), 0.5 * (loss.upper - loss.lower)
-    return np.repeat([[signed], [absolute], [loss.curvature]], problem.n_outputs, axis=1)
 
 
 def _n_linear(problem: Problem) -> int:
@@ -435,31 +451,88 @@ def _lines(problem: Problem, basis: Basis, coef: Array) -> tuple[Array, Array]:
     return gradients, bound
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Constraints on one loss of some groups: price · loss_g <= bound_g + slope_g t.
+
+    Parameters
+    ----------
+    which : the position among the criterion's bounds. None for the losses against t.
+    loss : (3, m), weights of the sums in it.
+    groups, bound, slope : (K,).
+    price : brings losses in other units to the size of the mix, so that slacks compare.
+    """
+
+    which: int | None
+    loss: Array
+    groups: Index
+    bound: Array
+    slope: Array
+    price: float = 1.0
+
+
+def _parts(problem: Problem, factor: bool) -> list[_Part]:
+    """Return the constraints on group losses in their order; for the smallest factor if asked."""
+    criterion, out = problem.groups, []
+    every, none = np.arange(len(criterion.shares)), np.zeros(len(criterion.shares))
+    if criterion.worst_weight > 0 and not factor:
+        worst = criterion.worst_loss.weights(problem.loss, problem.n_outputs)
+        out.append(_Part(None, worst, every, none, none + 1.0))
+    for which, bounds in enumerate(criterion.bounds):
+        loss, groups, price = bounds.loss, bounds.groups, 1.0
+        natural = problem.bounded_sizes[which]
+        if loss.kind is not None and natural > 0 and problem.natural_loss > 0:
+            price = problem.natural_loss / natural
+        bound = price * problem.group_bounds[which][groups]
+        weights = loss.weights(problem.loss, problem.n_outputs)
+        out.append(_Part(which, weights, groups, bound, none[groups], price))
+    if factor:
+        largest = largest_bound(problem)
+        out = [replace(part, bound=0.0 * part.bound, slope=part.bound / largest) for part in out]
+    return out
+
+
+def largest_bound(problem: Problem) -> float:
+    """The largest bound on a group's loss, in units of the mix: t is this for the factor 1."""
+    parts = _parts(problem, factor=False)
+    return max(float(part.bound.max(initial=0.0)) for part in parts if part.which is not None)
+
+
 def _constraints(problem: Problem, basis: Basis, coef: Array, factor: bool) -> dict[str, Any]:
     """What of a `Coupling` depends on the criterion and the linear rows."""
-    criterion, mix = problem.groups, _mix(problem)
-    bounded, every = criterion.bounded, np.arange(len(criterion.shares))
-    bounds = group_bounds(problem)[bounded] if len(bounded) else np.zeros(0)
-    weight = 1.0 if factor else criterion.worst_weight
-    if factor:
-        parts = [(bounded, 0.0 * bounds, bounds / bounds.max())]
-    elif weight > 0:
-        parts = [(every, np.zeros(len(every)), np.ones(len(every)))]
-        parts += [(bounded, bounds, 0.0 * bounds)]
-    else:
-        parts = [(bounded, bounds, 0.0 * bounds)]
-    groups, bound, slope = (np.concatenate(part) for part in zip(*parts, strict=True))
+    criterion, parts, m = problem.groups, _parts(problem, factor), problem.n_outputs
     lines, ends = _lines(problem, basis, coef)
-    none, m = np.zeros(len(lines)), problem.n_outputs
-    own = (_PRESENT if factor else 1.0 - weight) * criterion.shares
+    none, no_loss = np.zeros(len(lines)), np.zeros((3, len(lines), m))
+    losses = [
+        np.repeat(part.price * part.loss[:, None], len(part.groups), axis=1) for part in parts
+    ]
+    groups = np.concatenate([*(part.groups for part in parts), none.astype(np.intp)])
+    mean_weight = _PRESENT if factor else problem.mean_weight
     return {
-        "base": mix[:, None] * own[:, None],
-        "groups": np.concatenate([groups, np.zeros(len(lines), dtype=np.intp)]),
-        "weights": np.concatenate(
-            [np.repeat(mix[:, None], len(groups), axis=1), np.zeros((3, len(lines), m))], axis=1
-        ),
-        "lines": np.concatenate([np.zeros((len(groups), *lines.shape[1:])), lines]),
-        "bound": np.concatenate([bound, ends]),
-        "slope": np.concatenate([slope, none]),
-        "worst_weight": weight,
+        "base": problem.mix_sums[:, None] * (mean_weight * criterion.shares)[:, None],
+        "groups": groups,
+        "weights": np.concatenate([*losses, no_loss], axis=1),
+        "lines": np.concatenate([np.zeros((len(groups) - len(lines), *lines.shape[1:])), lines]),
+        "bound": np.concatenate([*(part.bound for part in parts), ends]),
+        "slope": np.concatenate([*(part.slope for part in parts), none]),
+        "worst_weight": 1.0 if factor else criterion.worst_weight,
     }
+
+
+def _kinks_and_squares(asked: dict[str, Any]) -> tuple[Mask, bool]:
+    """Return which groups' rows may have a kink, (G,), and whether squared residuals count."""
+    base, weights = asked["base"], asked["weights"]
+    kinked = base[ABSOLUTE].any(axis=1)
+    kinked[asked["groups"][weights[ABSOLUTE].any(axis=1)]] = True
+    return kinked, bool(base[SQUARED].any() or weights[SQUARED].any())
+
+
+def _needs(problem: Problem) -> tuple[bytes, bool]:
+    """Return what decides which rows and sums a problem's form has."""
+    loss, kinked = problem.loss, np.zeros(len(problem.groups.shares), dtype=bool)
+    kinked[:] = loss.loss_mix > 0
+    squares = loss.curvature > 0
+    for part in _parts(problem, factor=False):
+        kinked[part.groups] |= part.loss[ABSOLUTE].any()
+        squares |= bool(len(part.groups) and part.loss[SQUARED].any())
+    return kinked.tobytes(), squares

@@ -174,7 +174,7 @@ def solve_on_rows(
             nothing, ends = np.zeros(1), np.cumsum([len(term.rows) for term in problem.linear])
             linear = tuple(np.split(pull, ends[:-1]))
             return replace(
-                found, coef=coef, n_iter=spent, multipliers=Multipliers(nothing, nothing, linear)
+                found, coef=coef, n_iter=spent, multipliers=Multipliers(nothing, (), linear)
             )
         # a quadratic around this point, as steep as the multipliers are to those of the guess
         steep = float(np.abs(pull).sum()) / max(float(np.abs(flat).sum()), 1e-300)

@@ -6,10 +6,12 @@ to the multipliers of the constraints (strong duality; Mangasarian & Meyer 1979 
   - a row whose dual is strictly inside its interval stays at r = 0, any other on its side of 0;
   - a constraint with a multiplier stays at its bound, F_j = bound_j + slope_j t, any other within.
 
-On this face every F_j is linear, and so is the L1 penalty. Then
+On this face every F_j about the mix or |r| is linear, and so is the L1 penalty; squares that have a
+multiplier keep the predictions of their group. Then
 
-  1. at λ = 1, minimise Q + penalty, Q = Σ W_g(i) v_i / V_g(i) r_i² with the optimal group weights W
-     (v_i without groups): the second-order term of the mix as λ → 1;
+  1. at λ = 1, minimise Q + penalty, Q = Σ W_g(i) v_i / V_g(i) r_i² with the optimal weights W of
+     the groups' mix (v_i without groups): the second-order term of the mix as λ → 1. Terms about
+     |r| or r² add nothing to W;
   2. among models with these predictions, minimise ‖w‖². Without an L1 penalty they are one model:
      coordinates reach the row space of X only.
 
@@ -30,15 +32,17 @@ from skfairloss._basis import Basis
 from skfairloss._design import DesignRows
 from skfairloss._problem import Problem
 from skfairloss._rows import DenseRows, Rows, StackedRows
+from skfairloss._solvers.coupling import SQUARED
 from skfairloss._solvers.crossover import factor_if_regular, lu_if_regular, particular_and_null
 from skfairloss._solvers.formulation import Model, Output
 from skfairloss._solvers.group_formulation import Grouped, to_model
-from skfairloss._solvers.kinked import KinkedSolution
+from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import INSIDE
 from skfairloss._typing import Array, Index, Mask
 
 _SLACK = 1e-12  # a violation this small, relative to the largest residual, is rounding
 _FLAT = 1e-14  # curvature, relative to the largest, below which a direction has none: rounding
+_HALVINGS = 50  # of a step that leaves a bound: until nothing but rounding is left
 _CUTS = 50  # rounds of violated rows; two or three are usual, as each has all that are near
 _ROWS = 20  # rows per direction read at a time: so many usually have full rank, or those that bind
 
@@ -218,7 +222,11 @@ def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
 
 
 def resolve_group_ties(grouped: Grouped, found: KinkedSolution) -> tuple[KinkedSolution, bool]:
-    """Return the solution that the tie rule names, and whether it was reached."""
+    """Return the solution that the tie rule names, and whether it was reached.
+
+    Losses in squares that are within their bounds are no cuts: where the step violates one, it ends
+    there, and the rule's model is not reached.
+    """
     gq, problem, basis = grouped.gq, grouped.problem, grouped.basis
     possible = open_directions(problem, basis)
     if not possible.shape[1]:
@@ -228,7 +236,14 @@ def resolve_group_ties(grouped: Grouped, found: KinkedSolution) -> tuple[KinkedS
     lower, upper = here.lower, here.upper
     inside = _is_inside(found.dual, lower, upper)
     held = [np.flatnonzero(column) for column in inside.T]
-    directions = block_diag(*[directions_at(gq.rows, index, possible) for index in held])
+    binding = found.multipliers > INSIDE * coupling.base_weight
+    held_to = np.where(binding, found.multipliers, 0.0)
+    curved = coupling.quadratic(coupling.spread_out(held_to), held_to)[0]
+    blocks = [
+        directions_at(gq.rows, index, _flat(hessian, possible))
+        for index, hessian in zip(held, curved, strict=True)
+    ]
+    directions = block_diag(*blocks)
     if not directions.shape[1]:
         return found, True
     side = _sides(found.dual, lower, upper)
@@ -239,10 +254,11 @@ def resolve_group_ties(grouped: Grouped, found: KinkedSolution) -> tuple[KinkedS
     if coupling.leveled:  # t follows the losses that are held to it
         level = found.multipliers * coupling.slope
         pulls = pulls - np.multiply.outer(coupling.slope, level @ pulls / level.sum())
-    binding = found.multipliers > INSIDE * coupling.base_weight
     residual = gq.residual_at(found.delta)
     slack = -coupling.excess(coupling.losses(found.delta, residual))
     of_penalty = coupling.codes == coupling.n_groups
+    squares = np.zeros(len(side))
+    squares[: grouped.n_data] = 2.0 * grouped.mix_weights(found.multipliers)
     face = Face(
         problem=problem,
         basis=basis,
@@ -251,14 +267,48 @@ def resolve_group_ties(grouped: Grouped, found: KinkedSolution) -> tuple[KinkedS
         rows=gq.rows,
         residual=residual,
         side=side,
-        squares=np.where(of_penalty, 0.0, (upper - lower)[:, 0]),
+        squares=squares,
         gram=None,
         prices=np.where(of_penalty[:, None], ends, 0.0),
         slack=slack[~binding],
         pulls=pulls[~binding],
     )
     change, reached = face.settled()
-    return replace(found, delta=found.delta + change), reached
+    length = _length_within(gq, found.delta, change, binding)
+    return replace(found, delta=found.delta + length * change), reached and length == 1.0
+
+
+def _length_within(kq: KinkedQuadratic, delta: Array, change: Array, binding: Mask) -> float:
+    """Return how far a change may be followed until a free loss in squares leaves its bound.
+
+    1 where it never does: other losses are linear along it.
+    """
+    coupling = kq.coupling
+    assert coupling is not None
+    free = coupling.weights[SQUARED].any(axis=1) & ~binding
+    if not free.any() or not change.any():
+        return 1.0
+
+    def excess(length: float) -> Array:
+        there = delta + length * change
+        return coupling.excess(coupling.losses(there, kq.residual_at(there)))[free]
+
+    allowed = np.maximum(excess(0.0), 0.0) + _SLACK * np.abs(coupling.bound[free])
+    if (excess(1.0) <= allowed).all():
+        return 1.0
+    inside, outside = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (inside + outside)
+        within = (excess(middle) <= allowed).all()
+        inside, outside = (middle, outside) if within else (inside, middle)
+    return inside
+
+
+def _flat(hessian: Array, directions: Array) -> Array:
+    """Return the combinations of directions (d, f) along which squares (d, d) do not change."""
+    if not hessian.any() or not directions.shape[1]:
+        return directions
+    return directions @ _null(directions.T @ hessian @ directions / np.abs(hessian).max())
 
 
 def open_directions(problem: Problem, basis: Basis) -> Array:
