@@ -23,7 +23,6 @@ from skfairloss._rows import (
     Membership,
     PlainRows,
     Rows,
-    Slopes,
     SparseGrams,
     SparseRows,
     pieces_of,
@@ -63,7 +62,7 @@ class Design(ABC):
     ) -> tuple[Array, Array, Array]:
         """Residuals r = y - X coef - intercept, and the sums of Xᵀ u and s over blocks of rows.
 
-        (u, s) = score(rows, r[rows]), s an array of any shape.
+        (u, s) = score(rows, r[rows]), u dense or, of two dimensions, sparse, s of any shape.
         One pass over X serves all; y is (n,) or (n, m). With ``index`` the rows are those alone, y,
         r and ``rows`` their own.
         """
@@ -90,18 +89,6 @@ class Design(ABC):
         for rows, block in self.blocks():
             out += Membership(codes[rows], n_groups).sums(weights[rows], block)
         return out
-
-    def sweep_by_group(
-        self, y: Array, coef: Array, intercept: Array, slopes: Slopes, groups: Membership
-    ) -> tuple[Array, Array, Array]:
-        """Return r = y - X coef - intercept, (n, 1), Σ a_i x_i (G, p) and Σ a_i (G,) by group.
-
-        a = slopes(rows, r[rows]), (k, 1), is asked for a block of rows at a time.
-        """
-        residual = y - self.predict(coef, intercept)
-        a = slopes(slice(0, len(y)), residual)[:, 0]
-        sums = self.sums_by_group(a, groups.codes, groups.n_groups)
-        return residual, sums, groups.totals(a)
 
     @abstractmethod
     def grams_by_group(self, basis: Basis, weights: Array, codes: Index, n_groups: int) -> Array:
@@ -189,21 +176,6 @@ class DenseDesign(Design):
             adjoint += block.T @ u
             sums += own
         return residual, np.asarray(adjoint), np.asarray(sums)
-
-    def sweep_by_group(
-        self, y: Array, coef: Array, intercept: Array, slopes: Slopes, groups: Membership
-    ) -> tuple[Array, Array, Array]:
-        residual, n_groups = np.empty(y.shape), groups.n_groups
-        sums, totals = np.zeros((n_groups, self.shape[1])), np.zeros(n_groups)
-        for rows, block in self.blocks():
-            r = residual[rows]
-            np.matmul(block, coef, out=r)
-            r += intercept
-            np.subtract(y[rows], r, out=r)
-            own, a = Membership(groups.codes[rows], n_groups), slopes(rows, r)[:, 0]
-            sums += own.sums(a, block)
-            totals += own.totals(a)
-        return residual, sums, totals
 
     def gather(self, u: Callable[[slice], Array]) -> Array:
         out: Array | float = 0.0
@@ -359,12 +331,17 @@ class SparseDesign(Design):
         some = self if index is None else SparseDesign(self.x[index])
         residual = some.predict(coef, intercept)
         np.subtract(y, residual, out=residual)
-        u, sums = np.empty_like(residual), []
+        parts, sums = [], []
         for start in range(0, max(len(y), 1), self.block_size):
             rows = slice(start, min(start + self.block_size, len(y)))
-            u[rows], own = score(rows, residual[rows])
+            u, own = score(rows, residual[rows])
+            parts.append(u)
             sums.append(own)
-        return residual, some.adjoint(u), np.sum(sums, axis=0)
+        if sp.issparse(parts[0]):
+            adjoint = (some.x.T @ sp.vstack(parts)).toarray()
+        else:
+            adjoint = some.adjoint(np.concatenate(parts))
+        return residual, adjoint, np.sum(sums, axis=0)
 
     def gather(self, u: Callable[[slice], Array]) -> Array:
         columns = u(slice(0, self.shape[0])).T
@@ -416,13 +393,6 @@ class DesignRows(Rows):
     def adjoint_by_group(self, a: Array, groups: Membership) -> Array:
         sums = self.design.sums_by_group(a, groups.codes, groups.n_groups)
         return self.basis.pull_back(sums.T, groups.totals(a)).T
-
-    def sweep_by_group(
-        self, residual: Array, theta: Array, slopes: Slopes, groups: Membership
-    ) -> tuple[Array, Array]:
-        coef, intercept = self.basis.to_model(theta)
-        r, sums, totals = self.design.sweep_by_group(residual, coef, intercept, slopes, groups)
-        return r, self.basis.pull_back(sums.T, totals).T
 
     def gram(self, d: Array) -> Array:
         out = np.zeros((self.n_columns, self.n_columns))

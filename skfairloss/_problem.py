@@ -19,7 +19,7 @@ from skfairloss._constraints import LIMIT, MIX, SQUARED_ERROR, GroupCriterion, G
 from skfairloss._design import DenseDesign, Design
 from skfairloss._factor import column_basis, has_many_rows, orthonormal_basis
 from skfairloss._moments import GroupMoments
-from skfairloss._sample import Sample, draw_sample, sample_size
+from skfairloss._sample import Sample, draw_sample, has_sample
 from skfairloss._typing import Array, Index, Mask
 from skfairloss.losses import GroupedLoss, MixedLoss
 
@@ -146,7 +146,7 @@ class Problem:
     def sample(self) -> Sample | None:
         """Some rows that stand for all; None where those are not many more."""
         n, p = self.design.shape
-        if n <= 2 * sample_size(n, p + self.fit_intercept):
+        if not has_sample(n, p + self.fit_intercept):
             return None
         return draw_sample(self.design, self.weights, self.fit_intercept, self.l2)
 

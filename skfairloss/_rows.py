@@ -6,7 +6,7 @@ A stands for the rows as a matrix, θ for coordinates.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -21,9 +21,6 @@ _WIDE = 1000  # columns from which a matrix of their products is too large for s
 _PRODUCTS = 2**18  # products made at a time: about 2 MiB
 _PIECE = 2**15  # numbers in a piece of rows: 256 KiB
 _KEPT = 3 * 2**18  # products that are worth their memory, 24 bytes each
-
-
-Slopes = Callable[[slice, Array], Array]
 
 
 class Rows(ABC):
@@ -44,18 +41,6 @@ class Rows(ABC):
     @abstractmethod
     def adjoint_by_group(self, a: Array, groups: Membership) -> Array:
         """Σ of a_i A_i over the rows i of each group, shape (n_groups, n_columns)."""
-
-    def sweep_by_group(
-        self, residual: Array, theta: Array, slopes: Slopes, groups: Membership
-    ) -> tuple[Array, Array]:
-        """Return r = residual - A θ, (n_rows, 1), and Σ a_i A_i by group, (n_groups, n_columns).
-
-        a = slopes(rows, r[rows]), (k, 1), is asked for a block of rows at a time. Where the rows
-        are read from elsewhere one pass serves both.
-        """
-        r = residual - self.dot(theta)
-        a = slopes(slice(0, self.n_rows), r)
-        return r, self.adjoint_by_group(a[:, 0], groups)
 
     @abstractmethod
     def gram(self, d: Array) -> Array:
@@ -383,18 +368,6 @@ class StackedRows(Rows):
         parts = zip(self.blocks, np.split(a, ends), groups.split(ends), strict=True)
         return np.sum([b.adjoint_by_group(part, own) for b, part, own in parts], axis=0)
 
-    def sweep_by_group(
-        self, residual: Array, theta: Array, slopes: Slopes, groups: Membership
-    ) -> tuple[Array, Array]:
-        r, sums, start = np.empty_like(residual), [], 0
-        parts = groups.split(self.ends[:-1])
-        for block, part, end in zip(self.blocks, parts, map(int, self.ends), strict=True):
-            own = _from_row(slopes, start)
-            r[start:end], sum_ = block.sweep_by_group(residual[start:end], theta, own, part)
-            sums.append(sum_)
-            start = end
-        return r, np.sum(sums, axis=0)
-
     def gram(self, d: Array) -> Array:
         parts = np.split(d, self.ends[:-1])
         return np.sum([b.gram(part) for b, part in zip(self.blocks, parts, strict=True)], axis=0)
@@ -407,8 +380,3 @@ class StackedRows(Rows):
             out[here] = block.take(index[here] - start)
             start = end
         return out
-
-
-def _from_row(slopes: Slopes, start: int) -> Slopes:
-    """Return the slopes of the rows from a given one on."""
-    return lambda rows, r: slopes(slice(rows.start + start, rows.stop + start), r)

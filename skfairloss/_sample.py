@@ -23,6 +23,11 @@ def sample_size(n: int, d: int) -> int:
     return max(smallest_sample(d), int((d * n) ** 0.6))
 
 
+def has_sample(n: int, d: int) -> bool:
+    """Return True where a sample stands for n rows: they are at least twice as many."""
+    return n > 2 * sample_size(max(n, 1), d)
+
+
 @dataclass(frozen=True)
 class Sample:
     """Rows drawn in proportion to their weights.

@@ -11,8 +11,8 @@ from skfairloss import PixelLossRegressor
 from skfairloss._constraints import GroupCriterion
 from skfairloss._design import DenseDesign
 from skfairloss._problem import Problem
+from skfairloss._solvers.coupled import Setting
 from skfairloss._solvers.crossover import continued
-from skfairloss._solvers.group_formulation import Setting
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss.fairness import WorstGroupLoss
 from skfairloss.losses import MixedLoss
@@ -41,7 +41,7 @@ def problem(loss_mix, shift=0.0, unit=1.0, weighted=False):
 def at_level(full, factor):
     """The bounded problem in the form of the solvers, its bounds times a factor."""
     criterion = replace(full.criterion, bounds=factor * full.criterion.bounds)
-    return Setting(full).grouped(replace(full, criterion=criterion)).gq
+    return Setting(full).formulated(replace(full, criterion=criterion)).kq
 
 
 def solved(gq):

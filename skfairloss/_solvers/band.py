@@ -136,8 +136,7 @@ class Band:
 
         measured = None
         if certified:
-            measured = whole.measure(anchor, found.multipliers, slope, seen)
-            residual = measured.residual.reshape(whole.y.shape)
+            measured, residual = whole.measure(anchor, found.multipliers, slope, seen)
         else:
             residual = whole.residual(anchor)
             seen(slice(0, len(residual)), residual)

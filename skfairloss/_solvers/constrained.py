@@ -6,7 +6,6 @@ f with every loss <= f times its bound; contradicting linear rows by a linear pr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from math import floor, log10
 
@@ -15,23 +14,22 @@ from scipy.optimize import linprog
 
 from skfairloss._groups import spelled
 from skfairloss._problem import Problem, Solution
-from skfairloss._solvers.crossover import continued
-from skfairloss._solvers.formulation import Options, Progress
-from skfairloss._solvers.group_formulation import (
-    Grouped,
+from skfairloss._solvers.coupled import (
+    Coupled,
     Setting,
-    formulate_groups,
+    formulate_coupled,
     largest_bound,
-    measuring,
-    to_model,
     to_solution,
 )
-from skfairloss._solvers.group_sign_fixing import solve_grouped
+from skfairloss._solvers.coupled_rows import solve_coupled, watch
+from skfairloss._solvers.crossover import continued
+from skfairloss._solvers.formulation import Options
 from skfairloss._solvers.interior_point import nothing_moved
-from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
+from skfairloss._solvers.kinked import KinkedSolution
 from skfairloss._solvers.least_squares import fits_exactly
-from skfairloss._solvers.ties import resolve_group_ties
+from skfairloss._solvers.ties import resolve_coupled_ties
 from skfairloss._solvers.tolerances import FLOOR, INNER_TOL, TINY
+from skfairloss._solvers.whole import Goal
 from skfairloss.exceptions import InfeasibleFairnessError
 
 _ROUGH = 1e-3
@@ -64,64 +62,59 @@ def solve_constrained(
     check_linear(problem)
     tol, max_iter, progress = options.tol, options.max_iter, options.progress
     setting = setting or Setting(problem)
-    grouped = setting.grouped(problem)
-    if _start_is_exact(problem, grouped):
-        return to_solution(grouped, nothing_moved(grouped.gq), 1)
-    floor, watch = FLOOR * problem.n_outputs * problem.natural_loss, _watch(grouped, progress)
-    found = None if rough else _from_before(grouped.gq, setting, INNER_TOL * tol, floor, watch)
+    coupled = setting.formulated(problem)
+    if _start_is_exact(problem, coupled):
+        return to_solution(coupled, nothing_moved(coupled.kq), 1)
+    report = None if progress is None else progress.report_all
+    floor = FLOOR * problem.n_outputs * problem.natural_loss
+    goal = Goal(_ROUGH / INNER_TOL if rough else tol, floor, max_iter, not rough, not rough, report)
+    found = None if rough else _from_before(coupled, setting, goal)
     if found is None:
-        found = solve_grouped(
-            grouped.gq,
-            tol=_ROUGH if rough else INNER_TOL * tol,
-            floor=floor,
-            max_iter=max_iter,
-            crossover=not rough,
-            on_iteration=watch,
-            start=setting.latest,
-            measure=None if rough else measuring(grouped),
-        )
+        found = solve_coupled(coupled, goal, setting.latest)
     setting.latest = found
     if not rough:
         setting.exact = found
     if problem.groups.is_bounded and not (found.stopped or rough):
-        met = found.gap <= tol * abs(found.objective) and grouped.excess(found) <= tol
+        met = found.gap <= tol * abs(found.objective) and coupled.excess(found) <= tol
         if not met:
             _check_bounds(problem, setting, tol, max_iter)
     resolved = True
     if not (found.stopped or rough):
-        found, resolved = resolve_group_ties(grouped, found)
-    return to_solution(grouped, found, found.n_iter, resolved)
+        found, resolved = resolve_coupled_ties(coupled, found)
+    return to_solution(coupled, found, found.n_iter, resolved)
 
 
-def _from_before(
-    gq: KinkedQuadratic,
-    setting: Setting,
-    tol: float,
-    floor: float,
-    watch: Callable[[KinkedSolution], bool] | None,
-) -> KinkedSolution | None:
-    """The solution that follows from the last exact one under other bounds, if it does."""
-    before = setting.exact
-    coupling = gq.coupling
-    assert coupling is not None
+def _from_before(coupled: Coupled, setting: Setting, goal: Goal) -> KinkedSolution | None:
+    """Return the solution that follows from the last exact one under other bounds.
+
+    None where it does not.
+    """
+    before, coupling = setting.exact, coupled.coupling
     same = before is not None and len(before.multipliers) == len(coupling.bound)
     if before is None or not same or coupling.leveled:
         return None
-    found = continued(gq, before, tol, floor)
-    if found is not None and watch is not None and watch(found):
+    found, tell = (
+        continued(coupled.kq, before, INNER_TOL * goal.tol, goal.floor),
+        watch(coupled, goal),
+    )
+    if found is not None and tell is not None and tell(found):
         return replace(found, stopped=True)
     return found
 
 
-def _start_is_exact(problem: Problem, grouped: Grouped) -> bool:
+def _start_is_exact(problem: Problem, coupled: Coupled) -> bool:
     """Return True where the start leaves rounding errors only and meets all linear rows."""
-    gq, (coef, intercept) = grouped.gq, grouped.start
-    # both spare a pass over X
+    coef, intercept = coupled.start
     error = _NEARLY_EXACT * np.abs(problem.y).max(axis=0)
-    if (np.abs(gq.residual[: grouped.n_data]).max(axis=0, initial=0.0) > error).any():
-        return False
+    if coupled.n_data:  # a few rows may spare the passes of the rest
+        some = np.abs(coupled.data.some_residuals()).max(axis=0)
+        if (some > error).any():
+            return False
     largest = np.maximum(problem.loss.value(error), problem.loss.value(-error)).sum()
-    if grouped.group_losses(np.zeros_like(gq.linear), gq.residual).max() > largest:
+    if (
+        coupled.group_losses(np.zeros_like(coupled.base.linear), coupled.kq.residual).max()
+        > largest
+    ):
         return False
     exact = all(
         fits_exactly(problem, k, coef[:, k], float(intercept[k])) for k in range(problem.n_outputs)
@@ -129,25 +122,16 @@ def _start_is_exact(problem: Problem, grouped: Grouped) -> bool:
     return exact and problem.linear_violation(coef) <= 0.0
 
 
-def _watch(grouped: Grouped, progress: Progress | None) -> Callable[[KinkedSolution], bool] | None:
-    """What tells of the models that the solver goes through."""
-    if progress is None:
-        return None
-
-    def on_iteration(found: KinkedSolution) -> bool:
-        return progress.report_all(*to_model(grouped, found))
-
-    return on_iteration
-
-
 def _check_bounds(problem: Problem, setting: Setting, tol: float, max_iter: int) -> None:
     """Raise InfeasibleFairnessError where the smallest factor f is above 1 for certain."""
-    grouped = formulate_groups(problem, setting.basis, setting.start, factor=True)
-    found = solve_grouped(grouped.gq, tol=INNER_TOL * tol, floor=0.0, max_iter=max_iter)
+    coupled = formulate_coupled(problem, setting.basis, setting.start, factor=True)
+    found = solve_coupled(coupled, Goal(tol, 0.0, max_iter, certified=False), None)
     if not (found.objective - found.gap) / largest_bound(problem) > 1.0 + tol:
         return
-    coupling, n = grouped.coupling, len(found.multipliers) - grouped.n_linear
-    losses = coupling.losses(found.delta, grouped.gq.residual_at(found.delta))
+    kq, n = coupled.kq, len(found.multipliers) - coupled.n_linear
+    coupling = kq.coupling
+    assert coupling is not None
+    losses = coupling.losses(found.delta, kq.residual_at(found.delta))
     factor = coupling.level(losses) / largest_bound(problem)
     multipliers, labels = found.multipliers[:n], problem.groups.labels
     held = sorted(set(coupling.groups[:n][multipliers > 1e-6 * multipliers.max()].tolist()))

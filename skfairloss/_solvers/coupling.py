@@ -171,6 +171,13 @@ class Coupling:
             bound=self.bound + (self.lines * delta).sum(axis=(1, 2)),
         )
 
+    def with_rows(self, share: Array, codes: Index) -> Coupling:
+        """Return the same with more rows before its own."""
+        if len(self.share):
+            share = np.concatenate([share, self.share])
+            codes = np.concatenate([codes, self.codes])
+        return replace(self, share=share, codes=codes)
+
     def taken(self, index: Index) -> Coupling:
         """Return the same with some of the rows only."""
         return replace(self, share=self.share[index], codes=self.codes[index])

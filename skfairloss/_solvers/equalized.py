@@ -17,8 +17,8 @@ from scipy.optimize import brentq, minimize_scalar
 from skfairloss._constraints import LIMIT, MIX
 from skfairloss._problem import Problem, Solution
 from skfairloss._solvers.constrained import solve_constrained
+from skfairloss._solvers.coupled import Setting
 from skfairloss._solvers.formulation import Options
-from skfairloss._solvers.group_formulation import Setting
 from skfairloss._typing import Array
 
 _LEVELS = 8  # of t, where the spread need not be monotone

@@ -201,7 +201,7 @@ class OutputRows(Whole):
         multipliers: Array,
         slope: Array,
         seen: Callable[[slice, Array], None],
-    ) -> Measured:
+    ) -> tuple[Measured, Array]:
         problem = self.output.alone
         z, steep = np.empty((len(self.y), 1)), problem.loss.curvature
 
@@ -215,7 +215,9 @@ class OutputRows(Whole):
             seen(rows, residual[:, 0])
             return here
 
-        return measure(problem, anchor.coef[:, None], np.array([anchor.intercept]), z, duals_at)
+        coef, intercept = anchor.coef[:, None], np.array([anchor.intercept])
+        measured = measure(problem, coef, intercept, z, duals_at)
+        return measured, measured.residual[:, 0]
 
     def merit(self, anchor: Anchor, residual: Array, multipliers: Array) -> float:
         return self.output.objective(anchor.coef, residual)

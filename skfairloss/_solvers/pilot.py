@@ -35,13 +35,13 @@ class Pilot:
     ----------
     anchor : the model.
     h : the bandwidth that suits its error; 0 where none does.
-    multipliers : (J,).
+    multipliers : (J,). None where they are not known.
     n_iter : the iterations spent.
     """
 
     anchor: Anchor
     h: float
-    multipliers: Array
+    multipliers: Array | None
     n_iter: int
 
 

@@ -30,7 +30,7 @@ import numpy as np
 from skfairloss._solvers.band import Band, BandSize, moves, near_band, split
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import KinkedSolution
-from skfairloss._solvers.pilot import pilot
+from skfairloss._solvers.pilot import Pilot, pilot
 from skfairloss._solvers.smoothed_newton import Smoothed, carried, newton_step, smoothed
 from skfairloss._solvers.tolerances import INNER_TOL, TINY
 from skfairloss._solvers.whole import Anchor, Goal, Outcome, Start, Whole, order_statistic, within
@@ -62,8 +62,8 @@ def solve_by_signs(whole: Whole, start: Start | None, goal: Goal) -> tuple[Outco
 
     A close start takes the place of step 1, unless it proves to be far from the optimum.
     """
-    spent = 0
-    if start is not None and start.close:
+    spent, several = 0, whole.y.ndim > 1 and whole.y.shape[1] > 1
+    if start is not None and start.close and not several:
         size = BandSize.of(whole, start.multipliers)
         at = _from_start(whole, start, size)
         if at is not None:
@@ -71,7 +71,10 @@ def solve_by_signs(whole: Whole, start: Start | None, goal: Goal) -> tuple[Outco
             if found is not None:
                 return found, latest.n_iter
             spent = latest.n_iter
-    first = pilot(whole, start)
+    if start is not None and start.close and several:  # no quadratics stand for kinks of them all
+        first = Pilot(start.anchor, 0.0, start.multipliers, 0)
+    else:
+        first = pilot(whole, start)
     size, spent = BandSize.of(whole, first.multipliers), spent + first.n_iter
     if first.h > 0:
         kinks = size.outstanding(whole.weights(first.multipliers))
@@ -82,6 +85,8 @@ def solve_by_signs(whole: Whole, start: Start | None, goal: Goal) -> tuple[Outco
     else:
         residual = whole.residual(first.anchor)
         latest = _Latest(first.anchor, residual, first.multipliers, spent)
+        if several:
+            return _solve_anew(whole, latest, size, goal)
     return _solve_anew(whole, latest, size.times(_WIDER), goal)
 
 
@@ -162,7 +167,7 @@ def _solve_band(
             multipliers=latest.multipliers,
         )
         anchor = whole.moved(ahead, found.delta)
-        residual, measured, wrong = band.verify(anchor, found, goal.exact)
+        residual, measured, wrong = band.verify(anchor, found, goal.certified)
         latest = _Latest(anchor, residual, found.multipliers, latest.n_iter + found.n_iter)
         size = max(abs(found.objective), goal.floor, TINY)
         lost = band.lost(residual, wrong, found.multipliers)

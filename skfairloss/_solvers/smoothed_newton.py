@@ -154,7 +154,8 @@ def _solve(kq: KinkedQuadratic, tol: float, guess: Array | None) -> KinkedSoluti
 def _kinked_share(squares: KinkedQuadratic, kq: KinkedQuadratic, multipliers: Array) -> float:
     """Return the kinks' share of the second derivatives under multipliers."""
     own, every = (
-        float(np.einsum("...ii->", part.lagrangian(multipliers).hessian)) for part in (squares, kq)
+        float(np.trace(part.lagrangian(multipliers).hessian, axis1=-2, axis2=-1).sum())
+        for part in (squares, kq)
     )
     return 1.0 - own / max(every, TINY)
 

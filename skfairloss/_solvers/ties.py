@@ -32,10 +32,10 @@ from skfairloss._basis import Basis
 from skfairloss._design import DesignRows
 from skfairloss._problem import Problem
 from skfairloss._rows import DenseRows, Rows, StackedRows
+from skfairloss._solvers.coupled import Coupled, to_model
 from skfairloss._solvers.coupling import SQUARED
 from skfairloss._solvers.crossover import factor_if_regular, lu_if_regular, particular_and_null
 from skfairloss._solvers.formulation import Model, Output
-from skfairloss._solvers.group_formulation import Grouped, to_model
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import INSIDE
 from skfairloss._typing import Array, Index, Mask
@@ -221,17 +221,17 @@ def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
     return moved, reached
 
 
-def resolve_group_ties(grouped: Grouped, found: KinkedSolution) -> tuple[KinkedSolution, bool]:
+def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[KinkedSolution, bool]:
     """Return the solution that the tie rule names, and whether it was reached.
 
     Losses in squares that are within their bounds are no cuts: where the step violates one, it ends
     there, and the rule's model is not reached.
     """
-    gq, problem, basis = grouped.gq, grouped.problem, grouped.basis
+    kq, problem, basis = coupled.kq, coupled.problem, coupled.basis
     possible = open_directions(problem, basis)
     if not possible.shape[1]:
         return found, True
-    here, coupling = gq.lagrangian(found.multipliers), gq.coupling
+    here, coupling = kq.lagrangian(found.multipliers), kq.coupling
     assert coupling is not None
     lower, upper = here.lower, here.upper
     inside = _is_inside(found.dual, lower, upper)
@@ -240,7 +240,7 @@ def resolve_group_ties(grouped: Grouped, found: KinkedSolution) -> tuple[KinkedS
     held_to = np.where(binding, found.multipliers, 0.0)
     curved = coupling.quadratic(coupling.spread_out(held_to), held_to)[0]
     blocks = [
-        directions_at(gq.rows, index, _flat(hessian, possible))
+        directions_at(kq.rows, index, _flat(hessian, possible))
         for index, hessian in zip(held, curved, strict=True)
     ]
     directions = block_diag(*blocks)
@@ -249,22 +249,22 @@ def resolve_group_ties(grouped: Grouped, found: KinkedSolution) -> tuple[KinkedS
     side = _sides(found.dual, lower, upper)
     ends = np.where(inside, 0.0, here.ends(side > 0))
     slopes = np.where(inside, 0.0, 1.0), np.where(inside, 0.0, np.where(side > 0, 1.0, -1.0))
-    pulls = coupling.pulls(gq.rows, found.delta, slopes).transpose(0, 2, 1)
+    pulls = coupling.pulls(kq.rows, found.delta, slopes).transpose(0, 2, 1)
     pulls = pulls.reshape(len(coupling.groups), found.delta.size)
     if coupling.leveled:  # t follows the losses that are held to it
         level = found.multipliers * coupling.slope
         pulls = pulls - np.multiply.outer(coupling.slope, level @ pulls / level.sum())
-    residual = gq.residual_at(found.delta)
+    residual = kq.residual_at(found.delta)
     slack = -coupling.excess(coupling.losses(found.delta, residual))
     of_penalty = coupling.codes == coupling.n_groups
     squares = np.zeros(len(side))
-    squares[: grouped.n_data] = 2.0 * grouped.mix_weights(found.multipliers)
+    squares[: coupled.n_data] = 2.0 * coupled.mix_weights(found.multipliers)
     face = Face(
         problem=problem,
         basis=basis,
         directions=directions @ _null(pulls[binding] @ directions),
-        coef=to_model(grouped, found)[0],
-        rows=gq.rows,
+        coef=to_model(coupled, found)[0],
+        rows=kq.rows,
         residual=residual,
         side=side,
         squares=squares,
@@ -274,7 +274,7 @@ def resolve_group_ties(grouped: Grouped, found: KinkedSolution) -> tuple[KinkedS
         pulls=pulls[~binding],
     )
     change, reached = face.settled()
-    length = _length_within(gq, found.delta, change, binding)
+    length = _length_within(kq, found.delta, change, binding)
     return replace(found, delta=found.delta + length * change), reached and length == 1.0
 
 

@@ -77,7 +77,8 @@ class Goal:
     tol : relative gap that counts as optimal.
     floor : objective below which gaps are absolute.
     max_iter : iterations allowed.
-    exact : whether to end at an exact optimum, with what the certificate's pass finds of it.
+    exact : whether to end at an exact optimum.
+    certified : whether the certificate's pass is to be made.
     report : told of the coefficients and intercepts of each iteration; True stops. None for nobody.
     """
 
@@ -85,7 +86,8 @@ class Goal:
     floor: float
     max_iter: int
     exact: bool = True
-    report: Callable[[Array, Array | float], bool] | None = None
+    certified: bool = True
+    report: Callable[[Array, Any], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -241,8 +243,8 @@ class Whole(ABC):
         multipliers: Array,
         slope: Array,
         seen: Callable[[slice, Array], None],
-    ) -> Measured:
-        """Make the certificate's pass over X, for duals with slopes s.
+    ) -> tuple[Measured, Array]:
+        """Make the certificate's pass over X, for duals with slopes s; return residuals as well.
 
         ``seen`` is called with each block of rows and their residuals.
         """

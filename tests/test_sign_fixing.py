@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
 
 import numpy as np
@@ -11,10 +10,9 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
 from skfairloss import PixelLossRegressor
-from skfairloss._design import DesignRows, make_design
-from skfairloss._factor import orthonormal_basis
-from skfairloss._rows import DenseRows, Membership, Rows, StackedRows
-from skfairloss._solvers import group_sign_fixing, routes
+from skfairloss._design import make_design
+from skfairloss._solvers import coupled_rows, pilot, routes, sign_fixing, smoothed_newton
+from skfairloss._solvers.coupled import DataRows
 from skfairloss.exceptions import InfeasibleFairnessError
 from skfairloss.fairness import (
     BoundedGroupLoss,
@@ -50,13 +48,14 @@ def fit(term, sample, loss_mix, **settings):
 @pytest.fixture
 def count(monkeypatch):
     """Rows of each problem that the interior point gets."""
-    rows, solve = [], group_sign_fixing.interior_point
+    rows, solve = [], sign_fixing.interior_point
 
-    def counted(gq, **options):
-        rows.append(gq.rows.n_rows)
-        return solve(gq, **options)
+    def counted(kq, **options):
+        rows.append(kq.rows.n_rows)
+        return solve(kq, **options)
 
-    monkeypatch.setattr(group_sign_fixing, "interior_point", counted)
+    for module in (coupled_rows, pilot, sign_fixing, smoothed_newton):
+        monkeypatch.setattr(module, "interior_point", counted)
     # rows that could be eliminated are in the band all the same
     others = [route for route in routes.ROUTES if route.name != "elimination"]
     monkeypatch.setattr(routes, "ROUTES", others)
@@ -64,7 +63,7 @@ def count(monkeypatch):
 
 
 def all_rows(monkeypatch):
-    monkeypatch.setattr(group_sign_fixing, "has_many_rows", lambda n, d: False)
+    monkeypatch.setattr(DataRows, "many", False)
 
 
 def bound_of(sample, loss_mix, **settings):
@@ -114,13 +113,13 @@ def test_rows_of_a_small_group_that_decides_are_in_the_band(monkeypatch, count, 
     X, y, weight, code = data(seed=4)
     weight[:60], code[:60] = 1.0, 9
     y[:60] = 30.0 * np.random.default_rng(0).normal(size=60)
-    sample, bands, split = (X, y, weight, code), [], group_sign_fixing._split
+    sample, bands, solve = (X, y, weight, code), [], sign_fixing._solve_band
 
-    def noted(*arguments):
-        bands.append(split(*arguments))
-        return bands[-1]
+    def noted(band, *arguments):
+        bands.append(band)
+        return solve(band, *arguments)
 
-    monkeypatch.setattr(group_sign_fixing, "_split", noted)
+    monkeypatch.setattr(sign_fixing, "_solve_band", noted)
     model = fit(WorstGroupLoss(), sample, loss_mix)
     assert model.group_weights_[-1] > 0.9
     assert max(count) < N
@@ -197,32 +196,27 @@ def test_a_small_group_that_decides_needs_a_band_only(shift, unit, count):
     assert model.dual_gap_ <= 1e-8 * model.objective_
 
 
-@pytest.mark.parametrize("kind", ["dense", "sparse", "float32", "with penalty rows"])
-def test_one_sweep_gives_the_residuals_and_the_sums_of_each_group(kind):
+@pytest.mark.parametrize("kind", ["dense", "sparse", "float32"])
+@pytest.mark.parametrize("some", [False, True])
+def test_one_sweep_gives_the_residuals_and_the_sums_of_each_group(kind, some):
     rng = np.random.default_rng(4)
     n = 50_000
     X = rng.normal(size=(n, 5)) + 1.0
     X = {"sparse": sp.csr_array, "float32": np.float32}.get(kind, np.asarray)(X)
-    weights = rng.uniform(0.5, 1.5, n)
-    design = make_design(X)
-    basis = orthonormal_basis(design, weights / weights.sum(), True)
-    rows: Rows = DesignRows(design, basis)
-    codes = rng.integers(0, 3, n)
-    if kind == "with penalty rows":
-        rows = StackedRows(rows, DenseRows(rng.normal(size=(4, 6))))
-        codes = np.append(codes, [3] * 4)
-    groups = Membership(codes, 4)
-    residual, theta = rng.normal(size=(rows.n_rows, 1)), rng.normal(size=(6, 1))
-    seen = []
+    design, coef, y = make_design(X), rng.normal(size=(5, 1)), rng.normal(size=(n, 1))
+    index = np.flatnonzero(rng.random(n) < 0.3) if some else None
+    own = slice(None) if index is None else index
+    y, codes = y[own], rng.integers(0, 3, n)[own]
 
-    def slopes(at, r):
-        seen.append((at.start, at.stop))
-        return np.tanh(r)
+    def score(rows, r):
+        k = r.size
+        place = codes[rows], np.arange(k + 1)
+        return sp.csr_array((np.tanh(r.ravel()), *place), shape=(k, 3)), np.array([r.sum()])
 
-    r, sums = rows.sweep_by_group(residual, theta, slopes, groups)
-    np.testing.assert_allclose(r, residual - rows.dot(theta), atol=1e-12)
-    expected = rows.adjoint_by_group(np.tanh(r[:, 0]), groups)
-    np.testing.assert_allclose(sums, expected, atol=1e-9 * np.abs(expected).max())
-    assert seen[0][0] == 0
-    assert seen[-1][1] == rows.n_rows
-    assert all(end == start for (_, end), (start, _) in itertools.pairwise(seen))
+    r, adjoint, sums = design.sweep(y, coef, np.array([0.5]), score, index)
+    expected = y - design.predict(coef, 0.5)[own]
+    np.testing.assert_allclose(r, expected, atol=1e-12)
+    np.testing.assert_allclose(sums, [expected.sum()])
+    by_group = np.tanh(expected) * (codes[:, None] == np.arange(3))
+    plane = np.asarray(X.toarray() if kind == "sparse" else X, dtype=float)[own]
+    np.testing.assert_allclose(adjoint, plane.T @ by_group, atol=1e-9 * n)

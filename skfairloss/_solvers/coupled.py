@@ -8,29 +8,31 @@ constraints for each output, without a group's loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from skfairloss._basis import Basis
-from skfairloss._certificate import measure
 from skfairloss._constraints import LinearRows
-from skfairloss._design import DesignRows
+from skfairloss._design import Design, DesignRows
 from skfairloss._factor import coefficient_basis
-from skfairloss._problem import Measured, Multipliers, Problem, Slopes, Solution
-from skfairloss._rows import DenseRows, Membership, Rows, StackedRows
+from skfairloss._problem import Multipliers, Problem, Slopes, Solution
+from skfairloss._rows import DenseRows, Membership, Rows
+from skfairloss._sample import has_sample, proportional, sample_size
 from skfairloss._solvers.coupling import ABSOLUTE, SQUARED, Coupling
 from skfairloss._solvers.crossover import particular_and_null
-from skfairloss._solvers.group_sign_fixing import has_many_rows
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.least_squares import ridge_fit, sample_fit
 from skfairloss._solvers.tolerances import RANK
 from skfairloss._typing import Array, Index, Mask
 
-# share of the mean loss in the smallest factor's problem: groups without a bound must not vanish
+# Weight of the mean loss in the smallest factor's problem, so that groups without a bound do not
+# vanish: far below the gap asked for.
 _PRESENT = 1e-9
+# Rows of each group that a sample has at least, if there are as many: a mean to an eighth.
+_FEWEST = 60
 
 
 class Setting:
@@ -48,80 +50,187 @@ class Setting:
         self.basis = _restricted(full, exact)
         self.latest: KinkedSolution | None = None
         self.exact: KinkedSolution | None = None
-        self._built: dict[tuple[bytes, bool], Grouped] = {}
+        self._built: dict[tuple[bytes, bool], Coupled] = {}
 
-    def grouped(self, problem: Problem) -> Grouped:
+    def formulated(self, problem: Problem) -> Coupled:
         """The form of a problem: built once for the rows and squares that it needs."""
         needs = _needs(problem)
         if needs not in self._built:
-            self._built[needs] = formulate_groups(problem, self.basis, self.start)
+            self._built[needs] = formulate_coupled(problem, self.basis, self.start)
         return self._built[needs].asked(problem)
 
 
+class DataRows:
+    """The rows of the data with a kink under some multipliers; what is wanted of them is read once.
+
+    Parameters
+    ----------
+    problem, basis, start : of the fit.
+    index : (n,), these rows.
+    """
+
+    def __init__(
+        self, problem: Problem, basis: Basis, start: tuple[Array, Array], index: Index
+    ) -> None:
+        self._problem, self._basis, self._start, self.index = problem, basis, start, index
+        self.every = len(index) == len(problem.y)
+
+    @cached_property
+    def design(self) -> Design:
+        """These rows of X."""
+        return self._problem.design if self.every else self._problem.design.subset(self.index)
+
+    @cached_property
+    def y(self) -> Array:
+        """Their targets, (n, m)."""
+        return self._problem.y if self.every else self._problem.y[self.index]
+
+    @cached_property
+    def codes(self) -> Index:
+        """Their groups, (n,)."""
+        codes = self._problem.groups.codes
+        return codes if self.every else codes[self.index]
+
+    @cached_property
+    def share(self) -> Array:
+        """Their weights within their groups, (n,)."""
+        weights = self._problem.weights if self.every else self._problem.weights[self.index]
+        return np.asarray(weights / self._problem.groups.shares[self.codes])
+
+    @property
+    def many(self) -> bool:
+        """True where a sample stands for them."""
+        return has_sample(len(self.index), self._basis.n_coordinates)
+
+    @cached_property
+    def residual(self) -> Array:
+        """Residuals at the start, (n, m), in a pass over X."""
+        return np.asarray(self.y - self.design.predict(*self._start))
+
+    @cached_property
+    def rows(self) -> Rows:
+        """In coordinates; in memory where every iteration reads them all."""
+        if self.many:
+            return DesignRows(self.design, self._basis)
+        return self.design.rows(self._basis)
+
+    @cached_property
+    def sample(self) -> tuple[Index, Array, Design]:
+        """Some of them with shares, as many of each group as far as there are, and their design."""
+        n, d = len(self.index), self._basis.n_coordinates
+        size = sample_size(n, d)
+        place = np.random.default_rng(0).random(max(size, _FEWEST * self.n_groups))
+        index, share = drawn(self.share, self.codes, self.n_groups, place)
+        return index, share, self.design.subset(index)
+
+    @property
+    def n_groups(self) -> int:
+        """G."""
+        return len(self._problem.groups.shares)
+
+    def some_residuals(self) -> Array:
+        """Compute the residuals at the start of the sample, or of all where they are few."""
+        if not self.many:
+            return self.residual
+        index, _, design = self.sample
+        return np.asarray(self.y[index] - design.predict(*self._start))
+
+
+def drawn(share: Array, codes: Index, n_groups: int, place: Array) -> tuple[Index, Array]:
+    """Draw rows in proportion to their shares, which are scaled up to their groups."""
+    total = np.bincount(codes, share, n_groups)
+    index, own = proportional(share / share.sum(), len(place), place)
+    found = np.bincount(codes[index], own, n_groups)
+    factor = np.divide(total, found, out=np.ones(n_groups), where=found > 0)
+    return index, own * factor[codes[index]]
+
+
 @dataclass(frozen=True)
-class Grouped:
+class Coupled:
     """A problem in the form of `kinked`, relative to a start (p, m) and (m,).
 
-    Its constraints are those against t, those under bounds, and the linear ones.
+    Its constraints are those against t, those under bounds, and the linear ones. ``base`` is the
+    problem without the rows of the data.
     """
 
     problem: Problem
     basis: Basis
     start: tuple[Array, Array]
-    gq: KinkedQuadratic
-    data: Index  # the rows of the data that are the first of gq.rows
+    base: KinkedQuadratic
+    data: DataRows
 
     @property
     def coupling(self) -> Coupling:
         """The groups and the constraints."""
-        assert self.gq.coupling is not None
-        return self.gq.coupling
+        assert self.base.coupling is not None
+        return self.base.coupling
+
+    @cached_property
+    def kq(self) -> KinkedQuadratic:
+        """The problem of all rows; those of the data are the first."""
+        data, coupling = self.data, self.coupling
+        if not self.n_data:
+            return self.base
+        none = np.zeros_like(data.residual)
+        with_data = coupling.with_rows(data.share, data.codes)
+        return self.base.with_rows(data.rows, data.residual, none, none, with_data)
 
     @property
     def n_data(self) -> int:
         """Rows of the data among those of the form."""
-        return len(self.data)
+        return len(self.data.index)
 
     @property
     def n_linear(self) -> int:
         """Linear constraints: the last ones."""
         return _n_linear(self.problem)
 
-    def asked(self, problem: Problem) -> Grouped:
-        """The same rows under the criterion of another problem."""
+    def asked(self, problem: Problem) -> Coupled:
+        """Return the same rows under the criterion of another problem."""
         if problem is self.problem:
             return self
         constraints = _constraints(problem, self.basis, self.start[0], False)
         coupling = replace(self.coupling, **constraints)
-        return replace(self, problem=problem, gq=replace(self.gq, coupling=coupling))
+        return replace(self, problem=problem, base=replace(self.base, coupling=coupling))
 
     def group_losses(self, delta: Array, residual: Array | None = None) -> Array:
-        """Losses of the groups summed over the outputs, (G,)."""
-        residual = self.gq.residual_at(delta) if residual is None else residual
-        sums = self.coupling.sums(delta, residual)
+        """Return losses of the groups summed over the outputs, (G,)."""
+        assert self.kq.coupling is not None
+        residual = self.kq.residual_at(delta) if residual is None else residual
+        sums = self.kq.coupling.sums(delta, residual)
         return np.asarray((self.problem.mix_sums[:, None] * sums).sum(axis=(0, 2)))
 
     def mix_weights(self, multipliers: Array) -> Array:
         """Return the weights of the mix in the rows of the data that are here, (n_data,)."""
-        return self.problem.row_weights(_group_multipliers(self, multipliers))[self.data]
+        return self.problem.row_weights(self.group_multipliers(multipliers))[self.data.index]
 
     def of_all(self, dual: Array) -> Array:
         """Return duals of the rows of the data that are here, 0 for the others, (n, m)."""
-        if len(self.problem.y) == self.n_data:
+        if self.data.every:
             return dual[: self.n_data]
         out = np.zeros_like(self.problem.y)
-        out[self.data] = dual[: self.n_data]
+        out[self.data.index] = dual[: self.n_data]
         return out
 
     def excess(self, found: KinkedSolution) -> float:
-        """Largest relative violation of a bound."""
+        """Return the largest relative violation of a bound."""
         return self.problem.group_terms(self.problem.residual(*to_model(self, found))).violation
 
+    def group_multipliers(self, found: Array) -> Multipliers:
+        """Return those of the group losses, from all (J,)."""
+        problem, n_groups, at = self.problem, self.coupling.n_groups, 0
+        worst, bounds = np.zeros(n_groups), [np.zeros(n_groups) for _ in problem.groups.bounds]
+        for part in _parts(problem, factor=False):
+            own = worst if part.which is None else bounds[part.which]
+            own[part.groups] = part.price * found[at : at + len(part.groups)]
+            at += len(part.groups)
+        return Multipliers(worst, tuple(bounds), ())
 
-def formulate_groups(
+
+def formulate_coupled(
     problem: Problem, basis: Basis, start: tuple[Array, Array], factor: bool = False
-) -> Grouped:
-    """The problem relative to a start.
+) -> Coupled:
+    """Formulate the problem relative to a start.
 
     With ``factor`` it is the smallest f with loss_g <= f bound_g instead, without the penalty.
     """
@@ -131,12 +240,9 @@ def formulate_groups(
     coef, _ = start
     asked = _constraints(problem, basis, coef, factor)
     kinked, squares = _kinks_and_squares(asked)
-    known = _from_moments(problem, basis, start)
-    needed = bool(kinked.any()) or known is None
-    residual = problem.residual(*start) if needed else np.zeros((0, problem.n_outputs))
-    share = problem.weights / criterion.shares[criterion.codes] if needed else problem.weights
-    if known is None:
-        known = _from_rows(problem, basis, residual, share, squares)
+    index = np.flatnonzero(kinked[criterion.codes]) if kinked.any() else np.zeros(0, dtype=np.intp)
+    data = DataRows(problem, basis, start, index)
+    known = _from_moments(problem, basis, start) or _from_rows(problem, basis, start, squares)
     d, transform, m = basis.n_directions, basis.transform, problem.n_outputs
     n_groups, k = len(criterion.shares), basis.n_coordinates
     hessian, linear = np.zeros((m, k, k)), np.zeros((k, m))
@@ -144,18 +250,17 @@ def formulate_groups(
     linear[:d] = -problem.l2 * (transform.T @ coef)
     gradients, constants = np.zeros((3, n_groups, k, m)), np.zeros((3, n_groups, m))
     gradients[SQUARED], constants[SQUARED] = known[1], 0.5 * known[2]
-    data = np.flatnonzero(kinked[criterion.codes]) if kinked.any() else np.zeros(0, dtype=np.intp)
-    rows, r, price, own, codes = _rows(problem, basis, coef, (data, residual, share))
+    rows, r, price = _penalty(problem, basis, coef)
     coupling = Coupling(
-        share=own,
-        codes=codes,
+        share=np.zeros(len(r)),
+        codes=np.full(len(r), n_groups, dtype=np.intp),
         grams=known[0] if squares else None,
         near=None,
         gradients=gradients,
         constants=constants,
         **asked,
     )
-    gq = KinkedQuadratic(
+    base = KinkedQuadratic(
         rows=rows,
         residual=r,
         lower=-price,
@@ -163,56 +268,30 @@ def formulate_groups(
         hessian=hessian,
         linear=linear,
         constant=0.5 * problem.l2 * float((coef * coef).sum()),
-        unit=_size(problem, residual, known[2]),
+        unit=_size(problem, data.some_residuals() if len(index) else r[:0], known[2]),
         coupling=coupling,
     )
-    return Grouped(problem, basis, start, gq, data)
+    return Coupled(problem, basis, start, base, data)
 
 
-def to_model(grouped: Grouped, found: KinkedSolution) -> tuple[Array, Array]:
+def to_model(coupled: Coupled, found: KinkedSolution) -> tuple[Array, Array]:
     """Return coefficients (p, m) and intercepts (m,) of a solution."""
-    return _model_at(grouped, found.delta)
+    return _model_at(coupled, found.delta)
 
 
-def _model_at(grouped: Grouped, delta: Array) -> tuple[Array, Array]:
+def _model_at(coupled: Coupled, delta: Array) -> tuple[Array, Array]:
     """Return coefficients (p, m) and intercepts (m,) at δ."""
-    change, shift = grouped.basis.to_model(delta)
-    return grouped.start[0] + change, grouped.start[1] + shift
-
-
-def measuring(grouped: Grouped) -> Callable[[Array, Array, Array], Measured] | None:
-    """Return the certificate's pass for δ, multipliers and duals (n, m).
-
-    None where the rows are those of a penalty as well, or have no kink.
-    """
-    problem, n = grouped.problem, grouped.n_data
-    if n == 0 or n < grouped.gq.rows.n_rows:
-        return None
-
-    def measured(delta: Array, multipliers: Array, dual: Array) -> Measured:
-        coef, intercept = _model_at(grouped, delta)
-        fit = problem.plain(_group_multipliers(grouped, multipliers))
-        dual = grouped.of_all(dual)
-        z, steep = np.empty_like(dual), problem.has_squares
-
-        def duals_at(rows: slice, residual: Array) -> Array:
-            here = np.divide(dual[rows], fit.weights[rows, None], out=z[rows])
-            if steep:
-                here += fit.row_loss.at(rows).squared_slope(residual)
-            return here
-
-        return measure(fit, coef, intercept, z, duals_at)
-
-    return measured
+    change, shift = coupled.basis.to_model(delta)
+    return coupled.start[0] + change, coupled.start[1] + shift
 
 
 def to_solution(
-    grouped: Grouped, found: KinkedSolution, spent: int, tie_resolved: bool = True
+    coupled: Coupled, found: KinkedSolution, spent: int, tie_resolved: bool = True
 ) -> Solution:
     """The model of a solution, with the duals that `certify` reads."""
-    problem, n = grouped.problem, grouped.n_data
-    coef, intercept = to_model(grouped, found)
-    multipliers = _group_multipliers(grouped, found.multipliers)
+    problem, n = coupled.problem, coupled.n_data
+    coef, intercept = to_model(coupled, found)
+    multipliers = coupled.group_multipliers(found.multipliers)
     dual: Array | Slopes = Slopes()
     known = found.measured
     if known is not None and known.is_of(coef, intercept, known.dual):
@@ -222,8 +301,8 @@ def to_solution(
         if problem.has_squares:
             dual = fit.row_loss.squared_slope(problem.residual(coef, intercept))
         if n:
-            dual += grouped.of_all(found.dual) / fit.weights[:, None]
-    linear = _linear_multipliers(grouped, found, coef, dual, multipliers)
+            dual += coupled.of_all(found.dual) / fit.weights[:, None]
+    linear = _linear_multipliers(coupled, found, coef, dual, multipliers)
     m = problem.n_outputs
     return Solution(
         coef,
@@ -237,29 +316,18 @@ def to_solution(
     )
 
 
-def _group_multipliers(grouped: Grouped, found: Array) -> Multipliers:
-    """Return those of the group losses, from all (J,)."""
-    problem, n_groups, at = grouped.problem, grouped.coupling.n_groups, 0
-    worst, bounds = np.zeros(n_groups), [np.zeros(n_groups) for _ in problem.groups.bounds]
-    for part in _parts(problem, factor=False):
-        own = worst if part.which is None else bounds[part.which]
-        own[part.groups] = part.price * found[at : at + len(part.groups)]
-        at += len(part.groups)
-    return Multipliers(worst, tuple(bounds), ())
-
-
 def _linear_multipliers(
-    grouped: Grouped,
+    coupled: Coupled,
     found: KinkedSolution,
     coef: Array,
     dual: Array | Slopes,
     multipliers: Multipliers,
 ) -> tuple[Array, ...]:
     """η of each term: Xᵀu + Σ rowsᵀη is the gradient of the penalty."""
-    problem = grouped.problem
+    problem = coupled.problem
     if not problem.linear:
         return ()
-    prices = found.multipliers[len(found.multipliers) - grouped.n_linear :]
+    prices = found.multipliers[len(found.multipliers) - coupled.n_linear :]
     at, out = 0, []
     for term, price in zip(problem.linear, _prices(problem), strict=True):
         held = np.zeros_like(term.target)
@@ -278,7 +346,7 @@ def _linear_multipliers(
         rest -= problem.l2 * coef
         if problem.l1 > 0:
             columns = full.norms > 0
-            slopes = found.dual[grouped.n_data :]
+            slopes = found.dual[coupled.n_data :]
             rest[columns] += full.norms[columns, None] * slopes
         rows = np.vstack([problem.linear[j].rows for j in exact])
         left = np.linalg.lstsq((rows @ full.transform).T, -full.transform.T @ rest, rcond=RANK)[0]
@@ -338,48 +406,15 @@ def _prices(problem: Problem) -> list[Array]:
     return [np.broadcast_to(steep, term.target.shape) for term in problem.linear]
 
 
-def _data_rows(problem: Problem, basis: Basis, data: Index) -> Rows:
-    """The rows of the data: in memory where every iteration reads them all."""
-    design, every = problem.design, len(data) == len(problem.y)
-    if has_many_rows(len(data), basis.n_coordinates):
-        return DesignRows(design if every else design.subset(data), basis)
-    return design.rows(basis, None if every else data)
-
-
-def _rows(
-    problem: Problem, basis: Basis, coef: Array, kinked: tuple[Index, Array, Array]
-) -> tuple[Rows, Array, Array, Array, Index]:
-    """The rows with their residuals (N, m), prices (N, m), shares (N,) and groups (N,).
-
-    ``kinked`` are the rows of the data that have a kink, and residuals and shares of all.
-    """
-    m, n_groups = problem.n_outputs, len(problem.groups.shares)
-    blocks: list[Rows] = []
-    parts: list[tuple[Array, Array, Array, Index]] = []
-    data, residual, share = kinked
-    if len(data):
-        codes = problem.groups.codes
-        if len(data) < len(codes):
-            residual, share, codes = residual[data], share[data], codes[data]
-        blocks.append(_data_rows(problem, basis, data))
-        parts.append((residual, np.zeros_like(residual), share, codes))
+def _penalty(problem: Problem, basis: Basis, coef: Array) -> tuple[Rows, Array, Array]:
+    """Return the rows of the L1 penalty with their residuals and prices, (N, m)."""
+    m, columns = problem.n_outputs, np.zeros(0, dtype=np.intp)
     if problem.l1 > 0:
         columns = np.flatnonzero(basis.norms > 0)
-        norms = basis.norms[columns, None]
-        rows = np.zeros((len(columns), basis.n_coordinates))
-        rows[:, : basis.n_directions] = norms * basis.transform[columns]
-        price = np.repeat(problem.l1 / norms, m, axis=1)
-        none = np.full(len(columns), n_groups, dtype=np.intp)
-        blocks.append(DenseRows(rows))
-        parts.append((-norms * coef[columns], price, np.zeros(len(columns)), none))
-    if not blocks:
-        nothing, empty = np.zeros((0, m)), np.zeros(0)
-        rows = np.zeros((0, basis.n_coordinates))
-        return DenseRows(rows), nothing, nothing, empty, np.zeros(0, dtype=np.intp)
-    r, price, own, codes = (
-        np.concatenate(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True)
-    )
-    return StackedRows(*blocks) if len(blocks) > 1 else blocks[0], r, price, own, codes
+    norms = basis.norms[columns, None]
+    rows = np.zeros((len(columns), basis.n_coordinates))
+    rows[:, : basis.n_directions] = norms * basis.transform[columns]
+    return DenseRows(rows), -norms * coef[columns], np.repeat(problem.l1 / norms, m, axis=1)
 
 
 def _from_moments(
@@ -400,14 +435,15 @@ def _from_moments(
 
 
 def _from_rows(
-    problem: Problem, basis: Basis, residual: Array, share: Array, wanted: bool
+    problem: Problem, basis: Basis, start: tuple[Array, Array], wanted: bool
 ) -> tuple[Array, Array, Array]:
-    """The same in two passes over X; zeros where no squares count."""
+    """Return the same in three passes over X; zeros where no squares count."""
     criterion = problem.groups
     codes, n_groups = criterion.codes, len(criterion.shares)
     d, m = basis.n_coordinates, problem.n_outputs
     if not wanted:
         return np.zeros((n_groups, d, d)), np.zeros((n_groups, d, m)), np.zeros((n_groups, m))
+    residual, share = problem.residual(*start), problem.weights / criterion.shares[codes]
     rows, groups = DesignRows(problem.design, basis), Membership(codes, n_groups)
     weighted = share[:, None] * residual
     pulls = [rows.adjoint_by_group(column, groups) for column in weighted.T]
