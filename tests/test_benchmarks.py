@@ -169,7 +169,7 @@ def test_the_reduction_has_our_bound_in_its_own_unit(bench, mix):
     y = y + 5 * unit * groups  # a few rows on another level
     worst = bench.cases.Case("", X, y, mix, groups=groups, fairness=WorstGroupLoss())
     bound = bench.cases.LowerBound.certified(worst)
-    asked = replace(worst, fairness=BoundedGroupLoss(1.05 * float(bound.values[0])))
+    asked = replace(worst, fairness=BoundedGroupLoss(1.05 * float(bound.values[0]), loss=None))
     mixture = bench.peers.exponentiated_gradient(asked)()
     assert 0 <= bound.excess(mixture) < 0.07
     plain = bench.cases.fit_ours(replace(worst, fairness=None))

@@ -52,6 +52,9 @@ def assert_same_state(one, other) -> None:
     states = fitted_state(one), fitted_state(other)
     assert states[0].keys() == states[1].keys()
     for name, value in states[0].items():
+        if isinstance(value, dict):
+            np.testing.assert_equal(value, states[1][name], err_msg=name)
+            continue
         np.testing.assert_array_equal(value, states[1][name], err_msg=name)
         assert type(value) is type(states[1][name])
 

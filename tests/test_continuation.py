@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from skfairloss import PixelLossRegressor
-from skfairloss._constraints import GroupCriterion
+from skfairloss._constraints import MIX, GroupBounds, GroupCriterion
 from skfairloss._design import DenseDesign
 from skfairloss._problem import Problem
 from skfairloss._solvers.coupled import Setting
@@ -35,12 +35,14 @@ def problem(loss_mix, shift=0.0, unit=1.0, weighted=False):
     model = PixelLossRegressor(loss_mix, scale=unit, fairness=WorstGroupLoss())
     model.fit(X, y[:, 0], sample_weight=weight, sensitive_features=code)
     bounds = np.full(3, 1.02 * model.group_losses_.max())
-    return replace(free, criterion=GroupCriterion(code, shares, 0.0, bounds))
+    criterion = GroupCriterion(code, shares, 0.0, (GroupBounds(MIX, bounds),))
+    return replace(free, criterion=criterion)
 
 
 def at_level(full, factor):
     """The bounded problem in the form of the solvers, its bounds times a factor."""
-    criterion = replace(full.criterion, bounds=factor * full.criterion.bounds)
+    bounds = GroupBounds(MIX, factor * full.criterion.bounds[0].values)
+    criterion = replace(full.criterion, bounds=(bounds,))
     return Setting(full).formulated(replace(full, criterion=criterion)).kq
 
 

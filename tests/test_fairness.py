@@ -114,7 +114,7 @@ def test_a_bound_between_two_levels_is_met_exactly(loss_mix, twin):
     bound = {0.3: ell(0.35, loss_mix)}  # keys are the names of the groups
     offset, unit = TWINS[twin]
     level = np.repeat([0.3, 0.9], [30, 70])
-    model = PixelLossRegressor(loss_mix, scale=unit, fairness=BoundedGroupLoss(bound))
+    model = PixelLossRegressor(loss_mix, scale=unit, fairness=BoundedGroupLoss(bound, loss=None))
     model.fit(np.zeros((100, 1)), offset + unit * level, sensitive_features=level)
     assert model.intercept_ == pytest.approx(offset + unit * 0.65, rel=1e-9)
     expected = [ell(0.35, loss_mix), ell(0.25, loss_mix)]
@@ -125,13 +125,13 @@ def test_a_bound_between_two_levels_is_met_exactly(loss_mix, twin):
 @pytest.mark.parametrize("loss_mix", [0.0, 0.3, 1.0])
 def test_losses_of_two_levels_are_equalised_to_the_tolerance(loss_mix, twin):
     tolerance = ell(0.35, loss_mix) - ell(0.25, loss_mix)
-    losses, constant = two_levels(EqualizedLoss(tolerance), loss_mix, twin)
+    losses, constant = two_levels(EqualizedLoss(tolerance, loss=None), loss_mix, twin)
     assert constant == pytest.approx(0.65, rel=1e-5)
     assert np.ptp(losses) <= tolerance * (1 + 1e-9)
 
 
 def test_two_levels_are_equalised_to_a_tolerance_of_zero_without_a_warning():
-    losses, constant = two_levels(EqualizedLoss(0.0), 0.5)
+    losses, constant = two_levels(EqualizedLoss(0.0, loss=None), 0.5)
     assert constant == pytest.approx(0.6, rel=1e-6)
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
@@ -162,7 +162,7 @@ def test_terms_that_do_not_bind_leave_the_plain_fit_and_have_no_multipliers(loss
     settings = {"loss_mix": loss_mix, "alpha": alpha, "l1_ratio": l1_ratio}
     plain = fit(None, sample, **settings)
     bound = float(plain.group_losses_.max() * 1.5)
-    terms = [BoundedGroupLoss(bound), PredictionParity(1e3), ResidualParity(1e3)]
+    terms = [BoundedGroupLoss(bound, loss=None), PredictionParity(1e3), ResidualParity(1e3)]
     model = fit(terms, sample, **settings)
     assert_same_model(model, plain, 1e-5)
     assert model.objective_ == pytest.approx(plain.objective_, rel=1e-8)
@@ -252,8 +252,8 @@ def test_the_plain_fit_under_the_group_weights_is_the_same_model(name, penalty, 
     terms = {
         "worst": WorstGroupLoss(0.7),
         "minimax": WorstGroupLoss(),
-        "bounded": BoundedGroupLoss(middle),
-        "both": [WorstGroupLoss(0.4), BoundedGroupLoss({"c": middle})],
+        "bounded": BoundedGroupLoss(middle, loss=None),
+        "both": [WorstGroupLoss(0.4), BoundedGroupLoss({"c": middle}, loss=None)],
     }
     model = fit(terms[name], sample, alpha=alpha, **settings)
     assert abs(model.group_weights_ - plain.group_weights_).max() > 0.01
@@ -270,7 +270,7 @@ def test_multipliers_have_names_and_shapes_and_are_zero_where_nothing_is_held(lo
     sample = data(weighted=True, outputs=(2,), seed=6)
     plain = fit(None, sample, loss_mix)
     bound = float(0.98 * plain.group_losses_.max())
-    terms = [WorstGroupLoss(0.5), BoundedGroupLoss({"c": bound})]
+    terms = [WorstGroupLoss(0.5), BoundedGroupLoss({"c": bound}, loss=None)]
     free = fit(terms, sample, loss_mix).predict(sample[0])
     limit = float(0.5 * abs(mean_gaps(free, *sample[2:])).max())
     terms.append(PredictionParity(limit))
@@ -300,9 +300,9 @@ def test_a_multiplier_is_what_a_looser_bound_would_save():
     worst = fit(WorstGroupLoss(), sample).group_losses_.max()
     top = fit(None, sample).group_losses_.max()
     bound, step = (worst + top) / 2, 1e-4 * top
-    here = fit(BoundedGroupLoss(bound), sample)
-    looser = fit(BoundedGroupLoss(bound + step), sample)
-    tighter = fit(BoundedGroupLoss(bound - step), sample)
+    here = fit(BoundedGroupLoss(bound, loss=None), sample)
+    looser = fit(BoundedGroupLoss(bound + step, loss=None), sample)
+    tighter = fit(BoundedGroupLoss(bound - step, loss=None), sample)
     saved = (tighter.objective_ - looser.objective_) / (2 * step)
     assert here.multipliers_["BoundedGroupLoss"].sum() == pytest.approx(saved, rel=1e-2)
 
@@ -380,15 +380,15 @@ def test_the_message_names_groups_and_bounds_that_a_refit_meets(asked, outputs, 
     sample = data(outputs=outputs, weighted=True, seed=9)
     bound = 0.05 if asked == "number" else {"a": 0.02, "c": 0.07}
     with pytest.raises(InfeasibleFairnessError, match=r"the groups? '") as error:
-        fit(BoundedGroupLoss(bound), sample, loss_mix)
+        fit(BoundedGroupLoss(bound, loss=None), sample, loss_mix)
     able = bounds_in(error)
     assert set(able) == ({"a", "b", "c"} if asked == "number" else {"a", "c"})
-    model = fit(BoundedGroupLoss(able), sample, loss_mix)
+    model = fit(BoundedGroupLoss(able, loss=None), sample, loss_mix)
     losses = dict(zip(model.groups_.tolist(), model.group_losses_, strict=True))
     assert all(losses[name] <= bound * (1 + 1e-7) for name, bound in able.items())
     tight = {name: bound * (1 - 1e-4) for name, bound in able.items()}
     with pytest.raises(InfeasibleFairnessError):
-        fit(BoundedGroupLoss(tight), sample, loss_mix)
+        fit(BoundedGroupLoss(tight, loss=None), sample, loss_mix)
 
 
 def test_names_of_several_columns_are_tuples_in_bounds_and_messages():
@@ -399,15 +399,15 @@ def test_names_of_several_columns_are_tuples_in_bounds_and_messages():
     assert plain.groups_.tolist()[0] == ["high", "c"]
     name = tuple(plain.groups_[plain.group_losses_.argmax()])
     bound = float(plain.group_losses_.max() * 0.97)
-    model = fit(BoundedGroupLoss({name: bound}), sample)
+    model = fit(BoundedGroupLoss({name: bound}, loss=None), sample)
     assert model.group_losses_[plain.group_losses_.argmax()] == pytest.approx(bound, rel=1e-7)
     with pytest.raises(InfeasibleFairnessError) as error:
-        fit(BoundedGroupLoss({name: 1e-3}), sample)
+        fit(BoundedGroupLoss({name: 1e-3}, loss=None), sample)
     (key,) = bounds_in(error)
     assert key == name
     assert f"the bound of the group {name} stands against the data" in str(error.value)
     with pytest.raises(InfeasibleFairnessError) as error:
-        fit(BoundedGroupLoss({("low", "a"): 1e-3, ("high", "c"): 1e-3}), sample)
+        fit(BoundedGroupLoss({("low", "a"): 1e-3, ("high", "c"): 1e-3}, loss=None), sample)
     both = "the bounds of the groups ('high', 'c') and ('low', 'a') stand against each other"
     assert both in str(error.value)
 
@@ -428,7 +428,7 @@ def test_means_that_no_model_brings_together_are_those_of_groups_in_words():
 def test_a_bound_of_zero_is_met_where_a_group_can_be_fitted_exactly(loss_mix):
     X, y, _, group = data(seed=11)
     y = np.where(group == "a", X @ [1.0, 2.0, -1.0] + 3.0, y)
-    model = fit(BoundedGroupLoss({"a": 0.0}), (X, y, None, group), loss_mix)
+    model = fit(BoundedGroupLoss({"a": 0.0}, loss=None), (X, y, None, group), loss_mix)
     natural = np.mean(np.abs(y - y.mean()))
     assert model.group_losses_[0] <= 1e-8 * max(natural, natural**2)
     rows = group == "a"
@@ -440,15 +440,15 @@ def test_a_bound_of_zero_is_met_where_a_group_can_be_fitted_exactly(loss_mix):
 def test_a_bound_of_zero_is_refused_where_it_cannot_be_met(loss_mix):
     sample = data(seed=11)
     with pytest.raises(InfeasibleFairnessError, match="'a'") as error:
-        fit(BoundedGroupLoss({"a": 0.0}), sample, loss_mix)
+        fit(BoundedGroupLoss({"a": 0.0}, loss=None), sample, loss_mix)
     able = bounds_in(error)
     assert 0 < able["a"] < fit(None, sample, loss_mix).group_losses_[0]
-    fit(BoundedGroupLoss(able), sample, loss_mix)
+    fit(BoundedGroupLoss(able, loss=None), sample, loss_mix)
 
 
 def test_a_fit_that_fails_leaves_the_estimator_as_it_was():
     sample = data(seed=12)
-    model = fit(BoundedGroupLoss(1e3), sample)
+    model = fit(BoundedGroupLoss(1e3, loss=None), sample)
     before = {name: np.copy(value) for name, value in vars(model).items() if name.endswith("_")}
     model.set_params(fairness__upper_bound=1e-3)
     with pytest.raises(InfeasibleFairnessError):
@@ -535,15 +535,15 @@ def test_what_could_only_be_closed_by_making_a_group_worse_is_left_and_stated(lo
 
 def test_a_wide_tolerance_is_the_plain_fit():
     sample = data(seed=14)
-    assert_same_model(fit(EqualizedLoss(1e3), sample), fit(None, sample), 1e-5)
+    assert_same_model(fit(EqualizedLoss(1e3, loss=None), sample), fit(None, sample), 1e-5)
 
 
-@pytest.mark.parametrize("other", [BoundedGroupLoss({"a": 1.3}), PredictionParity(0.4)])
+@pytest.mark.parametrize("other", [BoundedGroupLoss({"a": 1.3}, loss=None), PredictionParity(0.4)])
 def test_other_terms_hold_on_the_path(other):
     sample = X, _, _, group = data(seed=15)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnmetFairnessWarning)
-        model = fit([EqualizedLoss(0.05), other], sample)
+        model = fit([EqualizedLoss(0.05, loss=None), other], sample)
     if isinstance(other, BoundedGroupLoss):
         assert model.group_losses_[0] <= 1.3 * (1 + 1e-7)
     else:
@@ -561,17 +561,17 @@ BAD = [
     (WorstGroupLoss(np.nan), "weight of WorstGroupLoss must be .* got nan"),
     (WorstGroupLoss(None), "weight of WorstGroupLoss must be .* got None"),
     (WorstGroupLoss(True), "weight of WorstGroupLoss must be .* got True"),
-    (BoundedGroupLoss(-1.0), "upper_bound of BoundedGroupLoss must be .* got -1.0"),
-    (BoundedGroupLoss(np.nan), "upper_bound of BoundedGroupLoss must be .* got nan"),
-    (BoundedGroupLoss(np.inf), "upper_bound of BoundedGroupLoss must be .* got inf"),
-    (BoundedGroupLoss({}), r"upper_bound of BoundedGroupLoss must be .* got \{\}"),
-    (BoundedGroupLoss({"a": -1.0}), r"upper_bound of BoundedGroupLoss must be .* -1.0"),
-    (BoundedGroupLoss({"a": "1"}), "upper_bound of BoundedGroupLoss must be"),
-    (BoundedGroupLoss([1.0, 2.0, 3.0]), "upper_bound of BoundedGroupLoss must be"),
-    (BoundedGroupLoss(None), "upper_bound of BoundedGroupLoss must be .* got None"),
-    (BoundedGroupLoss({"q": 1.0}), "names 'q', which is none of the groups"),
-    (EqualizedLoss(-0.1), "tolerance of EqualizedLoss must be a number >= 0, got -0.1"),
-    (EqualizedLoss("small"), "tolerance of EqualizedLoss must be .* got 'small'"),
+    (BoundedGroupLoss(-1.0, loss=None), "upper_bound of BoundedGroupLoss must be .* got -1.0"),
+    (BoundedGroupLoss(np.nan, loss=None), "upper_bound of BoundedGroupLoss must be .* got nan"),
+    (BoundedGroupLoss(np.inf, loss=None), "upper_bound of BoundedGroupLoss must be .* got inf"),
+    (BoundedGroupLoss({}, loss=None), r"upper_bound of BoundedGroupLoss must be .* got \{\}"),
+    (BoundedGroupLoss({"a": -1.0}, loss=None), r"upper_bound of BoundedGroupLoss must be .* -1.0"),
+    (BoundedGroupLoss({"a": "1"}, loss=None), "upper_bound of BoundedGroupLoss must be"),
+    (BoundedGroupLoss([1.0, 2.0, 3.0], loss=None), "upper_bound of BoundedGroupLoss must be"),
+    (BoundedGroupLoss(None, loss=None), "upper_bound of BoundedGroupLoss must be .* got None"),
+    (BoundedGroupLoss({"q": 1.0}, loss=None), "names 'q', which is none of the groups"),
+    (EqualizedLoss(-0.1, loss=None), "tolerance of EqualizedLoss must be a number >= 0, got -0.1"),
+    (EqualizedLoss("small", loss=None), "tolerance of EqualizedLoss must be .* got 'small'"),
     (PredictionParity(-1), "tolerance of PredictionParity must be a number >= 0, got -1"),
     (ResidualParity(np.nan), "tolerance of ResidualParity must be a number >= 0, got nan"),
     (ResidualParity([0.0]), "tolerance of ResidualParity must be a number >= 0, got"),
@@ -587,7 +587,10 @@ BAD = [
     ((BoundedGroupLoss, None), r"write BoundedGroupLoss\(upper_bound=\.\.\.\)"),
     ([WorstGroupLoss(), WorstGroupLoss(0.5)], "two terms of the class WorstGroupLoss"),
     ([PredictionParity(), PredictionParity()], "two terms of the class PredictionParity"),
-    ([EqualizedLoss(1.0), WorstGroupLoss()], "must not combine EqualizedLoss with WorstGroupLoss"),
+    (
+        [EqualizedLoss(1.0, loss=None), WorstGroupLoss()],
+        "must not combine EqualizedLoss with WorstGroupLoss",
+    ),
 ]
 
 
@@ -598,14 +601,18 @@ def test_bad_terms_are_refused_by_name(fairness, message):
     assert not isinstance(error.value, InfeasibleFairnessError)
 
 
-@pytest.mark.parametrize("term", [WorstGroupLoss(0.0), PredictionParity(), [EqualizedLoss(1.0)]])
+@pytest.mark.parametrize(
+    "term", [WorstGroupLoss(0.0), PredictionParity(), [EqualizedLoss(1.0, loss=None)]]
+)
 def test_terms_without_groups_are_refused(term):
     X, y, _, _ = data()
     with pytest.raises(ValueError, match="needs the groups: pass sensitive_features"):
         PixelLossRegressor(fairness=term).fit(X, y)
 
 
-@pytest.mark.parametrize("term", [WorstGroupLoss(), BoundedGroupLoss(1e9), PredictionParity()])
+@pytest.mark.parametrize(
+    "term", [WorstGroupLoss(), BoundedGroupLoss(1e9, loss=None), PredictionParity()]
+)
 def test_a_single_group_is_refused_by_name(term):
     X, y, _, group = data()
     with pytest.raises(ValueError, match=r"at least two groups .* got 'only'"):
@@ -637,9 +644,9 @@ def term_of(name, sample, loss_mix):
         return EVERY[name]
     plain = fit(None, sample, loss_mix).group_losses_
     if name == "bounded":
-        return BoundedGroupLoss({"c": float(0.97 * plain[2])})
+        return BoundedGroupLoss({"c": float(0.97 * plain[2])}, loss=None)
     best = fit(WorstGroupLoss(), sample, loss_mix).group_losses_
-    return EqualizedLoss(float(0.3 * np.ptp(best) + 0.7 * np.ptp(plain)))
+    return EqualizedLoss(float(0.3 * np.ptp(best) + 0.7 * np.ptp(plain)), loss=None)
 
 
 @every_term
@@ -746,7 +753,7 @@ def test_pickles_and_clones_keep_the_terms(name):
 
 
 def test_the_parameters_of_a_term_are_nested_parameters_of_the_estimator():
-    model = PixelLossRegressor(fairness=BoundedGroupLoss(2.0))
+    model = PixelLossRegressor(fairness=BoundedGroupLoss(2.0, loss=None))
     assert model.get_params()["fairness__upper_bound"] == 2.0
     other = clone(model).set_params(fairness__upper_bound={"a": 1.0})
     assert other.fairness.upper_bound == {"a": 1.0}
@@ -820,8 +827,8 @@ class BoundedByTheBest(FairnessTerm):
     def translate(self, data):
         return Request(bounds=np.full(data.groups.n_groups, self.factor * self.level))
 
-    def multipliers(self, found, linear):
-        return found.bound
+    def multipliers(self, found):
+        return found.bounds[None]
 
 
 @every_mix
@@ -829,7 +836,7 @@ def test_a_term_of_ones_own_needs_no_other_file(loss_mix):
     sample = data(seed=6)
     level = float(fit(WorstGroupLoss(), sample, loss_mix).group_losses_.max())
     model = fit([BoundedByTheBest(level, 1.05), PredictionParity(0.5)], sample, loss_mix)
-    same = fit([BoundedGroupLoss(1.05 * level), PredictionParity(0.5)], sample, loss_mix)
+    same = fit([BoundedGroupLoss(1.05 * level, loss=None), PredictionParity(0.5)], sample, loss_mix)
     assert_same_model(model, same)
     np.testing.assert_allclose(
         model.multipliers_["BoundedByTheBest"], same.multipliers_["BoundedGroupLoss"], rtol=1e-6
@@ -930,7 +937,7 @@ def test_the_randomised_predictor_of_fairlearn_is_no_better_for_any_group(loss_m
     assert (averaged < randomised * (1 - 1e-6)).any()
     # one model of ours is within the mixture's group losses, and its overall loss is no larger
     bounds = dict(zip(np.unique(group).tolist(), map(float, randomised), strict=True))
-    model = fit(BoundedGroupLoss(bounds), sample, loss_mix)
+    model = fit(BoundedGroupLoss(bounds, loss=None), sample, loss_mix)
     share = group.value_counts(normalize=True).sort_index().to_numpy()
     assert (model.group_losses_ <= randomised * (1 + 1e-8)).all()
     assert share @ model.group_losses_ <= share @ randomised * (1 + 1e-9)

@@ -53,7 +53,7 @@ def test_a_grid_goes_over_mixes_and_bounds_and_what_cannot_be_met_is_a_named_fai
         "model__fairness__upper_bound": [0.01, 1.75, 50.0],
     }
     search = GridSearchCV(
-        pipeline(fairness=BoundedGroupLoss(1.0)),
+        pipeline(fairness=BoundedGroupLoss(1.0, loss=None)),
         grid,
         cv=KFold(3, shuffle=True, random_state=0),
         scoring="neg_mean_absolute_error",
@@ -78,7 +78,9 @@ def test_a_grid_goes_over_mixes_and_bounds_and_what_cannot_be_met_is_a_named_fai
 def test_a_search_that_must_not_fail_raises_the_message_itself(groups_name):
     X, y, group = draw()
     grid = {"model__fairness__upper_bound": [0.01]}
-    search = GridSearchCV(pipeline(fairness=BoundedGroupLoss(1.0)), grid, cv=2, error_score="raise")
+    search = GridSearchCV(
+        pipeline(fairness=BoundedGroupLoss(1.0, loss=None)), grid, cv=2, error_score="raise"
+    )
     with pytest.raises(InfeasibleFairnessError, match="smallest common factor"):
         search.fit(X, y, **{groups_name: group})
 
@@ -92,7 +94,7 @@ def test_a_tighter_bound_in_the_grid_is_a_smaller_worst_loss_in_the_training_fol
         return 0.0
 
     grid = {"model__fairness__upper_bound": [50.0, 2.4, 2.2]}
-    model = pipeline(loss_mix=0.0, scale=1.0, fairness=BoundedGroupLoss(1.0))
+    model = pipeline(loss_mix=0.0, scale=1.0, fairness=BoundedGroupLoss(1.0, loss=None))
     search = GridSearchCV(model, grid, cv=KFold(2), scoring=keep, refit=False)
     search.fit(X, y, **{groups_name: group})
     worst = np.reshape(worst, (3, 2))
@@ -106,8 +108,8 @@ def test_a_grid_goes_over_whole_lists_of_terms(groups_name):
         None,
         WorstGroupLoss(),
         [WorstGroupLoss(0.5), PredictionParity(0.1)],
-        [BoundedGroupLoss(60.0), ResidualParity(0.05)],
-        [EqualizedLoss(0.5), PredictionParity(0.5)],
+        [BoundedGroupLoss(60.0, loss=None), ResidualParity(0.05)],
+        [EqualizedLoss(0.5, loss=None), PredictionParity(0.5)],
     ]
     search = GridSearchCV(
         pipeline(loss_mix=0.5),
@@ -124,7 +126,7 @@ def test_a_grid_goes_over_whole_lists_of_terms(groups_name):
 
 
 def test_parameters_inside_a_list_of_terms_are_no_grid_axis():
-    model = PixelLossRegressor(fairness=[BoundedGroupLoss(1.0)])
+    model = PixelLossRegressor(fairness=[BoundedGroupLoss(1.0, loss=None)])
     with pytest.raises((AttributeError, ValueError), match=r"has no attribute 'set_params'"):
         model.set_params(fairness__upper_bound=2.0)
 

@@ -119,7 +119,7 @@ def test_fairness_terms_hold_along_the_path_with_their_multipliers(fairness):
 def test_a_bound_that_cannot_be_met_for_some_mix_is_an_error():
     X, y, _, group = data()
     with pytest.raises(InfeasibleFairnessError):
-        loss_mix_path(X, y, sensitive_features=group, fairness=BoundedGroupLoss(1e-3))
+        loss_mix_path(X, y, sensitive_features=group, fairness=BoundedGroupLoss(1e-3, loss=None))
 
 
 def test_sparse_x_and_frames_are_read_as_by_fit():

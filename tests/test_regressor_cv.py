@@ -163,14 +163,14 @@ def test_a_fold_where_a_bound_cannot_be_met_is_nan_with_a_warning_as_in_a_grid_s
         for train, _ in KFold(3).split(X)
     ]
     reached = sorted(model.group_losses_.max() for model in plain)
-    bound = BoundedGroupLoss((reached[0] + reached[1]) / 2)
+    bound = BoundedGroupLoss((reached[0] + reached[1]) / 2, loss=None)
     options = {"cv": KFold(3), "scoring": "neg_mean_absolute_error"}
     own = PixelLossRegressorCV([1.0, 0.0], scale=1.0, fairness=bound, **options)
     with pytest.raises(ValueError, match=r"0\.0} is NaN in all 3 folds") as caught:
         own.fit(X, y, sensitive_features=group)  # under L2 it can be met nowhere
     assert isinstance(caught.value.__cause__, InfeasibleFairnessError)
     assert "loss_mix=0, alpha=0, fold 1 of 3" in str(caught.value.__cause__)
-    loose = BoundedGroupLoss(reached[1] * 1.05)
+    loose = BoundedGroupLoss(reached[1] * 1.05, loss=None)
     model = PixelLossRegressor(scale=1.0, fairness=loose)
     grid = GridSearchCV(model, {"loss_mix": [1.0]}, **options)
     own = PixelLossRegressorCV([1.0], scale=1.0, fairness=loose, error_score=-1e6, **options)
@@ -192,7 +192,7 @@ def test_a_fold_where_a_bound_cannot_be_met_is_nan_with_a_warning_as_in_a_grid_s
 
 def test_where_every_fit_fails_the_error_is_raised_with_the_reason():
     X, y, _, group = data()
-    hopeless = PixelLossRegressorCV(fairness=BoundedGroupLoss(1e-3))
+    hopeless = PixelLossRegressorCV(fairness=BoundedGroupLoss(1e-3, loss=None))
     with pytest.raises(ValueError, match=r"all 25 fits failed(.|\n)*InfeasibleFairnessError"):
         hopeless.fit(X, y, sensitive_features=group)
     assert not [name for name in vars(hopeless) if name.endswith("_")]

@@ -31,7 +31,7 @@ def make_problem(loss_mix: float, rows: int = 300, outputs: int = 1, **options) 
 
 
 def groups(rows: int) -> GroupCriterion:
-    return GroupCriterion(np.arange(rows) % 2, np.full(2, 0.5), 0.5, np.full(2, np.inf))
+    return GroupCriterion(np.arange(rows) % 2, np.full(2, 0.5), 0.5)
 
 
 def parity(outputs: int = 1, tolerance: float = 0.0) -> tuple[LinearRows, ...]:

@@ -86,7 +86,7 @@ def test_groups_in_the_order_of_x_are_no_warning_even_where_a_step_drops_the_ind
 def test_a_single_fit_after_a_run_that_failed_warns_again():
     X, y, _, group = data(90)
     with pytest.raises(InfeasibleFairnessError):
-        loss_mix_path(X, y, sensitive_features=group, fairness=BoundedGroupLoss(1e-6))
+        loss_mix_path(X, y, sensitive_features=group, fairness=BoundedGroupLoss(1e-6, loss=None))
     shuffled = pd.Series(group, index=np.arange(90)[::-1])
     with pytest.warns(UserWarning, match="not in ascending order"):
         PixelLossRegressor().fit(X, y, sensitive_features=shuffled)
@@ -208,7 +208,7 @@ def first_infeasible(X, y, group, bound, mixes):
 @pytest.mark.parametrize("wrap", [None, piped])
 def test_a_bound_that_a_fold_cannot_meet_names_mix_and_fold(routing, wrap):
     X, y, group = hard_fold()
-    bound = BoundedGroupLoss(0.4)
+    bound = BoundedGroupLoss(0.4, loss=None)
     mix, fold, text = first_infeasible(X, y, group, bound, MIXES)
     estimator = (wrap or PixelLossRegressor)(fairness=bound)
     words = re.escape(f"{text} (loss_mix={mix:g}, fold {fold} of 3)")
@@ -231,7 +231,7 @@ def test_a_bound_that_a_fold_cannot_meet_names_mix_and_fold(routing, wrap):
 def test_a_group_that_a_fold_does_not_have_names_the_fold():
     X, y, _, group = data(90)
     rare = np.where(np.arange(90) < 30, "rare", group)
-    term = BoundedGroupLoss({"rare": 1e3, "u": 1e3, "v": 1e3})
+    term = BoundedGroupLoss({"rare": 1e3, "u": 1e3, "v": 1e3}, loss=None)
     own = PixelLossRegressorCV(MIXES, fairness=term, cv=KFold(3), error_score="raise")
     with pytest.raises(ValueError, match=r"'rare'.*\(loss_mix=0, alpha=0, fold 1 of 3\)"):
         own.fit(X, y, sensitive_features=rare)
@@ -275,7 +275,7 @@ def cross_validated(X, y, group, **parameters):
 SHORT = {"max_iter": 1, "tol": 1e-15}
 WARNED = {
     "fit": lambda X, y, g: PixelLossRegressor(**SHORT).fit(X, y),
-    "spread": lambda X, y, g: PixelLossRegressor(fairness=EqualizedLoss(0.0)).fit(
+    "spread": lambda X, y, g: PixelLossRegressor(fairness=EqualizedLoss(0.0, loss=None)).fit(
         np.zeros_like(X), y, sensitive_features=g
     ),
     "path": lambda X, y, g: loss_mix_path(X, y, **SHORT),

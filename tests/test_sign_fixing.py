@@ -69,7 +69,9 @@ def all_rows(monkeypatch):
 def bound_of(sample, loss_mix, **settings):
     """A bound between the largest losses of the plain and of the minimax fit."""
     fits = [fit(term, sample, loss_mix, **settings) for term in (None, WorstGroupLoss())]
-    return BoundedGroupLoss(float(np.mean([model.group_losses_.max() for model in fits])))
+    return BoundedGroupLoss(
+        float(np.mean([model.group_losses_.max() for model in fits])), loss=None
+    )
 
 
 TERMS = {
@@ -156,7 +158,7 @@ def test_an_equalised_path_of_bands_ends_where_that_of_all_rows_ends(monkeypatch
     sample = data(seed=3)
     plain = fit(None, sample, 0.4).group_losses_
     low = fit(WorstGroupLoss(), sample, 0.4).group_losses_
-    term = EqualizedLoss(float(0.5 * (np.ptp(plain) + np.ptp(low))))
+    term = EqualizedLoss(float(0.5 * (np.ptp(plain) + np.ptp(low))), loss=None)
     model = fit(term, sample, 0.4)
     all_rows(monkeypatch)
     whole = fit(term, sample, 0.4)
@@ -168,12 +170,12 @@ def test_bounds_out_of_reach_are_refused_with_bounds_that_can_be_met(loss_mix):
     sample = data(seed=4)
     least = fit(WorstGroupLoss(), sample, loss_mix).group_losses_.max()
     with pytest.raises(InfeasibleFairnessError, match="smallest common factor") as error:
-        fit(BoundedGroupLoss(float(0.9 * least)), sample, loss_mix)
+        fit(BoundedGroupLoss(float(0.9 * least), loss=None), sample, loss_mix)
     able = eval(str(error.value).split("upper_bound=")[1])
     assert max(able.values()) == pytest.approx(least, rel=2e-5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = fit(BoundedGroupLoss(able), sample, loss_mix)
+        model = fit(BoundedGroupLoss(able, loss=None), sample, loss_mix)
     assert model.group_losses_.max() <= max(able.values()) * (1 + 1e-8)
 
 

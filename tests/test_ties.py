@@ -197,7 +197,7 @@ TERMS = {
     "none": None,
     "minimax": WorstGroupLoss(),
     "weighted": WorstGroupLoss(0.5),
-    "bounded": BoundedGroupLoss(2.0),
+    "bounded": BoundedGroupLoss(2.0, loss=None),
     "predictions": PredictionParity(0.3),
     "residuals": ResidualParity(0.2),
     "list": [WorstGroupLoss(0.3), PredictionParity(0.5)],
@@ -223,8 +223,8 @@ def grid_data(seed=0, outputs=(2,)):
     ("term", "expected"),
     [
         # anything in [0.3, 0.9] is a median; the mean, 0.61, has the least squares among them
-        (BoundedGroupLoss(1.0), 0.61),
-        (EqualizedLoss(0.5), 0.61),
+        (BoundedGroupLoss(1.0, loss=None), 0.61),
+        (EqualizedLoss(0.5, loss=None), 0.61),
         (PredictionParity(), 0.61),
         # group b, whose mean is 0.62, is worst off by the outlier and weighs 1/2 + 1/4
         (WorstGroupLoss(0.5), 0.615),
@@ -273,7 +273,7 @@ def test_the_order_of_rows_and_copies_do_not_decide_a_tie(name):
         # t = φ_a = (20 - c) / 3 falls as fast as φ_b = c - 1 rises: 3/4 · 1/3 = 1/4 · 1
         (WorstGroupLoss(0.5), [0, 10, 10, 1, 1, 1], 0.75 * 20 / 3 + 0.25 * 1),
         # the same beside a bound that does not hold
-        ([WorstGroupLoss(0.5), BoundedGroupLoss(20.0)], [0, 10, 10, 1, 1, 1], 5.25),
+        ([WorstGroupLoss(0.5), BoundedGroupLoss(20.0, loss=None)], [0, 10, 10, 1, 1, 1], 5.25),
         # 2/3 · 1/2 = 1/3 · 1, up to where the losses are equal: (18 - c) / 2 = c - 3 at 8
         (WorstGroupLoss(1 / 3), [0, 8, 12, 16, 3, 3, 3, 3], 2 / 3 * 9 + 1 / 3 * 3),
     ],
@@ -282,7 +282,7 @@ def test_the_worst_loss_may_change_along_a_tie(term, y, expected, outputs, offse
     group = np.repeat(["a", "b"], len(y) // 2)
     y = offset + unit * np.tile(np.array(y, float)[:, None], outputs)
     if isinstance(term, list):
-        term = [term[0], BoundedGroupLoss(20.0 * outputs)]
+        term = [term[0], BoundedGroupLoss(20.0 * outputs, loss=None)]
     model = fit_fairly(term, (np.zeros((len(y), 1)), y, None, group), scale=unit)
     np.testing.assert_allclose(model.intercept_, offset + unit * expected, rtol=1e-9)
 
@@ -292,8 +292,8 @@ def test_the_worst_loss_may_change_along_a_tie(term, y, expected, outputs, offse
     [
         (WorstGroupLoss(), 1.3925),
         (WorstGroupLoss(0.5), 1.3925),
-        (BoundedGroupLoss(1.5), 1.39),
-        (BoundedGroupLoss(1.75), 1.385),
+        (BoundedGroupLoss(1.5, loss=None), 1.39),
+        (BoundedGroupLoss(1.75, loss=None), 1.385),
         (PredictionParity(0.1), 1.385),
     ],
 )

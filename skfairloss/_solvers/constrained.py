@@ -33,6 +33,7 @@ from skfairloss._solvers.whole import Goal
 from skfairloss.exceptions import InfeasibleFairnessError
 
 _ROUGH = 1e-3
+_FAR = 100.0  # bounds above so many times the loss of the mean of y are tried without
 _NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
 _MET_EXACTLY = 1e-10  # differences of means, relative to the spread of y, that are none
 _MET_LINEAR = 1e-7  # the same for HiGHS, whose feasibility tolerance this is
@@ -60,8 +61,39 @@ def solve_constrained(
         If no model meets the linear rows or the bounds.
     """
     check_linear(problem)
+    setting, near = setting or Setting(problem), _without_far_bounds(problem)
+    found = _solve(near, problem, options, setting, rough)
+    if near is not problem and not found.stopped.any():
+        terms = problem.group_terms(problem.residual(found.coef, found.intercept))
+        if terms.violation > options.tol:
+            return _solve(problem, problem, options, setting, rough)
+    return found
+
+
+def _without_far_bounds(problem: Problem) -> Problem:
+    """Return the problem without bounds that are far above any loss that is to be expected.
+
+    A multiplier that has to fall from the size of the objective to that of its share in such a
+    bound takes an interior point many steps.
+    """
+    criterion = problem.criterion
+    if criterion is None:
+        return problem
+    kept = []
+    for bounds, size in zip(criterion.bounds, problem.bounded_sizes, strict=True):
+        far = bounds.values > _FAR * size / criterion.shares
+        kept.append(replace(bounds, values=np.where(far, np.inf, bounds.values)))
+    pairs = zip(kept, criterion.bounds, strict=True)
+    if all(np.array_equal(one.values, other.values) for one, other in pairs):
+        return problem
+    return replace(problem, criterion=replace(criterion, bounds=tuple(kept)))
+
+
+def _solve(
+    problem: Problem, whole: Problem, options: Options, setting: Setting, rough: bool
+) -> Solution:
+    """Solve a problem with some of the bounds of the whole one."""
     tol, max_iter, progress = options.tol, options.max_iter, options.progress
-    setting = setting or Setting(problem)
     coupled = setting.formulated(problem)
     if _start_is_exact(problem, coupled):
         return to_solution(coupled, nothing_moved(coupled.kq), 1)
@@ -77,7 +109,7 @@ def solve_constrained(
     if problem.groups.is_bounded and not (found.stopped or rough):
         met = found.gap <= tol * abs(found.objective) and coupled.excess(found) <= tol
         if not met:
-            _check_bounds(problem, setting, tol, max_iter)
+            _check_bounds(problem, whole, setting, tol, max_iter)
     resolved = True
     if not (found.stopped or rough):
         found, resolved = resolve_coupled_ties(coupled, found)
@@ -122,7 +154,9 @@ def _start_is_exact(problem: Problem, coupled: Coupled) -> bool:
     return exact and problem.linear_violation(coef) <= 0.0
 
 
-def _check_bounds(problem: Problem, setting: Setting, tol: float, max_iter: int) -> None:
+def _check_bounds(
+    problem: Problem, whole: Problem, setting: Setting, tol: float, max_iter: int
+) -> None:
     """Raise InfeasibleFairnessError where the smallest factor f is above 1 for certain."""
     coupled = formulate_coupled(problem, setting.basis, setting.start, factor=True)
     found = solve_coupled(coupled, Goal(tol, 0.0, max_iter, certified=False), None)
@@ -141,7 +175,7 @@ def _check_bounds(problem: Problem, setting: Setting, tol: float, max_iter: int)
         conflict = f"the bound of the {names} stands against the data"
     able = {
         labels[g]: _rounded_up(factor * bound[g] / problem.n_outputs * bounds.loss.unit)
-        for bounds, bound in zip(problem.groups.bounds, problem.group_bounds, strict=True)
+        for bounds, bound in zip(whole.groups.bounds, whole.group_bounds, strict=True)
         for g in bounds.groups
     }
     raise InfeasibleFairnessError(

@@ -85,9 +85,9 @@ def fit_all(loss_mix: float, rows: tuple, grid_size: int) -> dict[str, list[tupl
         "WorstGroupLoss(1.0)": worst,
         "WorstGroupLoss(0.5)": fit(WorstGroupLoss(0.5)),
         "fairlearn GridSearch": grid,
-        "BoundedGroupLoss": fit(BoundedGroupLoss(bound)),
+        "BoundedGroupLoss": fit(BoundedGroupLoss(bound, loss=None)),
         "fairlearn ExponentiatedGradient": [(share, model) for share, model in shares if share > 0],
-        "EqualizedLoss": fit(EqualizedLoss(np.ptp(plain.group_losses_) / 2)),
+        "EqualizedLoss": fit(EqualizedLoss(np.ptp(plain.group_losses_) / 2, loss=None)),
         "PredictionParity": fit(PredictionParity()),
         "ResidualParity": fit(ResidualParity()),
     }

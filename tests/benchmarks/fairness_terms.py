@@ -70,11 +70,13 @@ def fill(bench: Bench, arguments: argparse.Namespace) -> None:
             plain = make_case(arguments, arguments.rows[0], 4, mix)
             lowest = replace(plain, fairness=WorstGroupLoss())
             ends = [np.ptp(fit_ours(case).group_losses_) for case in (plain, lowest)]
-            add_term(bench, arguments, plain, EqualizedLoss(round(float(np.mean(ends)), 6)))
+            add_term(
+                bench, arguments, plain, EqualizedLoss(round(float(np.mean(ends)), 6), loss=None)
+            )
         if "bound" in arguments.parts and mix in {0, 1}:
             plain = make_case(arguments, arguments.rows[0], 4, mix)
             bound = LowerBound.certified(replace(plain, fairness=WorstGroupLoss()))
-            term = BoundedGroupLoss(round(SLACK * float(bound.values[0]), 6))
+            term = BoundedGroupLoss(round(SLACK * float(bound.values[0]), 6), loss=None)
             add_term(bench, arguments, plain, term, bound=bound)
         if "many" in arguments.parts:
             plain = make_case(arguments, arguments.many_rows, arguments.many_groups, mix)
