@@ -290,11 +290,11 @@ def to_solution(
 ) -> Solution:
     """The model of a solution, with the duals that `certify` reads."""
     problem, n = coupled.problem, coupled.n_data
-    coef, intercept = to_model(coupled, found)
+    known = found.measured
+    coef, intercept = to_model(coupled, found) if known is None else (known.coef, known.intercept)
     multipliers = coupled.group_multipliers(found.multipliers)
     dual: Array | Slopes = Slopes()
-    known = found.measured
-    if known is not None and known.is_of(coef, intercept, known.dual):
+    if known is not None:
         dual = known.dual
     elif n or any(term.exact for term in problem.linear):
         dual, fit = np.zeros_like(problem.y), problem.plain(multipliers)

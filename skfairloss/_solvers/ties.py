@@ -227,10 +227,11 @@ def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[Kinke
     Losses in squares that are within their bounds are no cuts: where the step violates one, it ends
     there, and the rule's model is not reached.
     """
-    kq, problem, basis = coupled.kq, coupled.problem, coupled.basis
+    problem, basis = coupled.problem, coupled.basis
     possible = open_directions(problem, basis)
     if not possible.shape[1]:
         return found, True
+    kq = coupled.kq
     here, coupling = kq.lagrangian(found.multipliers), kq.coupling
     assert coupling is not None
     lower, upper = here.lower, here.upper
@@ -274,8 +275,11 @@ def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[Kinke
         pulls=pulls[~binding],
     )
     change, reached = face.settled()
+    if not change.any():
+        return found, reached
     length = _length_within(kq, found.delta, change, binding)
-    return replace(found, delta=found.delta + length * change), reached and length == 1.0
+    delta = found.delta + length * change
+    return replace(found, delta=delta, measured=None), reached and length == 1.0
 
 
 def _length_within(kq: KinkedQuadratic, delta: Array, change: Array, binding: Mask) -> float:
