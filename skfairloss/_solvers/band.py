@@ -7,6 +7,7 @@ rows that prove to be on the other side of 0.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +16,13 @@ from skfairloss._problem import Measured
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.smoothed_newton import Smoothed, line_sums
 from skfairloss._solvers.tolerances import TINY
-from skfairloss._solvers.whole import Anchor, Whole, by_row, order_statistic, within
-from skfairloss._typing import Array, Index
+from skfairloss._solvers.whole import Anchor, Whole, by_row, column, order_statistic, within
+from skfairloss._typing import Array, Index, Mask
 
 _BAND = 1.75  # rows in a first band, in units of √(d n) for rows of one weight ...
 _WIDEST = 0.1  # ... and at most, as a share of all
 _FEWEST = 20  # rows for each coordinate, at least: a band has to have a minimum
+_LIGHT = 0.01  # weight, in means, below which the signs of rows matter the less
 _HEAVY = 4.0  # weight, in means, from which a row may be in every band
 _ADJUSTMENTS = 3  # tries for a band of the right size
 _OFF = 3  # factor by which a band may miss the size aimed at
@@ -30,10 +32,14 @@ _FAR = 4.5  # standard deviations that a row may be moved by
 
 @dataclass(frozen=True)
 class BandSize:
-    """Rows of a band: so many of those ``near`` 0, and all of more than a weight."""
+    """Rows of a band: so many of those ``near`` 0, and all of more than a weight.
+
+    ``scale`` (n,) is what residuals are compared in. None where it is 1 for all rows.
+    """
 
     near: int
     heavy: float
+    scale: Array | None = None
 
     @classmethod
     def of(cls, whole: Whole, multipliers: Array | None) -> BandSize:
@@ -41,10 +47,15 @@ class BandSize:
 
         Under unequal weights that error is as large as from 1 / Σv² rows of one weight. What the
         heaviest rows add to it is spared where they are in the band themselves: as many as make the
-        band smallest.
+        band smallest. Rows of next to no weight are no part of it.
         """
-        weights, d = whole.weights(multipliers), whole.basis.n_coordinates
-        n, squares = len(weights), float(weights @ weights)
+        weights, d, scale = whole.weights(multipliers), whole.basis.n_coordinates, None
+        n: float = len(weights)
+        if whole.uncertain:
+            scale = np.minimum(1.0, weights * (n / _LIGHT))
+            n = float(scale.sum())
+            scale = np.maximum(scale, TINY)
+        squares = float(weights @ weights)
         near, heavy = _BAND * n * (d * squares) ** 0.5, np.inf
         if weights.max() * near > 1.0:
             weight = -np.sort(-weights[weights > _HEAVY / n])
@@ -55,11 +66,29 @@ class BandSize:
             if count < len(sizes):
                 near, heavy = float(sizes[count]), float(below[count])
         near = max(_FEWEST * d, min(near, _WIDEST * n))
-        return cls(int(near), min(heavy, 1.0 / near))
+        return cls(int(near), min(heavy, 1.0 / near), scale)
+
+    def limit(self, residual: Array) -> Any:
+        """Return how far the band reaches, in each output."""
+        return order_statistic(self._scaled(residual), min(self.near, len(residual) - 1))
+
+    def reaches(self, residual: Array, limit: Array | float, rows: slice | Index) -> Mask:
+        """Return which of some rows are within a limit in any output."""
+        if self.scale is not None:
+            limit = np.multiply.outer(self.scale[rows], limit).reshape(len(residual), -1)
+        return by_row(np.abs(residual) <= limit)
+
+    def within(self, residual: Array, limit: float) -> Index:
+        """Return the rows within a limit."""
+        return within(self._scaled(residual), limit)
+
+    def _scaled(self, residual: Array) -> Array:
+        """Return residuals in units of the rows."""
+        return residual if self.scale is None else residual / self.scale[:, None]
 
     def times(self, factor: float) -> BandSize:
         """Return a wider or a narrower one."""
-        return BandSize(int(factor * self.near), self.heavy / factor)
+        return replace(self, near=int(factor * self.near), heavy=self.heavy / factor)
 
     def outstanding(self, weights: Array) -> Index:
         """Return the rows that are in the band by their weight."""
@@ -168,7 +197,7 @@ def near_band(at: Smoothed, delta: Array, size: BandSize) -> Band | None:
     None where these rows may not hold the band that is wanted, as where many lie at 0.
     """
     whole, near, slope = at.whole, size.near, at.slope
-    limit = at.distance(near)
+    limit = size.limit(at.residual)
     spread, shift = moves(whole.basis, delta)
     close = within(at.residual, max(limit + shift + _FAR * spread, at.h))
     if len(at.kinks):
@@ -177,12 +206,15 @@ def near_band(at: Smoothed, delta: Array, size: BandSize) -> Band | None:
 
     def change(rows: slice, residual: Array) -> tuple[Array, Array | float, Array]:
         index = close[rows]
-        here = np.abs(residual) <= limit
+        here = size.reaches(residual, limit, index)
         ends = np.where(residual > 0, 1.0, -1.0)
         ends[here] = 0.0
         lost = ends - slope[index]
-        inside[rows], slope[index] = by_row(here), ends
-        return lost, -here.astype(np.float64) if whole.tilted else 0.0, at.residual[index]
+        inside[rows], slope[index] = here, ends
+        gone: Array | float = 0.0
+        if whole.tilted:
+            gone = column(-here.astype(np.float64), ends)
+        return lost, gone, at.residual[index]
 
     _, sums = whole.sweep(whole.moved(at.anchor, delta), change, close)
     count = int(inside.sum())
@@ -211,18 +243,20 @@ def split(
     heavy, near = size.outstanding(whole.weights(multipliers)), size.near
     limit = np.maximum(limit, whole.rounding)
     for _ in range(_ADJUSTMENTS):
-        band = _split_at(whole, anchor, limit, heavy)
+        band = _split_at(whole, anchor, size, limit, heavy)
         count = len(band.index) - len(heavy)
         if near / _OFF <= count <= _OFF * near:
             break
-        exact = order_statistic(band.residual, near)
+        exact = size.limit(band.residual)
         limit = np.maximum(exact, whole.rounding)
         if count > near and np.max(exact) <= whole.rounding:
             return _thinned(band, heavy, near, multipliers)
     return band
 
 
-def _split_at(whole: Whole, anchor: Anchor, limit: Array | float, heavy: Index) -> Band:
+def _split_at(
+    whole: Whole, anchor: Anchor, size: BandSize, limit: Array | float, heavy: Index
+) -> Band:
     """Return the band of all rows with |r| <= limit, and of heavy rows."""
     slope, inside = np.empty(whole.y.shape), []
     chosen = np.zeros(len(slope), dtype=bool)
@@ -231,7 +265,7 @@ def _split_at(whole: Whole, anchor: Anchor, limit: Array | float, heavy: Index) 
     def lines(rows: slice, residual: Array) -> tuple[Array, Array | float, Array]:
         here = slope[rows]
         here[:] = np.where(residual > 0, 1.0, -1.0)
-        near = by_row(np.abs(residual) <= limit)
+        near = size.reaches(residual, limit, rows)
         if len(heavy):
             near |= chosen[rows]
         taken = np.flatnonzero(near)
@@ -239,7 +273,7 @@ def _split_at(whole: Whole, anchor: Anchor, limit: Array | float, heavy: Index) 
         inside.append(taken + rows.start)
         signed: Array | float = 1.0
         if whole.tilted:
-            signed = 1.0 - (near if here.ndim == 1 else near[:, None])
+            signed = 1.0 - column(near, here)
         return here, signed, residual
 
     residual, sums = whole.sweep(anchor, lines, squares=True)

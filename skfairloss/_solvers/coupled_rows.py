@@ -59,6 +59,10 @@ class CoupledRows(Whole):
         return index, design
 
     @property
+    def uncertain(self) -> bool:
+        return True
+
+    @property
     def tilted(self) -> bool:
         return self.coupled.coupling.tilted
 

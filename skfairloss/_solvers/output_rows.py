@@ -73,6 +73,10 @@ class OutputRows(Whole):
         return (slice(None), self.design) if sample is None else (sample.index, sample.design)
 
     @property
+    def uncertain(self) -> bool:
+        return False
+
+    @property
     def tilted(self) -> bool:
         return self.middle != 0.0
 

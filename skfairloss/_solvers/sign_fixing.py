@@ -33,7 +33,7 @@ from skfairloss._solvers.kinked import KinkedSolution
 from skfairloss._solvers.pilot import Pilot, pilot
 from skfairloss._solvers.smoothed_newton import Smoothed, carried, newton_step, smoothed
 from skfairloss._solvers.tolerances import INNER_TOL, TINY
-from skfairloss._solvers.whole import Anchor, Goal, Outcome, Start, Whole, order_statistic, within
+from skfairloss._solvers.whole import Anchor, Goal, Outcome, Start, Whole, order_statistic
 from skfairloss._typing import Array
 
 _WARM, _WARM_KNOWN = 0.025, 0.01  # share of rows that a warm start, with duals, may have wrong ...
@@ -111,13 +111,13 @@ def _solve_ahead(
     """Do steps 2 to 5 once. Return where they have led if there is no solution."""
     whole = at.whole
     step = newton_step(at, guess)
-    moved = within(at.residual, sum(moves(whole.basis, step.delta)))
+    moved = size.within(at.residual, sum(moves(whole.basis, step.delta)))
     size = replace(size, near=max(size.near, int(_MOVED * len(moved))))
     least = _FEWEST * whole.basis.n_coordinates / size.near
     size = size.times(min(1.0, max(step.share, least)))
     band = near_band(at, step.delta, size)
     if band is None:
-        there, limit = whole.moved(at.anchor, step.delta), at.distance(size.near)
+        there, limit = whole.moved(at.anchor, step.delta), size.limit(at.residual)
         band = split(whole, there, size, limit, step.multipliers)
     return _solve_band(band, step.multipliers, spent + step.n_iter, goal)
 
@@ -138,7 +138,7 @@ def _solve_anew(
     for _ in range(_SPLITS):
         if size.near >= _WHOLE * n or latest.n_iter >= goal.max_iter:
             break
-        limit = order_statistic(latest.residual, min(size.near, n - 1))
+        limit = size.limit(latest.residual)
         band = split(whole, latest.anchor, size, limit, latest.multipliers)
         found, latest = _solve_band(band, latest.multipliers, latest.n_iter, goal)
         if found is not None:

@@ -20,7 +20,7 @@ from skfairloss._solvers.dual_newton import dual_newton
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import TINY
-from skfairloss._solvers.whole import Anchor, Start, Whole, order_statistic, within
+from skfairloss._solvers.whole import Anchor, Start, Whole, column, within
 from skfairloss._typing import Array, Index
 
 # Gaps of a step that sees the kinks of single rows, whose signs it is to tell, and of one that
@@ -57,11 +57,6 @@ class Smoothed:
         """The rows with |r| < h."""
         return within(self.residual, self.h)
 
-    def distance(self, rank: int) -> float:
-        """Return the |r| of the given rank."""
-        some = self.residual[self.near] if rank < len(self.near) else self.residual
-        return float(order_statistic(some, rank))
-
 
 @dataclass(frozen=True)
 class Step:
@@ -93,7 +88,7 @@ def smoothed(whole: Whole, anchor: Anchor, h: float, kinks: Index) -> Smoothed:
         if kept is None:
             return here, ones, residual
         here[kept[rows]] = 0.0
-        return here, _column(~kept[rows], here), residual
+        return here, column(~kept[rows], here), residual
 
     residual, sums = whole.sweep(anchor, lines, squares=True)
     kq = whole.on_lines(anchor, sums)
@@ -165,8 +160,3 @@ def _mask(index: Index, n: int) -> Array:
     out = np.zeros(n, dtype=bool)
     out[index] = True
     return out
-
-
-def _column(values: Array, like: Array) -> Array:
-    """Return values of rows in the number of dimensions that another array has."""
-    return values if like.ndim == 1 else values[:, None]

@@ -183,7 +183,12 @@ class Whole(ABC):
     @property
     @abstractmethod
     def tilted(self) -> bool:
-        """Whether the middle of any row's interval is not 0, so that e counts."""
+        """True where the middle of any row's interval is not 0, so that e counts."""
+
+    @property
+    @abstractmethod
+    def uncertain(self) -> bool:
+        """True where weights depend on multipliers, and may be next to 0."""
 
     @abstractmethod
     def few(self, start: Start | None) -> tuple[Whole, Anchor]:
@@ -264,6 +269,11 @@ class Whole(ABC):
 def by_row(mask: Array) -> Array:
     """Return which rows are marked in any output, (n,), from (n,) or (n, m)."""
     return mask if mask.ndim == 1 else np.asarray(mask.any(axis=1))
+
+
+def column(values: Array, like: Array) -> Array:
+    """Return values of rows, (n,), in the number of dimensions that another array has."""
+    return values if like.ndim == 1 else values[:, None]
 
 
 def within(residual: Array, limit: float | Array) -> Index:
