@@ -75,7 +75,7 @@ class BandSize:
     def reaches(self, residual: Array, limit: Array | float, rows: slice | Index) -> Mask:
         """Return which of some rows are within a limit in any output."""
         if self.scale is not None:
-            limit = np.multiply.outer(self.scale[rows], limit).reshape(len(residual), -1)
+            limit = self.scale[rows, None] * limit
         return by_row(np.abs(residual) <= limit)
 
     def within(self, residual: Array, limit: float) -> Index:

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from skfairloss._certificate import measure
 from skfairloss._design import Design, sorted_by_group
 from skfairloss._problem import Measured
+from skfairloss._rows import DenseRows
 from skfairloss._solvers.coupled import Coupled, drawn, to_model
 from skfairloss._solvers.coupling import ABSOLUTE, SIGNED, Coupling
 from skfairloss._solvers.dual_newton import dual_newton
@@ -125,8 +126,10 @@ class CoupledRows(Whole):
     def with_rows(
         self, kq: KinkedQuadratic, residual: Array, index: Index | None = None
     ) -> KinkedQuadratic:
-        rows, none = self.design.rows(self.basis, index), np.zeros_like(residual)
-        own = slice(None) if index is None else index
+        own, none = slice(None) if index is None else index, np.zeros_like(residual)
+        rows = self.design.rows(self.basis, index)
+        if self.design.sparse:  # sums by group are faster over dense rows
+            rows = DenseRows(rows.take(np.arange(rows.n_rows)))
         coupling = _of(kq).with_rows(self.share[own], self.codes[own])
         return kq.with_rows(rows, residual, none, none, coupling)
 
