@@ -162,7 +162,7 @@ def _solve_band(
             floor=goal.floor,
             max_iter=max(1, goal.max_iter - latest.n_iter),
             crossover=goal.exact,
-            bounded=False,
+            bounded=kq.coupling is not None,  # multipliers may grow, and kinked terms with them
             on_iteration=_watch(whole, ahead, goal),
             multipliers=latest.multipliers,
         )
