@@ -231,7 +231,7 @@ def test_shared_steps_go_all_the_way_to_a_loose_tolerance(loss_mix, name, monkey
     problem = make_problem(X, Y / Y.std(axis=0), weights, loss_mix)
     exact = solve(problem)
     monkeypatch.setattr("skfairloss._solvers.many_outputs._by_active_set", None)
-    monkeypatch.setattr("skfairloss._solvers.many_outputs.solve_near", None)
+    monkeypatch.setattr("skfairloss._solvers.many_outputs.solve_output_near", None)
     found = solve(problem, tol=0.01)
     certificate = certify(problem, found, tol=0.01)
     assert certificate.certified.all()

@@ -23,6 +23,7 @@ _BAND = 1.75  # rows in a first band, in units of √(d n) for rows of one weigh
 _WIDEST = 0.1  # ... and at most, as a share of all
 _FEWEST = 20  # rows for each coordinate, at least: a band has to have a minimum
 _LIGHT = 0.01  # weight, in means, below which the signs of rows matter the less
+_LEAST = 5  # the same where squares make up for others
 _HEAVY = 4.0  # weight, in means, from which a row may be in every band
 _ADJUSTMENTS = 3  # tries for a band of the right size
 _OFF = 3  # factor by which a band may miss the size aimed at
@@ -34,11 +35,13 @@ _FAR = 4.5  # standard deviations that a row may be moved by
 class BandSize:
     """Rows of a band: so many of those ``near`` 0, and all of more than a weight.
 
-    ``scale`` (n,) is what residuals are compared in. None where it is 1 for all rows.
+    ``fewest`` are near in any case. ``scale`` (n,) is what residuals are compared in; None where it
+    is 1 for all rows.
     """
 
     near: int
     heavy: float
+    fewest: int = 1
     scale: Array | None = None
 
     @classmethod
@@ -50,11 +53,11 @@ class BandSize:
         band smallest. Rows of next to no weight are no part of it.
         """
         weights, d, scale = whole.weights(multipliers), whole.basis.n_coordinates, None
-        n: float = len(weights)
+        n, fewest = float(len(weights)), _LEAST * d
         if whole.uncertain:
-            scale = np.minimum(1.0, weights * (n / _LIGHT))
+            scale = np.maximum(np.minimum(1.0, weights * (n / _LIGHT)), TINY)
             n = float(scale.sum())
-            scale = np.maximum(scale, TINY)
+            fewest = int(np.ceil(min(_FEWEST * d, n)))  # a small group that decides alone
         squares = float(weights @ weights)
         near, heavy = _BAND * n * (d * squares) ** 0.5, np.inf
         if weights.max() * near > 1.0:
@@ -66,7 +69,7 @@ class BandSize:
             if count < len(sizes):
                 near, heavy = float(sizes[count]), float(below[count])
         near = max(_FEWEST * d, min(near, _WIDEST * n))
-        return cls(int(near), min(heavy, 1.0 / near), scale)
+        return cls(int(near), min(heavy, 1.0 / near), fewest, scale)
 
     def limit(self, residual: Array) -> Any:
         """Return how far the band reaches, in each output."""
@@ -89,6 +92,10 @@ class BandSize:
     def times(self, factor: float) -> BandSize:
         """Return a wider or a narrower one."""
         return replace(self, near=int(factor * self.near), heavy=self.heavy / factor)
+
+    def reduced(self, share: float) -> BandSize:
+        """Return what is enough where kinks have a share of the second derivatives only."""
+        return self.times(max(min(share, 1.0), self.fewest / self.near))
 
     def outstanding(self, weights: Array) -> Index:
         """Return the rows that are in the band by their weight."""

@@ -40,7 +40,7 @@ _WARM, _WARM_KNOWN = 0.025, 0.01  # share of rows that a warm start, with duals,
 _CLOSER = 0.5  # ... and its band, relative to a first one
 _WIDER = 4  # a band that has failed, to the next
 _MOVED = 0.25  # rows in a band at least, as a share of those that a Newton step may take to 0
-_FEWEST = 5  # the same for each coordinate, where squares make up for others
+_AGAIN = 2  # Newton steps more, while multipliers are not settled
 _SPLITS = 6  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
@@ -108,13 +108,23 @@ def _from_start(whole: Whole, start: Start, size: BandSize) -> Smoothed | None:
 def _solve_ahead(
     at: Smoothed, size: BandSize, guess: Array | None, spent: int, goal: Goal
 ) -> tuple[Outcome | None, _Latest]:
-    """Do steps 2 to 5 once. Return where they have led if there is no solution."""
-    whole = at.whole
-    step = newton_step(at, guess)
+    """Do steps 2 to 5 once. Return where they have led if there is no solution.
+
+    Under constraints step 2 is repeated where the model moves beyond the bandwidth: other groups
+    may decide there.
+    """
+    whole, step = at.whole, newton_step(at, guess)
+    for _ in range(_AGAIN if whole.uncertain else 0):
+        if moves(whole.basis, step.delta)[0] <= at.h:
+            break
+        spent += step.n_iter
+        at = smoothed(whole, whole.moved(at.anchor, step.delta), at.h, at.kinks)
+        step = newton_step(at, step.multipliers)
+    if whole.uncertain:
+        size = BandSize.of(whole, step.multipliers)
     moved = size.within(at.residual, sum(moves(whole.basis, step.delta)))
     size = replace(size, near=max(size.near, int(_MOVED * len(moved))))
-    least = _FEWEST * whole.basis.n_coordinates / size.near
-    size = size.times(min(1.0, max(step.share, least)))
+    size = size.reduced(step.share)
     band = near_band(at, step.delta, size)
     if band is None:
         there, limit = whole.moved(at.anchor, step.delta), size.limit(at.residual)
