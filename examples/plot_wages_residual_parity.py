@@ -102,7 +102,8 @@ print(pd.concat(tables, names=["fit"]).round(1).to_string())
 # predicted to earn as much as the other, and is over-predicted more than by the plain fit.
 #
 # Nor can the losses of the groups be brought close to each other. With ``loss=None`` they are those
-# that are minimised, mean squared errors in squared units of ``scale_``, and a tenth of the larger one under the plain fit is asked for.
+# that are minimised, mean squared errors in squared units of ``scale_``, and a tenth of the larger
+# one under the plain fit is asked for.
 # ``EqualizedLoss`` lowers the larger one as far as it goes; the rest could only be closed by making
 # the other group's errors larger for nothing. It returns that model with an
 # :class:`~skfairloss.exceptions.UnmetFairnessWarning`.
