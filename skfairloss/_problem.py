@@ -65,8 +65,9 @@ class Problem:
     @property
     def has_squares(self) -> bool:
         """True where squared residuals count, in the mix or in a term's own loss."""
-        kinds = [loss.kind for loss in self.groups.losses]
-        return self.loss.curvature > 0 or SQUARED_ERROR in kinds
+        if self.loss.curvature > 0 or self.criterion is None:
+            return self.loss.curvature > 0
+        return any(loss.kind == SQUARED_ERROR for loss in self.criterion.losses)
 
     @property
     def constrained(self) -> bool:

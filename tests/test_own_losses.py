@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 from skfairloss import PixelLossRegressor
-from skfairloss._certificate import certify
+from skfairloss._certificate import _Better, certify
 from skfairloss._constraints import (
     ABSOLUTE_ERROR,
     LIMIT,
@@ -475,6 +475,21 @@ def test_the_gap_bounds_the_excess_of_any_point_with_any_duals(
         here = certify(problem, point)
         assert np.isfinite(here.gap[0])
         assert here.objective[0] - here.gap[0] <= optimum * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.8])
+@every_mix
+@pytest.mark.parametrize("loss", [ABSOLUTE_ERROR, SQUARED_ERROR])
+def test_at_weight_1_a_better_point_is_as_near_as_the_worst_loss_says(loss, loss_mix, quantile):
+    problem = internal(loss_mix, "worst", loss, 1.0 - LIMIT, quantile)
+    best = solve(problem)
+    residual = problem.residual(best.coef, best.intercept)
+    objective = np.full(2, certify(problem, best).objective[0])
+    better = _Better.by_terms(problem, residual, objective)
+    top = objective / (1.0 - LIMIT)
+    reach = top if loss == ABSOLUTE_ERROR else np.sqrt(top)
+    expected = reach + problem.weights @ abs(residual)
+    np.testing.assert_allclose(better.mean, expected, rtol=1e-9)
 
 
 def test_the_loss_by_group_has_the_conjugate_of_its_definition():
