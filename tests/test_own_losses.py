@@ -237,13 +237,13 @@ def test_a_default_bound_holds_along_a_grid_of_mixes():
 # --------------------------------------------------------------------------------------------------
 
 
-def test_sixty_problems_about_another_loss_agree_with_the_independent_solver():
-    found = fairness_oracle.run_all(range(60), fairness_oracle.draw_own)
+def test_some_problems_about_another_loss_agree_with_the_independent_solver():
+    found = fairness_oracle.run_all(range(0, 180, 5), fairness_oracle.draw_own)  # of every kind
     bad = [outcome for outcome in found if outcome.status not in fairness_oracle.ACCEPTABLE]
     assert not bad, "\n".join(map(str, bad))
     status = [outcome.status for outcome in found]
-    assert status.count("certified") >= 45
-    assert status.count("infeasible agreed") >= 4
+    assert status.count("certified") >= 26
+    assert status.count("infeasible agreed") >= 2
     drawn = {outcome.case.kind.split(": ")[1] for outcome in found}
     assert drawn == {f"{mix:g} {loss}" for mix in fairness_oracle.MIXES for loss in LOSSES}
 
