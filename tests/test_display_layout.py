@@ -142,6 +142,8 @@ def test_displays_stay_within_the_axes_of_a_plain_grid(kind, number):
 def test_displays_leave_half_of_a_constrained_cell_to_the_axes(kind, number, shape, size):
     figure, displays, _ = on_grid(kind, NAMES[number], shape, size, "constrained", title=TITLE)
     assert_tidy(figure, displays)
+    if number == "12 short":
+        assert not any("…" in text.get_text() for text in texts_of(figure))
     cell = figure.bbox.width / shape[1], figure.bbox.height / shape[0]
     for display in displays:
         box = display.ax_.bbox
@@ -149,6 +151,14 @@ def test_displays_leave_half_of_a_constrained_cell_to_the_axes(kind, number, sha
             assert max(box.width / cell[0], box.height / cell[1]) >= 0.4
         else:
             assert box.width / cell[0] >= 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS[:3])
+@pytest.mark.parametrize(("font", "size"), [(10, (6.4, 4.8)), (16, (12, 4))])
+def test_legends_and_ticks_have_room_in_a_small_grid_and_in_a_large_font(kind, font, size):
+    with plt.rc_context({"font.size": font}):
+        figure, displays, _ = on_grid(kind, NAMES["2"], (1, 3), size, None)
+        assert_tidy(figure, displays)
 
 
 @pytest.mark.parametrize("layout", [None, "constrained"])
