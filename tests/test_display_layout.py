@@ -125,7 +125,7 @@ NAMES = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("number", ["2", "12"])
 def test_displays_stay_within_the_axes_of_a_plain_grid(kind, number):
-    figure, displays, boxes = on_grid(kind, NAMES[number], (1, 3), (12, 4), None, title=TITLE)
+    figure, displays, boxes = on_grid(kind, NAMES[number], (1, 2), (8, 4), None, title=TITLE)
     assert_tidy(figure, displays)
     for display, box in zip(displays, boxes, strict=True):
         assert_within(box_of(display.ax_), box, "the axes that were given")
@@ -135,8 +135,9 @@ def test_displays_stay_within_the_axes_of_a_plain_grid(kind, number):
 @pytest.mark.parametrize(
     ("number", "shape", "size"),
     [
-        *((number, (1, 3), (12, 4)) for number in ("2", "12", "12 short")),
-        *((number, (2, 2), (8, 6)) for number in ("2", "12")),
+        ("12 short", (1, 3), (12, 4)),
+        *((number, (1, 2), (8, 4)) for number in ("2", "12")),
+        *((number, (2, 1), (4, 6)) for number in ("2", "12")),
     ],
 )
 def test_displays_leave_half_of_a_constrained_cell_to_the_axes(kind, number, shape, size):
@@ -159,6 +160,17 @@ def test_legends_and_ticks_have_room_in_a_small_grid_and_in_a_large_font(kind, f
     with plt.rc_context({"font.size": font}):
         figure, displays, _ = on_grid(kind, NAMES["2"], (1, 3), size, None)
         assert_tidy(figure, displays)
+
+
+@pytest.mark.parametrize("layout", [None, "constrained"])
+def test_the_chosen_model_has_its_label_where_names_are_longer_than_the_axes(layout):
+    names = [f"a model whose name has some fifty letters, number {i}" for i in range(5)]
+    figure, displays, _ = on_grid("tradeoff", names, (1, 3), (12, 4), layout)
+    assert_tidy(figure, displays)
+    for display in displays:
+        label = display.labels_[0]
+        assert " ".join(label.get_text().split()) == names[0]
+        assert_within(label.get_window_extent(), display.ax_.bbox, "the label")
 
 
 @pytest.mark.parametrize("layout", [None, "constrained"])
