@@ -134,11 +134,7 @@ def test_displays_stay_within_the_axes_of_a_plain_grid(kind, number):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("number", "shape", "size"),
-    [
-        ("12 short", (1, 3), (12, 4)),
-        *((number, (1, 2), (8, 4)) for number in ("2", "12")),
-        *((number, (2, 1), (4, 6)) for number in ("2", "12")),
-    ],
+    [("2", (1, 2), (8, 4)), ("12 short", (1, 2), (8, 4)), ("12", (2, 1), (4, 6))],
 )
 def test_displays_leave_half_of_a_constrained_cell_to_the_axes(kind, number, shape, size):
     figure, displays, _ = on_grid(kind, NAMES[number], shape, size, "constrained", title=TITLE)
@@ -154,7 +150,7 @@ def test_displays_leave_half_of_a_constrained_cell_to_the_axes(kind, number, sha
             assert box.width / cell[0] >= 0.5
 
 
-@pytest.mark.parametrize("kind", KINDS[:3])
+@pytest.mark.parametrize("kind", ["losses", "mixes"])
 @pytest.mark.parametrize(("font", "size"), [(10, (6.4, 4.8)), (16, (12, 4))])
 def test_legends_and_ticks_have_room_in_a_small_grid_and_in_a_large_font(kind, font, size):
     with plt.rc_context({"font.size": font}):
@@ -165,7 +161,7 @@ def test_legends_and_ticks_have_room_in_a_small_grid_and_in_a_large_font(kind, f
 @pytest.mark.parametrize("layout", [None, "constrained"])
 def test_the_chosen_model_has_its_label_where_names_are_longer_than_the_axes(layout):
     names = [f"a model whose name has some fifty letters, number {i}" for i in range(5)]
-    figure, displays, _ = on_grid("tradeoff", names, (1, 3), (12, 4), layout)
+    figure, displays, _ = on_grid("tradeoff", names, (1, 2), (8, 4), layout)
     assert_tidy(figure, displays)
     for display in displays:
         label = display.labels_[0]
