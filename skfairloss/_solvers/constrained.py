@@ -162,7 +162,7 @@ def _start_is_exact(problem: Problem, grouped: Grouped) -> bool:
 
 
 def _watch(grouped: Grouped, progress: Progress | None) -> Callable[[KinkedSolution], bool] | None:
-    """What tells of the models that the solver goes through."""
+    """Return the callback that tells of the models that the solver goes through."""
     if progress is None:
         return None
 
