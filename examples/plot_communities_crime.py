@@ -68,12 +68,12 @@ print("training rows by group:", pd.Series(groups_train).value_counts().to_dict(
 #
 # - none, the plain fit;
 # - the smallest worst MSE: ``WorstGroupLoss()``;
-# - no group above a level: ``BoundedGroupLoss(0.025)``, a root mean squared error of 0.16 on the
-#   scale from 0 to 1;
-# - differences between groups of at most 0.01: ``EqualizedLoss(0.01)``.
+# - no group above a level: ``BoundedGroupLoss(0.025, loss="squared_error")``, a root mean squared
+#   error of 0.16 on the scale from 0 to 1;
+# - differences between groups of at most 0.01: ``EqualizedLoss(0.01, loss="squared_error")``.
 #
-# Levels are in the unit of the loss. With ``scale=1.0`` the loss of a group is its MSE, in the unit
-# of y squared, so that a level is an MSE too.
+# Levels are mean squared errors, in the unit of y squared. With ``scale=1.0`` so are the
+# ``group_losses_`` of a least-squares fit.
 #
 # A level that no model can keep is refused, and the message says which one can be kept.
 
@@ -85,8 +85,8 @@ BOUND = 0.025
 TERMS = {
     "plain": None,
     "worst group": WorstGroupLoss(),
-    "bounded": BoundedGroupLoss(BOUND),
-    "equalised": EqualizedLoss(0.01),
+    "bounded": BoundedGroupLoss(BOUND, loss="squared_error"),
+    "equalised": EqualizedLoss(0.01, loss="squared_error"),
 }
 
 
@@ -97,7 +97,7 @@ def fit(term, X, y, groups):
 
 models = {name: fit(term, X_train, y_train, groups_train) for name, term in TERMS.items()}
 try:
-    fit(BoundedGroupLoss(0.01), X_train, y_train, groups_train)
+    fit(BoundedGroupLoss(0.01, loss="squared_error"), X_train, y_train, groups_train)
 except InfeasibleFairnessError as error:
     print(f"BoundedGroupLoss(0.01): {error}")
 

@@ -172,7 +172,7 @@ sizes = zip(plain.groups_, weights["rows"], strict=True)
 large = [tuple(group) for group, size in sizes if size >= 30]
 bounded = fit(BoundedGroupLoss(dict.fromkeys(large, 3.3)), everyone, both)
 print("bounded:", [", ".join(group) for group in large])
-losses = dict(zip(weights.index, bounded.group_losses_.round(2).tolist(), strict=True))
+losses = dict(zip(weights.index, bounded.group_errors_["mae"].round(2).tolist(), strict=True))
 print("MAE on the training rows:", losses)
 
 # %%

@@ -121,8 +121,8 @@ print("figure saved in the working directory: law_school.png")
 # Could a better algorithm have found more in the two scores? Every fit comes with a bound on its
 # distance from the best one. For the worst-group fit to all rows that is a statement about all
 # linear models of these features: none has a smaller worst MAE, up to the gap. A bound below it is
-# refused, and with the group among the features the same bound is met. Bounds are in the unit of
-# the loss: with ``scale=1.0`` that is the MAE in units of y.
+# refused, and with the group among the features the same bound is met. Bounds are on the MAE, in
+# units of y.
 
 limits = {}
 for name, X in (("two scores", scores), ("two scores and the group", with_group)):
@@ -132,13 +132,14 @@ for name, X in (("two scores", scores), ("two scores and the group", with_group)
     worst = model.groups_[model.group_losses_ > limits[name] - 1e-4].tolist()
     print(f"{name}: worst MAE {limits[name]:.4f} in {worst}, gap {model.dual_gap_:.0e}")
 bound = round(np.mean(list(limits.values())), 2)
-strict = PixelLossRegressor(1.0, scale=1.0, fairness=BoundedGroupLoss(bound))
+strict = PixelLossRegressor(1.0, fairness=BoundedGroupLoss(bound))
 try:
     strict.fit(scores, y, sensitive_features=groups)
 except InfeasibleFairnessError as error:
     print(f"two scores, BoundedGroupLoss({bound}): {error}")
 strict.fit(with_group, y, sensitive_features=groups)
-print(f"with the group, BoundedGroupLoss({bound}): met, worst {strict.group_losses_.max():.4f}")
+worst = strict.group_errors_["mae"].max()
+print(f"with the group, BoundedGroupLoss({bound}): met, worst {worst:.4f}")
 
 # %%
 # What the figure shows, and what it does not

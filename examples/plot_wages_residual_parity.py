@@ -101,8 +101,9 @@ print(pd.concat(tables, names=["fit"]).round(1).to_string())
 # Equal mean predictions are another request, and here the opposite one: the lower-paid group is
 # predicted to earn as much as the other, and is over-predicted more than by the plain fit.
 #
-# Nor can the losses of the groups be brought close to each other. They are mean squared errors in
-# squared units of ``scale_``, and a tenth of the larger one under the plain fit is asked for.
+# Nor can the losses of the groups be brought close to each other. With ``loss=None`` they are those
+# that are minimised, mean squared errors in squared units of ``scale_``, and a tenth of the larger
+# one under the plain fit is asked for.
 # ``EqualizedLoss`` lowers the larger one as far as it goes; the rest could only be closed by making
 # the other group's errors larger for nothing. It returns that model with an
 # :class:`~skfairloss.exceptions.UnmetFairnessWarning`.
@@ -114,7 +115,7 @@ from skfairloss.exceptions import UnmetFairnessWarning
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always", UnmetFairnessWarning)
     a_tenth = round(0.1 * models["plain"].group_losses_.max(), 3)
-    equalised = fit(EqualizedLoss(a_tenth))
+    equalised = fit(EqualizedLoss(a_tenth, loss=None))
 for warning in caught:
     print(warning.message)
 print(dict(zip(equalised.groups_, equalised.group_losses_.round(3).tolist(), strict=True)))

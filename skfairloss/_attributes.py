@@ -129,10 +129,20 @@ class Attributes:
             residual = problem.residual(coef[:, which], intercept[which])
         if self._means is None:
             self._means = np.empty((3, groups.n_groups, len(intercept)))
+        loss = problem.loss
         with np.errstate(over="ignore"):
-            parts = problem.loss.value(residual), np.abs(residual), residual * residual
-        for means, values in zip(self._means, parts, strict=True):
-            means[:, which] = np.column_stack(
-                [group_means(groups, column, problem.weights) for column in values.T]
-            )
+            errors = [np.abs(residual), residual * residual]
+        means = [_by_group(groups, values, problem.weights) for values in errors]
+        if loss.loss_mix == 0.0:  # the mix is one of the two at its ends
+            mix = means[1]
+        elif loss.loss_mix == 1.0 and loss.quantile == 0.5:
+            mix = means[0]
+        else:
+            mix = _by_group(groups, loss.value(residual), problem.weights)
+        self._means[:, :, which] = [mix, *means]
         return self._means
+
+
+def _by_group(groups: Groups, values: Array, weights: Array) -> Array:
+    """Return the weighted means of values (n, m) by group, (n_groups, m)."""
+    return np.column_stack([group_means(groups, column, weights) for column in values.T])

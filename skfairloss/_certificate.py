@@ -76,7 +76,7 @@ class _Better:
 
     @classmethod
     def by_mix(cls, problem: Problem, objective: Array) -> _Better:
-        """Neither point has a mix above the objective (m,)."""
+        """Bound it by the mix: that of neither point is above the objective (m,)."""
         loss = problem.loss
         mean, root = np.full_like(objective, np.inf), np.full_like(objective, np.inf)
         if loss.curvature > 0:
@@ -88,7 +88,7 @@ class _Better:
 
     @classmethod
     def by_terms(cls, problem: Problem, residual: Array, objective: Array) -> _Better:
-        """The point has these residuals (n, m), a better one meets what is asked."""
+        """Bound it by what is asked, which it meets; the point has these residuals (n, m)."""
         criterion, weights = problem.groups, problem.weights
         asked = [
             (one.loss, bound)
@@ -272,7 +272,7 @@ def _sharp_gap(
     size: Array,
     support: _Support,
 ) -> Array:
-    """The bound from all rows, with duals projected where that is worth it.
+    """Return the bound from all rows, (m,), with duals projected where that is worth it.
 
     ``pull`` is what linear rows add to Xᵀu, and ``size`` tells which gaps are negligible.
     """
@@ -295,7 +295,7 @@ def _whole(problem: Problem) -> _Support:
 
 
 def _sample_support(problem: Problem) -> _Support | None:
-    """The sample, where there is one with a basis."""
+    """Return the sample with its basis. None where there is no sample, or none with a basis."""
     basis = problem.sample_basis  # asked first: a sample without a basis need not be drawn
     if basis is None or (sample := problem.sample) is None:
         return None
@@ -310,7 +310,7 @@ def _bound(
     pull: Array | float,
     support: _Support,
 ) -> tuple[Array, Array]:
-    """The three sums of the module's bound, and the coordinates d of what is left."""
+    """Return the sums of the module's bound, (m,), and the coordinates d of what is left of Xᵀu."""
     objective = better.objective
     basis, rows, total = support.basis, found.rows, found.total
     gradient = found.gradient - np.multiply.outer(basis.center, total) + pull
@@ -382,7 +382,7 @@ def _charge(problem: Problem, support: _Support, left: Array, better: _Better) -
 
 
 def _predict(support: _Support, theta: Array) -> Array:
-    """A θ, shape (n, m)."""
+    """Return A θ, (n, m)."""
     coef, intercept = support.basis.to_model(theta)
     return support.design.predict(coef, intercept)
 

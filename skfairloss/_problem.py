@@ -65,8 +65,9 @@ class Problem:
     @property
     def has_squares(self) -> bool:
         """True where squared residuals count, in the mix or in a term's own loss."""
-        kinds = [loss.kind for loss in self.groups.losses]
-        return self.loss.curvature > 0 or SQUARED_ERROR in kinds
+        if self.loss.curvature > 0 or self.criterion is None:
+            return self.loss.curvature > 0
+        return any(loss.kind == SQUARED_ERROR for loss in self.criterion.losses)
 
     @property
     def constrained(self) -> bool:
@@ -158,7 +159,7 @@ class Problem:
         return self.sample.basis
 
     def outputs(self, which: slice) -> Problem:
-        """The problem of some of the outputs."""
+        """Return the problem of some of the outputs."""
         return replace(self, y=self.y[:, which])
 
     def plain(self, multipliers: Multipliers | None) -> Problem:
@@ -178,7 +179,7 @@ class Problem:
         return self._sharing(other)
 
     def with_loss(self, loss: MixedLoss) -> Problem:
-        """The problem under another loss, with all that is known and does not depend on it."""
+        """Return the problem under another loss, with all that is known of it under any loss."""
         return self._sharing(replace(self, loss=loss))
 
     def _sharing(self, other: Problem) -> Problem:
@@ -296,7 +297,7 @@ class Problem:
         return MIX.weights(self.loss, self.n_outputs)
 
     def natural(self, loss: GroupLoss) -> float:
-        """The natural size of a loss of groups: that of the weighted means of y."""
+        """Return the natural size of a loss of groups: that of the weighted means of y."""
         if loss.kind is None:
             return self.natural_loss
         away = self.y - self.weights @ self.y

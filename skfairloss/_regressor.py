@@ -137,15 +137,22 @@ class PixelLossRegressor(
         Mean loss of each group over its rows and the outputs, before ``clip``, without a unit;
         only with ``sensitive_features``.
 
+    group_errors_ : dict of str to ndarray of shape (n_groups,)
+        Mean absolute error, "mae", and mean squared error, "mse", of each group over its rows and
+        the outputs, before ``clip``, in units of y and their square; only with
+        ``sensitive_features``.
+
     group_weights_ : ndarray of shape (n_groups,)
-        Weights W under which the fit is the plain fit of the group losses, minimising
-        Σ_g W_g · (loss of group g, summed over the outputs) + penalty. Without fairness terms on
-        losses, the groups' shares of the sample weight. Only with ``sensitive_features``.
+        Weights W of the groups' mix. Where fairness terms on losses have ``loss=None``, the fit is
+        the plain fit under them, minimising
+        Σ_g W_g · (loss of group g, summed over the outputs) + penalty; a term about another loss
+        adds a multiple of that loss. Without terms on losses, the groups' shares of the sample
+        weight. Only with ``sensitive_features``.
 
     multipliers_ : dict of str to ndarray
         Lagrange multipliers of the fairness terms by the name of their class: (n_groups,) for
-        terms on losses, (n_groups,) or (n_groups, n_outputs) for parities. 0 where a term costs
-        nothing. Only with ``fairness``.
+        terms on losses, (n_groups,) or (n_groups, n_outputs) for parities, per unit of the bound or
+        tolerance. 0 where a term costs nothing. Only with ``fairness``.
 
     See Also
     --------

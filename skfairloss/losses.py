@@ -136,14 +136,27 @@ class GroupedLoss:
     curvature: Array
     codes: Index
 
+    @property
+    def kinked(self) -> bool:
+        """True where any group has a kink."""
+        return bool(self.lower.any() or self.upper.any())
+
+    @property
+    def curved(self) -> bool:
+        """True where any group has squares."""
+        return bool(self.curvature.any())
+
     def at(self, rows: slice) -> GroupedLoss:
         """Return the loss of some rows."""
         return replace(self, codes=self.codes[rows])
 
     def value(self, z: Array) -> Array:
         """Return ℓ(z), (n_rows, n_outputs)."""
+        if not self.kinked:
+            return 0.5 * self.squared_slope(z) * z
         lower, upper, curvature = self._by_row()
-        return np.maximum(upper * z, lower * z) + 0.5 * curvature * z * z
+        out = np.maximum(upper * z, lower * z)
+        return out if not self.curved else out + 0.5 * curvature * z * z
 
     def derivative(self, z: Array) -> Array:
         """Return ℓ'(z); at the kink z = 0 the middle of the interval of subgradients."""
@@ -157,6 +170,8 @@ class GroupedLoss:
 
     def into_domain(self, s: Array) -> Array:
         """Return the nearest slopes at which ℓ* is finite, in the shape of s."""
+        if (self.curvature > 0).all():
+            return s
         lower, upper, curvature = self._by_row()
         return np.where(curvature > 0, s, np.clip(s, lower, upper))
 
@@ -166,12 +181,16 @@ class GroupedLoss:
         With t the part of s in [lower, upper] and e the excess over it, this is the gap of the kink
         at t, and curvature / 2 (z - e / curvature)²: two terms in which nothing cancels.
         """
-        lower, upper, curvature = self._by_row()
-        inside = np.clip(s, lower, upper)
-        np.multiply(np.where(z > 0, upper - inside, lower - inside), z, out=value)
-        curved = curvature > 0
-        away = z - np.divide(s - inside, curvature, out=z.copy(), where=curved)
-        value += 0.5 * curvature * away * away
+        value[:], excess = 0.0, s
+        if self.kinked:
+            lower, upper, _ = self._by_row()
+            inside = np.clip(s, lower, upper)
+            np.multiply(np.where(z > 0, upper - inside, lower - inside), z, out=value)
+            excess = s - inside
+        if self.curved:
+            curvature = self.curvature.take(self.codes, axis=0)
+            away = z - np.divide(excess, curvature, out=z.copy(), where=curvature > 0)
+            value += 0.5 * curvature * away * away
         return value
 
     def _by_row(self) -> tuple[Array, Array, Array]:

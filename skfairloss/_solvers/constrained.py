@@ -73,8 +73,8 @@ def solve_constrained(
 def _without_far_bounds(problem: Problem) -> Problem:
     """Return the problem without bounds that are far above any loss that is to be expected.
 
-    A multiplier that has to fall from the size of the objective to that of its share in such a
-    bound takes an interior point many steps.
+    A multiplier that has to fall to the objective's share in such a bound takes an interior point
+    many steps.
     """
     criterion = problem.criterion
     if criterion is None:

@@ -535,7 +535,7 @@ def largest_bound(problem: Problem) -> float:
 
 
 def _constraints(problem: Problem, basis: Basis, coef: Array, factor: bool) -> dict[str, Any]:
-    """What of a `Coupling` depends on the criterion and the linear rows."""
+    """Return the fields of a `Coupling` that depend on the criterion and the linear rows."""
     criterion, parts, m = problem.groups, _parts(problem, factor), problem.n_outputs
     lines, ends = _lines(problem, basis, coef)
     none, no_loss = np.zeros(len(lines)), np.zeros((3, len(lines), m))

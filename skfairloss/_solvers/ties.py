@@ -33,16 +33,15 @@ from skfairloss._design import DesignRows
 from skfairloss._problem import Problem
 from skfairloss._rows import DenseRows, Rows, StackedRows
 from skfairloss._solvers.coupled import Coupled, to_model
-from skfairloss._solvers.coupling import SQUARED
+from skfairloss._solvers.coupling import SQUARED, Coupling
 from skfairloss._solvers.crossover import factor_if_regular, lu_if_regular, particular_and_null
 from skfairloss._solvers.formulation import Model, Output
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
-from skfairloss._solvers.tolerances import INSIDE
+from skfairloss._solvers.tolerances import INSIDE, TINY
 from skfairloss._typing import Array, Index, Mask
 
 _SLACK = 1e-12  # a violation this small, relative to the largest residual, is rounding
 _FLAT = 1e-14  # curvature, relative to the largest, below which a direction has none: rounding
-_HALVINGS = 50  # of a step that leaves a bound: until nothing but rounding is left
 _CUTS = 50  # rounds of violated rows; two or three are usual, as each has all that are near
 _ROWS = 20  # rows per direction read at a time: so many usually have full rank, or those that bind
 
@@ -222,11 +221,7 @@ def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
 
 
 def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[KinkedSolution, bool]:
-    """Return the solution that the tie rule names, and whether it was reached.
-
-    Losses in squares that are within their bounds are no cuts: where the step violates one, it ends
-    there, and the rule's model is not reached.
-    """
+    """Return the solution that the tie rule names, and whether it was reached."""
     problem, basis = coupled.problem, coupled.basis
     possible = open_directions(problem, basis)
     if not possible.shape[1]:
@@ -234,8 +229,7 @@ def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[Kinke
     kq = coupled.kq
     here, coupling = kq.lagrangian(found.multipliers), kq.coupling
     assert coupling is not None
-    lower, upper = here.lower, here.upper
-    inside = _is_inside(found.dual, lower, upper)
+    inside = _is_inside(found.dual, here.lower, here.upper)
     held = [np.flatnonzero(column) for column in inside.T]
     binding = found.multipliers > INSIDE * coupling.base_weight
     held_to = np.where(binding, found.multipliers, 0.0)
@@ -247,26 +241,20 @@ def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[Kinke
     directions = block_diag(*blocks)
     if not directions.shape[1]:
         return found, True
-    side = _sides(found.dual, lower, upper)
-    ends = np.where(inside, 0.0, here.ends(side > 0))
-    slopes = np.where(inside, 0.0, 1.0), np.where(inside, 0.0, np.where(side > 0, 1.0, -1.0))
-    pulls = coupling.pulls(kq.rows, found.delta, slopes).transpose(0, 2, 1)
-    pulls = pulls.reshape(len(coupling.groups), found.delta.size)
-    if coupling.leveled:  # t follows the losses that are held to it
-        level = found.multipliers * coupling.slope
-        pulls = pulls - np.multiply.outer(coupling.slope, level @ pulls / level.sum())
-    residual = kq.residual_at(found.delta)
-    slack = -coupling.excess(coupling.losses(found.delta, residual))
+    side = _sides(found.dual, here.lower, here.upper)
+    limits = _Limits(kq, coupling, found, inside, side)
+    slack, pulls = limits.at(found.delta)
     of_penalty = coupling.codes == coupling.n_groups
     squares = np.zeros(len(side))
     squares[: coupled.n_data] = 2.0 * coupled.mix_weights(found.multipliers)
+    ends = np.where(inside, 0.0, here.ends(side > 0))
     face = Face(
         problem=problem,
         basis=basis,
         directions=directions @ _null(pulls[binding] @ directions),
         coef=to_model(coupled, found)[0],
         rows=kq.rows,
-        residual=residual,
+        residual=kq.residual_at(found.delta),
         side=side,
         squares=squares,
         gram=None,
@@ -274,38 +262,67 @@ def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[Kinke
         slack=slack[~binding],
         pulls=pulls[~binding],
     )
-    change, reached = face.settled()
+    change, reached = _settled_within(face, limits, ~binding)
     if not change.any():
         return found, reached
-    length = _length_within(kq, found.delta, change, binding)
-    delta = found.delta + length * change
-    return replace(found, delta=delta, measured=None), reached and length == 1.0
+    return replace(found, delta=found.delta + change, measured=None), reached
 
 
-def _length_within(kq: KinkedQuadratic, delta: Array, change: Array, binding: Mask) -> float:
-    """Return how far a change may be followed until a free loss in squares leaves its bound.
+@dataclass(frozen=True)
+class _Limits:
+    """The constraints along the face at a solution, each relative to t."""
 
-    1 where it never does: other losses are linear along it.
+    kq: KinkedQuadratic
+    coupling: Coupling
+    found: KinkedSolution
+    inside: Mask
+    side: Array
+
+    def at(self, delta: Array) -> tuple[Array, Array]:
+        """Return slacks (J,) and minus the gradients of the losses, (J, m d), at δ (d, m)."""
+        coupling, multipliers = self.coupling, self.found.multipliers
+        slopes = np.where(self.inside, 0.0, 1.0), np.where(self.inside, 0.0, _signs(self.side))
+        pulls = coupling.pulls(self.kq.rows, delta, slopes).transpose(0, 2, 1)
+        pulls = pulls.reshape(len(coupling.groups), delta.size)
+        if coupling.leveled:  # t follows the losses that are held to it
+            level = multipliers * coupling.slope
+            pulls = pulls - np.multiply.outer(coupling.slope, level @ pulls / level.sum())
+        losses = coupling.losses(delta, self.kq.residual_at(delta))
+        return -coupling.excess(losses), pulls
+
+
+def _settled_within(face: Face, limits: _Limits, free: Mask) -> tuple[Array, bool]:
+    """Return the change (d, m) that the rule names, and whether it is reached.
+
+    A free loss in squares is not linear along the face: where the rule's model violates its bound,
+    a further cut is its tangent there (Kelley 1960). The model ends where the bound is met.
     """
-    coupling = kq.coupling
-    assert coupling is not None
-    free = coupling.weights[SQUARED].any(axis=1) & ~binding
-    if not free.any() or not change.any():
-        return 1.0
+    change, reached = face.settled()
+    free = free & limits.coupling.weights[SQUARED].any(axis=1)
+    if not free.any():
+        return change, reached
+    start = limits.found.delta
+    slack = limits.at(start)[0]
+    allowed = np.minimum(slack, 0.0) - _SLACK * float(np.abs(slack).max())
+    for _ in range(_CUTS):
+        there, pulls = limits.at(start + change)
+        wrong = np.flatnonzero(free & (there < allowed))
+        if not len(wrong):
+            return change, reached
+        before = there[wrong] - pulls[wrong] @ change.T.ravel()
+        face = replace(
+            face,
+            slack=np.concatenate([face.slack, before]),
+            pulls=np.vstack([face.pulls, pulls[wrong]]),
+        )
+        change, reached = face.settled()
+    share = float((slack[wrong] / (slack[wrong] - there[wrong]).clip(min=TINY)).min())
+    return max(0.0, share) * change, False  # the losses are convex along it
 
-    def excess(length: float) -> Array:
-        there = delta + length * change
-        return coupling.excess(coupling.losses(there, kq.residual_at(there)))[free]
 
-    allowed = np.maximum(excess(0.0), 0.0) + _SLACK * np.abs(coupling.bound[free])
-    if (excess(1.0) <= allowed).all():
-        return 1.0
-    inside, outside = 0.0, 1.0
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (inside + outside)
-        within = (excess(middle) <= allowed).all()
-        inside, outside = (middle, outside) if within else (inside, middle)
-    return inside
+def _signs(side: Array) -> Array:
+    """Return 1 for rows above their kink, else -1."""
+    return np.where(side > 0, 1.0, -1.0)
 
 
 def _flat(hessian: Array, directions: Array) -> Array:

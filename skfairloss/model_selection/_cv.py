@@ -190,10 +190,13 @@ class PixelLossRegressorCV(
         Names of the features; only where X has string column names.
 
     groups_ : ndarray of shape (n_groups,) or (n_groups, n_columns)
-        The groups; only with ``sensitive_features``, like the next two.
+        The groups; only with ``sensitive_features``, like the next three.
 
     group_losses_ : ndarray of shape (n_groups,)
         Mean loss of each group in the last fit.
+
+    group_errors_ : dict of str to ndarray of shape (n_groups,)
+        Mean absolute ("mae") and mean squared error ("mse") of each group in the last fit.
 
     group_weights_ : ndarray of shape (n_groups,)
         Group weights of the equivalent plain fit.
