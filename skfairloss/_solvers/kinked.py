@@ -73,7 +73,7 @@ class KinkedQuadratic:
 
     @cached_property
     def curved(self) -> bool:
-        """Whether there is a quadratic."""
+        """True where there is a quadratic."""
         return bool(self.hessian.any()) or (self.coupling is not None and self.coupling.curved)
 
     @cached_property
@@ -89,7 +89,7 @@ class KinkedQuadratic:
 
     @cached_property
     def reach(self) -> float:
-        """How far the optimum may be: what a violation of stationarity is charged with.
+        """Size of a step to the optimum, which a violation of stationarity is charged with.
 
         In orthonormal coordinates ‖δ‖ is the size of what predictions change by. Under an absolute
         loss they change by no more than twice the objective; rows near 0 alone do not show it.
@@ -170,7 +170,7 @@ class KinkedQuadratic:
         return np.maximum(self.upper * residual, self.lower * residual)
 
     def ends(self, above: Mask) -> Array:
-        """The end of each dual interval that rows above their kink have, or below."""
+        """Return the end of each dual interval that belongs to the side of its row."""
         return np.where(above, self.upper, self.lower)
 
     def dual_residual(self, delta: Array, dual: Array) -> Array:
@@ -178,16 +178,16 @@ class KinkedQuadratic:
         return self.curvature_times(delta) - self.linear - self.rows.adjoint(dual)
 
     def objective(self, delta: Array) -> float:
-        """The objective at δ, with the smallest t that the constraints allow."""
+        """Return the objective at δ, with the smallest t that the constraints allow."""
         return self.kinked_objective(delta, self.residual_at(delta))
 
     def kinked_objective(self, delta: Array, residual: Array) -> float:
-        """The same where the residuals at δ are known."""
+        """Return the objective at δ from its residuals."""
         own = self.own_objective(delta, residual)
         return own if self.coupling is None else own + self.coupling.objective(delta, residual)
 
     def own_objective(self, delta: Array, residual: Array) -> float:
-        """The same without what a coupling adds."""
+        """Return the objective at δ from its residuals, less the coupling's part."""
         smooth = self.constant + self._smooth(delta)
         if self.coupling is not None and not self._kinked:
             return smooth
@@ -195,14 +195,14 @@ class KinkedQuadratic:
 
     @cached_property
     def _kinked(self) -> bool:
-        """Whether any row has a kink beside what groups add to it."""
+        """True where any row has a kink beside what groups add to it."""
         return bool(self.width.any())
 
     def _smooth(self, delta: Array) -> float:
         return float(np.vdot(delta, 0.5 * self.curvature_times(delta) - self.linear))
 
     def merit(self, delta: Array, residual: Array, price: float) -> float:
-        """The objective at δ, where the residuals are known, plus violations times a price."""
+        """Return the objective at δ, from its residuals, plus violations times a price."""
         value = self.kinked_objective(delta, residual)
         if self.coupling is None:
             return value
@@ -236,7 +236,7 @@ class KinkedQuadratic:
         return gap + self.coupling.gap(losses, multipliers), objective, dual
 
     def exact_in_every_group(self, delta: Array, dual: Array, multipliers: Array) -> bool:
-        """Whether the rows of each group are complementary, however little the group weighs."""
+        """Return True where the rows of each group are complementary, whatever the group weighs."""
         if self.coupling is None:
             return True
         residual, here = self.residual_at(delta), self.lagrangian(multipliers)

@@ -70,7 +70,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Goal:
-    """How far to go.
+    """Limits of the work.
 
     Parameters
     ----------
