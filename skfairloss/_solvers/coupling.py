@@ -1,4 +1,4 @@
-r"""What ties rows and outputs together: group losses in the objective and under bounds.
+r"""Coupling of rows and outputs: group losses in the objective and under bounds.
 
 Each group g of rows has three sums for each output k, over its own rows i with their shares:
 
@@ -72,17 +72,17 @@ class Coupling:
 
     @property
     def curved(self) -> bool:
-        """Whether there is a quadratic."""
+        """True where there is a quadratic."""
         return self.grams is not None or self.near is not None
 
     @cached_property
     def tilted(self) -> bool:
-        """Whether any loss sees the sign of a residual."""
+        """True where any loss sees the sign of a residual."""
         return bool(self.base[SIGNED].any() or self.weights[SIGNED].any())
 
     @cached_property
     def lined(self) -> bool:
-        """Whether any constraint is linear in δ beside its group's loss."""
+        """True where any constraint is linear in δ beside its group's loss."""
         return bool(self.lines.any())
 
     @cached_property
@@ -127,7 +127,7 @@ class Coupling:
 
     @cached_property
     def leveled(self) -> bool:
-        """Whether there are any, so that t is an unknown."""
+        """True where there are any, so that t is an unknown."""
         return bool(self.sloped.any())
 
     def interval(self, weights: Array) -> tuple[Array, Array]:
@@ -178,37 +178,13 @@ class Coupling:
             codes = np.concatenate([codes, self.codes])
         return replace(self, share=share, codes=codes)
 
-    def taken(self, index: Index) -> Coupling:
-        """Return the same with some of the rows only."""
-        return replace(self, share=self.share[index], codes=self.codes[index])
-
-    def with_lines(
-        self,
-        rows: Rows,
-        slopes: tuple[Array, Array],
-        values: tuple[Array, Array],
-        sign: float = 1.0,
-    ) -> Coupling:
-        """Return the same with linear terms for these rows, which are all that are here.
-
-        ``slopes`` and ``values`` (N, m) take the places of r and |r| in the signed and the absolute
-        sums; with a sign of -1 such terms are taken back.
-        """
-        gradients, constants = self.gradients.copy(), self.constants.copy()
-        for which, (slope, value) in enumerate(zip(slopes, values, strict=True)):
-            if which == SIGNED and not self.tilted:
-                continue
-            gradients[which] += sign * self.row_pulls(rows, slope)
-            constants[which] += sign * self.by_group(self.share[:, None] * value)
-        return replace(self, gradients=gradients, constants=constants)
-
     def by_group(self, values: Array) -> Array:
-        """Sums of (N, m) values over the rows of each group, (G, m)."""
+        """Sum (N, m) values over the rows of each group, (G, m)."""
         sums = [self.membership.totals(column) for column in values.T]
         return np.array(sums).T[:-1]
 
     def sums(self, delta: Array, residual: Array, absolute: Array | None = None) -> Array:
-        """The sums of all groups at δ, (3, G, m); ``absolute`` takes the place of |r|."""
+        """Return the sums of all groups at δ, (3, G, m); ``absolute`` takes the place of |r|."""
         out = self._smooth_sums(delta)
         if len(residual):
             absolute = np.abs(residual) if absolute is None else absolute
@@ -218,18 +194,18 @@ class Coupling:
         return out
 
     def losses_of(self, sums: Array, delta: Array) -> Array:
-        """The left sides of the constraints, (J,), from the sums at δ."""
+        """Return the left sides of the constraints, (J,), from the sums at δ."""
         own = np.einsum("cjk,cjk->j", self.weights, sums[:, self.groups])
         if self.lined:
             own -= np.einsum("jdk,dk->j", self.lines, delta)
         return own
 
     def losses(self, delta: Array, residual: Array) -> Array:
-        """The left sides of the constraints, (J,)."""
+        """Return the left sides of the constraints, (J,)."""
         return self.losses_of(self.sums(delta, residual), delta)
 
     def level(self, losses: Array) -> float:
-        """The smallest t that the left sides allow; 0 where no constraint has a slope."""
+        """Return the smallest t that the left sides allow; 0 where no constraint has a slope."""
         if not self.leveled:
             return 0.0
         sloped = self.sloped
@@ -240,12 +216,12 @@ class Coupling:
         return losses - self.bound - self.slope * self.level(losses)
 
     def objective(self, delta: Array, residual: Array) -> float:
-        """The groups' part of the objective, γ t included."""
+        """Return the groups' part of the objective, γ t included."""
         sums = self.sums(delta, residual)
         return self.objective_of(sums, self.losses_of(sums, delta))
 
     def objective_of(self, sums: Array, losses: Array) -> float:
-        """The same from the sums and the left sides of the constraints."""
+        """Return the same from the sums and the left sides of the constraints."""
         return float(np.vdot(self.base, sums)) + self.worst_weight * self.level(losses)
 
     def gap(self, losses: Array, multipliers: Array) -> float:
@@ -256,7 +232,7 @@ class Coupling:
         return slack + missing * abs(self.level(losses))
 
     def negligible(self, slack: Array, kinks: Array, width: Array, unit: float) -> bool:
-        """Whether slacks of rows (N, m) are next to nothing beside each group's own loss."""
+        """Return True where slacks of rows (N, m) are tiny beside each group's own loss."""
         slacks, losses, widths = (self.by_group(part).sum(axis=1) for part in (slack, kinks, width))
         return bool((slacks <= INSIDE * (losses + unit * widths)).all())
 
@@ -290,7 +266,7 @@ class Coupling:
         ]
 
     def _smooth_sums(self, delta: Array) -> Array:
-        """What is smooth in the sums at δ, (3, G, m)."""
+        """Return what is smooth in the sums at δ, (3, G, m)."""
         out: Array = self.constants - np.einsum("cgdk,dk->cgk", self.gradients, delta)
         for which, moved in self._moved(delta):
             out[which] += 0.5 * np.einsum("gdk,dk->gk", moved, delta)
@@ -306,7 +282,7 @@ class Coupling:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Where an iterate stands on its constraints.
+    """The level, the slacks and the multipliers of an iterate.
 
     Parameters
     ----------
@@ -332,7 +308,7 @@ class Bounds:
         )
 
     def steepness(self, step: Bounds) -> tuple[float, float]:
-        """How fast slacks and multipliers fall along a step, relative to themselves."""
+        """Return how fast slacks and multipliers fall along a step, relative to themselves."""
         return (
             float((-step.slack / self.slack).max(initial=0.0)),
             float((-step.multipliers / self.multipliers).max(initial=0.0)),
@@ -341,7 +317,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Openness:
-    """What constraints lack at an iterate: F + s - bound - slope t, (J,), and γ - slopeᵀμ."""
+    """Residuals of the constraints' equations: F + s - bound - slope t, (J,), and γ - slopeᵀμ."""
 
     infeasibility: Array
     missing: float
@@ -355,7 +331,7 @@ class Openness:
         )
 
     def charge(self, bounds: Bounds) -> float:
-        """What that may amount to in the objective."""
+        """Bound what that may amount to in the objective."""
         infeasible = float((1.0 + bounds.multipliers) @ np.abs(self.infeasibility))
         return infeasible + abs(self.missing * bounds.t)
 
@@ -440,7 +416,7 @@ class Border:
         return first + (self.solved @ multipliers).T, step
 
     def closing(self, dual: Array, step: Bounds) -> Array:
-        """What the two dual slacks lose, (2, N, m), where da is ``dual`` under fixed μ."""
+        """Return what the two dual slacks lose, (2, N, m), where da is ``dual`` under fixed μ."""
         half = self.coupling.half_widths(self.coupling.spread_out(step.multipliers))
         out = self.sides[::-1] * (-2.0 * half)
         out[0] += dual

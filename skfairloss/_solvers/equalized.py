@@ -44,7 +44,7 @@ class Equalized:
     lowest: bool = False
 
     def within(self, tolerance: float) -> bool:
-        """True where the spread is at most the tolerance, up to rounding."""
+        """Return True where the spread is at most the tolerance, up to rounding."""
         return self.spread <= tolerance + _ROUNDING * self.t
 
 
@@ -90,19 +90,19 @@ class _Scan:
         self._exact = dict(self._rough)
 
     def rough(self, t: float) -> Equalized:
-        """The point at t, to a gap that tells its spread."""
+        """Return the point at t, to a gap that tells its spread."""
         if t not in self._rough:
             self._rough[t] = self._path.at(t, rough=True)
         return self._rough[t]
 
     def exact(self, t: float) -> Equalized:
-        """The point at t."""
+        """Return the point at t."""
         if t not in self._exact:
             self._exact[t] = self._path.at(t)
         return self._exact[t]
 
     def crossing(self) -> Equalized | None:
-        """The largest t within the tolerance, from the first level that is; None if none is."""
+        """Return the largest t within the tolerance, from the first level. None if none is."""
         for above, below in pairwise(self._levels.tolist()):
             found = self._between(below, above) if self._excess(below) <= 0 else None
             if found is not None:
@@ -114,7 +114,7 @@ class _Scan:
         return self.rough(t).spread - self._tolerance
 
     def _between(self, below: float, above: float) -> Equalized | None:
-        """The largest t within the tolerance between two levels; rough points lead near to it."""
+        """Return the largest t within the tolerance between two levels, by way of rough points."""
         first = below
         if self._excess(below) < 0 < self._excess(above):
             first = float(brentq(self._excess, below, above, xtol=_NEAR * (above - below)))
@@ -150,7 +150,7 @@ class _Scan:
                 t = 0.5 * (low + high)
 
     def smallest(self) -> Equalized:
-        """The level with the smallest spread, refined between its neighbours."""
+        """Return the level with the smallest spread, refined between its neighbours."""
         levels = self._levels
         at = int(np.argmin([self.rough(float(t)).spread for t in levels]))
         self.exact(float(levels[at]))
@@ -181,11 +181,11 @@ class _Path:
         self._setting = Setting(problem)
 
     def at(self, t: float, rough: bool = False) -> Equalized:
-        """The point at t."""
+        """Return the point at t."""
         return self.point(replace(self._problem, criterion=self.criterion.at_level(t)), rough)
 
     def point(self, problem: Problem, rough: bool = False) -> Equalized:
-        """The optimum of a problem, with the losses of the groups."""
+        """Return the optimum of a problem, with the losses of the groups."""
         solution = solve_constrained(problem, self._options, setting=self._setting, rough=rough)
         residual = problem.residual(solution.coef, solution.intercept)
         level = self.criterion.level_loss or MIX
@@ -193,5 +193,5 @@ class _Path:
         return Equalized(problem, solution, float(losses.max()), float(np.ptp(losses)))
 
     def stopped(self, point: Equalized) -> bool:
-        """True where a callback stopped the work."""
+        """Return True where a callback stopped the work."""
         return bool(point.solution.stopped.any())

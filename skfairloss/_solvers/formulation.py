@@ -124,7 +124,7 @@ class Options:
     def watch(
         self, output: Output, coef: Array, intercept: float
     ) -> Callable[[KinkedSolution], bool] | None:
-        """What `interior_point` is to call where δ is relative to the given model."""
+        """Return what `interior_point` is to call where δ is relative to the given model."""
         progress = self.progress
         if progress is None:
             return None
@@ -270,7 +270,7 @@ class Output:
         return np.subtract(self.y, out, out=out)
 
     def objective(self, coef: Array, residual: Array) -> float:
-        """The objective, from a model and its residuals."""
+        """Return the objective, from a model and its residuals."""
         problem = self.problem
         loss = float(problem.weights @ problem.loss.value(residual))
         return loss + float(problem.penalty(coef[:, None])[0])
@@ -287,7 +287,7 @@ class Output:
 
 
 def penalty_bases(problem: Problem, objective: Array) -> list[Callable[[], Basis]]:
-    """The bases to solve in under an L1 penalty, best first.
+    """Return the bases to solve in under an L1 penalty, best first.
 
     Columns whose coefficient is 0 for certain are left out: with s_j the norm of column j,
     |x_jᵀu| ≤ s_j √(Σ v z²), and z = ℓ'(r) is bounded through the attained objectives (m,).

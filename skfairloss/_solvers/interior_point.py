@@ -162,7 +162,7 @@ def _iterate(
     bounded: bool,
     on_iteration: Callable[[KinkedSolution], bool] | None,
 ) -> KinkedSolution:
-    """The iterations of `interior_point`.
+    """Iterate, as `interior_point` says.
 
     An iterate is told by what it says of its own gap; the exact one is worked out for the best.
     """
@@ -214,7 +214,7 @@ class _Progress:
         self._idle = 0
 
     def has_ended(self, point: _Point) -> bool:
-        """Whether nothing is left to gain but rounding errors."""
+        """Return True where nothing is left to gain but rounding errors."""
         violation = 0.0 if point.open is None else float(np.abs(point.open.infeasibility).sum())
         self._idle += 1
         if point.gap < 0.9 * self._gap:
@@ -227,7 +227,7 @@ class _Progress:
 def _better(
     kq: KinkedQuadratic, crossed: KinkedSolution | None, closest: _Point, iteration: int
 ) -> KinkedSolution:
-    """The crossed solution unless the iterate is far better."""
+    """Return the crossed solution unless the iterate is far better."""
     if crossed is not None and closest.complementarity > 1e-2 * crossed.gap:
         return crossed
     plain = _evaluate(kq, closest, iteration)
@@ -252,7 +252,7 @@ class _Crossing:
         self._seen = self._tried
 
     def attempt(self, point: _Point, iteration: int) -> KinkedSolution | None:
-        """The exact optimum for the rows that look as if at their kink, or None."""
+        """Return the exact optimum for the rows that look as if at their kink, or None."""
         kq, complementarity = self._kq, point.complementarity
         size, costly = point.size, kq.rows.n_columns >= _MANY_COLUMNS
         if kq.coupling is not None:  # kinked terms may be few, or none
@@ -296,7 +296,7 @@ class _Crossing:
         return self._kq.linear.size + int(coupling is not None and coupling.leveled)
 
     def _binding(self, point: _Point) -> Mask:
-        """The constraints (J,) that look as if they bound."""
+        """Return the constraints (J,) that look as if they bound."""
         coupling = self._kq.coupling
         if coupling is None or point.bounds is None:
             return np.zeros(0, dtype=bool)
@@ -307,7 +307,7 @@ class _Crossing:
         return diagonalised(self._kq)
 
     def _settled(self, point: _Point, active: Mask, iteration: int) -> KinkedSolution | None:
-        """The exact optimum, if the sides on which the rows seem to be lead to it."""
+        """Return the exact optimum, if the sides on which the rows seem to be lead to it."""
         kq, diagonal = self._kq, self._diagonal
         if diagonal is None:
             return None
@@ -323,7 +323,7 @@ class _Crossing:
     def _polished(
         self, point: _Point, active: Mask, binding: Mask, iteration: int
     ) -> KinkedSolution | None:
-        """The exact optimum if these are the rows at their kink, and the constraints that bind."""
+        """Return the optimum if these are the rows at their kink and constraints that bind."""
         kq = self._kq
         found = solve_active_set(kq, point.delta, point.dual, active, point.multipliers, binding)
         if found is None:
@@ -347,14 +347,14 @@ def _solution(
     iteration: int,
     polished: bool,
 ) -> KinkedSolution:
-    """A point (δ, a, μ) as a solution; its duals are put into their intervals."""
+    """Return a point (δ, a, μ) as a solution, its duals put into their intervals."""
     delta, dual, multipliers = found
     gap, objective, dual = kq.measured(delta, dual, multipliers)
     return KinkedSolution(delta, dual, active, gap, iteration, polished, objective, multipliers)
 
 
 def _evaluate(kq: KinkedQuadratic, point: _Point, iteration: int) -> KinkedSolution:
-    """The iterate itself as a solution."""
+    """Return the iterate itself as a solution."""
     active = np.zeros(kq.residual.shape, dtype=bool)
     return _solution(kq, point.solution, active, iteration, False)
 
@@ -370,7 +370,7 @@ def _trivial(kq: KinkedQuadratic) -> KinkedSolution:
 
 
 def nothing_moved(kq: KinkedQuadratic) -> KinkedSolution:
-    """The start, γ shared equally, with an infinite gap."""
+    """Return the start, γ shared equally, with an infinite gap."""
     multipliers = np.zeros(0) if kq.coupling is None else shared_equally(kq.coupling)
     dual, active = np.zeros_like(kq.residual), np.zeros(kq.residual.shape, dtype=bool)
     delta = np.zeros_like(kq.linear)
@@ -426,7 +426,7 @@ def _at(
     bounds: Bounds | None,
     rows: float,
 ) -> _Point:
-    """The iterate with its residuals; ``rows`` is the complementarity of the rows."""
+    """Return the iterate with its residuals; ``rows`` is the complementarity of the rows."""
     coupling = kq.coupling
     if coupling is None or bounds is None:
         dual_residual = kq.dual_residual(delta, kq.lower + dual_slack[1])
@@ -495,7 +495,7 @@ class _Newton:
         return np.array([lapack.dpotrs(factor, one, lower=True)[0] for factor, one in pairs])
 
     def direction(self, push: Array, push_slack: Array) -> tuple[Array, Array, Bounds | None]:
-        """Changes of δ, the share of its dual slack that each side loses, and the constraints'.
+        """Return changes of δ, the shares of dual slacks that are lost, and the constraints'.
 
         The direction changes u (upper - a) and v (a - lower) by push · slack, s μ by push_slack μ.
         """
@@ -569,7 +569,7 @@ def _in_neighbourhood(
     primal: float,
     dual: float,
 ) -> _Point:
-    """The step, made shorter until no product is below γ times what it should be.
+    """Return the step, made shorter until no product is below γ times what it should be.
 
     Under constraints products may fall as they like: where bounds can hardly be met multipliers
     have to grow a thousandfold, and rows that are held near the central path hold them back.
@@ -606,7 +606,7 @@ def _step_lengths(
 
 
 def _at_kink(point: _Point, scale: float) -> Array:
-    """How much each row looks as if at its kink: above 1 where it does.
+    """Measure how much each row looks as if at its kink: above 1 where it does.
 
     On the central path u (upper - a) = v (a - lower) = b μ: at the kink u and v vanish with μ,
     elsewhere one of the dual slacks does. The two are told apart by comparing them in units of the

@@ -98,7 +98,7 @@ def share(problem: Problem) -> Shared | None:
 def solve_together(
     shared: Shared, which: range, start: tuple[Array, Array], options: Options
 ) -> list[tuple[Model | None, int]]:
-    """Some of the outputs from models of all, each with the iterations spent; None where open."""
+    """Solve some of the outputs from models of all; return iterations as well. None where open."""
     index = np.array(which)
     found: list[tuple[Model | None, int]] = [(None, 0)] * len(index)
     curved = shared.problem.loss.curvature > 0
@@ -128,7 +128,7 @@ def solve_together(
 
 
 def _all_settled(theta: Array, dual: Array) -> Found:
-    """Outputs that have ended here."""
+    """Return outputs that have ended here."""
     q = theta.shape[1]
     settled = np.ones(q, dtype=bool)
     return Found(theta, dual, settled, ~settled, np.ones(q, dtype=np.intp))
@@ -210,7 +210,7 @@ def _by_active_set(
 def _measured(
     shared: Shared, index: Index, models: tuple[Array, Array], found: Found, tol: float
 ) -> list[tuple[Model | None, int]]:
-    """The outputs with a gap as small as asked for, or stopped, as models.
+    """Return the outputs with a gap as small as asked for, or stopped, as models.
 
     What violates stationarity, d, costs ½ dᵀH⁻¹d with a squared loss of curvature H: as much as the
     duals lose that put it right.

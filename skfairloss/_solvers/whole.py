@@ -70,7 +70,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Goal:
-    """How far to go.
+    """The accuracy that is wanted, and what hears of iterations.
 
     Parameters
     ----------
