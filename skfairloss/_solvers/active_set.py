@@ -124,7 +124,10 @@ class Diagonal:
 
 
 def diagonalised(kq: KinkedQuadratic) -> Diagonal | None:
-    """Return the problem with a diagonal H. None unless H is certainly regular."""
+    """Return the problem in coordinates in which H is diagonal.
+
+    None where H is not certainly regular.
+    """
     rows, linear, factor = kq.rows.held, kq.linear, None
     if kq.coupling is not None:
         return None
@@ -188,7 +191,7 @@ def _factor(rows: Array) -> Array | None:
 
 
 def _changed(kinks: Kinks, side: Sides, dual: Array, residual: Array, columns: Index) -> Sides:
-    """Return the sides that duals and residuals ask for, (N,)."""
+    """Return the sides that duals and residuals ask for."""
     slack = FLAT * (kinks.upper - kinks.lower)[:, None]
     rounding = FLAT * np.abs(kinks.target[:, columns]).max(axis=0)
     changed = side.copy()

@@ -19,7 +19,7 @@ _AT_KINK = 1e-9  # residuals of a warm start this small, relative to the scale, 
 def solve_all_rows(
     output: Output, start: tuple[Array, float], options: Options
 ) -> tuple[Model, int]:
-    """Solve an output from a starting model; also return the iterations spent."""
+    """Solve an output from a starting model; return the iterations spent as well."""
     coef, intercept = start
     if output.problem.l1 > 0:
         coef = np.where(output.basis.norms > 0, coef, 0.0)  # columns screened out
@@ -39,7 +39,7 @@ def solve_all_rows(
 
 
 def _at_start(pq: KinkedQuadratic, tol: float) -> KinkedSolution | None:
-    """Solve for the optimum with the kinks of the start. None where they are not the optimum's."""
+    """Return the optimum with the kinks of the start, if it is one: one crossover tells."""
     residual = pq.residual
     active = np.abs(residual) <= _AT_KINK * pq.residual_scale
     middle = 0.5 * (pq.upper + pq.lower)
@@ -61,7 +61,7 @@ def _refined(
     rows: Rows | None,
     found: KinkedSolution,
 ) -> Model:
-    """Return the model of a solution, corrected for what rounding lost in its coefficients.
+    """Return the model of a solution, corrected for what rounding lost on the way to coefficients.
 
     The active rows stay as they are; only equations are solved again, for the true residuals.
     """

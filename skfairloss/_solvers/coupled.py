@@ -53,7 +53,7 @@ class Setting:
         self._built: dict[tuple[bytes, bool], Coupled] = {}
 
     def formulated(self, problem: Problem) -> Coupled:
-        """Return the form of a problem, built once for the rows and squares that it needs."""
+        """Formulate a problem, once for the rows and squares that it needs."""
         needs = _needs(problem)
         if needs not in self._built:
             self._built[needs] = formulate_coupled(problem, self.basis, self.start)
@@ -375,7 +375,7 @@ def _basis(problem: Problem) -> Basis:
 
 
 def _restricted(basis: Basis, terms: tuple[LinearRows, ...]) -> Basis:
-    """Return the basis of the directions along which the rows of the terms do not change."""
+    """Return the directions along which the rows of the terms do not change."""
     if not terms:
         return basis
     rows = np.vstack([term.rows for term in terms]) @ basis.transform
@@ -386,7 +386,7 @@ def _restricted(basis: Basis, terms: tuple[LinearRows, ...]) -> Basis:
 def _on_linear_rows(
     problem: Problem, terms: tuple[LinearRows, ...], basis: Basis, coef: Array, intercept: Array
 ) -> tuple[Array, Array]:
-    """Move a model as little as possible to where the rows of the terms hold with equality."""
+    """Move the model as little as possible to where the rows of the terms hold with equality."""
     if not terms:
         return coef, intercept
     rows = np.vstack([term.rows for term in terms])
@@ -453,7 +453,7 @@ def _from_rows(
 
 
 def _size(problem: Problem, residual: Array, squares: Array) -> float:
-    """Return the size of residuals: the mean of |r|, or the root of the largest mean square."""
+    """Return the mean size of residuals, from the squared losses where they are not at hand."""
     if len(residual):
         size = float(np.abs(residual).mean())
     else:
@@ -529,13 +529,13 @@ def _parts(problem: Problem, factor: bool) -> list[_Part]:
 
 
 def largest_bound(problem: Problem) -> float:
-    """Return the largest bound on a group's loss, in units of the mix: t is this at factor 1."""
+    """Return the largest bound on a loss, in units of the mix: t is this for the factor 1."""
     parts = _parts(problem, factor=False)
     return max(float(part.bound.max(initial=0.0)) for part in parts if part.which is not None)
 
 
 def _constraints(problem: Problem, basis: Basis, coef: Array, factor: bool) -> dict[str, Any]:
-    """Return the fields of a `Coupling` that depend on the criterion and the linear rows."""
+    """Return what of a `Coupling` depends on the criterion and the linear rows."""
     criterion, parts, m = problem.groups, _parts(problem, factor), problem.n_outputs
     lines, ends = _lines(problem, basis, coef)
     none, no_loss = np.zeros(len(lines)), np.zeros((3, len(lines), m))

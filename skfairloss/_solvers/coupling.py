@@ -1,4 +1,4 @@
-r"""Group losses in the objective and under bounds: they tie rows and outputs together.
+r"""Coupling of rows and outputs: group losses in the objective and under bounds.
 
 Each group g of rows has three sums for each output k, over its own rows i with their shares:
 
@@ -77,7 +77,7 @@ class Coupling:
 
     @cached_property
     def tilted(self) -> bool:
-        """True where any loss depends on the sign of a residual."""
+        """True where any loss sees the sign of a residual."""
         return bool(self.base[SIGNED].any() or self.weights[SIGNED].any())
 
     @cached_property
@@ -127,7 +127,7 @@ class Coupling:
 
     @cached_property
     def leveled(self) -> bool:
-        """True where constraints have slopes, so that t is an unknown."""
+        """True where there are any, so that t is an unknown."""
         return bool(self.sloped.any())
 
     def interval(self, weights: Array) -> tuple[Array, Array]:
@@ -178,30 +178,6 @@ class Coupling:
             codes = np.concatenate([codes, self.codes])
         return replace(self, share=share, codes=codes)
 
-    def taken(self, index: Index) -> Coupling:
-        """Return the same with some of the rows only."""
-        return replace(self, share=self.share[index], codes=self.codes[index])
-
-    def with_lines(
-        self,
-        rows: Rows,
-        slopes: tuple[Array, Array],
-        values: tuple[Array, Array],
-        sign: float = 1.0,
-    ) -> Coupling:
-        """Return the same with linear terms for these rows, which are all that are here.
-
-        ``slopes`` and ``values`` (N, m) take the places of r and |r| in the signed and the absolute
-        sums; with a sign of -1 such terms are taken back.
-        """
-        gradients, constants = self.gradients.copy(), self.constants.copy()
-        for which, (slope, value) in enumerate(zip(slopes, values, strict=True)):
-            if which == SIGNED and not self.tilted:
-                continue
-            gradients[which] += sign * self.row_pulls(rows, slope)
-            constants[which] += sign * self.by_group(self.share[:, None] * value)
-        return replace(self, gradients=gradients, constants=constants)
-
     def by_group(self, values: Array) -> Array:
         """Sum (N, m) values over the rows of each group, (G, m)."""
         sums = [self.membership.totals(column) for column in values.T]
@@ -245,7 +221,7 @@ class Coupling:
         return self.objective_of(sums, self.losses_of(sums, delta))
 
     def objective_of(self, sums: Array, losses: Array) -> float:
-        """Return the groups' part of the objective from their sums and the left sides."""
+        """Return the same from the sums and the left sides of the constraints."""
         return float(np.vdot(self.base, sums)) + self.worst_weight * self.level(losses)
 
     def gap(self, losses: Array, multipliers: Array) -> float:
@@ -256,7 +232,7 @@ class Coupling:
         return slack + missing * abs(self.level(losses))
 
     def negligible(self, slack: Array, kinks: Array, width: Array, unit: float) -> bool:
-        """Return True where slacks of rows (N, m) are negligible beside each group's own loss."""
+        """Return True where slacks of rows (N, m) are tiny beside each group's own loss."""
         slacks, losses, widths = (self.by_group(part).sum(axis=1) for part in (slack, kinks, width))
         return bool((slacks <= INSIDE * (losses + unit * widths)).all())
 
@@ -290,7 +266,7 @@ class Coupling:
         ]
 
     def _smooth_sums(self, delta: Array) -> Array:
-        """Return the smooth part of the sums at δ, (3, G, m)."""
+        """Return what is smooth in the sums at δ, (3, G, m)."""
         out: Array = self.constants - np.einsum("cgdk,dk->cgk", self.gradients, delta)
         for which, moved in self._moved(delta):
             out[which] += 0.5 * np.einsum("gdk,dk->gk", moved, delta)
@@ -306,7 +282,7 @@ class Coupling:
 
 @dataclass(frozen=True)
 class Bounds:
-    """Slacks and multipliers of an iterate's constraints.
+    """The level, the slacks and the multipliers of an iterate.
 
     Parameters
     ----------
@@ -332,7 +308,7 @@ class Bounds:
         )
 
     def steepness(self, step: Bounds) -> tuple[float, float]:
-        """Return the relative rates at which slacks and multipliers fall along a step."""
+        """Return how fast slacks and multipliers fall along a step, relative to themselves."""
         return (
             float((-step.slack / self.slack).max(initial=0.0)),
             float((-step.multipliers / self.multipliers).max(initial=0.0)),
@@ -341,7 +317,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Openness:
-    """Residuals of the constraints: F + s - bound - slope t, (J,), and γ - slopeᵀμ."""
+    """Residuals of the constraints' equations: F + s - bound - slope t, (J,), and γ - slopeᵀμ."""
 
     infeasibility: Array
     missing: float
@@ -355,7 +331,7 @@ class Openness:
         )
 
     def charge(self, bounds: Bounds) -> float:
-        """Return the violations' part of the gap: each at the price of its multiplier."""
+        """Bound what that may amount to in the objective."""
         infeasible = float((1.0 + bounds.multipliers) @ np.abs(self.infeasibility))
         return infeasible + abs(self.missing * bounds.t)
 
@@ -440,7 +416,7 @@ class Border:
         return first + (self.solved @ multipliers).T, step
 
     def closing(self, dual: Array, step: Bounds) -> Array:
-        """Return the falls of the two dual slacks, (2, N, m), for da = ``dual`` under fixed μ."""
+        """Return what the two dual slacks lose, (2, N, m), where da is ``dual`` under fixed μ."""
         half = self.coupling.half_widths(self.coupling.spread_out(step.multipliers))
         out = self.sides[::-1] * (-2.0 * half)
         out[0] += dual

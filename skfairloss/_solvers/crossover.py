@@ -176,7 +176,7 @@ def solve_active_set(
 def continued(
     kq: KinkedQuadratic, before: KinkedSolution, tol: float, floor: float
 ) -> KinkedSolution | None:
-    """Solve a problem from the optimum of one that differs in its bounds. None where that fails.
+    """Return the optimum, from that of a problem that differs in its bounds. None where it is not.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def continued(
 
 
 def _room(kq: KinkedQuadratic, dual: Array) -> Array:
-    """Return the distances of duals from the nearer ends of their intervals."""
+    """Return how far duals are inside their intervals."""
     return np.minimum(kq.upper - dual, dual - kq.lower).clip(min=0)
 
 
@@ -280,7 +280,7 @@ class _OutputStep:
         return cls(own, rest, steps, duals, kkt.free)
 
     def step(self, multipliers: Array, along: Array) -> tuple[Array, Array]:
-        """Return the changes of δ (d,) and of the duals (r,) for those of the multipliers and z."""
+        """Return changes of δ (d,) and duals (r,), given those of the multipliers and z (f,)."""
         parts = np.concatenate([[1.0], multipliers])
         return self.steps @ parts + self.free @ along, self.duals @ parts
 
@@ -288,7 +288,7 @@ class _OutputStep:
 def _schur(
     outputs: list[_OutputStep], excess: Array, slope: Array, missing: float
 ) -> tuple[Array, list[Array], float] | None:
-    """Solve (2): changes of the multipliers, along free directions of each output, and of t."""
+    """Solve (2) for the multipliers, along free directions of each output, and for t."""
     n, sizes = len(excess), [output.free.shape[1] for output in outputs]
     sloped = bool(slope.any())
     size = n + sum(sizes) + sloped
@@ -312,7 +312,7 @@ def _schur(
 
 
 def _solve(matrix: Array, rhs: Array) -> Array | None:
-    """Solve equations, by the least norm where they are dependent. None where it fails."""
+    """Solve equations, by least norm where they are dependent. None where it fails."""
     if not len(rhs):
         return rhs
     try:

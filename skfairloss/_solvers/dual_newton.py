@@ -88,7 +88,7 @@ def dual_newton(
 
 
 def _start(kq: KinkedQuadratic, coupling: Coupling) -> _Dual | None:
-    """Return the dual at γ shared in proportion to the weights in the objective."""
+    """Return the multipliers of a plain fit: γ in proportion to the weights in the objective."""
     shares = coupling.slope * coupling.base.sum(axis=(0, 2))[coupling.groups]
     total = float(shares @ coupling.slope)
     if total > 0:
@@ -97,7 +97,7 @@ def _start(kq: KinkedQuadratic, coupling: Coupling) -> _Dual | None:
 
 
 def _at(kq: KinkedQuadratic, coupling: Coupling, multipliers: Array) -> _Dual | None:
-    """Evaluate the dual at some multipliers. None where the quadratic has no minimum."""
+    """Return the dual at some multipliers. None where the quadratic has no minimum."""
     here = kq.lagrangian(multipliers)
     factors, delta, rest = [], np.empty_like(here.linear), 0.0
     for k, matrix in enumerate(here.hessian):
@@ -121,7 +121,7 @@ def _gap(kq: KinkedQuadratic, coupling: Coupling, at: _Dual) -> float:
 
 
 def _level(coupling: Coupling, at: _Dual) -> float:
-    """Return the smallest t that the group losses allow."""
+    """Return the smallest t."""
     return coupling.level(at.excess + coupling.bound)
 
 
@@ -133,7 +133,7 @@ def _solution(kq: KinkedQuadratic, at: _Dual, gap: float, iteration: int) -> Kin
 
 
 def _direction(kq: KinkedQuadratic, coupling: Coupling, at: _Dual) -> Array | None:
-    """Maximise the quadratic model: the change of the multipliers, (J,). None where not found."""
+    """Maximise the quadratic model over changes of the multipliers. None where not found."""
     slopes = coupling.pulls(kq.rows, at.delta, (kq.residual, kq.residual))
     steep = np.zeros((len(at.excess), len(at.excess)))
     for k, factor in enumerate(at.factors):
@@ -158,7 +158,7 @@ def _direction(kq: KinkedQuadratic, coupling: Coupling, at: _Dual) -> Array | No
 
 
 def _on_face(coupling: Coupling, at: _Dual, steep: Array, free: Mask) -> tuple[Array, float]:
-    """Return the change (J,), and t, where the multipliers that are not free become 0."""
+    """Return the change, and t, where the multipliers that are not free become 0."""
     change = np.where(free, 0.0, -at.multipliers)
     rhs = (at.excess - steep @ change)[free]
     matrix = steep[np.ix_(free, free)]

@@ -90,7 +90,7 @@ class _Scan:
         self._exact = dict(self._rough)
 
     def rough(self, t: float) -> Equalized:
-        """Return the point at t, to a gap small enough for its spread."""
+        """Return the point at t, to a gap that tells its spread."""
         if t not in self._rough:
             self._rough[t] = self._path.at(t, rough=True)
         return self._rough[t]
@@ -102,7 +102,7 @@ class _Scan:
         return self._exact[t]
 
     def crossing(self) -> Equalized | None:
-        """Return the point at the largest t within the tolerance. None if no level is."""
+        """Return the largest t within the tolerance, from the first level. None if none is."""
         for above, below in pairwise(self._levels.tolist()):
             found = self._between(below, above) if self._excess(below) <= 0 else None
             if found is not None:
@@ -114,7 +114,7 @@ class _Scan:
         return self.rough(t).spread - self._tolerance
 
     def _between(self, below: float, above: float) -> Equalized | None:
-        """Find the largest t within the tolerance between two levels."""
+        """Return the largest t within the tolerance between two levels, by way of rough points."""
         first = below
         if self._excess(below) < 0 < self._excess(above):
             first = float(brentq(self._excess, below, above, xtol=_NEAR * (above - below)))
@@ -150,7 +150,7 @@ class _Scan:
                 t = 0.5 * (low + high)
 
     def smallest(self) -> Equalized:
-        """Return the point with the smallest spread, refined beside the best level."""
+        """Return the level with the smallest spread, refined between its neighbours."""
         levels = self._levels
         at = int(np.argmin([self.rough(float(t)).spread for t in levels]))
         self.exact(float(levels[at]))
@@ -185,7 +185,7 @@ class _Path:
         return self.point(replace(self._problem, criterion=self.criterion.at_level(t)), rough)
 
     def point(self, problem: Problem, rough: bool = False) -> Equalized:
-        """Solve a problem of the path; return the point with its spread."""
+        """Return the optimum of a problem, with the losses of the groups."""
         solution = solve_constrained(problem, self._options, setting=self._setting, rough=rough)
         residual = problem.residual(solution.coef, solution.intercept)
         level = self.criterion.level_loss or MIX

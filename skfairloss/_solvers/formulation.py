@@ -124,7 +124,7 @@ class Options:
     def watch(
         self, output: Output, coef: Array, intercept: float
     ) -> Callable[[KinkedSolution], bool] | None:
-        """Return the callback of `interior_point`, δ relative to a model. None for nothing."""
+        """Return what `interior_point` is to call where δ is relative to the given model."""
         progress = self.progress
         if progress is None:
             return None
@@ -270,7 +270,7 @@ class Output:
         return np.subtract(self.y, out, out=out)
 
     def objective(self, coef: Array, residual: Array) -> float:
-        """Return the objective of a model with its residuals."""
+        """Return the objective, from a model and its residuals."""
         problem = self.problem
         loss = float(problem.weights @ problem.loss.value(residual))
         return loss + float(problem.penalty(coef[:, None])[0])

@@ -162,7 +162,7 @@ def _iterate(
     bounded: bool,
     on_iteration: Callable[[KinkedSolution], bool] | None,
 ) -> KinkedSolution:
-    """Iterate from a start until the gap, the patience or ``max_iter`` ends it.
+    """Iterate, as `interior_point` says.
 
     An iterate is told by what it says of its own gap; the exact one is worked out for the best.
     """
@@ -227,7 +227,7 @@ class _Progress:
 def _better(
     kq: KinkedQuadratic, crossed: KinkedSolution | None, closest: _Point, iteration: int
 ) -> KinkedSolution:
-    """Return the crossover solution, or the iterate where its gap is far smaller."""
+    """Return the crossed solution unless the iterate is far better."""
     if crossed is not None and closest.complementarity > 1e-2 * crossed.gap:
         return crossed
     plain = _evaluate(kq, closest, iteration)
@@ -252,7 +252,7 @@ class _Crossing:
         self._seen = self._tried
 
     def attempt(self, point: _Point, iteration: int) -> KinkedSolution | None:
-        """Solve for the optimum of the rows that look active. None where that is not tried."""
+        """Return the exact optimum for the rows that look as if at their kink, or None."""
         kq, complementarity = self._kq, point.complementarity
         size, costly = point.size, kq.rows.n_columns >= _MANY_COLUMNS
         if kq.coupling is not None:  # kinked terms may be few, or none
@@ -296,7 +296,7 @@ class _Crossing:
         return self._kq.linear.size + int(coupling is not None and coupling.leveled)
 
     def _binding(self, point: _Point) -> Mask:
-        """Return the mask (J,) of the constraints that look as if they bound."""
+        """Return the constraints (J,) that look as if they bound."""
         coupling = self._kq.coupling
         if coupling is None or point.bounds is None:
             return np.zeros(0, dtype=bool)
@@ -307,7 +307,7 @@ class _Crossing:
         return diagonalised(self._kq)
 
     def _settled(self, point: _Point, active: Mask, iteration: int) -> KinkedSolution | None:
-        """Solve by guessing the side of every row. None where that does not end at an optimum."""
+        """Return the exact optimum, if the sides on which the rows seem to be lead to it."""
         kq, diagonal = self._kq, self._diagonal
         if diagonal is None:
             return None
@@ -323,7 +323,7 @@ class _Crossing:
     def _polished(
         self, point: _Point, active: Mask, binding: Mask, iteration: int
     ) -> KinkedSolution | None:
-        """Solve for given active rows and binding constraints. None where they have no optimum."""
+        """Return the optimum if these are the rows at their kink and constraints that bind."""
         kq = self._kq
         found = solve_active_set(kq, point.delta, point.dual, active, point.multipliers, binding)
         if found is None:
@@ -347,7 +347,7 @@ def _solution(
     iteration: int,
     polished: bool,
 ) -> KinkedSolution:
-    """Return a point (δ, a, μ) as a solution; its duals are put into their intervals."""
+    """Return a point (δ, a, μ) as a solution, its duals put into their intervals."""
     delta, dual, multipliers = found
     gap, objective, dual = kq.measured(delta, dual, multipliers)
     return KinkedSolution(delta, dual, active, gap, iteration, polished, objective, multipliers)
@@ -426,7 +426,7 @@ def _at(
     bounds: Bounds | None,
     rows: float,
 ) -> _Point:
-    """Return an iterate with its residuals; ``rows`` is the complementarity of the rows."""
+    """Return the iterate with its residuals; ``rows`` is the complementarity of the rows."""
     coupling = kq.coupling
     if coupling is None or bounds is None:
         dual_residual = kq.dual_residual(delta, kq.lower + dual_slack[1])
@@ -495,7 +495,7 @@ class _Newton:
         return np.array([lapack.dpotrs(factor, one, lower=True)[0] for factor, one in pairs])
 
     def direction(self, push: Array, push_slack: Array) -> tuple[Array, Array, Bounds | None]:
-        """Return changes of δ, shares of the dual slacks that are lost, and the constraints'.
+        """Return changes of δ, the shares of dual slacks that are lost, and the constraints'.
 
         The direction changes u (upper - a) and v (a - lower) by push · slack, s μ by push_slack μ.
         """
@@ -569,7 +569,7 @@ def _in_neighbourhood(
     primal: float,
     dual: float,
 ) -> _Point:
-    """Shorten a step until no product is below γ times its target.
+    """Return the step, made shorter until no product is below γ times what it should be.
 
     Under constraints products may fall as they like: where bounds can hardly be met multipliers
     have to grow a thousandfold, and rows that are held near the central path hold them back.
@@ -606,7 +606,7 @@ def _step_lengths(
 
 
 def _at_kink(point: _Point, scale: float) -> Array:
-    """Score each row, (N,): above 1 it is classified as active (residual 0).
+    """Measure how much each row looks as if at its kink: above 1 where it does.
 
     On the central path u (upper - a) = v (a - lower) = b μ: at the kink u and v vanish with μ,
     elsewhere one of the dual slacks does. The two are told apart by comparing them in units of the

@@ -22,10 +22,10 @@ from functools import cached_property
 import numpy as np
 
 from skfairloss._problem import Measured
-from skfairloss._rows import DenseRows, Rows, StackedRows
+from skfairloss._rows import Rows, StackedRows
 from skfairloss._solvers.coupling import Coupling
 from skfairloss._solvers.tolerances import TINY
-from skfairloss._typing import Array, Index, Mask
+from skfairloss._typing import Array, Mask
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class KinkedQuadratic:
 
     @cached_property
     def reach(self) -> float:
-        """Size of a step to the optimum, which a violation of stationarity is charged with.
+        """A bound on how far the optimum is: the charge for a violation of stationarity.
 
         In orthonormal coordinates ‖δ‖ is the size of what predictions change by. Under an absolute
         loss they change by no more than twice the objective; rows near 0 alone do not show it.
@@ -143,17 +143,6 @@ class KinkedQuadratic:
             self, rows=rows, residual=residual, lower=lower, upper=upper, coupling=coupling
         )
 
-    def taken(self, index: Index) -> KinkedQuadratic:
-        """Return the same problem with some of its rows only, held in memory."""
-        return replace(
-            self,
-            rows=DenseRows(self.rows.take(index)),
-            residual=self.residual[index],
-            lower=self.lower[index],
-            upper=self.upper[index],
-            coupling=None if self.coupling is None else self.coupling.taken(index),
-        )
-
     def curvature_times(self, delta: Array) -> Array:
         """Hδ, of the shape of δ."""
         if delta.ndim == 1:
@@ -170,7 +159,7 @@ class KinkedQuadratic:
         return np.maximum(self.upper * residual, self.lower * residual)
 
     def ends(self, above: Mask) -> Array:
-        """Return the end of each dual interval that belongs to the side of its row."""
+        """Return the end of each dual interval that rows above their kink have, or below."""
         return np.where(above, self.upper, self.lower)
 
     def dual_residual(self, delta: Array, dual: Array) -> Array:
@@ -182,12 +171,12 @@ class KinkedQuadratic:
         return self.kinked_objective(delta, self.residual_at(delta))
 
     def kinked_objective(self, delta: Array, residual: Array) -> float:
-        """Return the objective at δ from its residuals."""
+        """Return the same where the residuals at δ are known."""
         own = self.own_objective(delta, residual)
         return own if self.coupling is None else own + self.coupling.objective(delta, residual)
 
     def own_objective(self, delta: Array, residual: Array) -> float:
-        """Return the objective at δ from its residuals, less the coupling's part."""
+        """Return the same without what a coupling adds."""
         smooth = self.constant + self._smooth(delta)
         if self.coupling is not None and not self._kinked:
             return smooth
@@ -200,14 +189,6 @@ class KinkedQuadratic:
 
     def _smooth(self, delta: Array) -> float:
         return float(np.vdot(delta, 0.5 * self.curvature_times(delta) - self.linear))
-
-    def merit(self, delta: Array, residual: Array, price: float) -> float:
-        """Return the objective at δ, from its residuals, plus violations times a price."""
-        value = self.kinked_objective(delta, residual)
-        if self.coupling is None:
-            return value
-        excess = self.coupling.excess(self.coupling.losses(delta, residual))
-        return value + price * float(np.maximum(excess, 0.0).sum())
 
     def gap(self, delta: Array, dual: Array, multipliers: Array | None = None) -> float:
         """Return the duality gap of (δ, a, μ), with what violates optimality conditions charged.
@@ -236,7 +217,7 @@ class KinkedQuadratic:
         return gap + self.coupling.gap(losses, multipliers), objective, dual
 
     def exact_in_every_group(self, delta: Array, dual: Array, multipliers: Array) -> bool:
-        """Return True where the rows of each group are complementary, whatever the group weighs."""
+        """Return True where each group's rows are complementary, however little it weighs."""
         if self.coupling is None:
             return True
         residual, here = self.residual_at(delta), self.lagrangian(multipliers)

@@ -25,7 +25,7 @@ _EXACT = 8 * EPS  # relative rounding error of a residual
 
 
 def least_squares(problem: Problem) -> Solution:
-    """Minimise Σ v r² + (l2/2) ‖w‖², by the smallest norm where there are several.
+    """Minimise Σ v r² + (l2/2) ‖w‖², of smallest norm where there are several.
 
     A refinement is the certificate's own pass over X: the last one is of the solution.
     """

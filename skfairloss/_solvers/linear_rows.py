@@ -196,7 +196,7 @@ def _goal(rows: _Rows, side: Array) -> Array:
 
 
 def _eliminated(problem: Problem, rows: _Rows, basis: Basis, side: Array) -> _OnRows | None:
-    """Return the plain problem on the rows held. None where they contradict each other."""
+    """Return the plain problem on the rows that are held; None where they contradict each other."""
     held, goal = rows.rows[_held(rows, side)], _goal(rows, side)
     seen = held @ basis.transform
     offset = basis.transform @ np.linalg.lstsq(seen, goal, rcond=_RANK)[0]
@@ -214,7 +214,7 @@ def _eliminated(problem: Problem, rows: _Rows, basis: Basis, side: Array) -> _On
 
 
 def _nearest(part: _OnRows, start: Start) -> Start:
-    """Move a model to where the held rows are met; return it less w₀."""
+    """Return a model moved to where the held rows are met, less w₀."""
     directions = (part.sample_basis or part.basis).transform
     step = np.linalg.lstsq(directions, start.coef - part.offset, rcond=None)[0]
     return Start(directions @ step, start.intercept)

@@ -98,7 +98,7 @@ def share(problem: Problem) -> Shared | None:
 def solve_together(
     shared: Shared, which: range, start: tuple[Array, Array], options: Options
 ) -> list[tuple[Model | None, int]]:
-    """Solve some outputs from models of all; return each with its iterations. None where open."""
+    """Solve some of the outputs from models of all; return iterations as well. None where open."""
     index = np.array(which)
     found: list[tuple[Model | None, int]] = [(None, 0)] * len(index)
     curved = shared.problem.loss.curvature > 0
@@ -128,7 +128,7 @@ def solve_together(
 
 
 def _all_settled(theta: Array, dual: Array) -> Found:
-    """Return the outputs that have ended here."""
+    """Return outputs that have ended here."""
     q = theta.shape[1]
     settled = np.ones(q, dtype=bool)
     return Found(theta, dual, settled, ~settled, np.ones(q, dtype=np.intp))

@@ -70,7 +70,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Goal:
-    """Limits of the work.
+    """The accuracy that is wanted, and what hears of iterations.
 
     Parameters
     ----------
