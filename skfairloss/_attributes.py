@@ -10,8 +10,9 @@ import numpy as np
 
 from skfairloss._groups import Groups, group_means
 from skfairloss._problem import Certificate, Multipliers, Problem, Solution
+from skfairloss._requests import FoundMultipliers
 from skfairloss._typing import Array
-from skfairloss.fairness import FairnessTerm, FoundMultipliers
+from skfairloss.fairness import FairnessTerm
 
 
 class Attributes:

@@ -14,11 +14,13 @@ from skfairloss._design import make_design
 from skfairloss._groups import Groups, check_index, encode_groups
 from skfairloss._parameters import REGRESSOR_CHECKS, check_parameters
 from skfairloss._problem import Problem, Start
+from skfairloss._requests import GroupedData
 from skfairloss._scale import in_units, residual_scale
+from skfairloss._terms import read_terms, translate
 from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array
 from skfairloss._validation import check_dimensions, check_numbers, check_weights, normalized
-from skfairloss.fairness import FairnessTerm, GroupedData, read_terms, translate
+from skfairloss.fairness import FairnessTerm
 from skfairloss.losses import MixedLoss
 
 

@@ -11,9 +11,7 @@ Every term speaks of the training data. None of them is a statement about new ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from inspect import signature
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -22,15 +20,11 @@ from sklearn.base import BaseEstimator
 from skfairloss._constraints import (
     ABSOLUTE_ERROR,
     LIMIT,
-    MIX,
     SQUARED_ERROR,
-    GroupBounds,
-    GroupCriterion,
     GroupLoss,
     LinearRows,
 )
-from skfairloss._design import Design
-from skfairloss._groups import Groups, group_means
+from skfairloss._groups import group_means
 from skfairloss._parameters import (
     NOT_NEGATIVE,
     SHARE,
@@ -40,6 +34,7 @@ from skfairloss._parameters import (
     none_or,
     one_of,
 )
+from skfairloss._requests import FoundMultipliers, GroupedData, Request
 from skfairloss._typing import Array
 
 __all__ = [
@@ -51,85 +46,6 @@ __all__ = [
 ]
 
 LOSS = none_or(one_of((ABSOLUTE_ERROR, SQUARED_ERROR)))
-
-
-@dataclass(frozen=True)
-class GroupedData:
-    """Training rows of positive weight, as terms see them.
-
-    Parameters
-    ----------
-    groups : the groups of the rows.
-    design : X.
-    y : (n, m), targets in units of the residual scale.
-    weights : (n,), summing to 1.
-    scale : (m,), the residual scale of each output, in units of y.
-    """
-
-    groups: Groups
-    design: Design
-    y: Array
-    weights: Array
-    scale: Array
-
-    @property
-    def shares(self) -> Array:
-        """The groups' shares of the weight, (G,)."""
-        return np.bincount(self.groups.codes, weights=self.weights)
-
-    def loss(self, name: str | None) -> GroupLoss:
-        """Return a loss of groups in units of y: |r_k| is c_k |z_k|, r_k² is c_k² z_k²."""
-        if name is None:
-            return MIX
-        unit = float(self.scale.max())  # nothing overflows that need not
-        factors = self.scale / unit
-        if name == ABSOLUTE_ERROR:
-            return GroupLoss(name, factors, unit)
-        with np.errstate(over="ignore"):
-            return GroupLoss(name, factors * factors, float(np.square(unit)))
-
-    def in_units(self, number: Array | float, name: str | None) -> Any:
-        """Return a number of the user's in the unit of such a loss in the problem."""
-        if name is None:
-            return number
-        unit = float(self.scale.max())
-        return number / unit if name == ABSOLUTE_ERROR else np.square(np.sqrt(number) / unit)
-
-
-@dataclass(frozen=True)
-class Request:
-    """One term in the form that solvers read.
-
-    Parameters
-    ----------
-    worst : weight of the largest group loss in the objective.
-    loss : the loss of groups that the term is about.
-    bounds : (G,), bounds on it, infinite for groups without. None for no bounds.
-    spread : largest spread of it over the groups. None where any will do.
-    linear : rows in the coefficients with bounds. None without.
-    """
-
-    worst: float = 0.0
-    loss: GroupLoss = MIX
-    bounds: Array | None = None
-    spread: float | None = None
-    linear: LinearRows | None = None
-
-
-@dataclass(frozen=True)
-class FoundMultipliers:
-    """Multipliers of all terms of a fit, per unit of what the user asked for.
-
-    Parameters
-    ----------
-    worst : (G,), of the losses against the largest one.
-    bounds : (G,) for each loss that has bounds, by its name.
-    linear : those of the linear rows of the terms in their order, (G, m); a term takes its own.
-    """
-
-    worst: Array
-    bounds: Mapping[str | None, Array]
-    linear: Iterator[Array]
 
 
 class FairnessTerm(BaseEstimator):
@@ -537,95 +453,3 @@ class ResidualParity(Parity):
         """Return the groups' means of y less the mean, (n_groups, n_outputs)."""
         means = [group_means(data.groups, column, data.weights) for column in data.y.T]
         return np.column_stack(means) - data.weights @ data.y
-
-
-@dataclass(frozen=True)
-class Constraints:
-    """Fairness terms in the form that solvers read.
-
-    Parameters
-    ----------
-    criterion : group losses in the objective and under bounds. None where neither is asked.
-    linear : parities.
-    spread : tolerance of an `EqualizedLoss`. None without one.
-    """
-
-    criterion: GroupCriterion | None
-    linear: tuple[LinearRows, ...]
-    spread: float | None
-
-
-def read_terms(fairness: Any) -> tuple[FairnessTerm, ...]:
-    """Return the terms of a ``fairness`` parameter, checked; empty for None."""
-    if fairness is None:
-        return ()
-    terms = tuple(fairness) if isinstance(fairness, list | tuple) else (fairness,)
-    for term in terms:
-        if isinstance(term, type) and issubclass(term, FairnessTerm):
-            raise TypeError(
-                "fairness of PixelLossRegressor must be None, a term or a list of terms, got the "
-                f"class {term.__name__}: write {term.__name__}({_needed(term)})"
-            )
-    if not terms or not all(isinstance(term, FairnessTerm) for term in terms):
-        raise ValueError(
-            f"fairness of PixelLossRegressor must be None, a term or a list of terms, of "
-            f"the classes {', '.join(__all__)}; got {fairness!r}"
-        )
-    kinds = [type(term) for term in terms]
-    for kind in kinds:
-        if kinds.count(kind) > 1:
-            raise ValueError(
-                f"fairness has two terms of the class {kind.__name__}, got {fairness!r}"
-            )
-    if EqualizedLoss in kinds and WorstGroupLoss in kinds:
-        raise ValueError(
-            f"fairness must not combine EqualizedLoss with WorstGroupLoss, got {fairness!r}"
-        )
-    for term in terms:
-        term.check()
-    return terms
-
-
-def translate(terms: tuple[FairnessTerm, ...], data: GroupedData) -> Constraints:
-    """Return the records of checked terms for given data."""
-    groups = data.groups
-    if groups.n_groups < 2:
-        raise ValueError(
-            "fairness needs at least two groups in sensitive_features, got "
-            f"{groups.labels[0]!r} in all rows of positive weight"
-        )
-    asked = [term.translate(data) for term in terms]
-    linear = tuple(part.linear for part in asked if part.linear is not None)
-    worst = next((part for part in asked if part.worst > 0), Request())
-    level = next((part for part in asked if part.spread is not None), None)
-    bounds = _merged([part for part in asked if part.bounds is not None or part is level], groups)
-    if worst.worst == 0 and level is None and not any(len(one.groups) for one in bounds):
-        return Constraints(None, linear, None)
-    criterion = GroupCriterion(
-        groups.codes,
-        data.shares,
-        worst.worst,
-        bounds,
-        tuple(groups.labels),
-        worst.loss,
-        None if level is None else level.loss,
-    )
-    return Constraints(criterion, linear, None if level is None else level.spread)
-
-
-def _merged(asked: list[Request], groups: Groups) -> tuple[GroupBounds, ...]:
-    """Return the bounds on each loss; one whose spread is to be small may have none yet."""
-    found: dict[str | None, GroupBounds] = {}
-    for part in asked:
-        values = np.full(groups.n_groups, np.inf) if part.bounds is None else part.bounds
-        before = found.get(part.loss.kind)
-        if before is not None:
-            values = np.minimum(values, before.values)
-        found[part.loss.kind] = GroupBounds(part.loss, values)
-    return tuple(found.values())
-
-
-def _needed(kind: type) -> str:
-    """Return the arguments that a class needs, with dots for their values."""
-    parameters = signature(kind).parameters.values()
-    return ", ".join(f"{p.name}=..." for p in parameters if p.default is p.empty)
