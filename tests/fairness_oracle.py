@@ -4,8 +4,9 @@
     python -m tests.fairness_oracle --n 300 --own-losses
 
 print how often every corner was drawn, how every problem ended, and the seeds of all that did not
-end well; with --own-losses terms are about |r| or r², whatever is minimised. Each seed reproduces its problem. Objectives, group losses and violations are computed
-here from their definitions; of the package only the estimator and the terms are used.
+end well; with --own-losses terms are about |r| or r², whatever is minimised. Each seed reproduces
+its problem. Objectives, group losses and violations are computed here from their definitions; of
+the package only the estimator and the terms are used.
 """
 
 from __future__ import annotations
