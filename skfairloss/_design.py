@@ -49,7 +49,7 @@ class Design(ABC):
 
     @abstractmethod
     def adjoint(self, u: Array) -> Array:
-        """Xᵀ u for u of shape (n,) or (n, m)."""
+        """Xᵀ u for u of shape (n,) or (n, m), dense or sparse."""
 
     @abstractmethod
     def sweep(
@@ -318,7 +318,8 @@ class SparseDesign(Design):
         return out
 
     def adjoint(self, u: Array) -> Array:
-        return self.x.T @ u
+        out = self.x.T @ u
+        return np.asarray(out.toarray() if sp.issparse(out) else out)
 
     def sweep(
         self,
@@ -337,11 +338,8 @@ class SparseDesign(Design):
             u, own = score(rows, residual[rows])
             parts.append(u)
             sums.append(own)
-        if sp.issparse(parts[0]):
-            adjoint = (some.x.T @ sp.vstack(parts)).toarray()
-        else:
-            adjoint = some.adjoint(np.concatenate(parts))
-        return residual, adjoint, np.sum(sums, axis=0)
+        u = sp.vstack(parts) if sp.issparse(parts[0]) else np.concatenate(parts)
+        return residual, some.adjoint(u), np.sum(sums, axis=0)
 
     def gather(self, u: Callable[[slice], Array]) -> Array:
         columns = u(slice(0, self.shape[0])).T

@@ -165,7 +165,7 @@ class Output:
         """True where the rows of the data have a kink."""
         return self.problem.loss.loss_mix > 0
 
-    @property
+    @cached_property
     def penalised(self) -> Index:
         """Columns with a row of the L1 penalty."""
         here = self.basis.norms > 0 if self.problem.l1 > 0 else np.zeros(0, dtype=bool)
@@ -181,7 +181,7 @@ class Output:
             np.concatenate([loss.upper * weights, high]),
         )
 
-    @property
+    @cached_property
     def penalty_interval(self) -> tuple[Array, Array]:
         """Ends of the dual intervals of the penalty's rows."""
         width = self.problem.l1 / self.basis.norms[self.penalised]
@@ -197,10 +197,10 @@ class Output:
         self, coef: Array, gram: Array, linear: Array, constant: float
     ) -> KinkedQuadratic:
         """Return the problem at a model with the rows of the penalty alone, given AᵀVA and g."""
-        low, high = self.penalty_interval
+        (low, high), columns = self.penalty_interval, self.penalised
         return KinkedQuadratic(
             rows=self.penalty_rows,
-            residual=-(self.basis.norms * coef)[self.penalised],
+            residual=-(self.basis.norms[columns] * coef[columns]),
             lower=low,
             upper=high,
             hessian=self.hessian(gram),

@@ -67,7 +67,7 @@ def pilot(whole: Whole, start: Start | None) -> Pilot:
         h = bandwidth(left, d, known)
         if h <= 0:
             break
-        step = newton_step(smoothed(few, there, h, none), multipliers)
+        step = newton_step(smoothed(few, there, h, none, left), multipliers)
         there, multipliers = few.moved(there, step.delta), step.multipliers
         left, known = few.residual(there), s
     return Pilot(there, bandwidth(left, d, s), multipliers, found.n_iter)

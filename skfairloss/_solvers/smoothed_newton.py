@@ -65,19 +65,34 @@ class Step:
     Parameters
     ----------
     delta : δ.
-    share : the kinks' share of the second derivatives.
     multipliers : (J,).
     n_iter : iterations spent under constraints.
+    squares, kq : the problem without the second derivatives of the kinks, and with them.
     """
 
     delta: Array
-    share: float
     multipliers: Array
     n_iter: int
+    squares: KinkedQuadratic
+    kq: KinkedQuadratic
+
+    @property
+    def share(self) -> float:
+        """The kinks' share of the second derivatives under the multipliers."""
+        own, every = (
+            float(np.trace(part.lagrangian(self.multipliers).hessian, axis1=-2, axis2=-1).sum())
+            for part in (self.squares, self.kq)
+        )
+        return 1.0 - own / max(every, TINY)
 
 
-def smoothed(whole: Whole, anchor: Anchor, h: float, kinks: Index) -> Smoothed:
-    """Smooth all rows but the kinks at a model close to the optimum, in one pass over X."""
+def smoothed(
+    whole: Whole, anchor: Anchor, h: float, kinks: Index, residual: Array | None = None
+) -> Smoothed:
+    """Smooth all rows but the kinks at a model close to the optimum, in one pass over X.
+
+    ``residual`` is of the shape of y. None where it is not known.
+    """
     slope, ones = np.empty(whole.y.shape), 1.0
     kept = _mask(kinks, len(slope)) if len(kinks) else None
 
@@ -90,7 +105,10 @@ def smoothed(whole: Whole, anchor: Anchor, h: float, kinks: Index) -> Smoothed:
         here[kept[rows]] = 0.0
         return here, column(~kept[rows], here), residual
 
-    residual, sums = whole.sweep(anchor, lines, squares=True)
+    if residual is None:
+        residual, sums = whole.sweep(anchor, lines, squares=True)
+    else:
+        sums = whole.sums_at(residual, lines, squares=True)
     kq = whole.on_lines(anchor, sums)
     return Smoothed(whole, anchor, residual, h, kinks, slope, kq)
 
@@ -128,12 +146,10 @@ def newton_step(at: Smoothed, guess: Array | None = None) -> Step:
     if len(at.kinks):
         kq = whole.with_rows(kq, at.residual[at.kinks], at.kinks)
     if kq.coupling is None and not kq.rows.n_rows:
-        delta, none, spent = curved_minimum(kq.hessian, kq.linear), np.zeros(0), 0
-        return Step(delta, _kinked_share(at.kq, kq, none), none, spent)
+        return Step(curved_minimum(kq.hessian, kq.linear), np.zeros(0), 0, at.kq, kq)
     found = _solve(kq, _KINKED_TOL if len(at.kinks) else _PENALTY_TOL, guess)
     spent = 0 if kq.coupling is None else found.n_iter
-    share = _kinked_share(at.kq, kq, found.multipliers)
-    return Step(found.delta, share, found.multipliers, spent)
+    return Step(found.delta, found.multipliers, spent, at.kq, kq)
 
 
 def _solve(kq: KinkedQuadratic, tol: float, guess: Array | None) -> KinkedSolution:
@@ -144,15 +160,6 @@ def _solve(kq: KinkedQuadratic, tol: float, guess: Array | None) -> KinkedSoluti
     return found or interior_point(
         kq, tol=tol, floor=0.0, max_iter=_MAX_ITER, crossover=False, multipliers=guess
     )
-
-
-def _kinked_share(squares: KinkedQuadratic, kq: KinkedQuadratic, multipliers: Array) -> float:
-    """Return the kinks' share of the second derivatives under multipliers."""
-    own, every = (
-        float(np.trace(part.lagrangian(multipliers).hessian, axis1=-2, axis2=-1).sum())
-        for part in (squares, kq)
-    )
-    return 1.0 - own / max(every, TINY)
 
 
 def _mask(index: Index, n: int) -> Array:

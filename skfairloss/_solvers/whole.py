@@ -160,6 +160,12 @@ class Whole(ABC):
         residual, adjoint, sums = self.design.sweep(y, anchor.coef, anchor.intercept, score, index)
         return residual, (adjoint, sums)
 
+    def sums_at(self, residual: Array, lines: Lines, squares: bool = False) -> Sums:
+        """Compute the sums of `sweep` where the residuals are known."""
+        every = slice(0, len(residual))
+        u, sums = self.score(every, *lines(every, residual), squares and self.base is None)
+        return self.design.adjoint(u), sums
+
     def on_lines(self, anchor: Anchor, sums: Sums) -> KinkedQuadratic:
         """Return the problem at a model with the rows of the data on lines."""
         return self.with_lines(self.smooth(anchor), sums)
