@@ -137,7 +137,7 @@ def test_a_fit_stopped_early_is_never_closer_to_the_optimum_than_its_gap_admits(
     assert np.ptp(worst[-1]) < 0.02
     half = len(worst) // 2
     assert np.ptp(worst[half]) < 0.1
-    assert all(np.ptp(losses) > 1 for losses in worst[:3])
+    assert all(np.ptp(losses) > 1 for losses in worst[:2])
     fits = list(table_below(text, "excess over the full fit, dual_gap_").values())
     assert len(fits) == len(worst)
     *stopped, full = fits

@@ -8,11 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
-from skfairloss._certificate import measure
-from skfairloss._design import Design
-from skfairloss._problem import Measured, Slopes
-from skfairloss._rows import Rows
-from skfairloss._sample import Sample, proportional
+from skfairloss._core.certificate import measure
+from skfairloss._core.solution import Measured, Slopes
+from skfairloss._design.design import Design
+from skfairloss._design.rows import Rows
+from skfairloss._design.sample import Sample, proportional
 from skfairloss._solvers.crossover import curved_minimum
 from skfairloss._solvers.formulation import Model, Options, Output
 from skfairloss._solvers.kinked import KinkedQuadratic

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._constraints import ABSOLUTE_ERROR, MIX, GroupLoss, LinearRows
-from skfairloss._design import Design
-from skfairloss._groups import Groups
+from skfairloss._core.constraints import ABSOLUTE_ERROR, MIX, GroupLoss, LinearRows
+from skfairloss._design.design import Design
+from skfairloss._inputs.groups import Groups
 from skfairloss._typing import Array
 
 

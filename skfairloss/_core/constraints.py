@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from skfairloss._core.losses import MixedLoss
 from skfairloss._typing import Array, Index
-from skfairloss.losses import MixedLoss
 
 ABSOLUTE_ERROR, SQUARED_ERROR = "absolute_error", "squared_error"
 LIMIT = 1e-6  # a weight of 1 is solved as 1 - LIMIT, so that every group keeps some weight

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from skfairloss import fairness
-from skfairloss._constraints import GroupBounds, GroupCriterion, LinearRows
-from skfairloss._groups import Groups
-from skfairloss._requests import GroupedData, Request
+from skfairloss._core.constraints import GroupBounds, GroupCriterion, LinearRows
+from skfairloss._core.requests import GroupedData, Request
+from skfairloss._inputs.groups import Groups
 from skfairloss.fairness import EqualizedLoss, FairnessTerm, WorstGroupLoss
 
 
