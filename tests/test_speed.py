@@ -201,7 +201,8 @@ def test_a_fit_of_group_losses_reads_x_as_often_as_the_page_on_its_working_says(
 def test_a_stage_that_is_gone_is_an_error_that_says_where_it_is_named(bench, monkeypatch):
     gone = (("any", "skfairloss._design.sample", "no_such_function"),)
     monkeypatch.setattr(bench.profile, "STAGES", gone)
-    with pytest.raises(LookupError, match=r"skfairloss\._design\.sample has no no_such_function: STAGES"):
+    named = r"skfairloss\._design\.sample has no no_such_function: STAGES"
+    with pytest.raises(LookupError, match=named):
         bench.profile.Profile().run(lambda: None)
 
 
