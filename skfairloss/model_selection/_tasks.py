@@ -41,11 +41,13 @@ class FitsTasks:
         watched = estimator if watched is None else watched
         own = [c for c in self._owner._skl_callbacks if not isinstance(c, AutoPropagatedCallback)]
         before = getattr(watched, "_skl_callbacks", [])
+        if not hasattr(watched, "set_callbacks"):
+            own = []  # an estimator that no callback can be set on
         if own:
             watched.set_callbacks(*before, *own)
         try:
             with self._lock:
-                task = self._context.subcontext("fit-of-a-mix", task_id=number)
+                task = self._context.subcontext("fit-of-a-model", task_id=number)
             with task.propagate_callback_context(estimator):
                 task.call_on_fit_task_begin(estimator=self._owner)
                 yield

@@ -40,18 +40,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows with a cell for each of the metrics."""
+    """Rows with a cell for each of the metrics, or of the models.
+
+    Columns among ``differences`` are drawn on one scale, with a mark at 0.
+    """
 
     title: str
     metrics: list[str]
     rows: list[Row]
     notes: list[str]
+    differences: tuple[int, ...] = ()
 
 
 def make_table(frame: pd.DataFrame, method: str, level: float | None, n_boot: int | None) -> Table:
     """Put the tidy table of a report into words."""
     metrics = list(dict.fromkeys(frame["metric"]))
-    columns = [_cells(frame[frame["metric"] == metric]) for metric in metrics]
+    columns = [make_cells(frame[frame["metric"] == metric]) for metric in metrics]
     first = frame[frame["metric"] == metrics[0]]
     rows = []
     for i, (statistic, group, count) in enumerate(
@@ -85,7 +89,7 @@ def make_table(frame: pd.DataFrame, method: str, level: float | None, n_boot: in
     return Table(title, titles, rows, notes)
 
 
-def _cells(frame: pd.DataFrame) -> list[Cell]:
+def make_cells(frame: pd.DataFrame) -> list[Cell]:
     """Return the values of one metric, rounded alike, except for the ratio."""
     numbers = frame[["value", "lower", "upper"]].to_numpy(dtype=float)
     is_ratio = (frame["statistic"] == "ratio").to_numpy()
@@ -97,6 +101,15 @@ def _cells(frame: pd.DataFrame) -> list[Cell]:
         limits = f"[{', '.join(ends)}]" if known else ""
         cells.append(Cell(_text(value, decimals[kind]), limits, value, lower, upper))
     return cells
+
+
+def interval_text(value: float, lower: float, upper: float, *, signed: bool = False) -> str:
+    """Return a value with its interval in words, as in "0.42 [0.31, 0.53]"."""
+    decimals = _decimals(np.array([[value, lower, upper]]))
+    texts = [_text(each, decimals) for each in (value, lower, upper)]
+    if signed:
+        texts = [f"+{text}" if float(text) > 0 else text for text in texts]
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
 def _decimals(numbers: Array) -> int:
