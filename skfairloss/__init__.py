@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from skfairloss._regressor import PixelLossRegressor
 from skfairloss._version import __version__
-from skfairloss.model_selection import PixelLossRegressorCV, compare_loss_mixes
+from skfairloss.model_selection import (
+    PixelLossRegressorCV,
+    compare_loss_mixes,
+    compare_models,
+)
 from skfairloss.report import group_report
 
 __all__ = [
@@ -12,5 +16,6 @@ __all__ = [
     "PixelLossRegressorCV",
     "__version__",
     "compare_loss_mixes",
+    "compare_models",
     "group_report",
 ]

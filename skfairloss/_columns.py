@@ -58,16 +58,15 @@ def named_columns(given: Any, X: Any, argument: str = "sensitive_features") -> A
     return given
 
 
-def take_columns(
-    names: str | list[str], X: Any, argument: str = "sensitive_features"
-) -> Any:
+def take_columns(names: str | list[str], X: Any, argument: str = "sensitive_features") -> Any:
     """Return columns of a pandas or polars DataFrame, in which they stay."""
+    what = "groups" if argument == "sensitive_features" else argument
     if not hasattr(X, "columns"):
         raise ValueError(
             f"{argument}={names!r} names columns of X: X must be a pandas or polars "
-            f"DataFrame, got {type(X).__name__}. Pass the values themselves, one for each "
+            f"DataFrame, got {type(X).__name__}. Pass the {what} themselves, a value for each "
             f"row: {argument}=table[{names!r}]. A step of a Pipeline is given what the "
-            "steps before it return, often an array; pass them to the pipeline's fit as "
+            f"steps before it return, often an array; pass the {what} to the pipeline's fit as "
             f"step__{argument}=table[{names!r}], or without the name of the step where "
             "metadata routing is on"
         )
@@ -77,7 +76,7 @@ def take_columns(
     if missing:
         raise ValueError(
             f"X has no columns {missing}, it has {known}: {argument} must name columns of "
-            "X, or hold the values themselves, one for each row"
+            f"X, or hold the {what} themselves, a value for each row"
         )
     if any(known.count(name) > 1 for name in wanted):
         raise ValueError(f"X has several columns of one name among {wanted}: rename them")

@@ -59,8 +59,8 @@ def test_intervals_cover_the_expected_difference_of_models_trained_at_this_n(dra
             disparity_groups=("a", "b"),
             random_state=seed,
         )
-        table = found.differences.set_index("quantity").loc[["loss", "disparity"]]
-        ends.append(table[["low", "high"]].to_numpy())
+        table = found.differences.set_index("statistic").loc[["overall", "disparity"]]
+        ends.append(table[["lower", "upper"]].to_numpy())
     truth, ends = np.mean(on_fresh, axis=0), np.array(ends)
     covered = (ends[:, :, 0] <= truth) & (truth <= ends[:, :, 1])
     accuracy, disparity = covered.mean(axis=0)

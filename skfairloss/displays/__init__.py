@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from skfairloss.displays._group_loss import GroupLossDisplay
 from skfairloss.displays._loss_mix import LossMixDisplay
+from skfairloss.displays._model_comparison import ModelComparisonDisplay
 from skfairloss.displays._pixel_group import PixelGroupDisplay
 from skfairloss.displays._tradeoff import TradeoffDisplay
 
-__all__ = ["GroupLossDisplay", "LossMixDisplay", "PixelGroupDisplay", "TradeoffDisplay"]
+__all__ = [
+    "GroupLossDisplay",
+    "LossMixDisplay",
+    "ModelComparisonDisplay",
+    "PixelGroupDisplay",
+    "TradeoffDisplay",
+]

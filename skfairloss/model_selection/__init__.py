@@ -10,8 +10,8 @@ from skfairloss.model_selection._path import LossMixPath, loss_mix_path
 from skfairloss.model_selection._rules import best_within_disparity, pareto_front
 
 __all__ = [
-    "ModelComparison",
     "LossMixPath",
+    "ModelComparison",
     "PixelLossRegressorCV",
     "best_within_disparity",
     "compare_loss_mixes",

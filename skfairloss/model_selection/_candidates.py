@@ -40,9 +40,7 @@ class Candidates:
     paths: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(
-        cls, models: Mapping[Any, Any], by: str, weighted: bool, clustered: bool
-    ) -> Candidates:
+    def of(cls, models: Mapping[Any, Any], by: str, weighted: bool, clustered: bool) -> Candidates:
         """Find how groups, weights and clusters reach the models, and which of them are a path."""
         names = []
         for key, model in models.items():

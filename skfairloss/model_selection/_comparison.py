@@ -201,8 +201,8 @@ class ModelComparison:
 
         kind : {"differences", "levels"}, default="differences"
             "differences" is a forest plot: a point with its interval for all rows, each group and
-            the disparity, beside a line at 0. "levels" draws the metric of each model; mixes are
-            on the horizontal axis then.
+            the disparity, beside a line at 0. "levels" draws the metric of each model over all rows
+            and in each group; mixes are on the horizontal axis then.
 
         metric : str, default=None
             Label of the metric; ``None`` takes the first one.
@@ -297,13 +297,15 @@ class ModelComparison:
             np.column_stack([self._of(metric, key)[column] for key in keys]) for column in columns
         )
         known = (first["statistic"] != "disparity").to_numpy()
+        # a difference of groups is on another scale than their levels
+        shown = np.flatnonzero(known | is_difference)
         return ModelComparisonDisplay(
-            self._labels(first),
+            [self._labels(first)[i] for i in shown],
             [self.named(key) for key in keys],
-            value,
-            lower=lower,
-            upper=upper,
-            counts=np.where(known, first["count"], np.nan),
+            value[shown],
+            lower=lower[shown],
+            upper=upper[shown],
+            counts=np.where(known, first["count"], np.nan)[shown],
             reference=self.named(self.reference) if is_difference else None,
             metric=metric,
             group_name=self.group_name,
@@ -337,7 +339,7 @@ class ModelComparison:
             )
         ]
         order = [*range(1, len(rows) - 1), 0, len(rows) - 1]  # groups first, as in reports
-        names = [self.named(reference), *(f"{self.named(key)} minus it" for key in keys)]
+        names = [self.named(reference), *(f"change under {self.named(key)}" for key in keys)]
         return Table(
             f"{metric_title(metric)}, out of fold",
             names,

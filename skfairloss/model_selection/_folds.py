@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,11 +31,8 @@ def make_folds(
     if is_integer(cv):
         partitions = _stratified(int(cv), n_repeats, groups, clusters, random_state)
     else:
-        labels = None if clusters is None else clusters.codes
-        splits = [
-            (np.asarray(train), np.asarray(test))
-            for train, test in check_cv(cv).split(np.zeros((n, 1)), groups.codes, labels)
-        ]
+        drawn = split_rows(check_cv(cv), np.zeros((n, 1)), groups.codes, clusters)
+        splits = [(np.asarray(train), np.asarray(test)) for train, test in drawn]
         if not splits:
             raise ValueError(no_folds(cv))
         partitions = _partitions(splits, n)
@@ -40,13 +40,32 @@ def make_folds(
     if len(sizes) > 1:
         raise ValueError(f"cv must repeat the same number of folds, got {sorted(sizes)}")
     for partition in partitions:
-        if clusters is not None:
-            check_whole(clusters, partition)
         _check_spread(groups, partition)
     return partitions
 
 
-def check_whole(clusters: Groups, splits: list[Split]) -> None:
+def split_rows(
+    splitter: Any, X: Any, y: Any, clusters: Groups | None, params: Mapping[str, Any] | None = None
+) -> list[Split]:
+    """Return the splits of a splitter, which is given the clusters as ``groups`` if it takes them.
+
+    ``params`` are what else it is given. Raises ValueError where a split has rows of one cluster on
+    both sides.
+    """
+    params = dict(params or {})
+    if clusters is None:
+        return list(splitter.split(X, y, **params))
+    if "groups" in inspect.signature(splitter.split).parameters:
+        params["groups"] = clusters.codes
+    with warnings.catch_warnings():
+        # a splitter of scikit-learn that ignores them; the check below says what matters
+        warnings.filterwarnings("ignore", "The groups parameter is ignored")
+        splits = list(splitter.split(X, y, **params))
+    _check_whole(clusters, splits)
+    return splits
+
+
+def _check_whole(clusters: Groups, splits: list[Split]) -> None:
     """Raise ValueError where a cluster has rows on both sides of a split."""
     for k, (train, test) in enumerate(splits):
         codes = clusters.codes
@@ -54,8 +73,8 @@ def check_whole(clusters: Groups, splits: list[Split]) -> None:
         if len(both):
             raise ValueError(
                 f"cv splits {counted(len(both), 'cluster')} in fold {k + 1} of {len(splits)}, the "
-                f"first is {clusters.labels[both[0]]!r}: take a splitter that keeps clusters whole, "
-                "such as GroupKFold, which is given them as groups"
+                f"first is {clusters.labels[both[0]]!r}: take a splitter that keeps clusters "
+                "whole, such as GroupKFold, which is given them as groups"
             )
 
 

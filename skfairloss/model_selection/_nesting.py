@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from sklearn import get_config
-from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.metadata_routing import MetadataRouter, get_routing_for_object
 
 from skfairloss._regressor import PixelLossRegressor
 
@@ -90,9 +90,9 @@ def fit_names(estimator: Any, weighted: bool, clustered: bool) -> dict[str, str]
 
 def _groups_name(estimator: Any) -> str | None:
     """Return the fit parameter for groups. None where nothing takes them, or changes by them."""
-    found = _takers(estimator, "sensitive_features")
-    if len(found) != 1 and get_config()["enable_metadata_routing"]:
-        return _routed(estimator, "sensitive_features")
+    found, router = _takers(estimator, "sensitive_features"), _router(estimator)
+    if router is not None:
+        return _requested(router, "sensitive_features")
     # without fairness terms the groups change no model: where they cannot go, they need not
     needed = [p for p in found if getattr(regressor_in(estimator, p), "fairness", None) is not None]
     for path in needed or found[:1]:
@@ -131,8 +131,9 @@ def _clusters_name(estimator: Any) -> str | None:
     """Return the fit parameter for clusters, or for ``groups`` of an inner splitter."""
     for path in _takers(estimator, "clusters"):
         return fit_parameter(estimator, path, "clusters")
-    if get_config()["enable_metadata_routing"]:
-        return _routed(estimator, "groups")
+    router = _router(estimator)
+    if router is not None:
+        return _requested(router, "groups")
     for path, part in _parts(estimator):
         cv = getattr(part, "cv", None)
         if get_routing_for_object(cv).consumes("split", ["groups"]):
@@ -140,9 +141,20 @@ def _clusters_name(estimator: Any) -> str | None:
     return None
 
 
-def _routed(estimator: Any, name: str) -> str | None:
-    """Return the name where metadata routing hands it on to a part that requests it, else None."""
-    return name if get_routing_for_object(estimator).consumes("fit", [name]) else None
+def _router(estimator: Any) -> Any:
+    """Return what a meta-estimator routes. None with routing off, or where it does not route."""
+    if not get_config()["enable_metadata_routing"]:
+        return None
+    try:
+        found = get_routing_for_object(estimator)
+    except NotImplementedError:
+        return None
+    return found if isinstance(found, MetadataRouter) else None
+
+
+def _requested(router: MetadataRouter, name: str) -> str | None:
+    """Return the name where it is handed on to a part that requests it, else None."""
+    return name if router.consumes("fit", [name]) else None
 
 
 def _takers(estimator: Any, name: str) -> list[Path]:

@@ -28,8 +28,8 @@ class Words:
         """Return one sentence: the change over all rows under the first metric, and for whom."""
         metric = next(iter(self.found.metrics))
         best = _best(self.found.metrics[metric])
-        changes = self.found.differences.query("metric == @metric")
-        overall = changes[changes["statistic"] == "overall"]
+        changes = _where(self.found.differences, metric=metric)
+        overall = _where(changes, statistic="overall")
         row = _main(overall, best)
         models = "mixes" if self.found.by == "loss_mix" else "models"
         among = f", the most of {len(overall)} {models}" if len(overall) > 1 else ""
@@ -41,15 +41,15 @@ class Words:
             if _is_better(row["difference"], best) is not False:
                 said += among
             elif among:
-                said = f"none of {len(overall)} {models} improves the {title} of all rows: {said}"
+                said = f"none of {len(overall)} {models} detectably improves the {title}: {said}"
         elif among:
             change = f"the largest change is that of {name}, {_signed(row)}"
             said = f"none of {len(overall)} {models} changes the {title} of all rows detectably: "
             said += change
         else:
             said = f"{name} does not detectably change the {title} of all rows ({_signed(row)})"
-        by_group = changes[changes["statistic"] == "by_group"]
-        for_whom = self._for_whom(by_group[by_group[self.found.by] == row[self.found.by]], best)
+        by_group = _where(changes, statistic="by_group")
+        for_whom = self._for_whom(_where(by_group, **{self.found.by: row[self.found.by]}), best)
         reference = self.found.named(self.found.reference)
         return f"Compared with {reference}, {said}; {for_whom} ({self._of_intervals()})."
 
@@ -65,7 +65,9 @@ class Words:
         what = "is detectably worse off" if directed else "has a detectable change"
         if not len(shown):
             return f"no group {what}"
-        each = [(row["group"], _size(row) if directed else _signed(row)) for _, row in shown.iterrows()]
+        each = [
+            (row["group"], _size(row) if directed else _signed(row)) for _, row in shown.iterrows()
+        ]
         if len(each) == 1:
             return f"the group {each[0][0]} {what}, {'by ' * directed}{each[0][1]}"
         what = what.replace("is ", "are ").replace("has ", "have ")
@@ -98,27 +100,25 @@ class Words:
     def _on(self, metric: str) -> list[str]:
         """Return the sentences on one metric."""
         found, named = self.found, self.found.metrics[metric]
-        changes = found.differences.query("metric == @metric")
-        reference = found.estimates[
-            (found.estimates["metric"] == metric) & (found.estimates[found.by] == found.reference)
-        ]
+        changes = _where(found.differences, metric=metric)
+        reference = _where(found.estimates, **{"metric": metric, found.by: found.reference})
         at = {name: rows["value"].iloc[0] for name, rows in reference.groupby("statistic")}
-        n = reference.loc[reference["statistic"] == "overall", "count"].iloc[0]
+        n = _where(reference, statistic="overall")["count"].iloc[0]
         words = named.words if isinstance(named, NamedMetric) else metric
         sentences = [
             f"Out-of-fold {words} on {n} rows, compared with {found.named(found.reference)} "
             f"({at['overall']:.4g} over all rows), {self._of_intervals()}.",
-            self._sentence(changes[changes["statistic"] == "overall"], "Over all rows"),
+            self._sentence(_where(changes, statistic="overall"), "Over all rows"),
         ]
-        by_group = changes[changes["statistic"] == "by_group"]
+        by_group = _where(changes, statistic="by_group")
         sentences += [
-            self._sentence(by_group[by_group["group"] == group], f"In the group {group}")
+            self._sentence(_where(by_group, group=group), f"In the group {group}")
             for group in by_group["group"].unique()
         ]
         high, low = found.disparity_groups
         name = f"The disparity ({high} minus {low}, {at['disparity']:.4g} under the reference)"
-        sentences.append(self._sentence(changes[changes["statistic"] == "disparity"], name))
-        disparity = found.disparity.query("metric == @metric")
+        sentences.append(self._sentence(_where(changes, statistic="disparity"), name))
+        disparity = _where(found.disparity, metric=metric)
         turned = disparity.loc[disparity["value"] * at["disparity"] < 0, found.by]
         if len(turned):
             models = _listed([found.named(key) for key in turned])
@@ -154,6 +154,13 @@ class Words:
         return f"{percent}, {adjusted}"
 
 
+def _where(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
+    """Return the rows in which columns have values."""
+    for column, value in values.items():
+        table = table[table[column] == value]
+    return table
+
+
 def _best(metric: Any) -> str:
     """Return which values of a metric are better; smaller ones of a function of one's own."""
     return metric.best if isinstance(metric, NamedMetric) else "smaller"
@@ -169,7 +176,7 @@ def _is_better(difference: float, best: str) -> bool | None:
 def _main(overall: pd.DataFrame, best: str) -> pd.Series:
     """Return the row of the model to speak of: the best improvement, else the largest change."""
     change = overall["difference"]
-    better = [_is_better(d, best) is True for d in change]
+    better = np.array([_is_better(d, best) is True for d in change])
     for chosen in (overall[overall["detected"] & better], overall[overall["detected"]], overall):
         if len(chosen):
             break
