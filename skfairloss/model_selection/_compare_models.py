@@ -202,7 +202,9 @@ def compare_models(
 
     Examples
     --------
-    >>> from sklearn.ensemble import HistGradientBoostingRegressor
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import PolynomialFeatures
     >>> from skfairloss import PixelLossRegressor, compare_models
     >>> from skfairloss.datasets import make_pixel_groups
     >>> from skfairloss.fairness import WorstGroupLoss
@@ -211,7 +213,7 @@ def compare_models(
     ...     {
     ...         "L2": PixelLossRegressor(),
     ...         "worst group": PixelLossRegressor(fairness=WorstGroupLoss(0.5)),
-    ...         "boosting": HistGradientBoostingRegressor(max_iter=20),
+    ...         "squares": make_pipeline(PolynomialFeatures(), Ridge()),
     ...     },
     ...     X,
     ...     y,
