@@ -77,7 +77,7 @@ def _range(cells: list[Cell]) -> tuple[float, float] | None:
 
 def _drawing(cell: Cell, limits: tuple[float, float]) -> str:
     """Draw the interval and the value on the scale of the column."""
-    if not cell.limits:
+    if not cell.has_interval:
         return ""
     low, high = limits
 

@@ -4,7 +4,7 @@ From the repository root: ``python tests/benchmarks/report_coverage.py --write``
 half an hour on two cores and rewrites ``docs/coverage/report.md``; ``--help`` lists the options.
 
 y_true is a standard normal prediction plus an error. The cells were fixed before any of them was
-run: sizes of groups, distributions of errors, and how many times larger those of the first group are.
+run: sizes of groups, distributions of errors, and how much larger those of the first group are.
 A further cell has weights between 0.5 and 2. A function that is no named metric is called for each
 sample, and has cells and samples of its own, fewer of both.
 """

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 RANGE = (0.92, 0.98)  # what an interval of level 0.95 is asked to cover
-TOO_FEW = "too few"  # no interval, in all simulations of a cell
 
 
 @dataclass(frozen=True)
@@ -20,24 +19,29 @@ class Coverage:
     truth: float
 
     @property
+    def given(self) -> np.ndarray:
+        """Those simulations that have an interval, (n,)."""
+        return ~np.isnan(self.intervals).any(axis=1)
+
+    @property
     def share(self) -> float:
         """Share of the intervals that contain the truth. NaN if there is none."""
-        given = self.intervals[~np.isnan(self.intervals).any(axis=1)]
-        if not len(given):
+        if not self.given.any():
             return float("nan")
+        lower, upper = self.intervals[self.given].T
         rounding = 1e-9 * max(1.0, abs(self.truth))
-        return float(
-            np.mean((given[:, 0] <= self.truth + rounding) & (self.truth <= given[:, 1] + rounding))
-        )
+        return float(np.mean((lower <= self.truth + rounding) & (self.truth <= upper + rounding)))
 
     @property
     def text(self) -> str:
-        """The share, bold where it is outside the range."""
-        share = self.share
-        if np.isnan(share):
-            return TOO_FEW
-        inside = RANGE[0] <= round(share, 3) <= RANGE[1]
-        return f"{share:.3f}" if inside else f"**{share:.3f}**"
+        """The share, bold where it is outside the range; of how many, where some have none."""
+        if np.isnan(self.share):
+            return "none"
+        share = f"{self.share:.3f}"
+        if not RANGE[0] <= float(share) <= RANGE[1]:
+            share = f"**{share}**"
+        missing = 1 - self.given.mean()
+        return share if missing < 0.001 else f"{share} ({100 * missing:.1f} % none)"
 
 
 def table(
