@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,6 @@ import numpy as np
 import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri
 
 from skfairloss._groups import Groups, encode_groups
 from skfairloss._parameters import (
@@ -27,21 +25,12 @@ from skfairloss._validation import check_weights
 from skfairloss.metrics._bootstrap import bootstrap, generator
 from skfairloss.metrics._frame import group_metric_frame
 from skfairloss.metrics._inputs import check_targets
-from skfairloss.metrics._intervals import (
-    Ends,
-    Limits,
-    Sampled,
-    fewest_rows,
-    largest_difference,
-    limits_of,
-    simultaneous_quantile,
-)
+from skfairloss.metrics._intervals import fewest_rows
+from skfairloss.metrics._limits import COMPARISONS, Limits, Sizes, find_limits
 from skfairloss.metrics._named import DEFAULT_METRICS, TABLE, Metrics, NamedMetric, label_metrics
-from skfairloss.metrics._row_metrics import Metric, Rows, split_rows
+from skfairloss.metrics._row_metrics import split_rows
 
 Index = NDArray[np.intp]
-
-COMPARISONS = ("between_groups", "to_overall")
 
 _CHECKS: dict[str, Check] = {
     "method": one_of(COMPARISONS),
@@ -175,21 +164,15 @@ def group_estimates(
     groups = encoded.subset(weights > 0)
     counts = np.array([len(own) for own in rows])
     positions = _positions(groups)
-    limits = _Limits.none(len(rows), len(named))
+    limits = Limits.none(len(rows), len(named))
     if n_boot is not None:
         s = None if sample_weight is None else weights
         drawn = bootstrap(named, true, pred, s, rows, int(n_boot), generator(random_state))
         values = np.column_stack(
             [frame.by_group.to_numpy(dtype=float)[positions].T, frame.overall.to_numpy(dtype=float)]
         )
-        limits = _limits(
-            named,
-            values,
-            np.concatenate([drawn.by_group, drawn.overall[:, None]], axis=1),
-            _Sizes.of(rows, weights, single=true.size == len(true)),
-            method,
-            confidence_level,
-        )
+        sizes = Sizes.of(rows, weights, single=true.size == len(true))
+        limits = find_limits(named, values, drawn, sizes, method, confidence_level)
     for j, name in enumerate(named):
         if name not in ratios:
             limits.ratio[:, j] = np.nan
@@ -210,108 +193,6 @@ def group_estimates(
         },
         fewest={name: fewest_rows(metric) for name, metric in named.items()},
     )
-
-
-@dataclass(frozen=True)
-class _Limits:
-    """Limits of groups (2, G, n_metrics), and of the other statistics (2, n_metrics)."""
-
-    by_group: Array
-    overall: Array
-    difference: Array
-    ratio: Array
-
-    @classmethod
-    def none(cls, n_groups: int, n_metrics: int) -> _Limits:
-        """Return NaN throughout."""
-        others = np.full((3, 2, n_metrics), np.nan)
-        return cls(np.full((2, n_groups, n_metrics), np.nan), *others)
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """Sizes of G groups and, last, of all rows.
-
-    Parameters
-    ----------
-    counts : (G + 1,), numbers of rows.
-    rows : (G + 1,), rows equal in weight, at least 2.
-    freedom : (G + 1,), degrees of freedom, at least 1.
-    single : True if a row has one output.
-    """
-
-    counts: Array
-    rows: Array
-    freedom: Array
-    single: bool
-
-    @classmethod
-    def of(cls, rows: list[Rows], weights: Array, single: bool) -> _Sizes:
-        """Measure groups that have these rows."""
-        sets = [*rows, np.concatenate(rows)]
-        equal = np.array([weights[own].sum() ** 2 / np.sum(weights[own] ** 2) for own in sets])
-        lost = np.array([1] * len(rows) + [len(rows)])
-        counts = np.array([len(own) for own in sets])
-        return cls(counts, np.maximum(equal, 2), np.maximum(equal - lost, 1), single)
-
-
-def _limits(
-    metrics: Mapping[str, Metric],
-    values: Array,
-    replicates: Array,
-    sizes: _Sizes,
-    method: str,
-    level: float,
-) -> _Limits:
-    """Return all limits from values (n_metrics, G + 1) and replicates (B, G + 1, n_metrics).
-
-    The last of the G + 1 sets holds all rows.
-    """
-    out = _Limits.none(len(sizes.counts) - 1, len(metrics))
-    for j, metric in enumerate(metrics.values()):
-        sampled = Sampled(values[j], replicates[:, :, j], sizes.rows, sizes.freedom)
-        enough = sizes.counts >= fewest_rows(metric)
-        of = limits_of(metric, sizes.single)
-        own = np.where(enough, of(sampled, float(ndtri(0.5 + 0.5 * level))), np.nan)
-        out.by_group[:, :, j], out.overall[:, j] = own[:, :-1], own[:, -1]
-        out.difference[:, j], out.ratio[:, j] = _compared(sampled, enough, of, method, level)
-    return out
-
-
-def _compared(
-    sampled: Sampled, enough: Array, of: Limits, method: str, level: float
-) -> tuple[Any, Any]:
-    """Return the limits of difference and ratio; NaN where a group has too few rows."""
-    nothing = (np.nan, np.nan)
-    known = ~np.isnan(sampled.values[:-1])
-    undefined = np.isnan(sampled.replicates).all(axis=0) | ~enough
-    between = method == COMPARISONS[0]
-    if known.sum() < 1 + between or undefined[:-1][known].any():
-        return nothing, nothing
-    values, drawn = sampled.values[:-1][known], sampled.replicates[:, :-1][:, known]
-    reference = None if between else (sampled.values[-1], sampled.replicates[:, -1])
-    ends = of(sampled, simultaneous_quantile(values, drawn, reference, level))
-    groups = Ends(values, *ends[:, :-1][:, known])
-    whole = None if between else Ends(sampled.values[-1:], *ends[:, -1:])
-    correlation = _correlations(drawn, sampled.replicates[:, -1])
-    difference = largest_difference(groups, whole, correlation)
-    parts = [groups] if whole is None else [groups, whole]
-    if any((part.values <= 0).any() or (part.lower < 0).any() for part in parts):
-        return difference, nothing  # a ratio compares positive values
-    logs = [part.logs() for part in parts]
-    ratio = largest_difference(logs[0], None if whole is None else logs[1], correlation)
-    return difference, np.exp(-np.array(ratio[::-1]))
-
-
-def _correlations(drawn: Array, whole: Array) -> Array:
-    """Return the correlation of each group's replicates (B, G) with those of all rows, (G,)."""
-    defined = ~np.isnan(whole) & ~np.isnan(drawn).any(axis=1)
-    drawn, whole = drawn[defined], whole[defined]
-    if not len(whole):
-        return np.zeros(drawn.shape[1])
-    drawn, whole = drawn - drawn.mean(axis=0), whole - whole.mean()
-    spread = np.sqrt((drawn**2).sum(axis=0) * (whole**2).sum())
-    return np.divide(whole @ drawn, spread, out=np.zeros(drawn.shape[1]), where=spread > 0)
 
 
 def _positions(groups: Groups) -> Index:

@@ -21,8 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri
-from scipy.stats import t as student
+from scipy.special import ndtr, ndtri, stdtrit
 
 from skfairloss._typing import Array
 from skfairloss.metrics._aggregates import mean, root_mean
@@ -56,7 +55,7 @@ class Sampled:
 
     def student(self, z: float) -> Array:
         """Return the quantile of Student's t at that of a normal distribution, (k,)."""
-        return -student.ppf(ndtr(-z), self.freedom)
+        return -stdtrit(self.freedom, ndtr(-z))
 
     @property
     def widening(self) -> Array:
@@ -64,7 +63,7 @@ class Sampled:
         return np.sqrt(self.rows / self.freedom)
 
 
-Limits = Callable[[Sampled, float], Array]
+LimitsOf = Callable[[Sampled, float], Array]
 
 
 def fewest_rows(metric: Metric) -> int:
@@ -77,7 +76,7 @@ def fewest_rows(metric: Metric) -> int:
     )
 
 
-def limits_of(metric: Metric, single: bool) -> Limits:
+def limits_of(metric: Metric, single: bool) -> LimitsOf:
     """Return the function from a `Sampled` metric and a normal quantile to limits, (2, k).
 
     ``single`` is True where a row has one output, so that a share counts rows.
