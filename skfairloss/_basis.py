@@ -93,7 +93,7 @@ class Basis:
         return np.vstack([full, left[k:]]), size
 
     def orthonormalised(self) -> Basis:
-        """The same directions, orthonormal."""
+        """Return a basis of the same directions whose columns are orthonormal."""
         if self.plain is None:
             return self
         k = self.n_directions
@@ -102,12 +102,12 @@ class Basis:
         return replace(self, transform=self.transform @ turn, gram=gram, plain=None, ridge=0.0)
 
     def spread(self, theta: Array) -> float:
-        """Standard deviation of the predictions of t, for coordinates θ."""
+        """Return the standard deviation of the predictions of t, for coordinates θ."""
         t = theta[: self.n_directions]
         return float(max(t @ (self.gram @ t), 0.0)) ** 0.5
 
     def pull_back(self, g: Array, total: Array | float) -> Array:
-        """The gradient in θ, from Xᵀu (p,) or (p, m) and the column sums of u."""
+        """Return the gradient in θ, from Xᵀu (p,) or (p, m) and the column sums of u."""
         if not self.fit_intercept:
             return self.transform.T @ g
         centred = g - np.multiply.outer(self.center, total)
@@ -171,7 +171,7 @@ def orthonormal(factor: Factor, center: Array, fit_intercept: bool, ridge: float
 def orthonormal_with_ridge(
     factor: Factor, center: Array, fit_intercept: bool, ridge: float
 ) -> Basis:
-    """The orthonormal basis augmented by √ridge I, from the factor of the rows alone.
+    """Return the orthonormal basis with √ridge I below the rows, from a factor of the rows alone.
 
     Where these are rank deficient, the ridge acts in their row space only: what no prediction sees
     has coefficient 0.
@@ -192,7 +192,7 @@ def orthonormal_with_ridge(
 def plain_basis(
     factor: Factor, moments: Array, center: Array, fit_intercept: bool, ridge: float
 ) -> Basis:
-    """The picked columns of a factor of the rows."""
+    """Return the basis of the picked columns of a factor of the rows."""
     p, picked = len(center), factor.pivot[: len(factor.r)]
     norms = np.sqrt(factor.scale**2 + ridge)
     scale = norms[picked]
@@ -243,7 +243,7 @@ def completed(factor: Factor, center: Array, fit_intercept: bool, ridge: float) 
 
 
 def embedded(basis: Basis, columns: Index, center: Array) -> Basis:
-    """A basis of some columns as one of all: the coefficients of the others stay 0."""
+    """Return a basis of some columns as one of all: the coefficients of the others stay 0."""
     transform = np.zeros((len(center), basis.n_directions))
     transform[columns] = basis.transform
     norms = np.zeros(len(center))

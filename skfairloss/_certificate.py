@@ -204,7 +204,7 @@ def _sharp_gap(
     pull: Array | float,
     size: Array,
 ) -> Array:
-    """The bound from all rows, with duals projected where that is worth it.
+    """Return the bound from all rows, (m,), with duals projected where that is worth it.
 
     ``objective`` is what no better point's loss exceeds, ``pull`` is what linear rows add to Xᵀu,
     and ``size`` tells which gaps are negligible.
@@ -229,7 +229,7 @@ def _whole(problem: Problem) -> _Support:
 
 
 def _sample_support(problem: Problem) -> _Support | None:
-    """The sample, where there is one with a basis."""
+    """Return the sample with its basis. None where there is no sample, or none with a basis."""
     basis = problem.sample_basis  # asked first: a sample without a basis need not be drawn
     if basis is None or (sample := problem.sample) is None:
         return None
@@ -251,7 +251,7 @@ def _bound(
     pull: Array | float,
     support: _Support,
 ) -> tuple[Array, Array]:
-    """The three sums of the module's bound, and the coordinates d of what is left."""
+    """Return the sums of the module's bound, (m,), and the coordinates d of what is left of Xᵀu."""
     basis, rows, total = support.basis, found.rows, found.total
     gradient = found.gradient - np.multiply.outer(basis.center, total) + pull
     gap, defect = np.full_like(rows, np.inf), np.zeros((basis.n_coordinates, len(rows)))
@@ -329,7 +329,7 @@ def _charge(problem: Problem, support: _Support, left: Array, objective: Array) 
 
 
 def _predict(support: _Support, theta: Array) -> Array:
-    """A θ, shape (n, m)."""
+    """Return A θ, (n, m)."""
     coef, intercept = support.basis.to_model(theta)
     return support.design.predict(coef, intercept)
 

@@ -74,15 +74,15 @@ class Design(ABC):
 
     @abstractmethod
     def subset(self, index: Index) -> Design:
-        """The design of a few rows, copied."""
+        """Copy a few rows into a design of their own."""
 
     @abstractmethod
     def absolute(self) -> Design:
-        """The design with |X|: bounds the rounding errors of the products above."""
+        """Return the design of |X|, which bounds the rounding errors of the products above."""
 
     @abstractmethod
     def moments(self, weights: Array, center: Array) -> Array:
-        """The weighted second moments of the columns around ``center``, shape (p, p)."""
+        """Return the weighted second moments of the columns around ``center``, (p, p)."""
 
     def sums_by_group(self, weights: Array, codes: Index, n_groups: int) -> Array:
         """Weighted sums of the rows of each group, shape (n_groups, p)."""
@@ -109,7 +109,7 @@ class Design(ABC):
 
     @abstractmethod
     def block(self, rows: slice | Index) -> Array:
-        """A few rows of X as a float64 array."""
+        """Return a few rows of X as a float64 array."""
 
     @abstractmethod
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:
@@ -121,7 +121,7 @@ class Design(ABC):
             yield rows, self.block(rows)
 
     def slices(self, n: int) -> list[slice]:
-        """The blocks of n rows."""
+        """Return the slices of n rows that are read at a time."""
         step = self._step
         return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
@@ -291,7 +291,7 @@ class DenseDesign(Design):
                 yield g, index, self.take(index, room)
 
     def take(self, index: Index, room: Array) -> Array:
-        """The named rows; in room where they can be put: fresh arrays cost more than products."""
+        """Return the rows, put into ``room`` if they fit: fresh arrays cost more than products."""
         if not (self._as_is and self.x.flags.c_contiguous):  # `take` would copy all of X
             return self.block(index)
         return np.take(self.x, index, axis=0, out=room[: len(index)], mode="clip")

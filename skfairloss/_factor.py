@@ -46,7 +46,7 @@ def orthonormal_basis(
     center: Array | None = None,
     moments: Array | None = None,
 ) -> Basis:
-    """The orthonormal basis of the weighted design, augmented by √ridge I.
+    """Return the orthonormal basis of the weighted design with √ridge I below it.
 
     From the Gram matrix where that is safe, else from a QR of the rows. ``center`` spares a pass
     where the column means, or zeros without an intercept, are known, and so do the second moments
@@ -107,7 +107,7 @@ def coefficient_basis(
     columns: Index,
     diagonal: bool | None = None,
 ) -> Basis:
-    """A basis that reaches every coefficient of the named columns, for an L1 penalty.
+    """Return a basis that reaches every coefficient of the given columns, for an L1 penalty.
 
     Diagonal, so that a coefficient is a coordinate, or orthonormal and completed by what
     predictions do not see; None takes the diagonal one for well-conditioned columns and p > n.
@@ -204,7 +204,7 @@ def _cholesky_twice(design: Design, weights: Array, center: Array, gram: Array) 
 
 
 def _pivoted(r: Array, scale: Array, n: int) -> Factor:
-    """The factor of a triangle of n rows, cut at its rank."""
+    """Return the factor of a triangle that n rows have, cut at its rank."""
     _, upper, pivot = qr(r, mode="economic", pivoting=True, check_finite=False)
     size = np.abs(np.diag(upper))
     rank = int((size > max(n, r.shape[1]) * EPS * max(float(size[0]), 1e-300)).sum())

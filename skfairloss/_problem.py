@@ -144,7 +144,7 @@ class Problem:
         return self.sample.basis
 
     def outputs(self, which: slice) -> Problem:
-        """The problem of some of the outputs."""
+        """Return the problem of some of the outputs."""
         return replace(self, y=self.y[:, which])
 
     def plain(self, multipliers: Multipliers | None) -> Problem:
@@ -155,7 +155,7 @@ class Problem:
         return replace(self, criterion=None, linear=(), weights=weights)
 
     def with_loss(self, loss: MixedLoss) -> Problem:
-        """The problem under another loss, with all that is known and does not depend on it."""
+        """Return the problem under another loss, with all that is known of it under any loss."""
         other = replace(self, loss=loss)
         shared = (
             "basis", "exact_basis", "sample", "first_moments", "group_moments", "means", "spread"

@@ -35,7 +35,7 @@ class Rows(ABC):
 
     @abstractmethod
     def dot(self, theta: Array) -> Array:
-        """A θ, shape (n_rows,)."""
+        """Return A θ, (n_rows,)."""
 
     @abstractmethod
     def adjoint(self, a: Array) -> Array:
@@ -63,10 +63,10 @@ class Rows(ABC):
 
     @abstractmethod
     def take(self, index: Index) -> Array:
-        """The named rows as an array, shape (len(index), n_columns)."""
+        """Return the rows of an index as an array, (len(index), n_columns)."""
 
     def subset(self, index: Index) -> Rows:
-        """The named rows."""
+        """Return the rows of an index."""
         return DenseRows(self.take(index))
 
 
@@ -85,7 +85,7 @@ def room_for(pieces: list[slice], width: int) -> Array:
 
 
 def take_rows(array: Array, index: Index) -> Array:
-    """The named rows; by `take` where it is faster: it would copy all of another memory order."""
+    """Return the rows of an index, by `take` only in C order: it would copy all of another one."""
     return array.take(index, axis=0) if array.flags.c_contiguous else array[index]
 
 
@@ -223,7 +223,7 @@ def centred_gram(grams: SparseGrams, d: Array, center: Array) -> tuple[Array, Ar
 
 
 def _bordered(gram: Array, first: Array, total: float) -> Array:
-    """The Gram matrix with the intercept's coordinate."""
+    """Return the Gram matrix with the intercept's coordinate as its last row and column."""
     k = len(gram)
     out = np.empty((k + 1, k + 1))
     out[:k, :k] = gram
@@ -253,7 +253,7 @@ class SparseGrams:
         return half
 
     def half(self, d: Array) -> Array:
-        """A matrix whose sum with its transpose is Xᵀ diag(d) X."""
+        """Return a matrix, (p, p), whose sum with its transpose is Xᵀ diag(d) X."""
         x, p = self.matrix, self.matrix.shape[1]
         if p > _WIDE:
             return np.asarray((x.T @ x.multiply(0.5 * d[:, None]).tocsr()).toarray())
@@ -278,7 +278,7 @@ class SparseGrams:
         return out
 
     def _pieces(self) -> Iterator[tuple[Index, int]]:
-        """The rows to be taken as sparse, some with the same number of entries at a time."""
+        """Yield the rows taken as sparse, those with the same number of entries at a time."""
         counts = self._counts
         present = np.flatnonzero(np.bincount(counts))
         for k in map(int, present[(present > 0) & (_FULL * present <= self.matrix.shape[1])]):
@@ -310,7 +310,7 @@ class SparseGrams:
 
 
 def _split(index: Index, size: int) -> Iterator[Index]:
-    """The index from left to right, so many entries (at least one) at a time."""
+    """Return pieces of the index from left to right, of ``size`` entries (at least one)."""
     step = max(1, size)
     return (index[start : start + step] for start in range(0, len(index), step))
 

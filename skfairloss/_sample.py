@@ -57,7 +57,7 @@ class Sample:
 
 
 def draw_sample(design: Design, weights: Array, fit_intercept: bool, ridge: float) -> Sample:
-    """A sample without repetition.
+    """Draw a sample without repetition.
 
     The seed is fixed: a fit has no randomness. What is drawn decides how fast it is, not where it
     ends.
@@ -94,6 +94,6 @@ def proportional(weights: Array, size: int, place: Array) -> tuple[Index, Array]
 
 
 def _counted(index: Index) -> tuple[Index, Index]:
-    """The different entries of an ascending index, and how often each occurs."""
+    """Return the different entries of an ascending index, and how often each occurs."""
     ends = np.append(np.flatnonzero(index[1:] != index[:-1]), len(index) - 1)
     return index[ends], np.diff(ends, prepend=-1)

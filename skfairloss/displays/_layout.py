@@ -14,8 +14,9 @@ from skfairloss._typing import Array
 SIZES = ("medium", "small", "x-small")  # of names, the largest that fits
 LINE = 1.25  # height of a line, in sizes of the font
 FILLED = (0.35, 0.45)  # of the axes: where a legend is set smaller, and where its names are cut
-KEPT = 0.55  # of a cell of a grid: what axes have at least, beside labels
-TICK = 0.5  # inches for the label of a tick
+SLACK = 2 * 1.08  # sizes of the font: the pads of a tight layout; a constrained one leaves less
+LEAST = 0.1  # of a box too small for labels: what axes keep
+TICKS = 7  # with labels, at most: about as many as are read at a glance
 HANDLE = 3.5  # sizes of the font: the mark of a name in a legend, with what is beside it
 PASSES = 6  # ticks change where the axes shrink, and a title moves with them
 PADDING = 0.06  # inches between a text and what is beside it
@@ -26,19 +27,19 @@ def settle(ax: Any) -> None:
     ax.figure.figure.draw_without_rendering()  # of a subfigure, .figure is the whole figure
 
 
-def size_of(ax: Any, share: float = KEPT) -> tuple[float, float]:
+def size_of(ax: Any) -> tuple[float, float]:
     """Width and height of the axes in inches, also once other axes of a grid are drawn.
 
-    Axes in a grid are taken to keep ``share`` of the height of their cell.
-
     A figure with a layout of its own gives all axes of a grid the size of the smallest, and those
-    that are drawn later are not known yet.
+    that are drawn later are not known yet: they are taken to need the room for labels of this one.
     """
     dpi = ax.figure.figure.dpi
     width, height = ax.bbox.width / dpi, ax.bbox.height / dpi
     if _is_arranged(ax) and ax.get_subplotspec().get_gridspec().get_geometry() != (1, 1):
         across, down = cell_of(ax)
-        return min(width, KEPT * across), min(height, share * down)
+        labels = (ax.get_tightbbox().size - ax.bbox.size) / dpi + SLACK * _points("medium") / 72
+        width = min(width, max(across - labels[0], LEAST * across))
+        height = min(height, max(down - labels[1], LEAST * down))
     return width, height
 
 
@@ -90,8 +91,13 @@ def label_axes(ax: Any, *, x: str, y: str, title: str | None) -> None:
 
 def space_ticks(ax: Any) -> None:
     """Leave out ticks of the horizontal axis whose labels would touch."""
-    if ax.get_xscale() == "linear":
-        ax.locator_params(axis="x", nbins=int(np.clip(size_of(ax)[0] / TICK, 2, 7)))
+    if ax.get_xscale() != "linear":
+        return
+    width = size_of(ax)[0]
+    for number in range(TICKS, 0, -1):
+        ax.locator_params(axis="x", nbins=number, min_n_ticks=min(number, 2))
+        if not _touch(ax, width):
+            return
 
 
 def fits_flat(texts: Sequence[str], width: float, size: str) -> bool:
@@ -113,15 +119,18 @@ def add_legend(ax: Any, handles: Sequence[Any], labels: Sequence[str], title: st
     axes are cut to a line each.
     """
     width, height = size_of(ax)
-    numbers = range(1, min(len(labels), 4) + 1)
 
     def room(size: str, columns: int) -> float:
         return 0.9 * width / columns - HANDLE * _points(size) / 72
 
+    several = range(2, min(len(labels), 4) + 1)
+    numbers = [1, *(k for k in several if fits_flat(["m…m"], room(SIZES[-1], k), SIZES[-1]))]
+
     def put(size: str, columns: int, lines: float) -> tuple[Any, float]:
         tall = lines * LINE * _points(size) / 72
         names, _ = fit_texts(labels, room(size, columns), tall, [size])
-        style = {"fontsize": size, "ncols": columns, "title": title, "title_fontsize": size}
+        above = None if title is None else wrap_text(title, 0.9 * width, size)
+        style = {"fontsize": size, "ncols": columns, "title": above, "title_fontsize": size}
         legend = _legend(ax, handles, names, style)
         return legend, legend.get_window_extent().height / ax.figure.figure.dpi
 
@@ -148,6 +157,12 @@ def make_room(ax: Any, *, above: Any = None, below: Any = None) -> None:
     limits = ax.transData.inverted().transform(ax.transAxes.transform(ends))
     ax.update_datalim(limits, updatex=False)
     ax.autoscale_view(scalex=False)
+
+
+def are_within(ax: Any, artists: Sequence[Any]) -> bool:
+    """Tell whether artists, of which some may be None, end before the right edge of the axes."""
+    ends = [artist.get_window_extent().x1 for artist in artists if artist is not None]
+    return bool(max(ends, default=0) <= ax.bbox.x1)
 
 
 def share_of(ax: Any, artist: Any) -> float:
@@ -202,7 +217,7 @@ class _Shrunk:
         """Return the box without the margins, in fractions of the figure."""
         whole, dpi = _whole(ax, renderer), ax.figure.figure.dpi
         low, high = self.margins[:2] * dpi, self.margins[2:] * dpi
-        kept = np.maximum(1 - (low + high) / whole.size, 0.1)  # of a box too small for labels
+        kept = np.maximum(1 - (low + high) / whole.size, LEAST)
         scale = (1 - kept) * whole.size / np.where(low + high > 0, low + high, 1)
         corners = [whole.min + low * scale, whole.max - high * scale]
         return _box(corners).transformed(ax.figure.transSubfigure.inverted())
@@ -239,14 +254,29 @@ def _points(size: str) -> float:
     return float(FontProperties(size=size).get_size_in_points())
 
 
+def _touch(ax: Any, width: float) -> bool:
+    """Tell whether labels of the horizontal axis touch where it is some inches wide."""
+    low, high = sorted(ax.get_xlim())
+    ticks = zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
+    shown = [(place, label) for place, label in ticks if low <= place <= high]
+    middles = [(place - low) / (high - low) * width for place, _ in shown]
+    halves = [_inches(label.get_text(), label.get_size()) / 2 + PADDING for _, label in shown]
+    return bool((np.diff(middles) < np.add(halves[1:], halves[:-1])).any())
+
+
 def _letters(text: str, width: float, points: float) -> int:
     """Return the number of letters of a text, in its own mean width, that fit into inches."""
+    taken = _inches(text, points)
+    return max(1, int(width * len(text) / taken)) if taken > 0 < width else 1
+
+
+def _inches(text: str, points: float) -> float:
+    """Return the width of a text in one line."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
     font = FontProperties(size=points)
-    taken, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
-    return max(1, int(72 * width * len(text) / taken)) if taken > 0 < width else 1
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0]) / 72
 
 
 def _shorten(text: str, letters: int, lines: int) -> list[str]:

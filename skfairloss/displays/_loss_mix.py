@@ -14,6 +14,7 @@ from skfairloss._mix_ends import nearly_ends
 from skfairloss._typing import Array
 from skfairloss.displays._layout import (
     add_legend,
+    are_within,
     keep_within,
     label_axes,
     make_room,
@@ -328,14 +329,27 @@ class LossMixDisplay:
         x = f"{self.param_name}{ends}"
         label_axes(ax, x=x, y=metric_title(self.metric), title=title)
         space_ticks(ax)
+        self.note_ = None
+        limits = ax.dataLim.get_points().copy()
+        for _ in range(2):  # the room that is made can bring wider ticks, and so narrower axes
+            ax.dataLim.set_points(limits)
+            ax.autoscale_view(scalex=False)
+            self._explain(mixes, handles if legend else [])
+            if are_within(ax, (self.note_, ax.get_legend())):
+                break
+        return self
+
+    def _explain(self, mixes: Array, handles: list[Any]) -> None:
+        """Write the note, and a legend of the handles, if there are any; make room for both."""
+        if self.note_ is not None:
+            self.note_.remove()
         self.note_ = self._draw_note(mixes)
         above = None
-        if legend:
-            labels = ["all rows"] * (len(handles) - len(labels)) + labels
-            above = add_legend(ax, handles, labels, self.group_name)
-        make_room(ax, above=above, below=self.note_)
-        keep_within(ax)
-        return self
+        if handles:
+            names = [handle.get_label() for handle in handles]
+            above = add_legend(self.ax_, handles, names, self.group_name)
+        make_room(self.ax_, above=above, below=self.note_)
+        keep_within(self.ax_)
 
     def _draw_lines(self, mixes: Array) -> list[Any]:
         """Draw all rows, then the groups, with their bands; return the lines."""

@@ -30,7 +30,6 @@ CHANNELS = (1, 3, 4)
 LOWEST = 0.5  # inches, of an image
 SIDE = 0.3  # of the width, for names of rows at most
 ABOVE = 0.22  # of the height, for names of groups at most
-IMAGES = 0.42  # of the height of a cell of a grid, which images have at least
 
 
 class PixelGroupDisplay:
@@ -301,7 +300,7 @@ class PixelGroupDisplay:
         self._name_columns(left)
         self._caption(left)
         keep_within(ax)
-        self._name_rows(top, size_of(ax, IMAGES)[1] / 3)
+        self._name_rows(top, size_of(ax)[1] / 3)
         keep_within(ax)
         return self
 
@@ -354,7 +353,7 @@ class PixelGroupDisplay:
     def _inches(self, left: list[float]) -> float:
         """Inches that a pixel of an image has at least."""
         height, width = self.error.shape[2:]
-        across, down = size_of(self.ax_, IMAGES)
+        across, down = size_of(self.ax_)
         return min(across / (left[-1] + width), down / (3.12 * height))  # with gaps of 0.06
 
     def _caption(self, left: list[float]) -> None:
@@ -411,7 +410,7 @@ class PixelGroupDisplay:
 
     def _draw_scales(self) -> list[Any]:
         """Colour bars: one for truth and prediction, one for the errors."""
-        width, height = size_of(self.ax_, IMAGES)
+        width, height = size_of(self.ax_)
         bar = 0.12 / width  # of the axes
         third = 1 / 3
         places = [(2, 0.0, 0.9 * third)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from skfairloss.displays._layout import (
     make_room,
     size_of,
     space_ticks,
+    wrap_text,
 )
 from skfairloss.displays._loss_mix import MIXES
 from skfairloss.displays._style import COLOURS, new_axes, numbers, numbers_or_none
@@ -29,6 +31,7 @@ from skfairloss.metrics._named import as_metric, label_metric, metric_title
 from skfairloss.metrics._row_metrics import Metric
 
 PLACES = ((7, 7), (7, -7), (-7, 7), (-7, -7), (0, 11), (0, -11), (11, 0), (-11, 0))
+SHARES = (1, 1 / 2, 1 / 3, 1 / 4)  # of the width, for lines of the label of the chosen model
 
 
 class TradeoffDisplay:
@@ -77,8 +80,9 @@ class TradeoffDisplay:
         The mark of the chosen model, after `plot`.
 
     labels_ : list of matplotlib.text.Annotation
-        The labels drawn, after `plot`. The chosen model's comes first, then those of the front,
-        the others where there is room; labels never overlap, those without room are left out.
+        The labels drawn, after `plot`. The chosen model's comes first, in lines where it is long,
+        then those of the front, the others where there is room; labels never overlap, those
+        without room are left out.
 
     Examples
     --------
@@ -427,12 +431,18 @@ class TradeoffDisplay:
         priority = np.lexsort((self.error, np.logical_not(front)))
         chosen = [] if self.selected is None else [self.selected]
         order = dict.fromkeys([*chosen, *priority.tolist()])
-        placed = [self._place(i, names[i], sizes) for i in order]
+        shapes = {i: [names[i]] for i in order}
+        if self.selected is not None:
+            width = size_of(self.ax_)[0]
+            shapes[self.selected] = [
+                wrap_text(names[self.selected], share * width, "small") for share in SHARES
+            ]
+        placed = [self._place(i, shapes[i], sizes) for i in order]
         return [text for text in placed if text is not None]
 
-    def _place(self, i: int, name: str, sizes: list[_Size]) -> Any:
-        """Write one label at the first place that is free, and take it; or nowhere."""
-        for dx, dy in PLACES:
+    def _place(self, i: int, shapes: list[str], sizes: list[_Size]) -> Any:
+        """Write one label in the first shape and place that are free, and take it; or nowhere."""
+        for name, (dx, dy) in product(shapes, PLACES):
             text = self.ax_.annotate(
                 name,
                 (self.error[i], self.disparity[i]),
