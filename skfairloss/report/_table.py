@@ -50,12 +50,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows with a cell for each of the metrics."""
+    """Rows with a cell for each of the metrics, or of the models.
+
+    Columns among ``differences`` are drawn on one scale, with a mark at 0.
+    """
 
     title: str
     metrics: list[str]
     rows: list[Row]
     notes: list[str]
+    differences: tuple[int, ...] = ()
 
 
 def make_table(
@@ -64,7 +68,9 @@ def make_table(
     """Put estimates into words; ``confidence_level`` is None without intervals."""
     frame, metrics, level = estimates.to_frame(), estimates.metrics, confidence_level
     columns = [
-        _cells(frame[frame["metric"] == metric], 0 if level is None else estimates.fewest[metric])
+        make_cells(
+            frame[frame["metric"] == metric], 0 if level is None else estimates.fewest[metric]
+        )
         for metric in metrics
     ]
     first = frame[frame["metric"] == metrics[0]]
@@ -100,7 +106,7 @@ def make_table(
     return Table(title, titles, rows, notes)
 
 
-def _cells(frame: pd.DataFrame, fewest: int) -> list[Cell]:
+def make_cells(frame: pd.DataFrame, fewest: int = 0) -> list[Cell]:
     """Return the values of one metric, rounded alike, except for the ratio.
 
     Below the number of rows ``fewest`` of a group there is no interval, also of what compares it.
@@ -123,6 +129,15 @@ def _cells(frame: pd.DataFrame, fewest: int) -> list[Cell]:
             cell = replace(cell, limits=TOO_FEW if is_few else "")
         cells.append(cell)
     return cells
+
+
+def interval_text(value: float, lower: float, upper: float, *, signed: bool = False) -> str:
+    """Return a value with its interval in words, as in "0.42 [0.31, 0.53]"."""
+    decimals = _decimals(np.array([[value, lower, upper]]))
+    texts = [_text(each, decimals) for each in (value, lower, upper)]
+    if signed:
+        texts = [f"+{text}" if float(text) > 0 else text for text in texts]
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]"
 
 
 def _decimals(numbers: Array) -> int:
