@@ -1,10 +1,17 @@
-"""Plots of metrics by group, of the mixes of a loss, and of images, drawn with matplotlib."""
+"""Plots of metrics by group, mixes of a loss, coefficients and images, drawn with matplotlib."""
 
 from __future__ import annotations
 
+from skfairloss.displays._coefficients import CoefficientDisplay
 from skfairloss.displays._group_loss import GroupLossDisplay
 from skfairloss.displays._loss_mix import LossMixDisplay
 from skfairloss.displays._pixel_group import PixelGroupDisplay
 from skfairloss.displays._tradeoff import TradeoffDisplay
 
-__all__ = ["GroupLossDisplay", "LossMixDisplay", "PixelGroupDisplay", "TradeoffDisplay"]
+__all__ = [
+    "CoefficientDisplay",
+    "GroupLossDisplay",
+    "LossMixDisplay",
+    "PixelGroupDisplay",
+    "TradeoffDisplay",
+]

@@ -28,7 +28,7 @@ from skfairloss.metrics._inputs import check_targets
 from skfairloss.metrics._intervals import fewest_rows
 from skfairloss.metrics._limits import COMPARISONS, Limits, Sizes, find_limits
 from skfairloss.metrics._named import DEFAULT_METRICS, TABLE, Metrics, NamedMetric, label_metrics
-from skfairloss.metrics._row_metrics import split_rows
+from skfairloss.metrics._row_metrics import Metric, Rows, split_rows
 
 Index = NDArray[np.intp]
 
@@ -127,6 +127,50 @@ class GroupEstimates:
         )
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """Metrics overall and by group, without intervals.
+
+    Parameters
+    ----------
+    frame : fairlearn.metrics.MetricFrame
+        Has the values.
+
+    metrics : dict of str to callable
+        The metrics by label.
+
+    groups : Groups
+        Those of the rows with a weight.
+
+    rows : list of ndarrays
+        The rows of each group that have a weight.
+
+    weights : ndarray of shape (n_samples,)
+        Weights of all rows.
+
+    single : bool
+        Whether a row has one output.
+    """
+
+    frame: MetricFrame
+    metrics: dict[str, Metric]
+    groups: Groups
+    rows: list[Rows]
+    weights: Array
+    single: bool
+
+    @property
+    def positions(self) -> Index:
+        """The groups' rows in ``frame.by_group``."""
+        return _positions(self.groups)
+
+    @property
+    def values(self) -> Array:
+        """Metrics of the groups and, last, of all rows, (n_metrics, n_groups + 1)."""
+        by_group = self.frame.by_group.to_numpy(dtype=float)[self.positions]
+        return np.column_stack([by_group.T, self.frame.overall.to_numpy(dtype=float)])
+
+
 def group_estimates(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -143,53 +187,69 @@ def group_estimates(
     given = {"method": method, "n_boot": n_boot, "confidence_level": confidence_level}
     check_parameters(None, given, _CHECKS)
     named = DEFAULT_METRICS if metrics is None else label_metrics(metrics)
+    seen = evaluate(y_true, y_pred, sensitive_features, sample_weight, named)
+    limits = Limits.none(len(seen.rows), len(named))
+    if n_boot is not None:
+        true, pred = check_targets(y_true, y_pred)
+        s = None if sample_weight is None else seen.weights
+        drawn = bootstrap(named, true, pred, s, seen.rows, int(n_boot), generator(random_state))
+        sizes = Sizes.of(seen.rows, seen.weights, seen.single)
+        limits = find_limits(named, seen.values, drawn, sizes, method, confidence_level)
+    return with_limits(seen, limits, method)
+
+
+def evaluate(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sensitive_features: Any,
+    sample_weight: ArrayLike | None,
+    metrics: dict[str, Metric],
+) -> Evaluated:
+    """Evaluate predictions overall and by group."""
     frame = group_metric_frame(
         y_true,
         y_pred,
         sensitive_features=sensitive_features,
         sample_weight=sample_weight,
-        metrics=named,
+        metrics=metrics,
     )
     _check_numbers(frame)
-    measured = [name for name, metric in named.items() if metric is not TABLE["count"]]
-    if not measured:
+    if all(metric is TABLE["count"] for metric in metrics.values()):
         raise ValueError("metrics must hold a metric besides the number of rows")
+    true, _ = check_targets(y_true, y_pred)
+    weights = check_weights(sample_weight, len(true))
+    encoded = encode_groups(sensitive_features, len(true))
+    return Evaluated(
+        frame,
+        metrics,
+        encoded.subset(weights > 0),
+        split_rows(encoded.codes, np.flatnonzero(weights)),
+        weights,
+        single=true.size == len(true),
+    )
+
+
+def with_limits(seen: Evaluated, limits: Limits, method: str) -> GroupEstimates:
+    """Put values and limits together; ratios only where they compare."""
+    named = seen.metrics
+    measured = [name for name, metric in named.items() if metric is not TABLE["count"]]
     without = [n for n, m in named.items() if isinstance(m, NamedMetric) and not m.has_ratio]
     ratios = [name for name in measured if name not in without]
-    true, pred = check_targets(y_true, y_pred)
-    weights = check_weights(sample_weight, len(true))
-    kept = np.flatnonzero(weights)
-    encoded = encode_groups(sensitive_features, len(true))
-    rows = split_rows(encoded.codes, kept)
-    groups = encoded.subset(weights > 0)
-    counts = np.array([len(own) for own in rows])
-    positions = _positions(groups)
-    limits = Limits.none(len(rows), len(named))
-    if n_boot is not None:
-        s = None if sample_weight is None else weights
-        drawn = bootstrap(named, true, pred, s, rows, int(n_boot), generator(random_state))
-        values = np.column_stack(
-            [frame.by_group.to_numpy(dtype=float)[positions].T, frame.overall.to_numpy(dtype=float)]
-        )
-        sizes = Sizes.of(rows, weights, single=true.size == len(true))
-        limits = find_limits(named, values, drawn, sizes, method, confidence_level)
-    for j, name in enumerate(named):
-        if name not in ratios:
-            limits.ratio[:, j] = np.nan
+    shown = np.array([name in ratios for name in named])
     return GroupEstimates(
-        metric_frame=frame,
+        metric_frame=seen.frame,
         metrics=measured,
         ratios=ratios,
-        groups=groups.labels,
-        group_name=groups.title,
-        positions=positions,
-        counts=counts,
+        groups=seen.groups.labels,
+        group_name=seen.groups.title,
+        positions=seen.positions,
+        counts=np.array([len(own) for own in seen.rows]),
         method=method,
         by_group_limits=limits.by_group,
         other_limits={
             "overall": limits.overall,
             "difference": limits.difference,
-            "ratio": limits.ratio,
+            "ratio": np.where(shown, limits.ratio, np.nan),
         },
         fewest={name: fewest_rows(metric) for name, metric in named.items()},
     )

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtrit
@@ -81,13 +82,15 @@ def limits_of(metric: Metric, single: bool) -> LimitsOf:
 
     ``single`` is True where a row has one output, so that a share counts rows.
     """
-    if not isinstance(metric, NamedMetric) or metric.aggregate not in (mean, root_mean):
+    if not isinstance(metric, NamedMetric):
         return percentile_limits
-    if metric.aggregate is root_mean:
-        return _root_limits
     if isinstance(metric.rows, Above) and single:
         return wilson_limits
-    return _error_limits if metric.is_error else hall_limits
+    kinds: dict[Any, LimitsOf] = {mean: hall_limits, root_mean: _root_limits}
+    limits = kinds.get(metric.aggregate, percentile_limits)
+    if not metric.is_error:
+        return limits
+    return lambda sampled, z: np.maximum(limits(sampled, z), 0.0)
 
 
 def hall_limits(sampled: Sampled, z: float) -> Array:
@@ -108,15 +111,10 @@ def _untransformed(x: Array, skewness: Array) -> Array:
     return np.where(straight, x, 3 / g * (np.cbrt(1 + g * (x - g / 6)) - 1))
 
 
-def _error_limits(sampled: Sampled, z: float) -> Array:
-    """Return limits of means that are >= 0, (2, k)."""
-    return np.maximum(hall_limits(sampled, z), 0.0)
-
-
 def _root_limits(sampled: Sampled, z: float) -> Array:
     """Return limits of roots of means, (2, k)."""
     squares = Sampled(sampled.values**2, sampled.replicates**2, sampled.rows, sampled.freedom)
-    return np.sqrt(_error_limits(squares, z))
+    return np.sqrt(np.maximum(hall_limits(squares, z), 0.0))
 
 
 def wilson_limits(sampled: Sampled, z: float) -> Array:
@@ -124,7 +122,7 @@ def wilson_limits(sampled: Sampled, z: float) -> Array:
     p, n = sampled.values, sampled.rows
     centre = p + z**2 / (2 * n)
     half = z * np.sqrt(p * (1 - p) / n + (z / (2 * n)) ** 2)
-    return np.stack([centre - half, centre + half]) / (1 + z**2 / n)
+    return np.clip(np.stack([centre - half, centre + half]) / (1 + z**2 / n), 0.0, 1.0)
 
 
 def percentile_limits(sampled: Sampled, z: float) -> Array:
@@ -149,8 +147,9 @@ def simultaneous_quantile(
     """Return the quantile of max |d* - d| / sd(d*) over the differences of G groups.
 
     ``values`` (G,) and ``replicates`` (B, G) are those of one metric; ``reference`` the same of
-    what groups are compared with. They are compared with one another where it is None. NaN if
-    there is no difference.
+    what groups are compared with. They are compared with one another where it is None. It is no
+    smaller than that of a single difference, ``level`` of a normal distribution; NaN if there is
+    no difference.
     """
     largest = np.zeros(len(replicates))
     n = 0
@@ -161,7 +160,8 @@ def simultaneous_quantile(
         deviation = np.abs(drawn - gap) / np.where(spread > 0, spread, 1)
         largest = np.fmax(largest, np.fmax.reduce(deviation, axis=1))
         n += len(gap)
-    return float(np.quantile(largest, level)) if n else np.nan
+    alone = float(ndtri(0.5 + 0.5 * level))
+    return max(alone, float(np.quantile(largest, level))) if n else np.nan
 
 
 def _differences(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from skfairloss._typing import Array
+from skfairloss._typing import Array, Index
 from skfairloss.metrics._bootstrap import Replicates
 from skfairloss.metrics._intervals import (
     Ends,
@@ -57,6 +57,14 @@ class Sizes:
     rows: Array
     freedom: Array
     single: bool
+
+    @classmethod
+    def of_counts(cls, counts: Index) -> Sizes:
+        """Take the counts (G + 1,) of what varies, such as clusters, for rows; nothing is a share.
+
+        All sets may have members in common.
+        """
+        return cls(counts, np.maximum(counts, 2.0), np.maximum(counts - 1.0, 1.0), single=False)
 
     @classmethod
     def of(cls, rows: list[Rows], weights: Array, single: bool) -> Sizes:

@@ -46,7 +46,9 @@ def page(content: str) -> str:
 
 def table_html(table: Table) -> str:
     """Return the title, the table with a drawing of each interval, and the notes."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("n", *table.metrics))
+    head = "".join(
+        f'<th scope="col">{escape(name)}</th>' for name in (table.count_title, *table.metrics)
+    )
     scales = _scales(table)
     body = "\n".join(_row(row, scales) for row in table.rows)
     notes = "".join(f"<p>{escape(note)}</p>" for note in table.notes)

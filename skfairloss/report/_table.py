@@ -52,7 +52,8 @@ class Row:
 class Table:
     """Rows with a cell for each of the metrics, or of the models.
 
-    Columns among ``differences`` are drawn on one scale, with a mark at 0.
+    Columns among ``differences`` are drawn on one scale, with a mark at 0. ``count_title`` is above
+    what rows have for a count.
     """
 
     title: str
@@ -60,6 +61,7 @@ class Table:
     rows: list[Row]
     notes: list[str]
     differences: tuple[int, ...] = ()
+    count_title: str = "n"
 
 
 def make_table(
@@ -129,6 +131,13 @@ def make_cells(frame: pd.DataFrame, fewest: int = 0) -> list[Cell]:
             cell = replace(cell, limits=TOO_FEW if is_few else "")
         cells.append(cell)
     return cells
+
+
+def own_cell(value: float, lower: float, upper: float) -> Cell:
+    """Return a value with its interval, rounded for itself."""
+    decimals = _decimals(np.array([[value, lower, upper]]))
+    text, low, high = (_text(each, decimals) for each in (value, lower, upper))
+    return Cell(text, f"[{low}, {high}]", value, lower, upper)
 
 
 def interval_text(value: float, lower: float, upper: float, *, signed: bool = False) -> str:
