@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from skfairloss._regressor import PixelLossRegressor
 from skfairloss._version import __version__
+from skfairloss.inference import coefficient_report
 from skfairloss.model_selection import (
     PixelLossRegressorCV,
     compare_loss_mixes,
@@ -15,6 +16,7 @@ __all__ = [
     "PixelLossRegressor",
     "PixelLossRegressorCV",
     "__version__",
+    "coefficient_report",
     "compare_loss_mixes",
     "compare_models",
     "group_report",

@@ -28,6 +28,7 @@ from sklearn.model_selection import GridSearchCV
 from skfairloss import compare_loss_mixes, group_report
 from skfairloss.displays import GroupLossDisplay, LossMixDisplay, TradeoffDisplay
 from skfairloss.metrics import group_metric_frame, make_group_scorer
+from skfairloss.metrics._bootstrap import bootstrap
 from skfairloss.metrics._named import FAMILIES, TABLE, find, known_names
 
 NAMES = [*TABLE, "pinball@0.9", "pinball@0.25", "share_above@1", "share_above@0.5"]
@@ -321,7 +322,7 @@ def test_mape_of_a_target_of_zero_is_an_error_everywhere():
 
 
 # --------------------------------------------------------------------------------------------------
-# intervals of a report
+# bootstrap samples and intervals of a report
 # --------------------------------------------------------------------------------------------------
 
 
@@ -346,52 +347,41 @@ def plain_bootstrap(metric, y_true, y_pred, groups, weights, n_boot, seed):
 @pytest.mark.parametrize("outputs", [(), (3,)])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("name", ["medae", "mape", "pinball@0.9", "share_above@1", "bias", "rmse"])
-def test_intervals_are_those_of_a_plain_bootstrap_loop(name, weighted, outputs):
-    y_true, y_pred, groups, weights = draw(90, outputs)
-    n_boot, tails = 40, (0.05, 0.95)
-    report = group_report(
-        y_true,
-        y_pred,
-        sensitive_features=groups,
-        sample_weight=7 * weights if weighted else None,
-        metrics=["mae", name],  # beside another one
-        n_boot=n_boot,
-        confidence_level=0.9,
-        random_state=2,
-    )
+def test_replicates_are_those_of_a_plain_bootstrap_loop(name, weighted, outputs):
+    y_true, y_pred, groups, weights = draw(60, outputs)
+    weights = 7 * weights if weighted else None
+    rows = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    metrics = {"mae": find("mae"), name: find(name)}  # beside another one
+    found = bootstrap(metrics, y_true, y_pred, weights, rows, 40, np.random.default_rng(2))
     by_group, overall = plain_bootstrap(
         partial(by_hand, name),
         y_true,
         y_pred,
         groups,
-        weights if weighted else np.ones(90),
-        n_boot,
+        np.ones(60) if weights is None else weights,
+        40,
         2,
     )
-    for k, tail in enumerate(tails):
-        found = report.by_group_ci[k][name]
-        np.testing.assert_allclose(found, np.quantile(by_group, tail, axis=0), atol=1e-12)
-        assert report.overall_ci[k][name] == pytest.approx(np.quantile(overall, tail), abs=1e-12)
+    np.testing.assert_allclose(found.by_group[:, :, 1], by_group, atol=1e-12)
+    np.testing.assert_allclose(found.overall[:, 1], overall, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", MEASURES)
 @pytest.mark.parametrize("at_once", [1, 2**18])
-def test_all_that_a_report_shows_is_that_of_a_function_called_on_the_rows_drawn(
-    name, at_once, monkeypatch
-):
+def test_replicates_are_those_of_a_function_called_on_the_rows_drawn(name, at_once, monkeypatch):
     monkeypatch.setattr("skfairloss.metrics._bootstrap.DRAWS_AT_ONCE", at_once)
     y_true, y_pred, groups, weights = draw(60)
-    options = {"sensitive_features": groups, "sample_weight": weights}
-    options |= {"n_boot": 7, "random_state": 0, "method": "to_overall"}
+    rows = [np.flatnonzero(groups == group) for group in np.unique(groups)]
 
     def called(y_true, y_pred, sample_weight):
         return by_hand(name, y_true, y_pred, sample_weight)
 
-    own = group_report(y_true, y_pred, **options, metrics=name).to_frame()
-    other = group_report(y_true, y_pred, **options, metrics={name: called}).to_frame()
-    if not find(name).has_ratio:
-        own, other = (frame[frame["statistic"] != "ratio"] for frame in (own, other))
-    pd.testing.assert_frame_equal(own, other, rtol=1e-9)
+    own, other = (
+        bootstrap({name: metric}, y_true, y_pred, weights, rows, 7, np.random.default_rng(0))
+        for metric in (find(name), called)
+    )
+    np.testing.assert_allclose(own.by_group, other.by_group, rtol=1e-9)
+    np.testing.assert_allclose(own.overall, other.overall, rtol=1e-9)
 
 
 def test_the_interval_of_a_median_covers_the_truth():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from skfairloss.displays._coefficients import CoefficientDisplay
 from skfairloss.displays._group_loss import GroupLossDisplay
 from skfairloss.displays._loss_mix import LossMixDisplay
 from skfairloss.displays._model_comparison import ModelComparisonDisplay
@@ -9,6 +10,7 @@ from skfairloss.displays._pixel_group import PixelGroupDisplay
 from skfairloss.displays._tradeoff import TradeoffDisplay
 
 __all__ = [
+    "CoefficientDisplay",
     "GroupLossDisplay",
     "LossMixDisplay",
     "ModelComparisonDisplay",

@@ -13,7 +13,7 @@ from skfairloss._columns import named_columns
 from skfairloss._groups import check_index, counted
 from skfairloss._validation import check_numbers
 from skfairloss.displays._layout import keep_within, label_axes, space_ticks
-from skfairloss.displays._rows import explain_rows, name_rows, row_name
+from skfairloss.displays._rows import explain_rows, height_of_rows, name_rows, row_name
 from skfairloss.displays._style import (
     ALL_ROWS,
     COLOURS,
@@ -284,8 +284,7 @@ class GroupLossDisplay:
             With ``ax_``, ``figure_`` and the artists.
         """
         names = [self._label(i) for i in range(len(self.groups))]
-        lines = sum(len(name) // 30 + 1.6 for name in names)
-        self.ax_ = ax = new_axes(ax, (6.4, 1.5 + 0.19 * lines))
+        self.ax_ = ax = new_axes(ax, (6.4, height_of_rows(names)))
         self.figure_ = ax.figure
         self.overall_line_ = None
         if self.overall is not None:

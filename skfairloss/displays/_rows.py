@@ -1,12 +1,18 @@
-"""Displays with a row for each group: names beside the rows, and a legend above the first."""
+"""Names beside rows of points, and what explains the points above the first row."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from skfairloss.displays._layout import add_legend, cell_of, fit_texts, settle, share_of, size_of
 
-NAMES = 1 / 3  # of the width, for names of groups at most
+NAMES = 1 / 3  # of the width, for names at most
+
+
+def height_of_rows(names: Sequence[str]) -> float:
+    """Return the height in inches of a figure with a row for each name."""
+    return 1.5 + 0.19 * sum(len(name) // 30 + 1.6 for name in names)
 
 
 def name_rows(ax: Any, names: list[str], share: float) -> None:
@@ -17,12 +23,12 @@ def name_rows(ax: Any, names: list[str], share: float) -> None:
     ax.set_yticks(range(len(names)), texts, fontsize=points)
 
 
-def explain_rows(ax: Any, n_rows: int, title: str | None = None) -> float:
+def explain_rows(ax: Any, n_rows: int) -> float:
     """Put a legend above the first row; return its share of the height."""
     handles, labels = _first_of_each(*ax.get_legend_handles_labels())
-    if len(labels) < 2 and title is None:
+    if len(labels) < 2:
         return 0.0  # nothing to tell apart
-    share = share_of(ax, add_legend(ax, handles, labels, title))
+    share = share_of(ax, add_legend(ax, handles, labels, None))
     ax.set_ylim(n_rows - 0.5, -0.5 - n_rows * share / (1 - share))
     return share
 

@@ -1,4 +1,4 @@
-"""Bootstrap of metrics by group, and intervals from it.
+"""Bootstrap of metrics by group.
 
 Rows are drawn with replacement within each group, so that every replicate has the groups' own sizes
 and no rare group vanishes; the weights travel with their rows.
@@ -81,62 +81,6 @@ def _draw(rng: np.random.Generator, sizes: list[int], n_boot: int) -> Iterator[l
             number = np.bincount(drawn.ravel(), minlength=n * size).reshape(n, size)
             counts.append(number.astype(np.float64))
         yield counts
-
-
-def percentile_interval(replicates: Array, level: float) -> Array:
-    """Return quantiles (1 - level) / 2 and (1 + level) / 2 of the first axis, without NaN."""
-    tails = ((1 - level) / 2, (1 + level) / 2)
-    known = ~np.isnan(replicates).all(axis=0)
-    limits = np.full((2, *replicates.shape[1:]), np.nan)
-    limits[:, known] = np.nanquantile(replicates[:, known], tails, axis=0)
-    return limits
-
-
-def largest_difference_interval(
-    values: Array, replicates: Array, reference: tuple[float, Array] | None, level: float
-) -> tuple[float, float]:
-    """Return an interval for the largest absolute difference of groups, or from a reference.
-
-    ``values`` (n_groups,) and ``replicates`` (n_boot, n_groups) are those of one metric;
-    ``reference`` the same of what groups are compared with, ``None`` for one another.
-
-    Percentiles of the largest difference itself never reach 0, even if all groups are alike.
-    Here all differences d get intervals d ± q·sd(d*) that hold at the same time, q being the
-    quantile of max |d* - d| / sd(d*) over the differences; the largest lies between the largest
-    lower and the largest upper end. NaN if there is no difference to look at, or a group has a
-    value but no replicates.
-    """
-    undefined = np.isnan(replicates).all(axis=0)
-    if (undefined & ~np.isnan(values)).any():
-        return np.nan, np.nan
-    gaps, spreads = [], []
-    largest = np.zeros(len(replicates))
-    for gap, drawn in _differences(values, replicates, reference):
-        known = np.count_nonzero(~np.isnan(drawn), axis=0)
-        squares = np.nansum((drawn - gap) ** 2, axis=0)
-        spread = np.sqrt(np.divide(squares, known, out=np.full(len(gap), np.inf), where=known > 0))
-        deviation = np.abs(drawn - gap) / np.where(spread > 0, spread, 1)
-        largest = np.fmax(largest, np.fmax.reduce(deviation, axis=1))
-        gaps.append(np.abs(gap))
-        spreads.append(spread)
-    if not gaps:
-        return np.nan, np.nan
-    gap, margin = np.concatenate(gaps), np.quantile(largest, level) * np.concatenate(spreads)
-    return max(0.0, float((gap - margin).max())), float((gap + margin).max())
-
-
-def _differences(
-    values: Array, replicates: Array, reference: tuple[float, Array] | None
-) -> Iterator[tuple[Array, Array]]:
-    """Yield blocks of defined differences (n,) and their replicates (n_boot, n)."""
-    known = ~np.isnan(values)
-    values, replicates = values[known], replicates[:, known]
-    if reference is not None:
-        if len(values):
-            yield values - reference[0], replicates - reference[1][:, None]
-        return
-    for j in range(1, len(values)):
-        yield values[:j] - values[j], replicates[:, :j] - replicates[:, [j]]
 
 
 def generator(random_state: Any) -> np.random.Generator:

@@ -319,10 +319,10 @@ class ModelComparison:
         """Return the table of one metric."""
         reference, *keys = self._keys()
         first = self._of(metric, reference)
-        columns = ["statistic", "value", "lower", "upper"]
+        columns = ["statistic", "count", "value", "lower", "upper"]
         cells = [make_cells(first[columns])]
         for key in keys:
-            changes = ["statistic", "difference", "difference_lower", "difference_upper"]
+            changes = [*columns[:2], "difference", "difference_lower", "difference_upper"]
             own = self._of(metric, key)[changes]
             cells.append(make_cells(own.set_axis(columns, axis=1)))
         kinds = {"disparity": "difference"}

@@ -46,7 +46,9 @@ def page(content: str) -> str:
 
 def table_html(table: Table) -> str:
     """Return the title, the table with a drawing of each interval, and the notes."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("n", *table.metrics))
+    head = "".join(
+        f'<th scope="col">{escape(name)}</th>' for name in (table.count_title, *table.metrics)
+    )
     scales = _scales(table)
     body = "\n".join(_row(row, scales) for row in table.rows)
     notes = "".join(f"<p>{escape(note)}</p>" for note in table.notes)
@@ -115,7 +117,7 @@ def _scale(cells: list[Cell], *, has_zero: bool = False) -> _Scale | None:
 
 def _drawing(cell: Cell, scale: _Scale) -> str:
     """Draw the interval and the value on the scale of the column."""
-    if not cell.limits:
+    if not cell.has_interval:
         return ""
     middle, zero = HEIGHT / 2, scale.at(0.0)
     mark = f'<line x1="{zero}" x2="{zero}" y1="0" y2="{HEIGHT}" opacity="0.5"/>'
