@@ -127,6 +127,7 @@ class GroupLossDisplay:
         metric: str | Metric = "mae",
         n_boot: int | None = 1000,
         confidence_level: float = 0.95,
+        clusters: Any = None,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         ax: Any = None,
         legend: bool = True,
@@ -157,6 +158,11 @@ class GroupLossDisplay:
         confidence_level : float, default=0.95
             Of the intervals, which hold for each group by itself.
 
+        clusters : array-like of shape (n_samples,), default=None
+            Rows with the same value belong together, such as those of a person or a school:
+            intervals are between clusters.
+            ``None`` takes rows as independent.
+
         random_state : int, RandomState, Generator or None, default=None
             Draws the bootstrap samples.
 
@@ -183,6 +189,7 @@ class GroupLossDisplay:
             n_boot=n_boot,
             confidence_level=confidence_level,
             random_state=random_state,
+            clusters=clusters,
         )
         display = cls.from_frame(estimates.to_frame(), group_name=estimates.group_name)
         return display.plot(ax, legend=legend, title=title)

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._typing import Array
+from skfairloss._typing import Array, Index
+from skfairloss.metrics._cluster_draws import draw_clusters
 from skfairloss.metrics._replicates import FromRows, FromSorted, FromSums, Way
 from skfairloss.metrics._row_metrics import Metric, Rows
 
@@ -44,10 +45,12 @@ def bootstrap(
     rows: list[Rows],
     n_boot: int,
     rng: np.random.Generator,
+    clusters: Index | None = None,
 ) -> Replicates:
     """Draw ``n_boot`` samples within the groups, of which ``rows`` has the rows, and evaluate.
 
-    The same samples serve all metrics, all groups and all rows together.
+    The same samples serve all metrics, all groups and all rows together. With ``clusters``, codes
+    (n_samples,), these are drawn whole; a group that a sample does not have is NaN in it.
     """
     sizes, found = [len(own) for own in rows], list(metrics.values())
     ways: dict[type[Way], list[int]] = {}
@@ -61,11 +64,18 @@ def bootstrap(
     by_group = np.empty((n_boot, len(rows), len(metrics)))
     overall = np.empty((n_boot, len(metrics)))
     start = 0
-    for counts in _draw(rng, sizes, n_boot):
+    samples = (
+        _draw(rng, sizes, n_boot)
+        if clusters is None
+        else draw_clusters(rng, clusters, rows, n_boot, DRAWS_AT_ONCE)
+    )
+    for counts in samples:
         batch = slice(start, start + len(counts[0]))
         start = batch.stop
         for own, maker in makers:
             by_group[batch, :, own], overall[batch, own] = maker.evaluate(counts)
+        absent = np.stack([times.sum(axis=1) == 0 for times in counts], axis=1)
+        by_group[batch][absent] = np.nan
     return Replicates(by_group, overall)
 
 

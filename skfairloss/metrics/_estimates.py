@@ -11,7 +11,7 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike, NDArray
 
-from skfairloss._groups import Groups, encode_groups
+from skfairloss._groups import Groups, check_index, encode_clusters, encode_groups
 from skfairloss._parameters import (
     BETWEEN_0_AND_1,
     Check,
@@ -77,7 +77,13 @@ class GroupEstimates:
         The same for "overall", "difference" and "ratio".
 
     fewest : dict of str to int
-        Number of rows below which a metric has no interval.
+        Number of rows, or of clusters, below which a metric has no interval.
+
+    units : ndarray of shape (n_groups + 1,)
+        Numbers of rows, or of clusters, of the groups and, last, of all rows.
+
+    clustered : bool
+        Whether they are those of clusters.
     """
 
     metric_frame: MetricFrame
@@ -91,6 +97,8 @@ class GroupEstimates:
     by_group_limits: Array
     other_limits: dict[str, Array]
     fewest: dict[str, int]
+    units: Index
+    clustered: bool
 
     def values(self, statistic: str) -> pd.Series:
         """Return values "overall", of the "difference" or of the "ratio", by metric."""
@@ -182,20 +190,29 @@ def group_estimates(
     n_boot: int | None,
     confidence_level: float,
     random_state: Any,
+    clusters: Any = None,
 ) -> GroupEstimates:
-    """Evaluate predictions by group, with intervals from a bootstrap within the groups."""
+    """Evaluate predictions by group, with intervals from a bootstrap within the groups.
+
+    Rows are independent where ``clusters`` is None.
+    """
     given = {"method": method, "n_boot": n_boot, "confidence_level": confidence_level}
     check_parameters(None, given, _CHECKS)
     named = DEFAULT_METRICS if metrics is None else label_metrics(metrics)
     seen = evaluate(y_true, y_pred, sensitive_features, sample_weight, named)
+    codes = None
+    if clusters is not None:
+        check_index(clusters=clusters, y_true=y_true, y_pred=y_pred, sample_weight=sample_weight)
+        codes = encode_clusters(clusters, len(seen.weights)).codes
     limits = Limits.none(len(seen.rows), len(named))
+    sizes = Sizes.of(seen.rows, seen.weights, seen.single, codes)
     if n_boot is not None:
         true, pred = check_targets(y_true, y_pred)
         s = None if sample_weight is None else seen.weights
-        drawn = bootstrap(named, true, pred, s, seen.rows, int(n_boot), generator(random_state))
-        sizes = Sizes.of(seen.rows, seen.weights, seen.single)
+        rng = generator(random_state)
+        drawn = bootstrap(named, true, pred, s, seen.rows, int(n_boot), rng, codes)
         limits = find_limits(named, seen.values, drawn, sizes, method, confidence_level)
-    return with_limits(seen, limits, method)
+    return with_limits(seen, limits, method, None if codes is None else sizes.counts)
 
 
 def evaluate(
@@ -229,8 +246,14 @@ def evaluate(
     )
 
 
-def with_limits(seen: Evaluated, limits: Limits, method: str) -> GroupEstimates:
-    """Put values and limits together; ratios only where they compare."""
+def with_limits(
+    seen: Evaluated, limits: Limits, method: str, clusters: Index | None = None
+) -> GroupEstimates:
+    """Put values and limits together; ratios only where they compare.
+
+    ``clusters`` are their numbers in the groups and, last, in all rows.
+    """
+    counts = np.array([len(own) for own in seen.rows])
     named = seen.metrics
     measured = [name for name, metric in named.items() if metric is not TABLE["count"]]
     without = [n for n, m in named.items() if isinstance(m, NamedMetric) and not m.has_ratio]
@@ -243,7 +266,7 @@ def with_limits(seen: Evaluated, limits: Limits, method: str) -> GroupEstimates:
         groups=seen.groups.labels,
         group_name=seen.groups.title,
         positions=seen.positions,
-        counts=np.array([len(own) for own in seen.rows]),
+        counts=counts,
         method=method,
         by_group_limits=limits.by_group,
         other_limits={
@@ -252,6 +275,8 @@ def with_limits(seen: Evaluated, limits: Limits, method: str) -> GroupEstimates:
             "ratio": np.where(shown, limits.ratio, np.nan),
         },
         fewest={name: fewest_rows(metric) for name, metric in named.items()},
+        units=np.append(counts, counts.sum()) if clusters is None else clusters,
+        clustered=clusters is not None,
     )
 
 

@@ -95,10 +95,13 @@ def limits_of(metric: Metric, single: bool) -> LimitsOf:
 
 def hall_limits(sampled: Sampled, z: float) -> Array:
     """Return limits of means, (2, k)."""
-    spread = sampled.replicates.std(axis=0)
-    centred = sampled.replicates - sampled.replicates.mean(axis=0)
+    known = ~np.isnan(sampled.replicates)  # of clusters, a sample may have none of a group
+    n = np.maximum(known.sum(axis=0), 1)
+    centred = sampled.replicates - np.nansum(sampled.replicates, axis=0) / n
+    spread = np.sqrt(np.nansum(centred**2, axis=0) / n)
     scaled = centred / np.where(spread > 0, spread, 1)
-    skewness = np.mean(scaled**3, axis=0)
+    skewness = np.nansum(scaled**3, axis=0) / n
+    spread = np.where(known.any(axis=0), spread, np.nan)
     x = sampled.student(z)
     steps = np.stack([_untransformed(x, skewness), _untransformed(-x, skewness)])
     return sampled.values - steps * spread * sampled.widening

@@ -11,6 +11,7 @@ from scipy.special import ndtri
 
 from skfairloss._typing import Array, Index
 from skfairloss.metrics._bootstrap import Replicates
+from skfairloss.metrics._cluster_draws import are_nested
 from skfairloss.metrics._intervals import (
     Ends,
     LimitsOf,
@@ -47,10 +48,10 @@ class Sizes:
 
     Parameters
     ----------
-    counts : (G + 1,), numbers of rows.
-    rows : (G + 1,), rows equal in weight, at least 2.
+    counts : (G + 1,), numbers of rows, or of clusters.
+    rows : (G + 1,), rows, or clusters, equal in weight, at least 2.
     freedom : (G + 1,), degrees of freedom, at least 1.
-    single : True if a row has one output.
+    single : True if a row has one output, and is independent.
     """
 
     counts: Array
@@ -67,12 +68,20 @@ class Sizes:
         return cls(counts, np.maximum(counts, 2.0), np.maximum(counts - 1.0, 1.0), single=False)
 
     @classmethod
-    def of(cls, rows: list[Rows], weights: Array, single: bool) -> Sizes:
-        """Measure groups that have these rows."""
+    def of(
+        cls, rows: list[Rows], weights: Array, single: bool, clusters: Index | None = None
+    ) -> Sizes:
+        """Measure groups that have these rows, of clusters if there are any, codes (n_samples,)."""
         sets = [*rows, np.concatenate(rows)]
-        equal = np.array([weights[own].sum() ** 2 / np.sum(weights[own] ** 2) for own in sets])
-        lost = np.array([1] * len(rows) + [len(rows)])
-        counts = np.array([len(own) for own in sets])
+        units = [weights[own] for own in sets]
+        nested = clusters is None or are_nested(clusters, rows)
+        if clusters is not None:
+            sums = (np.bincount(clusters[own], weights[own]) for own in sets)
+            units = [total[total > 0] for total in sums]
+            single = single and len(units[-1]) == len(sets[-1])
+        equal = np.array([total.sum() ** 2 / np.sum(total**2) for total in units])
+        lost = np.array([1] * len(rows) + [len(rows) if nested else 1])
+        counts = np.array([len(total) for total in units])
         return cls(counts, np.maximum(equal, 2), np.maximum(equal - lost, 1), single)
 
 

@@ -25,12 +25,13 @@ from skfairloss._parameters import is_integer, is_real
 from skfairloss._persistence import VersionStampMixin
 from skfairloss._place import fitting_at
 from skfairloss._regressor import PixelLossRegressor
+from skfairloss._splits import split_rows
 from skfairloss._training import read_training
 from skfairloss._typing import Array
 from skfairloss._validation import MatchedScoreMixin, check_weights, normalized
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._failures import Failure, check_scored, warn_of_failures
-from skfairloss.model_selection._folds import no_folds, split_rows
+from skfairloss.model_selection._folds import no_folds
 from skfairloss.model_selection._path import LOSS_MIXES, Walk, check_loss_mixes, walking_order
 from skfairloss.model_selection._results import collect_results
 from skfairloss.model_selection._scoring import Scorers, make_scorers

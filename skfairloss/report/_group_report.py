@@ -15,6 +15,7 @@ from skfairloss.displays._style import FEW_ROWS
 from skfairloss.metrics._estimates import GroupEstimates, group_estimates
 from skfairloss.metrics._named import Metrics
 from skfairloss.report._html import to_html
+from skfairloss.report._markdown import to_markdown
 from skfairloss.report._table import Table, make_table
 from skfairloss.report._text import to_text
 
@@ -31,6 +32,7 @@ def group_report(
     method: str = "between_groups",
     n_boot: int | None = 1000,
     confidence_level: float = 0.95,
+    clusters: Any = None,
     random_state: int | np.random.RandomState | np.random.Generator | None = None,
     image_shape: tuple[int, ...] | None = None,
 ) -> GroupReport:
@@ -69,6 +71,10 @@ def group_report(
     confidence_level : float, default=0.95
         Of the intervals, in (0, 1).
 
+    clusters : list, array, Series, DataFrame or dict of 1-D arrays, default=None
+        Rows with the same value belong together, such as those of a person or a school: intervals
+        are between clusters. ``None`` takes rows as independent.
+
     random_state : int, RandomState, Generator or None, default=None
         Draws the bootstrap samples.
 
@@ -103,7 +109,8 @@ def group_report(
     Rows are drawn with replacement within each group, so that the groups keep their sizes. The
     intervals speak of rows drawn like these, not of another model or training set. They treat
     rows as independent: neighbours in space or time, or several rows of one person, make them too
-    narrow.
+    narrow. With ``clusters`` these are drawn whole, within each group where none has rows in two
+    groups, else all together; the numbers of rows below are numbers of clusters then.
 
     - by group and overall, each by itself: means have Student's t interval with the skewness of
       the samples taken out [1]_, rmse the roots of that of mse, shares of rows Wilson's interval;
@@ -163,6 +170,7 @@ def group_report(
         n_boot=n_boot,
         confidence_level=confidence_level,
         random_state=random_state,
+        clusters=clusters,
     )
     images = None
     if image_shape is not None:
@@ -410,6 +418,17 @@ class GroupReport:
         if self.images is None:
             raise ValueError("the report has no images: pass image_shape to group_report")
         return copy.copy(self.images).plot(ax, legend=legend, title=title)
+
+    def to_model_card(self) -> str:
+        """Return the report as Markdown, for a section of a model card.
+
+        Returns
+        -------
+        str
+            A table with an interval beside each value, and the notes. ``skops.card.Card.add`` takes
+            it as the content of a section.
+        """
+        return to_markdown(self._table())
 
     def __repr__(self) -> str:
         return to_text(self._table())

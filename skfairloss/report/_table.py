@@ -15,7 +15,6 @@ from skfairloss.metrics._estimates import GroupEstimates
 from skfairloss.metrics._named import metric_title
 
 NAMES = {"overall": "all rows", "difference": "difference", "ratio": "ratio"}
-TOO_FEW = "too few rows"  # in place of an interval
 
 
 @dataclass(frozen=True)
@@ -69,12 +68,7 @@ def make_table(
 ) -> Table:
     """Put estimates into words; ``confidence_level`` is None without intervals."""
     frame, metrics, level = estimates.to_frame(), estimates.metrics, confidence_level
-    columns = [
-        make_cells(
-            frame[frame["metric"] == metric], 0 if level is None else estimates.fewest[metric]
-        )
-        for metric in metrics
-    ]
+    columns = [_cells_of(estimates, frame, metric, level is not None) for metric in metrics]
     first = frame[frame["metric"] == metrics[0]]
     rows = []
     for i, (statistic, group, count) in enumerate(
@@ -95,7 +89,9 @@ def make_table(
     n_rows = first.loc[first["statistic"] == "overall", "count"].iloc[0]
     title = f"GroupReport: {counted(n_rows, 'row')}, {counted(len(groups), 'group')}"
     if level is not None:
-        title += f"; {100 * level:.6g} % confidence intervals from {n_boot} bootstrap samples"
+        between = f" between {estimates.units[-1]} clusters" * estimates.clustered
+        title += f"; {100 * level:.6g} % confidence intervals{between} from {n_boot} "
+        title += "bootstrap samples"
     compared = "between groups" if estimates.method == "between_groups" else "of groups to all rows"
     signs = "residual = true - predicted" + "; bias = predicted - true" * ("bias" in metrics)
     notes = [f"{signs}; difference and ratio: {compared}"]
@@ -108,10 +104,22 @@ def make_table(
     return Table(title, titles, rows, notes)
 
 
-def make_cells(frame: pd.DataFrame, fewest: int = 0) -> list[Cell]:
+def _cells_of(
+    estimates: GroupEstimates, frame: pd.DataFrame, metric: str, has_limits: bool
+) -> list[Cell]:
+    """Return the cells of a metric; what has too few rows, or clusters, says so."""
+    own, units = frame[frame["metric"] == metric], estimates.units
+    of_row = [*units, *[units[-1]] * (len(own) - len(units))]
+    fewest = estimates.fewest[metric] if has_limits else 0
+    few = f"too few {'clusters' if estimates.clustered else 'rows'}"
+    return make_cells(own.assign(count=of_row), fewest, few)
+
+
+def make_cells(frame: pd.DataFrame, fewest: int = 0, too_few: str = "") -> list[Cell]:
     """Return the values of one metric, rounded alike, except for the ratio.
 
-    Below the number of rows ``fewest`` of a group there is no interval, also of what compares it.
+    Below the count ``fewest`` of a group there is ``too_few`` in place of an interval, also of
+    what compares it.
     """
     counts, known = frame["count"].to_numpy(), frame["value"].notna().to_numpy()
     groups = (frame["statistic"] == "by_group").to_numpy()
@@ -128,7 +136,7 @@ def make_cells(frame: pd.DataFrame, fewest: int = 0) -> list[Cell]:
         ends = [_text(end, decimals[kind]) for end in (lower, upper)]
         cell = Cell(_text(value, decimals[kind]), f"[{', '.join(ends)}]", value, lower, upper)
         if not cell.has_interval:
-            cell = replace(cell, limits=TOO_FEW if is_few else "")
+            cell = replace(cell, limits=too_few if is_few else "")
         cells.append(cell)
     return cells
 

@@ -1,0 +1,244 @@
+"""How often the 95 % intervals of `compare_models`, and those between clusters, contain the truth.
+
+From the repository root: ``python tests/benchmarks/comparison_coverage.py --write``, which takes
+about half an hour on two cores and rewrites ``docs/coverage/comparison.md`` and
+``docs/coverage/clusters.md``; ``--help`` lists the options.
+
+The cells were fixed before any of them was run. y is a linear function of two features of the row
+and one of its cluster, plus an effect of the cluster and an error, which is half as large again in
+the group a as in b. Clusters have 5 to 50 rows, evenly. Least squares with and without the feature
+of the cluster are compared: by symmetry of the normal distribution every truth is a formula in
+their coefficients, and its expectation the mean over the simulations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from bench.coverage import Coverage, table, write
+from joblib import Parallel, delayed
+from scipy.stats import foldnorm
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+
+from skfairloss import compare_models, group_report
+
+PAGES = Path(__file__).parents[2] / "docs" / "coverage"
+COEF = np.array([1.0, 0.5, 0.4])  # of two features of the row and one of the cluster
+ERRORS = np.array([1.5, 1.0])  # standard deviations in the groups a and b
+EFFECT = 0.7  # standard deviation of what a cluster adds
+METRICS = ("mae", "rmse", "r2", "medae", "bias")
+OF_REPORTS = ("mae", "mse", "rmse", "mean_residual", "medae")
+QUANTITIES = ("all rows", "group a", "a minus b")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Rows of a simulation.
+
+    Parameters
+    ----------
+    units : number of clusters; of rows where each is a cluster of one.
+    share : of a among the groups.
+    kind : "rows"; "clusters of one group" or "groups within clusters".
+    told : whether the clusters are given.
+    """
+
+    units: int
+    share: float
+    kind: str
+    told: bool = False
+
+    @property
+    def labels(self) -> list[str]:
+        """Its columns in a table."""
+        return [str(self.units), self.kind, f"{self.share:g}", "yes" if self.told else "no"]
+
+
+ROWS = [Cell(n, share, "rows") for n, share in itertools.product((200, 1000), (0.5, 0.1))]
+CLUSTERED = [
+    Cell(n, 0.5, kind, told)
+    for n, kind, told in itertools.product(
+        (20, 40, 100), ("clusters of one group", "groups within clusters"), (True, False)
+    )
+]
+CELLS = [*ROWS, *CLUSTERED]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One simulation's rows: features (n, 3), y, groups and clusters (n,)."""
+
+    X: np.ndarray
+    y: np.ndarray
+    groups: np.ndarray
+    clusters: np.ndarray
+
+
+def draw(cell: Cell, seed: int) -> Drawn:
+    """Draw rows; cells that differ in what is told have the same."""
+    kinds = ["rows", "clusters of one group", "groups within clusters"]
+    rng = np.random.default_rng([seed, cell.units, kinds.index(cell.kind), int(100 * cell.share)])
+    sizes = np.ones(cell.units, int) if cell.kind == "rows" else rng.integers(5, 51, cell.units)
+    clusters = np.repeat(np.arange(cell.units), sizes)
+    n = len(clusters)
+    X = np.column_stack([rng.normal(size=(n, 2)), rng.normal(size=cell.units)[clusters]])
+    if cell.kind == "groups within clusters":
+        in_a = rng.random(n) < cell.share
+    else:
+        in_a = rng.permutation(np.arange(cell.units) < cell.share * cell.units)[clusters]
+    effect = EFFECT * rng.normal(size=cell.units)[clusters]
+    y = X @ COEF + effect + ERRORS[1 - in_a] * rng.normal(size=n)
+    return Drawn(X, y, np.where(in_a, "a", "b"), clusters)
+
+
+def truths(coef: np.ndarray, intercept: float, share: float) -> np.ndarray:
+    """Return the metrics of a model on infinitely many new rows, (n_metrics, 3 quantities)."""
+    explained = np.sum((COEF - coef) ** 2) + EFFECT**2
+    spread = np.sqrt(explained + ERRORS**2)  # residuals are normal, with mean -intercept
+    parts = np.array([share, 1 - share])
+    shape = abs(intercept) / spread
+    mae = foldnorm.mean(shape, scale=spread)
+    mse = spread**2 + intercept**2
+    variance = COEF @ COEF + EFFECT**2 + ERRORS**2
+    medians = foldnorm.median(shape, scale=spread)
+    low, high = medians.min(), medians.max()
+    for _ in range(60):  # bisection for the median of the mixture of both groups
+        middle = 0.5 * (low + high)
+        below = parts @ foldnorm.cdf(middle, shape, scale=spread)
+        low, high = (middle, high) if below < 0.5 else (low, middle)
+    whole = {
+        "mae": parts @ mae,
+        "rmse": np.sqrt(parts @ mse),
+        "r2": 1 - (parts @ mse) / (parts @ variance),
+        "medae": low,
+        "bias": intercept,
+    }
+    of_groups = {
+        "mae": mae,
+        "rmse": np.sqrt(mse),
+        "r2": 1 - mse / variance,
+        "medae": medians,
+        "bias": np.full(2, intercept),
+    }
+    return np.array(
+        [[whole[m], of_groups[m][0], of_groups[m][0] - of_groups[m][1]] for m in METRICS]
+    )
+
+
+def models() -> dict[str, object]:
+    """Least squares with the feature of the cluster and without it."""
+    without = make_pipeline(make_column_transformer(("passthrough", [0, 1])), LinearRegression())
+    return {"without": without, "with": LinearRegression()}
+
+
+def compared(cell: Cell, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return intervals (n_metrics, 3, 2), simultaneous ones, and the truth for these rows."""
+    rows = draw(cell, seed)
+    options = {"sensitive_features": rows.groups, "disparity_groups": ("a", "b")}
+    options |= {"metrics": METRICS, "random_state": seed, "simultaneous": True}
+    options |= {"clusters": rows.clusters if cell.told else None}
+    found = compare_models(models(), rows.X, rows.y, **options)
+    table = found.differences
+    kept = ~((table["statistic"] == "by_group") & (table["group"] == "b"))
+    together = table.loc[kept, ["lower", "upper"]].to_numpy().reshape(len(METRICS), 3, 2)
+    options["simultaneous"] = False
+    alone = compare_models(models(), rows.X, rows.y, **options).differences
+    alone = alone.loc[kept, ["lower", "upper"]].to_numpy().reshape(len(METRICS), 3, 2)
+    fitted = {name: model.fit(rows.X, rows.y) for name, model in models().items()}
+    small = fitted["without"][-1]
+    expected = [
+        truths(coef, intercept, cell.share)
+        for coef, intercept in (
+            (fitted["with"].coef_, fitted["with"].intercept_),
+            (np.append(small.coef_, 0.0), small.intercept_),
+        )
+    ]
+    return alone, together, expected[0] - expected[1]
+
+
+def run_comparison(cell: Cell, simulations: int) -> dict[str, dict[str, Coverage]]:
+    """Return the coverage of a cell by quantity and metric."""
+    drawn = [compared(cell, seed) for seed in range(simulations)]
+    alone, together, expected = (np.array(part) for part in zip(*drawn, strict=True))
+    truth = expected.mean(axis=0)
+    found = {
+        quantity: {m: Coverage(alone[:, t, q], truth[t, q]) for t, m in enumerate(METRICS)}
+        for q, quantity in enumerate(QUANTITIES)
+    }
+    missed = np.maximum(together[..., 0] - truth, truth - together[..., 1]).max(axis=(1, 2))
+    # an interval that holds 0 where all of them hold
+    all_hold = np.column_stack([np.where(missed <= 0, -1.0, 1.0), np.full(len(missed), 2.0)])
+    found["all of them"] = {"simultaneous": Coverage(all_hold, 0.0)}
+    return found
+
+
+def run_report(cell: Cell, simulations: int, n_boot: int) -> dict[str, dict[str, Coverage]]:
+    """Return the coverage of `group_report` for the true coefficients, by quantity and metric."""
+    intervals = []
+    for seed in range(simulations):
+        rows = draw(cell, seed)
+        frame = group_report(
+            rows.y,
+            rows.X @ COEF,
+            sensitive_features=rows.groups,
+            clusters=rows.clusters if cell.told else None,
+            metrics=list(OF_REPORTS),
+            n_boot=n_boot,
+            random_state=seed,
+        ).to_frame()
+        limits = frame[["lower", "upper"]].to_numpy().reshape(len(OF_REPORTS), -1, 2)
+        intervals.append(limits[:, [2, 0, 3]])  # all rows, a, the difference
+    named = dict(zip(METRICS, truths(COEF, 0.0, cell.share), strict=True))
+    named["mse"] = np.array(
+        [named["rmse"][0] ** 2, named["rmse"][1] ** 2, ERRORS[0] ** 2 - ERRORS[1] ** 2]
+    )
+    named["mean_residual"] = np.zeros(3)
+    found = np.array(intervals)
+    return {
+        quantity: {m: Coverage(found[:, t, q], named[m][q]) for t, m in enumerate(OF_REPORTS)}
+        for q, quantity in enumerate(("all rows", "group a", "difference"))
+    }
+
+
+def tables(found: dict[Cell, dict[str, dict[str, Coverage]]], title: str) -> dict[str, str]:
+    """Return a table for each quantity: a row for each cell."""
+    heads = ["units", "what they are", "share of a", "clusters given"]
+    parts = {}
+    for quantity in next(iter(found.values())):
+        rows = [(cell.labels, coverage[quantity]) for cell, coverage in found.items()]
+        parts[f"{title}, {quantity}"] = table(heads, rows, list(rows[0][1]))
+    return parts
+
+
+def main() -> None:
+    """Simulate and print, and write the tables if told to."""
+    parser = argparse.ArgumentParser(description="Coverage of the intervals of compare_models.")
+    parser.add_argument("--simulations", type=int, default=2000, help="of each cell")
+    parser.add_argument("--boot", type=int, default=500, help="bootstrap samples of reports")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--write", action="store_true", help="write the pages in docs/coverage")
+    arguments = parser.parse_args()
+    parallel = Parallel(n_jobs=arguments.jobs)
+    n = arguments.simulations
+    compared = parallel(delayed(run_comparison)(cell, n) for cell in CELLS)
+    reported = parallel(delayed(run_report)(cell, n, arguments.boot) for cell in CLUSTERED)
+    pages = {
+        "comparison.md": tables(dict(zip(CELLS, compared, strict=True)), "Differences"),
+        "clusters.md": tables(dict(zip(CLUSTERED, reported, strict=True)), "Reports"),
+    }
+    for name, parts in pages.items():
+        for caption, text in parts.items():
+            print(f"{caption}\n\n{text}")
+        if arguments.write:
+            PAGES.mkdir(exist_ok=True)
+            write(PAGES / name, parts)
+
+
+if __name__ == "__main__":
+    main()
