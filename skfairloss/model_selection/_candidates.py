@@ -13,7 +13,7 @@ from sklearn.base import clone
 from skfairloss._place import fitting_at
 from skfairloss._regressor import PixelLossRegressor
 from skfairloss.model_selection._data import FitData
-from skfairloss.model_selection._nesting import fit_names, regressor_in, watched_in
+from skfairloss.model_selection._nesting import Path, fit_names, regressor_in, watched_in
 from skfairloss.model_selection._path import Walk
 from skfairloss.model_selection._tasks import FitsTasks
 
@@ -30,6 +30,7 @@ class Candidates:
     by : what the keys are: "model" or "loss_mix".
     models : of the same length.
     fit_names : what ``fit`` of each calls the fields of `FitData` that it is given.
+    watched : where the `PixelLossRegressor` is in each, for callbacks; () for the model itself.
     paths : positions of models that are fitted one after the other, in that order.
     """
 
@@ -37,6 +38,7 @@ class Candidates:
     by: str
     models: tuple[Any, ...]
     fit_names: tuple[dict[str, str], ...]
+    watched: tuple[Path, ...]
     paths: tuple[tuple[int, ...], ...]
 
     @classmethod
@@ -47,7 +49,8 @@ class Candidates:
             with fitting_at(_named(by, key)):
                 names.append(fit_names(model, weighted, clustered))
         found = tuple(models.values())
-        return cls(tuple(models), by, found, tuple(names), _paths(found))
+        watched = tuple(map(watched_in, found))
+        return cls(tuple(models), by, found, tuple(names), watched, _paths(found))
 
     def named(self, j: int) -> str:
         """Return the model in words, for errors and reports."""
@@ -66,7 +69,7 @@ class Candidates:
         for j in path:
             own = self.models[j]
             model = clone(own) if walk is None else walk.model(own.loss_mix)
-            watched = regressor_in(model, watched_in(model))
+            watched = regressor_in(model, self.watched[j])
             with fitting_at(self.place(j, fold)), tasks.fit(first + j, model, watched):
                 if walk is not None:
                     walk.fit(model)

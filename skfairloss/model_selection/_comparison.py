@@ -380,27 +380,30 @@ def make_comparison(
     statistic = ["overall", *["by_group"] * len(names), "disparity"]
     high, low = facts["disparity_groups"]
     of_pair = counts[[names.index(high), names.index(low)]].sum()
-    tables = []
-    for j, key in enumerate(candidates.keys):
-        for t, label in enumerate(metrics):
-            lower, upper = levels[t][j].ends(tails[0])
-            less, more = differences[t][j].ends(tails[1])
-            tables.append(
-                pd.DataFrame(
-                    {
-                        candidates.by: key,
-                        "metric": label,
-                        "statistic": statistic,
-                        "group": pd.Series([None, *names, None], dtype=object),
-                        "count": [counts.sum(), *counts, of_pair],
-                        "value": levels[t][j].value,
-                        "lower": lower,
-                        "upper": upper,
-                        "difference": differences[t][j].value,
-                        "difference_lower": less,
-                        "difference_upper": more,
-                    }
-                )
-            )
-    estimates = pd.concat(tables, ignore_index=True)
+    n_models, n_metrics, n_quantities = len(candidates.keys), len(metrics), len(statistic)
+    times = n_models * n_metrics
+    numbers = np.array(
+        [
+            [*_with_ends(levels[t][j], tails[0]), *_with_ends(differences[t][j], tails[1])]
+            for j in range(n_models)
+            for t in range(n_metrics)
+        ]
+    )  # (models and metrics, 6, quantities)
+    columns = ["value", "lower", "upper"]
+    columns += ["difference", "difference_lower", "difference_upper"]
+    estimates = pd.DataFrame(
+        {
+            candidates.by: np.repeat(candidates.keys, n_metrics * n_quantities),
+            "metric": np.tile(np.repeat(list(metrics), n_quantities), n_models),
+            "statistic": statistic * times,
+            "group": pd.Series([None, *names, None] * times, dtype=object),
+            "count": np.tile([counts.sum(), *counts, of_pair], times),
+            **dict(zip(columns, numbers.transpose(1, 0, 2).reshape(6, -1), strict=True)),
+        }
+    )
     return ModelComparison(estimates, by=candidates.by, metrics=dict(metrics), **facts)
+
+
+def _with_ends(found: Estimate, tail: float) -> tuple[Array, Array, Array]:
+    """Return estimates (q,) with the ends of their intervals."""
+    return (found.value, *found.ends(tail))

@@ -35,7 +35,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array, hstack
+from scipy.sparse import csr_array, hstack
 from scipy.stats import norm
 from scipy.stats import t as student
 
@@ -104,30 +104,52 @@ class Design:
         difference = parts[..., 1 + high] - parts[..., 1 + low]
         return np.concatenate([parts, difference[..., None]], axis=-1)
 
-    def by_cluster(self, influence: Array) -> Any:
-        """Return the sums of influences (2, n) over each cluster, sparse, (n_clusters, 1 + G)."""
-        columns = np.concatenate([np.zeros_like(self.clusters), 1 + self.groups.codes])
-        shape = (self.clusters.max() + 1, self.groups.n_groups + 1)
-        return coo_array((influence.ravel(), (np.tile(self.clusters, 2), columns)), shape).tocsr()
+    @cached_property
+    def _signs(self) -> Array:
+        """How rows enter into the difference of the two groups, (n,)."""
+        high, low = self.pair
+        return (self.groups.codes == high) * 1.0 - (self.groups.codes == low)
 
-    def tested_by(self, influence: Array) -> Any:
-        """Return what each cluster contributes as rows tested, sparse, (n_clusters, G + 2).
+    @cached_property
+    def _cells(self) -> tuple[Index, Index, Index]:
+        """Cells (cluster, quantity): that of each row for all rows, its group and the pair, (3 n,).
 
-        The sum of the squares of a column is the variance of the quantity.
+        The other two are the indices and the pointers of the cells as a sparse matrix by row.
         """
-        count = self.n_clusters[:-1]
-        sums = self.by_cluster(influence) * np.sqrt(count / (count - 1))[None, :]
-        high, low = (sums[:, [1 + g]] for g in self.pair)
-        return hstack([sums, high - low], format="csr")
+        width = self.groups.n_groups + 2
+        whole = np.zeros_like(self.clusters)
+        quantities = np.concatenate([whole, 1 + self.groups.codes, whole + width - 1])
+        held, place = np.unique(np.tile(self.clusters, 3) * width + quantities, return_inverse=True)
+        cluster, quantity = np.divmod(held, width)
+        return place, quantity, np.searchsorted(cluster, np.arange(self.clusters.max() + 2))
 
     @cached_property
     def n_clusters(self) -> Index:
         """Number of clusters that each quantity has rows with a weight in, (G + 2,)."""
-        weighted = (self.weights > 0) * 1.0
-        present = self.by_cluster(np.stack([weighted, weighted])) > 0
-        high, low = (present[:, [1 + g]] for g in self.pair)
-        counts = [*present.sum(axis=0), (high + low).count_nonzero()]
-        return np.asarray(counts, dtype=np.intp)
+        place, quantity, _ = self._cells
+        weighted = self.weights > 0
+        present = np.concatenate([weighted, weighted, weighted & (self._signs != 0)])
+        occupied = np.bincount(place, present, len(quantity)) > 0
+        return np.bincount(quantity[occupied], minlength=self.groups.n_groups + 2)
+
+    @cached_property
+    def _factors(self) -> Array:
+        """The root of C / (C-1) of all rows, and of each row's group with its sign, (3, n)."""
+        count = self.n_clusters[:-1]
+        factor = np.sqrt(count / (count - 1))
+        own = factor[1 + self.groups.codes]
+        return np.stack([np.full(len(own), factor[0]), own, self._signs * own])
+
+    def tested_by(self, influence: Array) -> Any:
+        """Return what each cluster contributes as rows tested, sparse, (n_clusters, G + 2).
+
+        The sum of the squares of a column is the variance of the quantity. ``influence`` is (2, n).
+        """
+        place, quantity, pointers = self._cells
+        values = (self._factors * influence[[0, 1, 1]]).ravel()
+        sums = np.bincount(place, values, len(quantity))
+        shape = (len(pointers) - 1, self.groups.n_groups + 2)
+        return csr_array((sums, quantity, pointers), shape=shape)
 
     def by_fold(self, influence: Array, fold: Index, n_folds: int) -> Array:
         """Return the sums of influences (2, n) over the rows of each fold, (n_folds, G + 2)."""
@@ -165,7 +187,7 @@ def estimate(design: Design, repeats: Sequence[Repeat]) -> Estimate:
     """Estimate quantities from the repeats of the folds."""
     n_folds, n_repeats = len(repeats[0].trained), len(repeats)
     tested_by = design.tested_by(np.mean([each.influence for each in repeats], axis=0))
-    tested = np.asarray((tested_by * tested_by).sum(axis=0))
+    tested = np.bincount(tested_by.indices, tested_by.data**2, tested_by.shape[1])
     trained_by = np.stack([design.pairs(each.trained) for each in repeats])
     alone = (trained_by**2).sum(axis=(0, 1))
     joint = sum(
