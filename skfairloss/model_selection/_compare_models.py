@@ -169,7 +169,8 @@ def compare_models(
 
     the second part averaged over the repeats: the paired differences of rows out of fold [1]_, and
     what the training rows add, which the folds share, by a jackknife over folds [2]_. Student's t
-    has degrees of freedom by Satterthwaite's approximation. Models of folds are trained on (K-1)/K
+    has degrees of freedom by Satterthwaite's approximation, and the skewness of the sums is taken
+    out as in `group_report`. Models of folds are trained on (K-1)/K
     of the rows. The page "Comparing models" shows measured coverage, and where intervals are too
     wide or too short. The number that counts with clusters is that of the clusters: below about 20
     in a group intervals are wide.
