@@ -1,7 +1,7 @@
 """How often the 95 % intervals of `coefficient_report` contain the truth, in simulations.
 
 From the repository root: ``python tests/benchmarks/coefficient_coverage.py --write``, which takes
-some hours on two cores and rewrites ``docs/coverage/coefficients.md``; ``--help`` lists the options.
+some hours on two cores and writes ``docs/coverage/coefficients.md``; ``--help`` lists the options.
 
 Three features, the third a binary one that is 1 in a fifth of the rows, and errors whose size grows
 with the first one in half of the cells. In clusters, errors and features have a part that all rows
