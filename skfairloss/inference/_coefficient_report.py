@@ -263,7 +263,7 @@ def _refitted(
 
 @dataclass(frozen=True)
 class _Units:
-    """What is independent: rows or clusters.
+    """Independent units: rows or clusters.
 
     Parameters
     ----------
@@ -435,7 +435,7 @@ class CoefficientReport:
     difference                   0.04
                          [0.00, 0.39]
     ratio                        0.95
-                         [0.64, 1.00]
+                         [0.63, 1.00]
     <BLANKLINE>
     residual = true - predicted; difference and ratio: between groups
     >>> report.infeasible_share

@@ -69,12 +69,9 @@ LimitsOf = Callable[[Sampled, float], Array]
 
 def fewest_rows(metric: Metric) -> int:
     """Return the number of rows below which a metric has no interval."""
-    of_squares = isinstance(metric, NamedMetric) and metric.rows is squared
-    return (
-        FEWEST_ROWS_OF_SQUARES
-        if of_squares and metric.aggregate in (mean, root_mean)
-        else (FEWEST_ROWS)
-    )
+    if not isinstance(metric, NamedMetric) or metric.rows is not squared:
+        return FEWEST_ROWS
+    return FEWEST_ROWS_OF_SQUARES if metric.aggregate in (mean, root_mean) else FEWEST_ROWS
 
 
 def limits_of(metric: Metric, single: bool) -> LimitsOf:
@@ -206,8 +203,10 @@ def largest_difference(
     above = _margin((groups.upper - groups.values)[:, None], others.values - others.lower, rho)
     lower = np.maximum(gap - below, -gap - above)
     upper = np.maximum(gap + above, below - gap)
-    pairs = ~np.eye(*gap.shape, dtype=bool) if reference is None else np.ones(gap.shape, dtype=bool)
-    return max(0.0, float(lower[pairs].max())), float(upper[pairs].max())
+    if reference is None:  # a group with itself
+        np.fill_diagonal(lower, -np.inf)
+        np.fill_diagonal(upper, -np.inf)
+    return max(0.0, float(lower.max())), float(upper.max())
 
 
 def _margin(one: Array, other: Array, correlation: Array) -> Array:
