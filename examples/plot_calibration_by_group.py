@@ -112,5 +112,5 @@ print("figure saved in the working directory: calibration_by_group_residuals.png
 # - Whether a model may know the digit. It is no feature here; a term such as ``ResidualParity``
 #   would move the means of the groups together and leave their slopes as they are.
 # - Anything about calibration within groups that are not named.
-# - Intervals hold for each bin by itself: where a group's mean is right in all six bins, one or more
-#   of them are off the line in a quarter of cases.
+# - Intervals hold for each bin by itself: where a group's mean is right in all six bins, one or
+#   more of them are off the line in a quarter of cases.

@@ -73,8 +73,8 @@ print(f"difference of the groups' MAE under L1: interval [{low:.1f}, {high:.1f}]
 # -------------
 #
 # A path shows coefficients between the two
-# (:class:`~skfairloss.displays.CoefficientPathDisplay`). Those of s1, s2 and s3 pull against one another: they
-# are blood lipids that nearly determine each other.
+# (:class:`~skfairloss.displays.CoefficientPathDisplay`). Those of s1, s2 and s3 pull against one
+# another: they are blood lipids that nearly determine each other.
 
 from skfairloss.model_selection import loss_mix_path
 

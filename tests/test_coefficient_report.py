@@ -354,3 +354,11 @@ def test_the_benchmark_prints_the_replicates_in_cold_fits(tmp_path):
     rows = [line.split("|") for line in text.splitlines() if line.startswith("| under")]
     assert [row[1].strip() for row in rows] == ["under random weights", "under equal weights"]
     assert all(float(row[2]) > 0 for row in rows)
+
+
+def test_the_simulations_of_coverage_print_a_row_for_each_cell(tmp_path):
+    options = ["--simulations", "2", "--boot", "5", "--cells", "2", "--jobs", "1"]
+    text = run("tests/benchmarks/coefficient_coverage.py", *options, cwd=tmp_path)
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| 50 rows")]
+    assert len(rows) == 2
+    assert all(len(row) == 5 + 6 for row in rows)

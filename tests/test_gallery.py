@@ -261,13 +261,13 @@ def test_the_bound_that_two_scores_cannot_meet_is_met_with_the_group_in_x(page):
 def test_fourteen_rows_carry_a_fifth_of_the_weight_and_gain_nothing_on_new_rows(page):
     text = page("intersecting_groups")
     difference = dict(re.findall(r"^by (\w+): difference .* from (\S+) to", text, re.M))
-    assert float(difference.pop("gender")) > 0
+    assert set(difference) == {"gender", "ethnicity", "both"}
     assert set(map(float, difference.values())) == {0}
     low, high = map(
         float, re.search(r"hispanic, male \* +14 .*\n +\[(\S+), (\S+)\]", text).groups()
     )
     value = float(re.search(r"hispanic, male \* +14 +(\S+)", text)[1])
-    assert low < 0.5 * value < 1.7 * value < high
+    assert low < 0.5 * value < 4 * value < high
     weights = table_below(text, "All rows used for training")
     rows, share, weight, before, after = weights["hispanic, male"]
     assert rows == 14

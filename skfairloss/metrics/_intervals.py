@@ -18,7 +18,7 @@ Rows of unequal weights s count as (Σs)² / Σs² rows (L. Kish, *Survey Sampli
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,12 +47,15 @@ class Sampled:
     replicates : (B, k).
     rows : (k,), numbers of rows, equal in weight.
     freedom : (k,), degrees of freedom: rows less the groups that they were drawn within.
+    third : third central moment of the weight of a row in a sample, whose variance is 1. It
+        multiplies the skewness of the rows' own means: 1 for drawn rows, 2 for exponential weights.
     """
 
     values: Array
     replicates: Array
     rows: Array
     freedom: Array
+    third: float = 1.0
 
     def student(self, z: float) -> Array:
         """Return the quantile of Student's t at that of a normal distribution, (k,)."""
@@ -95,7 +98,7 @@ def hall_limits(sampled: Sampled, z: float) -> Array:
     spread = sampled.replicates.std(axis=0)
     centred = sampled.replicates - sampled.replicates.mean(axis=0)
     scaled = centred / np.where(spread > 0, spread, 1)
-    skewness = np.mean(scaled**3, axis=0)
+    skewness = np.mean(scaled**3, axis=0) / sampled.third
     x = sampled.student(z)
     steps = np.stack([_untransformed(x, skewness), _untransformed(-x, skewness)])
     return sampled.values - steps * spread * sampled.widening
@@ -110,7 +113,8 @@ def _untransformed(x: Array, skewness: Array) -> Array:
 
 def _root_limits(sampled: Sampled, z: float) -> Array:
     """Return limits of roots of means, (2, k)."""
-    squares = Sampled(sampled.values**2, sampled.replicates**2, sampled.rows, sampled.freedom)
+    values, replicates = sampled.values**2, sampled.replicates**2
+    squares = replace(sampled, values=values, replicates=replicates)
     return np.sqrt(np.maximum(hall_limits(squares, z), 0.0))
 
 

@@ -27,7 +27,7 @@ from skfairloss import PixelLossRegressor, coefficient_report
 PAGE = Path(__file__).parents[2] / "docs" / "coverage" / "coefficients.md"
 ERRORS = {"normal": stats.norm(), "skewed": stats.expon(loc=-1)}
 COLUMNS = ("x0", "x1", "x2", "(intercept)", "MAE of a group", "difference of MAE")
-TRUTH = 1_000_000  # rows, or rows in clusters
+TRUTH = 1_000_000  # rows, in clusters or not
 
 
 @dataclass(frozen=True)
@@ -130,8 +130,10 @@ def main() -> None:
     text = table(heads, rows, COLUMNS)
     print(text)
     if arguments.write:
-        caption = f"{arguments.simulations} simulations of {arguments.boot} replicates"
-        write(PAGE, {caption: text})
+        first = f"{arguments.simulations} simulations of {arguments.boot} replicates each."
+        write(
+            PAGE, first, {"Coefficients, MAE of the smaller group, difference of the groups": text}
+        )
 
 
 if __name__ == "__main__":

@@ -215,7 +215,8 @@ def main() -> None:
     for caption, text in tables.items():
         print(f"{caption}\n\n{text}")
     if arguments.write:
-        write(PAGE, tables)
+        first = f"{arguments.simulations} simulations of {arguments.boot} bootstrap samples each."
+        write(PAGE, first, tables)
 
 
 if __name__ == "__main__":
