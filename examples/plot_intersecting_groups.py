@@ -182,9 +182,9 @@ print("MAE on the training rows:", losses)
 # On the left, the group that comes last is the one about which the least is known: its interval
 # reaches from less than half of its MAE to four times it. On the right, the term for six groups
 # brings this group's training errors down to the common level, and its errors on new rows are as
-# large as without a term, or larger. What the fit learned about fourteen people did not carry over. With
-# the small groups merged the weight no longer goes there, and their errors are larger still, since
-# nothing looks after them.
+# large as without a term, or larger. What the fit learned about fourteen people did not carry over.
+# With the small groups merged the weight no longer goes there, and their errors are larger still,
+# since nothing looks after them.
 #
 # Neither term of the figure is better than none for any group but the largest. That is a result
 # about 534 rows, with one loss, and not about terms. The pages on the law school and on
