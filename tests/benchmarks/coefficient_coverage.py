@@ -14,12 +14,11 @@ from __future__ import annotations
 import argparse
 import itertools
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from bench.coverage import Coverage, table, write
-from joblib import Parallel, delayed
+from joblib import Memory, Parallel, delayed
 from scipy import stats
 
 from skfairloss import PixelLossRegressor, coefficient_report
@@ -75,7 +74,6 @@ def draw(cell: Cell, size: int, rng: np.random.Generator) -> tuple[np.ndarray, .
     return X, X @ [1.0, 0.0, -1.0] + errors, X[:, 2], clusters
 
 
-@cache
 def truth(cell: Cell) -> np.ndarray:
     """Return what the columns estimate, from many rows, (n_columns,)."""
     size = TRUTH // 27 if cell.clustered else TRUTH
@@ -106,10 +104,12 @@ def simulate(cell: Cell, seed: int, n_boot: int) -> np.ndarray:
     return np.concatenate([part[["lower", "upper"]].to_numpy() for part in parts])
 
 
-def run(cell: Cell, simulations: int, n_boot: int) -> dict[str, Coverage]:
-    """Return the coverage of a cell by column."""
+def run(number: int, simulations: int, n_boot: int) -> dict[str, Coverage]:
+    """Return the coverage of a cell, given by its number, by column."""
+    cell = CELLS[number]
     drawn = np.array([simulate(cell, seed, n_boot) for seed in range(simulations)])
-    return {name: Coverage(drawn[:, j], float(truth(cell)[j])) for j, name in enumerate(COLUMNS)}
+    truths = truth(cell)
+    return {name: Coverage(drawn[:, j], float(truths[j])) for j, name in enumerate(COLUMNS)}
 
 
 def main() -> None:
@@ -118,12 +118,13 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=2000, help="of each cell")
     parser.add_argument("--boot", type=int, default=200, help="replicates")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--keep", help="folder for finished cells: a run that stops goes on there")
     parser.add_argument("--cells", type=int, default=len(CELLS), help="only the first cells")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} in docs/coverage")
     arguments = parser.parse_args()
-    cells = CELLS[: arguments.cells]
+    cells, kept = CELLS[: arguments.cells], Memory(arguments.keep, verbose=0).cache(run)
     found = Parallel(n_jobs=arguments.jobs)(
-        delayed(run)(cell, arguments.simulations, arguments.boot) for cell in cells
+        delayed(kept)(number, arguments.simulations, arguments.boot) for number in range(len(cells))
     )
     heads = ["size", "loss_mix", "errors", "larger for larger x0", "weights of"]
     rows = [(cell.labels, coverage) for cell, coverage in zip(cells, found, strict=True)]
