@@ -36,7 +36,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "auto_examples/*.ipynb", "**/sg_execution_times.rst"]
+exclude_patterns = ["_build", "coverage/*", "auto_examples/*.ipynb", "**/sg_execution_times.rst"]
 default_role = "literal"
 highlight_language = "none"
 suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds nothing that could go stale
@@ -87,11 +87,20 @@ GUIDE = {
         "group_report",
         "GroupReport",
         "GroupLossDisplay",
+        "GroupCalibrationDisplay",
+        "GroupResidualDisplay",
+        "GroupPredictionDisplay",
         "LossMixDisplay",
         "TradeoffDisplay",
         "PixelGroupDisplay",
         "load_photo_patches",
         "join_patches",
+    ],
+    "coefficients": [
+        "coefficient_report",
+        "CoefficientReport",
+        "CoefficientDisplay",
+        "CoefficientPathDisplay",
     ],
     "persistence": ["register_converters"],
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,6 +22,7 @@ from skfairloss.metrics._intervals import (
     simultaneous_quantile,
     wilson_limits,
 )
+from tests.test_examples import ROOT, run
 
 Z = stats.norm.ppf(0.975)
 
@@ -44,6 +48,19 @@ def test_limits_of_a_mean_solve_the_cubic_of_the_skewness():
         root = brentq(lambda t, x=x: t + g * (t**2 / 3 + 1 / 6) + g**2 * t**3 / 27 - x, -50, 50)
         ends.append(one.values[0] - root * spread * np.sqrt(25 / 24))
     np.testing.assert_allclose(hall_limits(one, Z)[:, 0], ends, rtol=1e-8)
+
+
+def test_exponential_weights_have_the_limits_of_drawn_rows():
+    rng = np.random.default_rng(5)
+    values = rng.exponential(size=30) ** 1.5
+    weights = rng.standard_exponential(size=(40_000, 30))
+    weighted = (weights @ values / weights.sum(axis=1))[:, None]
+    drawn = sampled(values, 40_000)
+    skewness = [stats.skew(each[:, 0]) for each in (weighted, drawn.replicates)]
+    assert 1.6 < skewness[0] / skewness[1] < 2.2
+    other = replace(drawn, replicates=weighted, third=2.0)
+    # of the skewness of 40 000 samples
+    np.testing.assert_allclose(hall_limits(other, Z), hall_limits(drawn, Z), rtol=0.05)
 
 
 def test_limits_of_a_symmetric_mean_are_those_of_student():
@@ -232,3 +249,21 @@ def test_the_intervals_of_a_small_group_beside_a_large_one_cover_the_truth(metri
     # four standard errors of a share of 0.95 in 120
     assert covered / 120 > 0.95 - 4 * 0.02
     assert detected / 120 < 0.05 + 4 * 0.02
+
+
+def test_the_simulations_of_coverage_are_those_of_the_report(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tests/benchmarks"))
+    coverage = importlib.import_module("report_coverage")
+    for cell in (coverage.CELLS[6], coverage.CELLS[66]):
+        report = group_report(
+            **coverage.draw(cell, 3), metrics=list(cell.metrics), n_boot=30, random_state=3
+        )
+        table = report.to_frame()
+        found = coverage.simulate(cell, 3, 30)
+        for name in ("overall", "difference"):
+            own = table.loc[table["statistic"] == name, ["lower", "upper"]]
+            np.testing.assert_allclose(own, found[name], rtol=1e-9, atol=1e-12)
+    options = ["--simulations", "2", "--boot", "9", "--cells", "7", "--jobs", "1"]
+    text = run("tests/benchmarks/report_coverage.py", *options, cwd=tmp_path)
+    assert text.count("\n| 5, 100 |") == 4 * 6
+    assert text.count("\n| 10, 10 |") == 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from skfairloss._training import Training, read_training
 from skfairloss._typing import Array, Index
 from skfairloss._validation import check_weights
 from skfairloss.displays import CoefficientDisplay
+from skfairloss.exceptions import UnmetFairnessWarning
 from skfairloss.inference._refits import Refits, refit
 from skfairloss.metrics._bootstrap import Replicates, generator
 from skfairloss.metrics._estimates import Evaluated, evaluate, with_limits
@@ -139,8 +141,9 @@ def coefficient_report(
     - ``same_sign`` is the share of replicates with the sign of the coefficient; for one that is 0,
       the share that is 0.
     - Losses by group are those of the training rows under the replicate's weights and model. They
-      vary with the rows and with the model trained on them. Training rows are fitted better than
-      new ones: for those, `group_report` on rows left out.
+      vary with the rows and with the model trained on them, and have intervals as in
+      `group_report`; exponential weights double the skewness of a mean, which is taken out of it.
+      Training rows are fitted better than new ones: for those, `group_report` on rows left out.
     - A penalty pulls coefficients towards 0, and the interval with them. Under an L1 penalty, or
       where a fairness term binds in some replicates only, the distribution of coefficients is not
       smooth, and intervals can miss their level. Parameters that were chosen from the data, such
@@ -166,6 +169,10 @@ def coefficient_report(
     >>> model = PixelLossRegressor(loss_mix=1).fit(X, y)
     >>> report = coefficient_report(model, X, y, n_boot=200, random_state=0)
     >>> report.to_frame().round(2)
+       output      feature  coefficient  lower  upper  same_sign
+    0       0           x0         1.89   1.73   2.00        1.0
+    1       0           x1         0.11  -0.11   0.22        0.9
+    2       0  (intercept)        -0.01  -0.18   0.15        0.6
     """
     check_parameters(None, {"n_boot": n_boot, "confidence_level": confidence_level}, _CHECKS)
     regressor = _regressor_of(model)
@@ -239,7 +246,10 @@ def _refitted(
             f"got X and y with {shape[0]} and {shape[1]}"
         )
     given = given[0], np.broadcast_to(given[1], shape[1])
-    fit_model(again, training, training.start(given))
+    with warnings.catch_warnings():  # the fit of the model itself has said so
+        for told in (ConvergenceWarning, UnmetFairnessWarning):
+            warnings.simplefilter("ignore", told)
+        fit_model(again, training, training.start(given))
     found = np.atleast_2d(again.coef_).T, np.broadcast_to(again.intercept_, shape[1])
     step = (found[0] - given[0]) / training.scale, (found[1] - given[1]) / training.scale
     moved = np.abs(training.problem.design.predict(step[0], step[1]))
@@ -254,7 +264,7 @@ def _refitted(
 
 @dataclass(frozen=True)
 class _Units:
-    """What is independent: rows or clusters.
+    """Independent units: rows or clusters.
 
     Parameters
     ----------
@@ -405,6 +415,30 @@ class CoefficientReport:
     ...     model, X, y, sensitive_features=group, n_boot=100, random_state=0
     ... )
     >>> report
+    CoefficientReport: 95 % confidence intervals from 100 refits under random weights of rows
+    <BLANKLINE>
+                    same sign   coefficient
+    x0                  100 %          0.91
+                               [0.69, 1.11]
+    <BLANKLINE>
+    same sign: of how many refits; each interval holds by itself
+    (intercept) -0.16 [-0.35, 0.02]
+    <BLANKLINE>
+    GroupReport: 120 rows, 2 groups; 95 % confidence intervals from 100 bootstrap samples
+    <BLANKLINE>
+                      n           MAE
+    a                60          0.74
+                         [0.59, 0.92]
+    b                60          0.78
+                         [0.64, 0.99]
+    all rows        120          0.76
+                         [0.65, 0.89]
+    difference                   0.04
+                         [0.00, 0.30]
+    ratio                        0.95
+                         [0.68, 1.00]
+    <BLANKLINE>
+    residual = true - predicted; difference and ratio: between groups
     >>> report.infeasible_share
     0.0
     """

@@ -198,7 +198,7 @@ def group_estimates(
     """
     given = {"method": method, "n_boot": n_boot, "confidence_level": confidence_level}
     check_parameters(None, given, _CHECKS)
-    named = DEFAULT_METRICS if metrics is None else label_metrics(metrics)
+    named = label_metrics(DEFAULT_METRICS if metrics is None else metrics)
     seen = evaluate(y_true, y_pred, sensitive_features, sample_weight, named)
     codes = None
     if clusters is not None:

@@ -18,7 +18,7 @@ Rows of unequal weights s count as (Σs)² / Σs² rows (L. Kish, *Survey Sampli
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,12 +47,15 @@ class Sampled:
     replicates : (B, k).
     rows : (k,), numbers of rows, equal in weight.
     freedom : (k,), degrees of freedom: rows less the groups that they were drawn within.
+    third : third central moment of the weight of a row in a sample, whose variance is 1. It
+        multiplies the skewness of the rows' own means: 1 for drawn rows, 2 for exponential weights.
     """
 
     values: Array
     replicates: Array
     rows: Array
     freedom: Array
+    third: float = 1.0
 
     def student(self, z: float) -> Array:
         """Return the quantile of Student's t at that of a normal distribution, (k,)."""
@@ -69,12 +72,9 @@ LimitsOf = Callable[[Sampled, float], Array]
 
 def fewest_rows(metric: Metric) -> int:
     """Return the number of rows below which a metric has no interval."""
-    of_squares = isinstance(metric, NamedMetric) and metric.rows is squared
-    return (
-        FEWEST_ROWS_OF_SQUARES
-        if of_squares and metric.aggregate in (mean, root_mean)
-        else (FEWEST_ROWS)
-    )
+    if not isinstance(metric, NamedMetric) or metric.rows is not squared:
+        return FEWEST_ROWS
+    return FEWEST_ROWS_OF_SQUARES if metric.aggregate in (mean, root_mean) else FEWEST_ROWS
 
 
 def limits_of(metric: Metric, single: bool) -> LimitsOf:
@@ -100,7 +100,7 @@ def hall_limits(sampled: Sampled, z: float) -> Array:
     centred = sampled.replicates - np.nansum(sampled.replicates, axis=0) / n
     spread = np.sqrt(np.nansum(centred**2, axis=0) / n)
     scaled = centred / np.where(spread > 0, spread, 1)
-    skewness = np.nansum(scaled**3, axis=0) / n
+    skewness = np.nansum(scaled**3, axis=0) / n / sampled.third
     spread = np.where(known.any(axis=0), spread, np.nan)
     x = sampled.student(z)
     steps = np.stack([untransformed(x, skewness), untransformed(-x, skewness)])
@@ -116,7 +116,8 @@ def untransformed(x: Array, skewness: Array) -> Array:
 
 def _root_limits(sampled: Sampled, z: float) -> Array:
     """Return limits of roots of means, (2, k)."""
-    squares = Sampled(sampled.values**2, sampled.replicates**2, sampled.rows, sampled.freedom)
+    values, replicates = sampled.values**2, sampled.replicates**2
+    squares = replace(sampled, values=values, replicates=replicates)
     return np.sqrt(np.maximum(hall_limits(squares, z), 0.0))
 
 
@@ -209,8 +210,10 @@ def largest_difference(
     above = _margin((groups.upper - groups.values)[:, None], others.values - others.lower, rho)
     lower = np.maximum(gap - below, -gap - above)
     upper = np.maximum(gap + above, below - gap)
-    pairs = ~np.eye(*gap.shape, dtype=bool) if reference is None else np.ones(gap.shape, dtype=bool)
-    return max(0.0, float(lower[pairs].max())), float(upper[pairs].max())
+    if reference is None:  # a group with itself
+        np.fill_diagonal(lower, -np.inf)
+        np.fill_diagonal(upper, -np.inf)
+    return max(0.0, float(lower.max())), float(upper.max())
 
 
 def _margin(one: Array, other: Array, correlation: Array) -> Array:

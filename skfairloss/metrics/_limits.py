@@ -52,20 +52,23 @@ class Sizes:
     rows : (G + 1,), rows, or clusters, equal in weight, at least 2.
     freedom : (G + 1,), degrees of freedom, at least 1.
     single : True if a row has one output, and is independent.
+    third : that of `Sampled`.
     """
 
     counts: Array
     rows: Array
     freedom: Array
     single: bool
+    third: float = 1.0
 
     @classmethod
     def of_counts(cls, counts: Index) -> Sizes:
-        """Take the counts (G + 1,) of what varies, such as clusters, for rows; nothing is a share.
+        """Take counts (G + 1,) of what has an exponential weight, rows or clusters, for rows.
 
-        All sets may have members in common.
+        Sets may have members in common, and nothing is a share.
         """
-        return cls(counts, np.maximum(counts, 2.0), np.maximum(counts - 1.0, 1.0), single=False)
+        rows, freedom = np.maximum(counts, 2.0), np.maximum(counts - 1.0, 1.0)
+        return cls(counts, rows, freedom, single=False, third=2.0)
 
     @classmethod
     def of(
@@ -100,7 +103,7 @@ def find_limits(
     replicates = np.concatenate([drawn.by_group, drawn.overall[:, None]], axis=1)
     out = Limits.none(len(sizes.counts) - 1, len(metrics))
     for j, metric in enumerate(metrics.values()):
-        sampled = Sampled(values[j], replicates[:, :, j], sizes.rows, sizes.freedom)
+        sampled = Sampled(values[j], replicates[:, :, j], sizes.rows, sizes.freedom, sizes.third)
         enough = sizes.counts >= fewest_rows(metric)
         of = limits_of(metric, sizes.single)
         own = np.where(enough, of(sampled, float(ndtri(0.5 + 0.5 * level))), np.nan)

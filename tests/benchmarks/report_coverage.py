@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from bench.coverage import Coverage, table, write
-from joblib import Parallel, delayed
+from joblib import Memory, Parallel, delayed
 from scipy import stats
 from scipy.optimize import brentq
 
@@ -167,8 +167,9 @@ def _absolute(y_true: np.ndarray, y_pred: np.ndarray) -> float:
     return float(np.abs(y_true - y_pred).mean())
 
 
-def run(cell: Cell, simulations: int, n_boot: int) -> dict[str, dict[str, Coverage]]:
-    """Return the coverage of a cell by statistic and metric."""
+def run(number: int, simulations: int, n_boot: int) -> dict[str, dict[str, Coverage]]:
+    """Return the coverage of a cell, given by its number, by statistic and metric."""
+    cell = CELLS[number]
     drawn = [simulate(cell, seed, n_boot) for seed in range(simulations)]
     return {
         statistic: {
@@ -200,22 +201,25 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=2000, help="of each cell")
     parser.add_argument("--boot", type=int, default=500, help="bootstrap samples")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--keep", help="folder for finished cells: a run that stops goes on there")
     parser.add_argument("--cells", type=int, default=len(CELLS), help="only the first cells")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} in docs/coverage")
     arguments = parser.parse_args()
-    cells = CELLS[: arguments.cells]
+    cells, kept = CELLS[: arguments.cells], Memory(arguments.keep, verbose=0).cache(run)
 
     def boot(cell: Cell) -> int:
         return min(arguments.boot, 200) if FUNCTION in cell.metrics else arguments.boot
 
     found = Parallel(n_jobs=arguments.jobs)(
-        delayed(run)(cell, arguments.simulations, boot(cell)) for cell in cells
+        delayed(kept)(number, arguments.simulations, boot(cell))
+        for number, cell in enumerate(cells)
     )
     tables = parts(dict(zip(cells, found, strict=True)))
     for caption, text in tables.items():
         print(f"{caption}\n\n{text}")
     if arguments.write:
-        write(PAGE, tables)
+        first = f"{arguments.simulations} simulations of {arguments.boot} bootstrap samples each."
+        write(PAGE, first, tables)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def table(
     return "\n".join(lines) + "\n"
 
 
-def write(path: Path, parts: Mapping[str, str]) -> None:
-    """Write the tables, each below its caption, for a page of the documentation to include."""
-    text = "\n".join(f"**{caption}**\n\n{part}" for caption, part in parts.items())
-    path.write_text(text, "utf-8")
+def write(path: Path, first: str, parts: Mapping[str, str]) -> None:
+    """Write a line and the tables, each below its caption, for a page of the docs to include."""
+    tables = [f"**{caption}**\n\n{part}" for caption, part in parts.items()]
+    path.write_text("\n".join([f"{first}\n", *tables]), "utf-8")
