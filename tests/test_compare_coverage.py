@@ -54,7 +54,7 @@ def opposite_log_normal(n, rng):
 HELD = {
     opposite_skew: ((0.92, 0.98), (0.92, 0.98)),
     different_slopes: ((0.92, 0.98), (0.92, 0.98)),
-    same_normal: ((0.92, 0.98), (0.92, 1.0)),
+    same_normal: ((0.92, 1.0), (0.92, 1.0)),
     opposite_log_normal: ((0.87, 0.98), (0.87, 0.98)),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pickle import PicklingError
 from typing import Any
@@ -46,7 +47,8 @@ class Candidates:
         """Find how groups, weights and clusters reach the models, and which of them are a path."""
         names = []
         for key, model in models.items():
-            with fitting_at(_named(by, key)):
+            # mixes are of one estimator, of which the error speaks
+            with fitting_at(_named(by, key)) if by == "model" else nullcontext():
                 names.append(fit_names(model, weighted, clustered))
         found = tuple(models.values())
         watched = tuple(map(watched_in, found))

@@ -111,7 +111,7 @@ class Design:
 
     @cached_property
     def _signs(self) -> Array:
-        """How rows enter into the difference of the two groups, (n,)."""
+        """Signs of the rows in the difference of the two groups, (n,)."""
         high, low = self.pair
         return (self.groups.codes == high) * 1.0 - (self.groups.codes == low)
 

@@ -6,8 +6,8 @@ about half an hour on two cores and rewrites ``docs/coverage/comparison.md`` and
 
 The cells were fixed before any of them was run. y is a linear function of two features of the row
 and one of its cluster, plus an effect of the cluster and an error, which is half as large again in
-the group a as in b. Clusters have 5 to 50 rows, evenly. Least squares with and without the feature
-of the cluster are compared: by symmetry of the normal distribution every truth is a formula in
+the group a as in b. Clusters have 5 to 50 rows, evenly. Least squares with and without a feature
+are compared: by symmetry of the normal distribution every truth is a formula in
 their coefficients, and its expectation the mean over the simulations.
 """
 
@@ -46,6 +46,7 @@ class Cell:
     kind : "rows"; "clusters of one group" or "groups within clusters".
     told : whether the clusters are given.
     together : whether intervals are simultaneous.
+    left_out : which feature the smaller model does without: "of the cluster" or "of the row".
     """
 
     units: int
@@ -53,11 +54,13 @@ class Cell:
     kind: str
     told: bool = False
     together: bool = False
+    left_out: str = "of the cluster"
 
     @property
     def labels(self) -> list[str]:
         """Its columns in a table."""
-        return [str(self.units), self.kind, f"{self.share:g}", "yes" if self.told else "no"]
+        told = "yes" if self.told else "no"
+        return [str(self.units), self.kind, f"{self.share:g}", self.left_out, told]
 
 
 ROWS = [Cell(n, share, "rows") for n, share in itertools.product((200, 1000), (0.5, 0.1))]
@@ -72,7 +75,9 @@ TOGETHER = [
     Cell(1000, 0.1, "rows", together=True),
     *(replace(cell, together=True) for cell in CLUSTERED if cell.told),
 ]
-CELLS = [*ROWS, *CLUSTERED, *TOGETHER]
+# features of rows that resemble each other within a cluster; added after a first run of the others
+OF_ROWS = [replace(cell, left_out="of the row") for cell in CLUSTERED]
+CELLS = [*ROWS, *CLUSTERED, *OF_ROWS, *TOGETHER]
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,8 @@ def draw(cell: Cell, seed: int) -> Drawn:
     clusters = np.repeat(np.arange(cell.units), sizes)
     n = len(clusters)
     X = np.column_stack([rng.normal(size=(n, 2)), rng.normal(size=cell.units)[clusters]])
+    if cell.left_out == "of the row":
+        X[:, :2] = np.sqrt(0.5) * (X[:, :2] + rng.normal(size=(cell.units, 2))[clusters])
     if cell.kind == "groups within clusters":
         in_a = rng.random(n) < cell.share
     else:
@@ -137,17 +144,17 @@ def truths(coef: np.ndarray, intercept: float, share: float) -> np.ndarray:
 
 
 class LeastSquares(RegressorMixin, BaseEstimator):
-    """Least squares of the first columns, without the checks that would take most of the time."""
+    """Least squares of some columns, without the checks that would take most of the time."""
 
-    def __init__(self, columns: int = 3) -> None:
+    def __init__(self, columns: tuple[int, ...] = (0, 1, 2)) -> None:
         self.columns = columns
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> LeastSquares:
         """Fit; coefficients of the columns left out are 0."""
-        A = np.column_stack([np.ones(len(X)), X[:, : self.columns]])
+        A = np.column_stack([np.ones(len(X)), X[:, self.columns]])
         found = np.linalg.solve(A.T @ A, A.T @ y)
         self.intercept_, self.coef_ = found[0], np.zeros(3)
-        self.coef_[: self.columns] = found[1:]
+        self.coef_[list(self.columns)] = found[1:]
         return self
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -155,7 +162,7 @@ class LeastSquares(RegressorMixin, BaseEstimator):
         return X @ self.coef_ + self.intercept_
 
 
-MODELS = {"without": LeastSquares(2), "with": LeastSquares(3)}
+KEPT = {"of the cluster": (0, 1), "of the row": (0, 2)}
 
 
 def compared(cell: Cell, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -164,10 +171,11 @@ def compared(cell: Cell, seed: int) -> tuple[np.ndarray, np.ndarray]:
     options = {"sensitive_features": rows.groups, "disparity_groups": ("a", "b")}
     options |= {"metrics": METRICS, "random_state": seed, "simultaneous": cell.together}
     options |= {"clusters": rows.clusters if cell.told else None}
-    found = compare_models(MODELS, rows.X, rows.y, **options).differences
+    models = {"without": LeastSquares(KEPT[cell.left_out]), "with": LeastSquares()}
+    found = compare_models(models, rows.X, rows.y, **options).differences
     kept = ~((found["statistic"] == "by_group") & (found["group"] == "b"))
     intervals = found.loc[kept, ["lower", "upper"]].to_numpy().reshape(len(METRICS), 3, 2)
-    small, large = (clone(model).fit(rows.X, rows.y) for model in MODELS.values())
+    small, large = (clone(model).fit(rows.X, rows.y) for model in models.values())
     expected = [truths(m.coef_, m.intercept_, cell.share) for m in (small, large)]
     return intervals, expected[1] - expected[0]
 
@@ -218,7 +226,7 @@ def run_report(cell: Cell, simulations: int, n_boot: int) -> dict[str, dict[str,
 
 def tables(found: dict[Cell, dict[str, dict[str, Coverage]]], title: str) -> dict[str, str]:
     """Return a table for each quantity: a row for each cell."""
-    heads = ["units", "what they are", "share of a", "clusters given"]
+    heads = ["units", "what they are", "share of a", "feature left out", "clusters given"]
     parts = {}
     for quantity in dict.fromkeys(name for coverage in found.values() for name in coverage):
         rows = [
