@@ -339,7 +339,7 @@ class _Sample:
         n = len(self.rows.y)
         codes = np.arange(n) if self.clusters is None else self.clusters.codes
         design = Design(self.rows.groups, self.rows.weights, pair, folds, codes)
-        alone = np.flatnonzero(design.n_clusters[1:-1] < 2)
+        alone = np.flatnonzero(design.n_clusters[1:-1] < 1 + 1e-9)
         if len(alone):
             unit = "row with a weight" if self.clusters is None else "cluster"
             raise ValueError(

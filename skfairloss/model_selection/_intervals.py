@@ -6,7 +6,7 @@ the same rows. It estimates the expectation over new rows *and* over training se
 vary:
 
 - the rows tested. Rows of a cluster vary together: with S_c = Σ I_i over the cluster c, of which Q
-  has C, the variance is C / (C-1) Σ_c S_c², with C - 1 degrees of freedom (Liang & Zeger,
+  has C, equal in weight, the variance is C / (C-1) Σ_c S_c², with C - 1 degrees of freedom (Liang & Zeger,
   "Longitudinal data analysis using generalized linear models", Biometrika 73 (1986)). Rows that are
   independent are clusters of one (Bayle, Bayle, Janson & Mackey, "Cross-validation confidence
   intervals for test error", NeurIPS (2020));
@@ -129,13 +129,16 @@ class Design:
         return place, quantity, np.searchsorted(cluster, np.arange(self.clusters.max() + 2))
 
     @cached_property
-    def n_clusters(self) -> Index:
-        """Number of clusters that each quantity has rows with a weight in, (G + 2,)."""
+    def n_clusters(self) -> Array:
+        """Number of clusters of each quantity, equal in weight, (G + 2,); 1 where there is one.
+
+        Clusters of unequal weight W count as (ΣW)² / ΣW² of them (Kish, *Survey Sampling*, 1965).
+        """
         place, quantity, _ = self._cells
-        weighted = self.weights > 0
-        present = np.concatenate([weighted, weighted, weighted & (self._signs != 0)])
-        occupied = np.bincount(place, present, len(quantity)) > 0
-        return np.bincount(quantity[occupied], minlength=self.groups.n_groups + 2)
+        parts = [self.weights, self.weights, self.weights * np.abs(self._signs)]
+        held = np.bincount(place, np.concatenate(parts), len(quantity))
+        size = self.groups.n_groups + 2
+        return np.bincount(quantity, held, size) ** 2 / np.bincount(quantity, held**2, size)
 
     @cached_property
     def _factors(self) -> Array:
@@ -222,7 +225,7 @@ def estimate(design: Design, repeats: Sequence[Repeat]) -> Estimate:
 
 def _freedom_of_rows(design: Design, tested: Array) -> Array:
     """Return the degrees of freedom of the part from the rows tested, (q,)."""
-    freedom = (design.n_clusters - 1).astype(float)
+    freedom = design.n_clusters - 1
     high, low = (1 + g for g in design.pair)
     of_two = tested[[high, low]]
     spread = np.sum(of_two**2 / freedom[[high, low]])
