@@ -8,8 +8,8 @@ vary:
 - the rows tested. Rows of a cluster vary together: with S_c = Σ I_i over the cluster c, of which Q
   has C, equal in weight, the variance is C / (C-1) Σ_c S_c², with C - 1 degrees of freedom (Liang
   & Zeger, "Longitudinal data analysis using generalized linear models", Biometrika 73 (1986)). Rows
-  that are independent are clusters of one (Bayle, Bayle, Janson & Mackey, "Cross-validation confidence
-  intervals for test error", NeurIPS (2020));
+  that are independent are clusters of one (Bayle, Bayle, Janson & Mackey, "Cross-validation
+  confidence intervals for test error", NeurIPS (2020));
 - the rows trained on, which the folds share. B_k, what fold k contributes as training rows, is
   taken by the jackknife: -(K-1)/K² Σ_l (Q_kl - Q_lk), Q_kl the quantity under the model that leaves
   out fold k, on all rows but those of the folds k and l. A_k is what fold k contributes as test

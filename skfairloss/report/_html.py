@@ -22,7 +22,7 @@ STYLE = """
   font-variant-numeric: tabular-nums; border: 0; white-space: nowrap; }
 .skfairloss-report th { font-weight: 600; }
 .skfairloss-report tbody th {
-  text-align: left; max-width: 18em; white-space: normal; overflow-wrap: anywhere; }
+  text-align: left; min-width: 6em; max-width: 18em; white-space: normal; overflow-wrap: anywhere; }
 .skfairloss-report thead tr, .skfairloss-report tr.overall, .skfairloss-report tr.difference {
   border-bottom: 1px solid currentColor; }
 .skfairloss-report tr.overall { border-top: 1px solid currentColor; }
