@@ -4,8 +4,8 @@ Slow; it is left out by default. One command, from the repository root::
 
     python -m pytest -m slow tests/test_cluster_coverage.py -s
 
-The cells are some of those of `tests/benchmarks/comparison_coverage.py`: 40 clusters of 5 to 50 rows
-that resemble each other.
+The cells are some of those of `tests/benchmarks/comparison_coverage.py`: 40 clusters of 5 to 50
+rows that resemble each other.
 """
 
 from __future__ import annotations
