@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skfairloss._regressor import PixelLossRegressor
+from skfairloss._estimator.regressor import PixelLossRegressor
 from skfairloss._version import __version__
 from skfairloss.inference import coefficient_report
 from skfairloss.model_selection import (

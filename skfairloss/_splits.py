@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._groups import Groups, counted
+from skfairloss._inputs.groups import Groups, counted
 from skfairloss._typing import Index
 
 Split = tuple[Index, Index]

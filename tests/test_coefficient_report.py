@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skfairloss import PixelLossRegressor, coefficient_report
-from skfairloss._fitting import fit_model
+from skfairloss._estimator.fitting import fit_model
 from skfairloss.exceptions import InfeasibleFairnessError
 from skfairloss.fairness import BoundedGroupLoss, EqualizedLoss, ResidualParity, WorstGroupLoss
 from tests.test_examples import run

@@ -26,7 +26,7 @@ from skfairloss import (
     compare_loss_mixes,
     compare_models,
 )
-from skfairloss._groups import encode_groups
+from skfairloss._inputs.groups import encode_groups
 from skfairloss.callbacks import GroupLossMonitor
 from skfairloss.fairness import WorstGroupLoss
 from skfairloss.metrics import group_metric_frame

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
-from skfairloss._parameters import BETWEEN_0_AND_1, Check, check_parameters, integer_from
+from skfairloss._inputs.parameters import BETWEEN_0_AND_1, Check, check_parameters, integer_from
 from skfairloss._typing import Array
 from skfairloss.displays._pairs import PairsDisplay, Predicted, weighted_quantiles
 from skfairloss.displays._style import numbers

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skfairloss._groups import counted
+from skfairloss._inputs.groups import counted
 from skfairloss.displays._layout import add_legend, keep_within, label_axes, make_room, space_ticks
 from skfairloss.displays._style import ALL_ROWS, group_label, new_axes, numbers, series_style
 

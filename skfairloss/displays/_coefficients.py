@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skfairloss._groups import counted
+from skfairloss._inputs.groups import counted
 from skfairloss.displays._layout import keep_within, label_axes, space_ticks
 from skfairloss.displays._rows import explain_rows, height_of_rows, name_rows
 from skfairloss.displays._style import ALL_ROWS, COLOURS, group_label, new_axes, numbers

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from skfairloss._columns import named_columns
-from skfairloss._groups import check_index, counted
-from skfairloss._validation import check_numbers
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.groups import check_index, counted
+from skfairloss._inputs.validation import check_numbers
 from skfairloss.displays._layout import keep_within, label_axes, space_ticks
 from skfairloss.displays._rows import explain_rows, height_of_rows, name_rows, row_name
 from skfairloss.displays._style import (

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skfairloss._parameters import Check, check_parameters, integer_from, none_or
+from skfairloss._inputs.parameters import Check, check_parameters, integer_from, none_or
 from skfairloss.displays._pairs import PairsDisplay, Predicted
 from skfairloss.metrics._bootstrap import generator
 

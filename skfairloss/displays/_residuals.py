@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from skfairloss._parameters import Check, check_parameters, one_of
+from skfairloss._inputs.parameters import Check, check_parameters, one_of
 from skfairloss._typing import Array
 from skfairloss.displays._pairs import PairsDisplay, Predicted, weighted_quantiles
 

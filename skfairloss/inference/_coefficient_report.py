@@ -14,15 +14,15 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skfairloss._columns import named_columns
-from skfairloss._fitting import fit_model
-from skfairloss._groups import check_index, counted, encode_clusters
-from skfairloss._parameters import BETWEEN_0_AND_1, Check, check_parameters, integer_from
-from skfairloss._place import warn_user
-from skfairloss._regressor import PixelLossRegressor
-from skfairloss._training import Training, read_training
+from skfairloss._estimator.fitting import fit_model
+from skfairloss._estimator.regressor import PixelLossRegressor
+from skfairloss._estimator.training import Training, read_training
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.groups import check_index, counted, encode_clusters
+from skfairloss._inputs.parameters import BETWEEN_0_AND_1, Check, check_parameters, integer_from
+from skfairloss._inputs.place import warn_user
+from skfairloss._inputs.validation import check_weights
 from skfairloss._typing import Array, Index
-from skfairloss._validation import check_weights
 from skfairloss.displays import CoefficientDisplay
 from skfairloss.exceptions import UnmetFairnessWarning
 from skfairloss.inference._refits import Refits, refit

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skfairloss._fitting import fit_model
-from skfairloss._place import fitting_at
-from skfairloss._training import Training
+from skfairloss._estimator.fitting import fit_model
+from skfairloss._estimator.training import Training
+from skfairloss._inputs.place import fitting_at
 from skfairloss._typing import Array, Index
 from skfairloss.exceptions import InfeasibleFairnessError, UnmetFairnessWarning
 

@@ -11,8 +11,8 @@ from typing import Any
 import joblib
 from sklearn.base import clone
 
-from skfairloss._place import fitting_at
-from skfairloss._regressor import PixelLossRegressor
+from skfairloss._estimator.regressor import PixelLossRegressor
+from skfairloss._inputs.place import fitting_at
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._nesting import Path, fit_names, regressor_in, watched_in
 from skfairloss.model_selection._path import Walk

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from skfairloss._parameters import is_real
-from skfairloss._regressor import PixelLossRegressor
+from skfairloss._estimator.regressor import PixelLossRegressor
+from skfairloss._inputs.parameters import is_real
 from skfairloss.model_selection._compare_models import RowValues, compare
 from skfairloss.model_selection._comparison import ModelComparison
 from skfairloss.model_selection._nesting import find_regressor, parameter

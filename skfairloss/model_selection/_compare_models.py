@@ -12,11 +12,11 @@ from sklearn.base import is_classifier
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _num_samples
 
-from skfairloss._columns import named_columns
-from skfairloss._groups import Groups, check_index, encode_clusters, encode_groups
-from skfairloss._parameters import BETWEEN_0_AND_1, FLAG, check_parameters, integer_from
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.groups import Groups, check_index, encode_clusters, encode_groups
+from skfairloss._inputs.parameters import BETWEEN_0_AND_1, FLAG, check_parameters, integer_from
+from skfairloss._inputs.validation import check_numbers, check_weights, normalized
 from skfairloss._typing import Array, Index
-from skfairloss._validation import check_numbers, check_weights, normalized
 from skfairloss.metrics._inputs import check_targets
 from skfairloss.metrics._named import NamedMetric, is_measure, label_metrics
 from skfairloss.model_selection._candidates import Candidates

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skfairloss._groups import Groups, counted
-from skfairloss._parameters import check_parameters, one_of
+from skfairloss._inputs.groups import Groups, counted
+from skfairloss._inputs.parameters import check_parameters, one_of
 from skfairloss._typing import Array, Index
 from skfairloss.displays import LossMixDisplay, ModelComparisonDisplay
 from skfairloss.displays._style import FEW_ROWS

@@ -43,7 +43,7 @@ from scipy.sparse import csr_array, hstack
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from skfairloss._groups import Groups
+from skfairloss._inputs.groups import Groups
 from skfairloss._typing import Array, Index
 from skfairloss.metrics._intervals import untransformed
 from skfairloss.model_selection._statistics import Linearised, cell_sums

@@ -15,7 +15,7 @@ from typing import Any
 from sklearn import get_config
 from sklearn.utils.metadata_routing import MetadataRouter, get_routing_for_object
 
-from skfairloss._regressor import PixelLossRegressor
+from skfairloss._estimator.regressor import PixelLossRegressor
 
 Path = tuple[str, ...]
 

@@ -9,12 +9,12 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.parallel import Parallel, delayed
 
-from skfairloss._compat import CallbackSupportMixin, with_callbacks
-from skfairloss._mix_ends import squared_share
-from skfairloss._place import fitting_at
+from skfairloss._estimator.compat import CallbackSupportMixin, with_callbacks
+from skfairloss._inputs.place import fitting_at
 from skfairloss._splits import Split
 from skfairloss._typing import Array, Index
 from skfairloss.metrics._aggregates import mean
+from skfairloss.metrics._mix_ends import squared_share
 from skfairloss.metrics._named import NamedMetric
 from skfairloss.model_selection._candidates import Candidates
 from skfairloss.model_selection._data import FitData

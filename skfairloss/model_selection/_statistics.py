@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from skfairloss._groups import Groups, group_means
+from skfairloss._inputs.groups import Groups, group_means
 from skfairloss._typing import Array, Index
 from skfairloss.metrics._aggregates import explained, mean, median, root_mean
 

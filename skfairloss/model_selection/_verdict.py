@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skfairloss._mix_ends import nearly_ends
+from skfairloss.metrics._mix_ends import nearly_ends
 from skfairloss.metrics._named import NamedMetric, metric_title
 from skfairloss.report._table import interval_text
 
