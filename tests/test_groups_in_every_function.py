@@ -395,7 +395,7 @@ def comparison(table, groups):
     found = compare_loss_mixes(
         table, Y_PRED, sensitive_features=groups, loss_mixes=[0, 1], random_state=0
     )
-    return [found.by_group["loss"]]
+    return [found.by_group["value"]]
 
 
 def scored(table, groups):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -59,6 +59,14 @@ class Sample:
             return plain
         basis = orthonormal_basis(*given)
         return basis if basis.n_directions == self.design.shape[1] else None
+
+    def under(self, weights: Array) -> Sample:
+        """Return the same rows, and coordinates, where all rows have other weights (n,)."""
+        excess = float((self.weights / weights[self.index]).max())
+        other = replace(self, excess=excess, whole=(self.whole[0], weights))
+        if "basis" in self.__dict__:
+            other.__dict__["basis"] = self.basis
+        return other
 
 
 def draw_sample(design: Design, weights: Array, fit_intercept: bool, ridge: float) -> Sample:

@@ -14,6 +14,7 @@ from skfairloss._core.problem import Problem
 from skfairloss._core.requests import GroupedData
 from skfairloss._core.solution import Start
 from skfairloss._design import make_design
+from skfairloss._design.design import Design
 from skfairloss._design.threads import one_blas_thread
 from skfairloss._estimator.scale import in_units, residual_scale
 from skfairloss._estimator.terms import read_terms, translate
@@ -55,6 +56,28 @@ class Training:
             return None
         return Start(models[0] / self.scale, models[1] / self.scale)
 
+    def reweighted(self, model: Any, weights: Array) -> Training:
+        """Return the same rows under other weights (n,), > 0, as `read_training` would read them.
+
+        The sample of rows is the same: it decides how fast a fit is, not where it ends.
+        """
+        weights, before = normalized(weights), self.problem
+        targets, scale = before.y * self.scale, self.scale
+        if isinstance(model.scale, str) and not self._scale_cancels:
+            scale = residual_scale(model.scale, targets, weights, before.fit_intercept)
+        read = before.design, targets, weights, scale, self.terms, self.groups
+        problem, tolerance = _problem(model, *read)
+        if before.sample is not None:
+            problem.__dict__["sample"] = before.sample.under(weights)
+        return replace(self, problem=problem, scale=scale, tolerance=tolerance)
+
+    @property
+    def _scale_cancels(self) -> bool:
+        """True if the fit is the same at every residual scale: one loss, no penalty, no term."""
+        problem = self.problem
+        plain = problem.l1 == problem.l2 == 0 and not self.terms
+        return plain and problem.loss.loss_mix in (0.0, 1.0)
+
     def with_loss_mix(self, loss_mix: float) -> Training:
         """Return the same data and penalty under another mix."""
         loss = replace(self.problem.loss, loss_mix=float(loss_mix))
@@ -89,7 +112,8 @@ def read_training(
         groups = groups.subset(kept) if groups is not None else None
     targets = y.reshape(len(y), -1)
     scale = residual_scale(model.scale, targets, weights, bool(model.fit_intercept))
-    problem, tolerance = _problem(model, X, targets, weights, scale, terms, groups)
+    design = make_design(X)
+    problem, tolerance = _problem(model, design, targets, weights, scale, terms, groups)
     with one_blas_thread(X.shape[1]):
         _check_finite(model, X, problem.means)
     return Training(problem, scale, tolerance, groups, terms, y.ndim == 1, given)
@@ -124,7 +148,7 @@ def _check_finite(model: Any, X: Any, sums: Array) -> None:
 
 def _problem(
     model: Any,
-    X: Any,
+    design: Design,
     targets: Array,
     weights: Array,
     scale: Array,
@@ -137,7 +161,7 @@ def _problem(
     """
     y = in_units(targets, scale)
     problem = Problem(
-        design=make_design(X),
+        design=design,
         y=y,
         weights=weights,
         loss=MixedLoss(float(model.loss_mix), float(model.quantile)),

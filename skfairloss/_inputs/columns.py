@@ -45,28 +45,29 @@ def read_columns(sensitive_features: Any, name: str) -> list[Column]:
     return columns
 
 
-def named_columns(sensitive_features: Any, X: Any) -> Any:
-    """Return the named columns of X; groups that are given themselves, unchanged.
+def named_columns(given: Any, X: Any, argument: str = "sensitive_features") -> Any:
+    """Return the named columns of X; values that are given themselves, unchanged.
 
     A string is a name, and so are the different strings of a list that is not as long as X.
     """
-    if isinstance(sensitive_features, str):
-        return take_columns(sensitive_features, X)
-    named = isinstance(sensitive_features, list | tuple) and _are_names(sensitive_features)
-    if named and len(sensitive_features) != _length(X):
-        return take_columns(list(sensitive_features), X)
-    return sensitive_features
+    if isinstance(given, str):
+        return take_columns(given, X, argument)
+    named = isinstance(given, list | tuple) and _are_names(given)
+    if named and len(given) != _length(X):
+        return take_columns(list(given), X, argument)
+    return given
 
 
-def take_columns(names: str | list[str], X: Any) -> Any:
+def take_columns(names: str | list[str], X: Any, argument: str = "sensitive_features") -> Any:
     """Return columns of a pandas or polars DataFrame, in which they stay."""
+    what = "groups" if argument == "sensitive_features" else argument
     if not hasattr(X, "columns"):
         raise ValueError(
-            f"sensitive_features={names!r} names columns of X: X must be a pandas or polars "
-            f"DataFrame, got {type(X).__name__}. Pass the groups themselves, a value for each "
-            f"row: sensitive_features=table[{names!r}]. A step of a Pipeline is given what the "
-            "steps before it return, often an array; pass the groups to the pipeline's fit as "
-            f"step__sensitive_features=table[{names!r}], or without the name of the step where "
+            f"{argument}={names!r} names columns of X: X must be a pandas or polars "
+            f"DataFrame, got {type(X).__name__}. Pass the {what} themselves, a value for each "
+            f"row: {argument}=table[{names!r}]. A step of a Pipeline is given what the "
+            f"steps before it return, often an array; pass the {what} to the pipeline's fit as "
+            f"step__{argument}=table[{names!r}], or without the name of the step where "
             "metadata routing is on"
         )
     known = list(X.columns)
@@ -74,8 +75,8 @@ def take_columns(names: str | list[str], X: Any) -> Any:
     missing = [name for name in wanted if name not in known]
     if missing:
         raise ValueError(
-            f"X has no columns {missing}, it has {known}: sensitive_features must name columns of "
-            "X, or hold the groups themselves, a value for each row"
+            f"X has no columns {missing}, it has {known}: {argument} must name columns of "
+            f"X, or hold the {what} themselves, a value for each row"
         )
     if any(known.count(name) > 1 for name in wanted):
         raise ValueError(f"X has several columns of one name among {wanted}: rename them")

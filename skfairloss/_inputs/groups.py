@@ -149,10 +149,7 @@ def encode_groups(
     >>> groups.names
     array(['bright', 'dark'], dtype='<U6')
     """
-    columns = read_columns(sensitive_features, name)
-    _check_rows(sensitive_features, columns, n_samples, name)
-    _check_present(columns, name)
-    groups = _combine(tuple(_factorise(column, name) for column in columns))
+    groups = _encode(sensitive_features, n_samples, name, "give them a group of their own")
     n_rows = len(groups.codes)
     if groups.n_groups > max(2, n_rows / 2):
         raise ValueError(
@@ -161,6 +158,39 @@ def encode_groups(
             "a group on average"
         )
     return groups
+
+
+def encode_clusters(clusters: Any, n_samples: int) -> Groups:
+    """Encode the cluster of each row, such as a person or a school, as `encode_groups` does groups.
+
+    Parameters
+    ----------
+    clusters : list, array, Series, DataFrame or dict of 1-D arrays
+        As for `encode_groups`; any number of clusters from two on.
+
+    n_samples : int
+        Number of rows there must be.
+
+    Returns
+    -------
+    Groups
+        Codes and names of the clusters.
+
+    Raises
+    ------
+    TypeError
+        If the input is a scalar or holds values that cannot be hashed.
+
+    ValueError
+        If values are missing, the length is wrong, or all rows are of one cluster.
+    """
+    found = _encode(clusters, n_samples, "clusters", "give each a cluster of its own")
+    if found.n_groups == 1:
+        raise ValueError(
+            f"clusters has the single cluster {found.labels[0]!r}: nothing is known about how "
+            "others would differ from it, it takes two at least"
+        )
+    return found
 
 
 def counted(number: int, noun: str) -> str:
@@ -240,7 +270,15 @@ def _check_rows(raw: Any, columns: list[Column], n_samples: int | None, name: st
     raise ValueError(f"{name} has {got}, expected {expected}{hint}")
 
 
-def _check_present(columns: list[Column], name: str) -> None:
+def _encode(raw: Any, n_samples: int | None, name: str, remedy: str) -> Groups:
+    """Encode the combinations of columns; ``remedy`` is for rows with missing values."""
+    columns = read_columns(raw, name)
+    _check_rows(raw, columns, n_samples, name)
+    _check_present(columns, name, remedy)
+    return _combine(tuple(_factorise(column, name) for column in columns))
+
+
+def _check_present(columns: list[Column], name: str, remedy: str) -> None:
     """Raise ValueError where a value is missing."""
     for column in columns:
         rows = missing_rows(column, name)
@@ -251,7 +289,7 @@ def _check_present(columns: list[Column], name: str) -> None:
             raise ValueError(
                 f"{name}{where} has missing values in {rows.size} of "
                 f"{counted(len(column.values), 'row')}, at {at} {', '.join(map(str, rows[:5]))}"
-                f"{more}. Drop these rows, or give them a group of their own"
+                f"{more}. Drop these rows, or {remedy}"
             )
 
 

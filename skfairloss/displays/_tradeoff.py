@@ -215,6 +215,7 @@ class TradeoffDisplay:
         metric: str | Metric = "mae",
         cv: Any = 5,
         fit_params: Mapping[str, Any] | None = None,
+        clusters: Any = None,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         ax: Any = None,
         legend: bool = True,
@@ -254,6 +255,10 @@ class TradeoffDisplay:
         fit_params : dict, default=None
             What ``fit`` is given beside X and y.
 
+        clusters : array-like of shape (n_samples,), default=None
+            Rows with the same value belong together, such as those of a person or a school, or
+            names of columns of X: no fold splits a cluster. ``None`` takes rows as independent.
+
         random_state : int, RandomState, Generator or None, default=None
             Shuffles the folds.
 
@@ -286,6 +291,7 @@ class TradeoffDisplay:
             n_boot=None,
             confidence_level=0.95,
             random_state=random_state,
+            clusters=clusters,
         )
         return cls._from_tidy(frame, param_name).plot(ax, legend=legend, title=title)
 
