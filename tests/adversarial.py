@@ -208,7 +208,7 @@ def _fit(factory: Callable[..., Any], case: Case) -> tuple[Any, bool]:
     return model, bool(caught)
 
 
-def _judge(problem: RegressionProblem, model: Any, k: int, declared: bool) -> tuple[str, str]:
+def judge(problem: RegressionProblem, model: Any, k: int, declared: bool) -> tuple[str, str]:
     """Compare one output of a fitted model with the oracles."""
     coef = np.atleast_2d(model.coef_)[k]
     intercept, reported, gap = (
@@ -247,7 +247,7 @@ def run(case: Case, factory: Callable[..., Any]) -> Outcome:
     except Exception as error:  # any exception or stray warning is an outcome to be counted
         return Outcome(case, "raised", f"{type(error).__name__}: {error}")
     parts = case.problem.outputs()
-    verdicts = [_judge(part, model, k, declared) for k, part in enumerate(parts)]
+    verdicts = [judge(part, model, k, declared) for k, part in enumerate(parts)]
     return Outcome(case, *max(verdicts, key=lambda verdict: STATUSES.index(verdict[0])))
 
 

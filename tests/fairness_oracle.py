@@ -32,6 +32,8 @@ from skfairloss.fairness import (
     ResidualParity,
     WorstGroupLoss,
 )
+from tests import oracles
+from tests.problems import LONG, RegressionProblem
 
 KINDS = (
     "worst",
@@ -129,6 +131,26 @@ class FairProblem:
         """What the definitions speak of."""
         return Data.of(self)
 
+    def outputs(self, factors: np.ndarray | None = None) -> list[RegressionProblem]:
+        """Plain problems of each output; ``factors`` (G,) multiply the weights of the groups."""
+        data = self.data
+        weight = data.v if factors is None else data.v * (factors @ (data.averages > 0))
+        total, kept = weight.sum(), weight > 0  # the weights of a plain problem sum to 1
+        return [
+            RegressionProblem(
+                data.X[kept],
+                y[kept],
+                weight[kept],
+                self.loss_mix,
+                self.quantile,
+                float(c),
+                self.alpha / total,
+                self.l1_ratio,
+                self.fit_intercept,
+            )
+            for y, c in zip(data.y.T, data.c, strict=True)
+        ]
+
 
 @dataclass(frozen=True)
 class Data:
@@ -155,17 +177,9 @@ class Data:
         labels = sorted(set(kept))
         member = np.array([[label == name for name in kept] for label in labels], float) * s
         averages = member / member.sum(axis=1, keepdims=True)
-        c = np.full(y.shape[1], problem.scale) if problem.scale != "auto" else _auto(problem, y, s)
-        return cls(X, y, s / s.sum(), c, labels, averages)
-
-
-def _auto(problem: FairProblem, y: np.ndarray, s: np.ndarray) -> np.ndarray:
-    """The scale from the mean absolute deviations, by repeating rows of whole weights."""
-    rows = np.repeat(y, s.astype(int), axis=0)
-    center = np.median(rows, axis=0) if problem.fit_intercept else 0.0
-    deviation = np.abs(rows - center).mean(axis=0)
-    c = 2 * (deviation**2).sum() / deviation.sum() if deviation.any() else 1.0
-    return np.full(y.shape[1], c)
+        v, scale = s / s.sum(), problem.scale
+        c = oracles.auto_scale(y, v, problem.fit_intercept) if scale == "auto" else scale
+        return cls(X, y, v, np.full(y.shape[1], c), labels, averages)
 
 
 @dataclass(frozen=True)
@@ -187,10 +201,10 @@ class Value:
 
 
 def value(problem: FairProblem, coef: Any, intercept: Any) -> Value:
-    """Value a model of coefficients (p, m) and intercepts (m,)."""
+    """Value a model of coefficients (p, m) and intercepts (m,), in extended precision."""
     data, asked = problem.data, problem.asked
-    coef = np.asarray(coef).reshape(data.X.shape[1], -1)
-    prediction = data.X @ coef + intercept
+    coef = LONG(coef).reshape(data.X.shape[1], -1)
+    prediction = LONG(data.X) @ coef + LONG(intercept)
     residual = data.y - prediction
     z = residual / data.c
     lam, tau = problem.loss_mix, problem.quantile
@@ -198,7 +212,7 @@ def value(problem: FairProblem, coef: Any, intercept: Any) -> Value:
     l1, l2 = problem.alpha * problem.l1_ratio, problem.alpha * (1 - problem.l1_ratio)
     w = coef / data.c
     penalty = l1 * abs(w).sum() + l2 / 2 * (w**2).sum()
-    losses = data.averages @ rows
+    losses = np.asarray(data.averages @ rows, float)
     parity = 0.0
     for quantity, tolerance in ((prediction, asked.prediction), (residual, asked.residual)):
         if tolerance is not None:
@@ -346,10 +360,17 @@ def smallest_slack(problem: FairProblem) -> float:
 
 def solve(problem: FairProblem) -> Value | None:
     """The optimum without `EqualizedLoss`, None where Clarabel gives up."""
+    return solve_model(problem)[0]
+
+
+def solve_model(problem: FairProblem) -> tuple[Value | None, tuple[np.ndarray, np.ndarray]]:
+    """The same, and the model (p, m) and (m,) that reaches it."""
     programme = Programme(problem)
     constraints = programme.parities() + programme.within(bounds(problem))
     found = programme.least(programme.objective(problem.asked.worst), constraints)
-    return programme.value() if np.isfinite(found) else None
+    if not np.isfinite(found):
+        return None, (np.zeros(0), np.zeros(0))
+    return programme.value(), programme.model
 
 
 def _least_within(
@@ -440,8 +461,13 @@ class Path:
         )
 
 
-def judge_path(problem: FairProblem, reached: Value, unmet: bool, n_levels: int = 44) -> str:
+def judge_path(
+    problem: FairProblem, reached: Value, unmet: bool, n_levels: int = 44, *, unique: bool = True
+) -> str:
     """What is wrong about the answer to an `EqualizedLoss`; empty if nothing is.
+
+    Where the path's models are not unique, their spreads are not either: what a scan of them says
+    about spreads is then left out.
 
     The estimator looks at levels and refines between them, so that with more than two groups it
     may pass over a crossing narrower than such a step; one of a fortieth of the path must be found.
@@ -466,8 +492,9 @@ def judge_path(problem: FairProblem, reached: Value, unmet: bool, n_levels: int 
         and spread > tolerance + 1e-9 * t,
         f"a warning, although spread {spread:.6g} is within tolerance={tolerance:.6g}": unmet
         and spread <= tolerance + 1e-12 * t,
-        f"t = {t:.6g}, but {first:.6g} is enough": t < first - edge,
-        f"spread {spread:.6g} left, the path has {scan.spread.min():.6g}": unmet
+        f"t = {t:.6g}, but {first:.6g} is enough": unique and t < first - edge,
+        f"spread {spread:.6g} left, the path has {scan.spread.min():.6g}": unique
+        and unmet
         and spread > scan.spread.min() + edge + step,
     }
     return next((fault for fault, found in faults.items() if found), "")
@@ -488,7 +515,7 @@ class Case:
     corners: frozenset[str]
 
 
-def _draw_groups(rng: np.random.Generator, n: int, corners: set[str]) -> np.ndarray:
+def draw_groups(rng: np.random.Generator, n: int, corners: set[str]) -> np.ndarray:
     """Group names: integers, or text in several columns."""
     n_groups = int(rng.integers(2, 6))
     share = np.ones(n_groups) / n_groups
@@ -510,7 +537,7 @@ def _draw_groups(rng: np.random.Generator, n: int, corners: set[str]) -> np.ndar
 def _draw_data(rng: np.random.Generator, corners: set[str]) -> FairProblem:
     """Data and settings, without terms."""
     n, p, m = int(rng.integers(20, 80)), int(rng.integers(1, 6)), int(rng.choice([1, 1, 2, 3]))
-    groups = _draw_groups(rng, n, corners)
+    groups = draw_groups(rng, n, corners)
     codes = np.unique(groups, axis=0, return_inverse=True)[1].ravel()
     X = rng.normal(size=(n, p)) + 0.4 * codes[:, None] * rng.normal(size=p)
     if "sparse" in corners:
@@ -546,9 +573,10 @@ def _draw_data(rng: np.random.Generator, corners: set[str]) -> FairProblem:
     )
 
 
-def _ask(rng: np.random.Generator, plain: FairProblem, kind: str, beyond: bool) -> Asked:
+def ask(rng: np.random.Generator, plain: FairProblem, kind: str, beyond: bool) -> Asked:
     """Terms that bind, measured by the plain fit; out of reach where told so."""
-    asked, losses = {}, solve(plain).losses
+    asked, best, small = {}, solve(plain), 1e-3 * natural(plain)  # an exact fit leaves no losses
+    losses = np.maximum(0.0 if best is None else best.losses, small) * np.ones(len(plain.data.labels))
     size = float(_size(plain.data).min())
     wanted = kind.split()
     if "worst" in wanted:
@@ -568,8 +596,8 @@ def _ask(rng: np.random.Generator, plain: FairProblem, kind: str, beyond: bool) 
         if rng.random() < 0.6:
             bound = float(losses.max())
         factor = smallest_factor(replace(plain, asked=Asked(**asked, bound=bound)))
-        at = rng.uniform(0.6, 0.95) if beyond else 1 + rng.choice([0.02, 0.3, 0.8]) * (1 / factor)
-        at = at * factor if np.isfinite(factor) else 1.0
+        at = rng.uniform(0.6, 0.95) * factor if beyond else factor + rng.choice([0.02, 0.3, 0.8])
+        at = at if np.isfinite(at) else 1.0
         scaled = {name: at * b for name, b in bound.items()} if isinstance(bound, dict) else None
         asked["bound"] = at * bound if scaled is None else scaled
     return Asked(**asked)
@@ -585,7 +613,7 @@ def draw(seed: int) -> Case:
     plain = _draw_data(rng, corners)
     if "spread" in kind and plain.loss_mix == 1 and "rounded y" in corners:
         plain = replace(plain, loss_mix=0.5)  # ties leave the spread along the path open
-    asked = _ask(rng, plain, kind, "out of reach" in corners)
+    asked = ask(rng, plain, kind, "out of reach" in corners)
     return Case(seed, replace(plain, asked=asked), kind, frozenset(corners))
 
 
@@ -618,7 +646,7 @@ def run(case: Case) -> Outcome:
         try:
             model = problem.fit()
         except InfeasibleFairnessError as error:
-            return Outcome(case, *_judge_refusal(problem, str(error)))
+            return Outcome(case, *judge_refusal(problem, str(error)))
         except Exception as error:  # any other exception is an outcome to be counted
             return Outcome(case, "raised", f"{type(error).__name__}: {error}")
     kinds = {warning.category for warning in caught}
@@ -626,10 +654,10 @@ def run(case: Case) -> Outcome:
         return Outcome(case, "raised", f"{caught[0].category.__name__}: {caught[0].message}")
     if ConvergenceWarning in kinds:
         return Outcome(case, "declared", str(caught[0].message))
-    return Outcome(case, *_judge(problem, model, UnmetFairnessWarning in kinds))
+    return Outcome(case, *judge(problem, model, UnmetFairnessWarning in kinds))
 
 
-def _judge_refusal(problem: FairProblem, message: str) -> tuple[str, str]:
+def judge_refusal(problem: FairProblem, message: str) -> tuple[str, str]:
     """Whether there is nothing that meets the terms."""
     slack = smallest_slack(problem)
     if slack > 1e-8:
@@ -637,34 +665,58 @@ def _judge_refusal(problem: FairProblem, message: str) -> tuple[str, str]:
     factor = smallest_factor(problem)
     if factor > 1 - EDGE:
         return "infeasible agreed", message
+    if not np.isfinite([slack, factor]).all():
+        return "unchecked", f"refused, and the oracle gave up: {message}"
     return "wrong", f"refused, but factor {factor:.9g} and slack {slack:.3g} can be met: {message}"
 
 
-def _judge(problem: FairProblem, model: PixelLossRegressor, unmet: bool) -> tuple[str, str]:
+def rounding(problem: FairProblem, coef: Any, intercept: Any) -> tuple[np.ndarray, float]:
+    """Changes by rounding of the group losses, (G,), and of a parity relative to the size of y."""
+    data = problem.data
+    models = zip(
+        problem.outputs(), np.atleast_2d(coef), np.broadcast_to(intercept, len(data.c)), strict=True
+    )
+    parts = [(oracles.rounding_changes(*m), oracles.rounding_move(*m)) for m in models]
+    losses = data.averages @ np.mean([changes for changes, _ in parts], axis=0)
+    moved = np.array([data.v @ move for _, move in parts]) * data.c / _size(data)
+    return np.asarray(losses, float), float(moved.max())
+
+
+def judge(
+    problem: FairProblem, model: PixelLossRegressor, unmet: bool, *, unique: bool = True
+) -> tuple[str, str]:
     """Compare a fitted model with its definition and with the oracle."""
     asked = problem.asked
-    reached = value(problem, np.atleast_2d(model.coef_).T, model.intercept_)
+    coef, intercept = np.atleast_2d(model.coef_), model.intercept_
+    if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
+        return "wrong", "coefficients that are not finite"
+    reached = value(problem, coef.T, intercept)
     got = reached.objective(asked.worst)
+    moved, shifted = rounding(problem, coef, intercept)
     near = PROVEN * max(got, 1e-6 * natural(problem))
-    stated = abs(model.group_losses_ - reached.losses).max() <= 1e-9 * reached.losses.max()
-    false_claim = abs(float(np.sum(model.objective_)) - got) > near and asked.spread is None
-    if max(reached.parity, reached.bounds) > 1e-7:
+    own = near + reached.n_outputs * moved.max()
+    stated = (abs(model.group_losses_ - reached.losses) <= 1e-9 * reached.losses.max() + moved).all()
+    false_claim = abs(float(np.sum(model.objective_)) - got) > own and asked.spread is None
+    limits = np.maximum(bounds(problem), 1e-9 * natural(problem))
+    if reached.parity > 1e-7 + shifted or reached.bounds > 1e-7 + (moved / limits).max():
         return "wrong", f"violates parity by {reached.parity:.3g}, bounds by {reached.bounds:.3g}"
     if not stated or false_claim:
         return "wrong", f"claims {model.objective_} and {model.group_losses_}, are {reached}"
     if asked.spread is not None:
-        fault = judge_path(problem, reached, unmet)
+        fault = judge_path(problem, reached, unmet, unique=unique)
         return ("wrong", fault) if fault else ("certified", "")
     return _judge_optimum(problem, got, near, float(np.sum(model.dual_gap_)))
 
 
 def _judge_optimum(problem: FairProblem, got: float, near: float, gap: float) -> tuple[str, str]:
     """Compare an attained objective, and the bound on its excess, with the oracle."""
-    best = solve(problem)
+    best, model = solve_model(problem)
     if best is None:
         refused = smallest_factor(problem) > 1 + EDGE or smallest_slack(problem) > EDGE
         return ("wrong", "fitted what cannot be met") if refused else ("unchecked", "gave up")
     optimum = best.objective(problem.asked.worst)
+    # Only the oracle's own model says what rounding excuses: one that explodes excuses anything.
+    near += best.n_outputs * rounding(problem, model[0].T, model[1])[0].max()
     detail = f"reaches {got:.12g}, gap {gap:.3g}, oracle {optimum:.12g}"
     broken = max(best.parity, best.bounds) > 1e-9
     if got > optimum + near or got - gap > optimum + near:

@@ -8,8 +8,11 @@ lenient, never wrong about what it reached.
 from __future__ import annotations
 
 import contextlib
+import operator
 import warnings
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import combinations
 from typing import Any
 
 import clarabel
@@ -46,16 +49,38 @@ def objective(problem: RegressionProblem, coef: Any, intercept: Any) -> float:
     return float(problem.weights @ loss(problem, r) + penalty)
 
 
-def rounding_floor(problem: RegressionProblem, coef: Any, intercept: Any) -> float:
-    """Change of the objective when every residual moves by 8 eps (|y| + sum |x w| + |b|)."""
-    X, w = LONG(problem.X), LONG(coef)
-    eps = np.finfo(np.asarray(coef).dtype).eps
-    z = abs(LONG(problem.y) - X @ w - LONG(intercept)) / problem.scale
-    size = abs(LONG(problem.y)) + abs(X) @ abs(w) + abs(LONG(intercept))
-    move = 8 * eps * size / problem.scale
+def rounding_move(problem: RegressionProblem, coef: Any, intercept: Any) -> np.ndarray:
+    """Move of each residual by rounding, 8 eps (|y| + sum |x w| + |b|) / c, (n,)."""
+    size = abs(LONG(problem.y)) + abs(LONG(problem.X)) @ abs(LONG(coef)) + abs(LONG(intercept))
+    return 8 * np.finfo(np.asarray(coef).dtype).eps * size / problem.scale
+
+
+def rounding_changes(problem: RegressionProblem, coef: Any, intercept: Any) -> np.ndarray:
+    """Change of each row's loss when its residual moves by what rounding may, (n,)."""
+    move = rounding_move(problem, coef, intercept)
+    z = abs(LONG(problem.y) - LONG(problem.X) @ LONG(coef) - LONG(intercept)) / problem.scale
     lam, steepest = problem.loss_mix, 2 * max(problem.quantile, 1 - problem.quantile)
-    change = lam * steepest * move + (1 - lam) * (2 * z * move + move**2)
-    return float(problem.weights @ change)
+    return lam * steepest * move + (1 - lam) * (2 * z * move + move**2)
+
+
+def rounding_floor(problem: RegressionProblem, coef: Any, intercept: Any) -> float:
+    """Change of the objective when every residual moves by what rounding may."""
+    return float(problem.weights @ rounding_changes(problem, coef, intercept))
+
+
+def auto_scale(y: np.ndarray, v: np.ndarray, fit_intercept: bool) -> float:
+    """The scale "auto" of outputs (n, m) under weights v, from its definition, every y tried."""
+    deviation = np.array([_mean_deviation(column, v, fit_intercept) for column in y.T])
+    return float(2 * (deviation**2).sum() / deviation.sum()) if deviation.any() else 1.0
+
+
+def _mean_deviation(y: np.ndarray, v: np.ndarray, fit_intercept: bool) -> float:
+    """Least sum v |y - a| over a, or sum v |y| without intercept; 0 where it is rounding of a."""
+    centres = y if fit_intercept else np.zeros(1)
+    deviations = [float(v @ abs(LONG(y) - a)) for a in centres]
+    best = int(np.argmin(deviations))
+    constant = deviations[best] <= 8 * np.finfo(float).eps * abs(centres[best])
+    return 0.0 if constant else deviations[best]
 
 
 def constant_loss(problem: RegressionProblem) -> float:
@@ -290,8 +315,92 @@ def solve_lstsq(problem: RegressionProblem) -> OracleSolution:
     return _solution(problem, coef, intercept, dual)
 
 
+def _eliminate(rows: list[list[Fraction]]) -> tuple[list[Fraction], int]:
+    """A solution of [A | b] by Gauss-Jordan with free unknowns 0, and the rank; [] without one."""
+    rows, pivots, width = [row[:] for row in rows], [], len(rows[0]) - 1
+    for j in range(width):
+        k = len(pivots)
+        pivot = next((i for i in range(k, len(rows)) if rows[i][j]), None)
+        if pivot is None:
+            continue
+        rows[k], rows[pivot] = rows[pivot], rows[k]
+        rows[k] = [x / rows[k][j] for x in rows[k]]
+        for i, row in enumerate(rows):
+            if i != k and row[j]:
+                rows[i] = [x - row[j] * y for x, y in zip(row, rows[k], strict=True)]
+        pivots.append(j)
+    if any(row[-1] for row in rows[len(pivots) :]):
+        return [], len(pivots)
+    solution = [Fraction(0)] * width
+    for k, j in enumerate(pivots):
+        solution[j] = rows[k][-1]
+    return solution, len(pivots)
+
+
+def _rational(values: Any) -> list[Fraction]:
+    """Floats as the fractions that they are."""
+    return [Fraction(float(value)) for value in values]
+
+
+def solve_exact(problem: RegressionProblem) -> OracleSolution:
+    """Optimum in rational arithmetic, of a tiny problem without kinks or without squares.
+
+    Squares: the normal equations. Else some optimum is a vertex: as many residuals and penalised
+    coefficients are 0 as there are independent coordinates, and all such choices are tried.
+    """
+    n, p = problem.X.shape
+    free = [Fraction(1)] if problem.fit_intercept else []
+    A = [_rational(row) + free for row in problem.X]
+    y, d = _rational(problem.y), p + len(free)
+    s = _rational(np.ones(n) if problem.sample_weight is None else problem.sample_weight)
+    v = [weight / sum(s) for weight in s]
+    c, tau = Fraction(float(problem.scale)), Fraction(float(problem.quantile))
+    alpha, rho = Fraction(float(problem.alpha)), Fraction(float(problem.l1_ratio))
+    l1, l2 = alpha * rho / c, alpha * (1 - rho) / c**2
+
+    def value(x: list[Fraction]) -> Fraction:
+        r = [y[i] - sum(map(operator.mul, A[i], x)) for i in range(n)]
+        if problem.loss_mix == 1:
+            rows = [2 * tau * e / c if e > 0 else -2 * (1 - tau) * e / c for e in r]
+        else:
+            rows = [(e / c) ** 2 for e in r]
+        penalty = sum(l1 * abs(w) + l2 / 2 * w**2 for w in x[:p])
+        return sum(map(operator.mul, v, rows)) + penalty
+
+    if problem.loss_mix == 0 and l1 == 0:
+        normal = [
+            [2 * sum(v[i] * A[i][j] * column[i] for i in range(n)) / c**2 for column in zip(*A)]
+            + [2 * sum(v[i] * A[i][j] * y[i] for i in range(n)) / c**2]
+            for j in range(d)
+        ]
+        for j in range(p):
+            normal[j][j] += l2
+        best = _eliminate(normal)[0]
+    elif problem.loss_mix == 1 and l2 == 0:
+        kinks = [[*A[i], y[i]] for i in range(n)]
+        if l1 > 0:
+            kinks += [[Fraction(int(k == j)) for k in range(d)] + [Fraction(0)] for j in range(p)]
+        rank = _eliminate([[*row[:-1], Fraction(0)] for row in kinks])[1] if d else 0
+        vertices = (_eliminate(list(chosen)) for chosen in combinations(kinks, rank)) if rank else ()
+        points = [x for x, r in vertices if x and r == rank] or [[Fraction(0)] * d]
+        best = min(points, key=value)
+    else:
+        raise ValueError("squares with kinks have no vertex")
+    optimum = float(value(best))
+    coef = np.array([float(w) for w in best[:p]])
+    return OracleSolution(coef, float(best[p]) if free else 0.0, optimum, optimum)
+
+
+def is_tiny(problem: RegressionProblem) -> bool:
+    """True where `solve_exact` takes a moment at most."""
+    pure = (problem.loss_mix == 1 and problem.l2 == 0) or (problem.loss_mix == 0 and not problem.l1)
+    return pure and problem.X.shape[0] <= 7 and problem.X.shape[1] <= 2
+
+
 def solve(problem: RegressionProblem) -> OracleSolution:
     """Best of the oracles that can take a one-output problem: least objective, largest bound."""
+    if is_tiny(problem):
+        return solve_exact(problem)
     found = [solve_clarabel(problem)]
     if problem.loss_mix == 1 and problem.l2 == 0:
         found.append(solve_highs(problem))

@@ -1,0 +1,497 @@
+"""Problems of the kinds that public bug reports are about, and what the estimator makes of them.
+
+    python -m tests.hard_problems plain --n 3000 --seed 0
+    python -m tests.hard_problems fairness --n 2000 --seed 0
+
+counts by kind how fits ended: certified, refused (rightly), declared by a warning, wrong without a
+word, raised, or without a verdict of the judges. Judges are independent: Clarabel and HiGHS on
+rescaled data in `oracles` and `fairness_oracle`, exact fractions for tiny problems. They check the
+objective, its gap, the terms, the fitted attributes, and the laws that a twin of the problem obeys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
+
+from skfairloss import PixelLossRegressor
+from skfairloss.exceptions import InfeasibleFairnessError, UnmetFairnessWarning
+from tests import adversarial, fairness_oracle, oracles
+from tests.fairness_oracle import KINDS as TERMS
+from tests.fairness_oracle import LIMIT, Asked, FairProblem
+
+STATUSES = ("certified", "refused", "no verdict", "declared", "wrong", "raised")
+ACCEPTABLE = STATUSES[:4]
+WORDS = {"infeasible agreed": "refused", "unchecked": "no verdict"}  # of the two judges
+
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Data of a kind: X, dense or sparse, y (n, m), sample weights or None."""
+
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray | None = None
+
+
+# --------------------------------------------------------------------------------------------------
+# Kinds of data
+# --------------------------------------------------------------------------------------------------
+
+
+def _answer(rng: Rng, X: np.ndarray) -> np.ndarray:
+    """Draw one to three outputs: a signal of the columns in units of their spread, and noise."""
+    spread = X.std(axis=0)
+    Z = (X - X.mean(axis=0)) / np.where(spread > 1e-12 * abs(X).max(axis=0), spread, np.inf)
+    m = int(rng.choice([1, 1, 1, 2, 3]))
+    return (
+        Z @ rng.normal(size=(X.shape[1], m))
+        + rng.normal(size=m)
+        + rng.choice([0.1, 1.0]) * rng.standard_t(3, size=(len(X), m))
+    )
+
+
+def _columns(rng: Rng, n: int | None = None) -> np.ndarray:
+    """Draw correlated columns off their origin, of units within a factor of 100 or so."""
+    n, p = n or int(rng.choice([20, 40, 80, 150])), int(rng.integers(1, 8))
+    X = rng.normal(size=(n, p)) @ (np.eye(p) + 0.4 * rng.normal(size=(p, p))) + rng.normal(size=p)
+    return X * 10.0 ** rng.uniform(-1, 1, size=p)
+
+
+def ordinary(rng: Rng) -> Rows:
+    X = _columns(rng)
+    weight = rng.uniform(0.2, 3.0, size=len(X)) if rng.random() < 0.3 else None
+    return Rows(sp.csr_array(X * (rng.random(X.shape) < 0.4)) if rng.random() < 0.2 else X,
+                _answer(rng, X), weight)  # fmt: skip
+
+
+def rounded(rng: Rng) -> Rows:
+    """Whole numbers or one decimal, and rows that occur twice."""
+    X = np.round(_columns(rng), int(rng.integers(0, 2)))
+    y = np.round(_answer(rng, X), int(rng.integers(0, 2)))
+    half = len(X) // 2
+    X[half : 2 * half] = X[:half]
+    if rng.random() < 0.5:
+        y[half : 2 * half] = y[:half]
+    return Rows(X, y)
+
+
+def far(rng: Rng) -> Rows:
+    """Years, timestamps, pressures, 1e9 and a little."""
+    X = _columns(rng)
+    n = len(X)
+    places = [
+        rng.integers(1950, 2025, size=n).astype(float),
+        1.7e9 + np.round(rng.uniform(0, 3e7, size=n)),
+        101325 + 5 * rng.normal(size=n),
+        1e9 + rng.normal(size=n),
+    ]
+    for j in range(X.shape[1]):
+        if rng.random() < 0.6:
+            X[:, j] = places[rng.integers(len(places))]
+    y = _answer(rng, X)
+    return Rows(X, y + rng.choice([0.0, 2000.0, 1e9]) if rng.random() < 0.6 else y)
+
+
+def sums(rng: Rng) -> Rows:
+    """Parts beside their sum or mean, from near 0 to far from it."""
+    n, k = int(rng.choice([20, 40, 80])), int(rng.integers(2, 5))
+    parts = rng.normal(size=(n, k)) + 10.0 ** rng.uniform(0, 5)
+    total = parts.sum(axis=1) if rng.random() < 0.5 else parts.mean(axis=1)
+    X = np.column_stack([parts, total, _columns(rng, n)])
+    return Rows(X, _answer(rng, X) + rng.choice([0.0, 1e5]))
+
+
+def copies(rng: Rng) -> Rows:
+    """Columns that differ from others by 1e-7 to 1e-13."""
+    X = _columns(rng)
+    n = len(X)
+    off = 10.0 ** rng.uniform(-13, -7) * rng.normal(size=n) * X[:, 0].std()
+    if rng.random() < 0.2:
+        off = np.zeros(n)
+    return Rows(np.column_stack([X, X[:, 0] + off]), _answer(rng, X))
+
+
+def sparse_copies(rng: Rng) -> Rows:
+    """The same in sparse X."""
+    X = _columns(rng)
+    X = X * (rng.random(X.shape) < 0.4)
+    off = 10.0 ** rng.uniform(-13, -7) * rng.normal(size=len(X)) * (X[:, 0] != 0)
+    kind = (sp.csr_array, sp.csc_array)[rng.integers(2)]
+    return Rows(kind(np.column_stack([X, X[:, 0] * (1 + off)])), _answer(rng, X))
+
+
+def powers(rng: Rng) -> Rows:
+    """Powers of calendar years, not centred."""
+    n = int(rng.integers(25, 75))
+    year = 2024.0 - np.arange(n)
+    X = np.column_stack([year**k for k in range(1, int(rng.integers(3, 8)))])
+    return Rows(X, _answer(rng, X[:, :1]) + rng.choice([0.0, 100.0]))
+
+
+def dummies(rng: Rng) -> Rows:
+    """All dummies of a factor beside an intercept, some of its levels rare."""
+    X = _columns(rng)
+    n, n_levels = len(X), int(rng.integers(2, 8))
+    share = 3.0 ** -np.arange(n_levels)
+    level = rng.choice(n_levels, n, p=share / share.sum())
+    X = np.column_stack([X, np.eye(n_levels)[level]])
+    y = _answer(rng, X)
+    return Rows(sp.csr_array(X) if rng.random() < 0.5 else X, y)
+
+
+def weights(rng: Rng) -> Rows:
+    """Weights over 24 orders of magnitude, with rows of other kinds."""
+    rows = (ordinary, rounded, dummies, far, wide)[rng.integers(5)](rng)
+    return replace(rows, weight=10.0 ** rng.uniform(-12, 12, size=len(rows.y)))
+
+
+def wide(rng: Rng) -> Rows:
+    """About as many columns as rows, or more."""
+    n = int(rng.integers(8, 30))
+    p = n + int(rng.integers(-3, 4)) if rng.random() < 0.6 else int(1.5 * n)
+    X = rng.normal(size=(n, p))
+    y = X[:, :2] @ np.array([1.0, -2.0]) + rng.choice([0.0, 0.3]) * rng.normal(size=n)
+    return Rows(X, y[:, None])
+
+
+def constant(rng: Rng) -> Rows:
+    """An output without variation, alone or beside others."""
+    X = _columns(rng)
+    y = _answer(rng, X)
+    y[:, 0] = rng.choice([0.0, 1.0, 0.1, 1e6 + 0.1])
+    return Rows(X, y)
+
+
+def tiny(rng: Rng) -> Rows:
+    """A handful of rows of whole numbers, and of the other kinds in small."""
+    n, p = int(rng.integers(2, 8)), int(rng.integers(1, 3))
+    X = rng.integers(-3, 4, size=(n, p)).astype(float)
+    if p == 2 and rng.random() < 0.4:
+        X[:, 1] = X[:, 0] * (1 + 10.0 ** rng.uniform(-13, -7) * rng.normal(size=n))
+    X += rng.choice([0.0, 2000.0, 1e9], p=[0.6, 0.2, 0.2])
+    return Rows(X, rng.integers(0, 6, size=(n, 1)).astype(float))
+
+
+def _settings(rng: Rng, spread: float) -> dict[str, Any]:
+    """Draw every mix with every penalty."""
+    ratio = float(rng.choice([0.0, 1.0, rng.uniform(0.1, 0.9)]))
+    return {
+        "loss_mix": float(rng.choice([0.0, 1.0, 0.5, rng.uniform(0.02, 0.98)])),
+        "quantile": float(rng.choice([0.5, 0.5, 0.1, 0.8])),
+        "scale": "auto" if rng.random() < 0.5 else float(rng.choice([1.0, spread])),
+        "alpha": float(rng.choice([0.0, 10.0 ** rng.uniform(-4, 0.5)], p=[0.4, 0.6])),
+        "l1_ratio": ratio,
+        "fit_intercept": bool(rng.random() < 0.85),
+    }
+
+
+def ends(rng: Rng, spread: float) -> dict[str, Any]:
+    """A mix within 1e-12 to 1e-9 of an end."""
+    mix = 10.0 ** rng.uniform(-12, -9)
+    return {"loss_mix": float(rng.choice([mix, 1 - mix]))}
+
+
+def ten_orders(rng: Rng, spread: float) -> dict[str, Any]:
+    """Scale and alpha over ten orders of magnitude."""
+    scale = float(spread * 10.0 ** rng.uniform(-5, 5))
+    return {"scale": scale, "alpha": float(10.0 ** rng.uniform(-6, 4))}
+
+
+def exact(rng: Rng, spread: float) -> dict[str, Any]:
+    """Settings whose optimum is rational."""
+    mix, penalised = float(rng.integers(2)), rng.random() < 0.5
+    alpha = float(rng.choice([0.01, 0.125, 1.0])) if penalised else 0.0
+    return {"loss_mix": mix, "scale": 1.0, "alpha": alpha, "l1_ratio": mix}
+
+
+def usual(rng: Rng, spread: float) -> dict[str, Any]:
+    """No other settings than usual."""
+    return {}
+
+
+# name -> share in the mixture, rows, settings
+KINDS: dict[str, tuple[float, Callable[[Rng], Rows], Callable[[Rng, float], dict[str, Any]]]] = {
+    "ordinary": (10, ordinary, usual),
+    "rounded": (1, rounded, usual),
+    "far from 0": (1, far, usual),
+    "sums beside parts": (1, sums, usual),
+    "near copies": (1, copies, usual),
+    "near-collinear sparse": (1, sparse_copies, usual),
+    "calendar-year powers": (1, powers, usual),
+    "full dummies": (1, dummies, usual),
+    "weights over 24 orders": (1, weights, usual),
+    "p around n": (1, wide, usual),
+    "constant outputs": (1, constant, usual),
+    "ends of the mix": (1, ordinary, ends),
+    "ten orders": (1, ordinary, ten_orders),
+    "tiny": (1, tiny, exact),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A problem with its seed, its kind of data, and its terms in words; none for a plain fit."""
+
+    seed: int
+    problem: FairProblem
+    kind: str
+    terms: str = ""
+
+
+def _groups(rng: Rng, rows: Rows) -> tuple[np.ndarray, np.ndarray | None]:
+    """Draw groups, some of one row, and weights (n,) of 0 for a whole group now and then."""
+    n, weight = len(rows.y), rows.weight
+    if n < 10:  # there must be at least two rows a group on average
+        return np.arange(n) % 2, weight
+    groups = fairness_oracle.draw_groups(rng, n, set(rng.choice(GROUPS, 1).tolist()))
+    codes = np.unique(groups, axis=0, return_inverse=True)[1].ravel()
+    if codes.max() > 1 and rng.random() < 0.15:
+        weight = np.where(codes == codes.max(), 0.0, np.ones(n) if weight is None else weight)
+    return groups, weight
+
+
+GROUPS = ("", "one-row group", "unequal sizes", "nested groups")
+
+
+def draw(seed: int, fairness: bool) -> Case:
+    """Draw the case of a seed."""
+    rng = np.random.default_rng([47, int(fairness), seed])
+    names = [name for name in KINDS if not (fairness and name == "tiny")]
+    share = np.array([KINDS[name][0] for name in names], float)
+    kind = str(rng.choice(names, p=share / share.sum()))
+    _, draw_rows, draw_settings = KINDS[kind]
+    rows = draw_rows(rng)
+    groups, weight = _groups(rng, rows)
+    spread = float(np.abs(rows.y - np.median(rows.y, axis=0)).mean()) or 1.0
+    settings = _settings(rng, spread) | draw_settings(rng, spread)
+    single = rows.y.shape[1] == 1 and rng.random() < 0.8
+    y = rows.y[:, 0] if single else rows.y
+    problem = FairProblem(rows.X, y, groups, sample_weight=weight, **settings)
+    if not fairness:
+        return Case(seed, problem, kind)
+    terms = TERMS[seed % len(TERMS)]
+    asked = fairness_oracle.ask(rng, problem, terms, rng.random() < 0.15)
+    return Case(seed, replace(problem, asked=asked), kind, terms)
+
+
+# --------------------------------------------------------------------------------------------------
+# Judging
+# --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a case ended: one of STATUSES, and why."""
+
+    case: Case
+    status: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        case, problem = self.case, self.case.problem
+        settings = f"mix={problem.loss_mix:g} alpha={problem.alpha:g} l1={problem.l1_ratio:g}"
+        kind = " | ".join(filter(None, [case.kind, case.terms]))
+        return f"seed {case.seed}: {self.status} [{kind}; {settings}] {self.detail}"
+
+
+def run(case: Case) -> Outcome:
+    """Fit a case and judge the fit."""
+    problem = case.problem
+    try:
+        model, declared, unmet = _fit(problem)
+        if declared:
+            return Outcome(case, "declared", declared)
+        status, detail = _judge(problem, model, unmet)
+        faults = _false_attribute, _broken_law
+        fault = next(filter(None, (check(problem, model) for check in faults)), "")
+    except InfeasibleFairnessError as error:
+        status, detail = fairness_oracle.judge_refusal(problem, str(error))
+        fault = ""
+    except Exception as error:  # any other exception is an outcome to be counted
+        return Outcome(case, "raised", f"{type(error).__name__}: {error}")
+    if fault and WORDS.get(status, status) in ACCEPTABLE:
+        status, detail = "wrong", fault
+    status = WORDS.get(status, status)
+    return Outcome(case, status if status in STATUSES else "wrong", detail)
+
+
+def _fit(problem: FairProblem) -> tuple[PixelLossRegressor, str, bool]:
+    """Return the model, the words that declare it, and whether a spread was left unmet."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = problem.fit()
+    stray = [w for w in caught if w.category not in (ConvergenceWarning, UnmetFairnessWarning)]
+    if stray:
+        raise RuntimeError(f"{stray[0].category.__name__}: {stray[0].message}")
+    declared = [str(w.message) for w in caught if w.category is ConvergenceWarning]
+    return model, declared[0] if declared else "", len(declared) < len(caught)
+
+
+def _judge(problem: FairProblem, model: PixelLossRegressor, unmet: bool) -> tuple[str, str]:
+    """Compare the objective, its gap and the terms with the judge of such problems."""
+    if problem.asked.terms is None:
+        parts = enumerate(problem.outputs())
+        verdicts = [adversarial.judge(part, model, k, declared=False) for k, part in parts]
+        return max(verdicts, key=lambda verdict: adversarial.STATUSES.index(verdict[0]))
+    # Ties leave losses open at the absolute loss, and so does rounding next to it.
+    return fairness_oracle.judge(problem, model, unmet, unique=problem.loss_mix < 1 - 1e-6)
+
+
+def _false_attribute(problem: FairProblem, model: PixelLossRegressor) -> str:
+    """The first fitted attribute that is not as documented; empty if all are."""
+    data, asked = problem.data, problem.asked
+    coef, intercept = np.atleast_2d(model.coef_), model.intercept_
+    reached = fairness_oracle.value(problem, coef.T, intercept)
+    moved, shifted = fairness_oracle.rounding(problem, coef, intercept)
+    floor = moved.max()
+    own = max(reached.parity, reached.bounds, 0.0)
+    limit = fairness_oracle.bounds(problem)
+    allowed = 1e-8 + shifted + (moved / np.maximum(limit, 1e-300)).max()
+    losses = np.abs(model.group_losses_ - reached.losses) <= 1e-9 * reached.losses + moved
+    squares = _squared_share(problem, coef, intercept)
+    shares = (data.averages > 0) @ data.v
+    weights_right = np.allclose(model.group_weights_, _group_weights(problem, model, shares))
+    checks = {
+        "scale_": np.allclose(model.scale_, data.c, rtol=1e-9),
+        "group_losses_": losses.all(),
+        "infeasibility_": asked.spread is not None
+        or abs(float(np.max(model.infeasibility_)) - own) <= allowed,
+        "squared_share_": not reached.mean > 10 * floor
+        or abs(model.squared_share_ - squares) <= 1e-9 + 2 * floor / reached.mean,
+        "group_weights_": weights_right,
+        "multipliers_": _lagrangian_holds(problem, model, reached),
+    }
+    return next((f"{name} is false" for name, right in checks.items() if not right), "")
+
+
+def _squared_share(problem: FairProblem, coef: np.ndarray, intercept: Any) -> float:
+    """The share of squares in the loss, from its definition."""
+    losses = [
+        fairness_oracle.value(replace(problem, asked=Asked(), **part), coef.T, intercept).mean
+        for part in ({}, {"loss_mix": 0.0})
+    ]
+    return (1 - problem.loss_mix) * losses[1] / losses[0] if losses[0] > 0 else np.nan
+
+
+def _group_weights(
+    problem: FairProblem, model: PixelLossRegressor, shares: np.ndarray
+) -> np.ndarray:
+    """Group weights from the multipliers of terms on losses."""
+    gamma = min(problem.asked.worst or 0.0, 1 - LIMIT)
+    held = getattr(model, "multipliers_", {})
+    on_losses = (held.get(name, 0.0) for name in LOSS_TERMS)
+    return (1 - gamma) * shares + sum(on_losses)
+
+
+LOSS_TERMS = ("WorstGroupLoss", "BoundedGroupLoss", "EqualizedLoss")
+
+
+def _lagrangian_holds(
+    problem: FairProblem, model: PixelLossRegressor, reached: fairness_oracle.Value
+) -> bool:
+    """Whether the fit is the plain fit under `group_weights_`, as far as its gap says."""
+    asked, weight = problem.asked, model.group_weights_
+    if asked.prediction is not None or asked.residual is not None or asked.terms is None:
+        return True
+    shares = (problem.data.averages > 0) @ problem.data.v
+    parts = problem.outputs(weight / shares)
+    best = [oracles.solve(part) for part in parts]
+    models = zip(np.atleast_2d(model.coef_), np.broadcast_to(model.intercept_, len(parts)))
+    got = sum(oracles.objective(part, *found) for part, found in zip(parts, models, strict=True))
+    optimum = sum(solution.objective for solution in best)
+    floor = sum(
+        oracles.rounding_floor(part, solution.coef, solution.intercept)
+        for part, solution in zip(parts, best, strict=True)
+    )
+    total = weight.sum()
+    near = 1e-6 * max(optimum, 1e-6 * fairness_oracle.natural(problem)) + floor
+    return bool(total * (got - optimum - near) <= float(np.sum(model.dual_gap_)))
+
+
+def _twin(problem: FairProblem) -> FairProblem:
+    """The same in other units of y and of the weights, rows in another order: exact in binary."""
+    factor, order = 2.0**-7, np.random.default_rng(0).permutation(len(problem.y))
+    asked, s = problem.asked, problem.sample_weight
+    moved = {name: getattr(asked, name) for name in ("prediction", "residual")}
+    moved = {name: None if value is None else value * factor for name, value in moved.items()}
+    return replace(
+        problem,
+        X=problem.X[order],
+        y=problem.y[order] * factor,
+        groups=problem.groups[order],
+        sample_weight=None if s is None else s[order] * 8.0,
+        scale="auto" if problem.scale == "auto" else problem.scale * factor,
+        asked=replace(asked, **moved),
+    )
+
+
+def _broken_law(problem: FairProblem, model: PixelLossRegressor) -> str:
+    """The law of units, weights and orders, which both gaps leave room for; empty if it holds."""
+    try:
+        other, declared, _ = _fit(_twin(problem))
+    except InfeasibleFairnessError as error:
+        return f"the twin is refused: {error}"
+    if declared or problem.asked.spread is not None:  # a level is found to 1e-6 of it
+        return ""
+    values = [float(np.sum(m.objective_)) for m in (model, other)]
+    room = sum(float(np.sum(m.dual_gap_)) for m in (model, other))
+    moved, _ = fairness_oracle.rounding(problem, np.atleast_2d(model.coef_), model.intercept_)
+    room += 1e-7 * max(values[0], 1e-6 * fairness_oracle.natural(problem))
+    room += 2 * len(problem.data.c) * moved.max()
+    apart = abs(values[0] - values[1])
+    return f"the twin's objective is {apart:.3g} away, room {room:.3g}" if apart > room else ""
+
+
+def run_all(seeds: Iterable[int], fairness: bool) -> list[Outcome]:
+    """Run the cases of all seeds."""
+    return [run(draw(seed, fairness)) for seed in seeds]
+
+
+def count(outcomes: list[Outcome]) -> dict[str, dict[str, int]]:
+    """Counts of statuses by kind, and over all."""
+    counts = {name: Counter(o.status for o in outcomes if o.case.kind == name) for name in KINDS}
+    counts["all"] = Counter(outcome.status for outcome in outcomes)
+    return {kind: {s: c[s] for s in STATUSES} for kind, c in counts.items() if c.total()}
+
+
+def report(outcomes: list[Outcome]) -> str:
+    """The counts as a table, and a line for each case that is not as it should be."""
+    lines = [" " * 24 + "".join(f"{status:>12s}" for status in STATUSES)]
+    for kind, statuses in count(outcomes).items():
+        lines.append(f"{kind:24s}" + "".join(f"{n:12d}" for n in statuses.values()))
+    good = ("certified", "refused")
+    return "\n".join([*lines, *(str(o) for o in outcomes if o.status not in good)])
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("which", choices=("plain", "fairness"))
+    parser.add_argument("--n", type=int, default=500, help="number of problems")
+    parser.add_argument("--seed", type=int, default=0, help="first seed")
+    parser.add_argument("--json", type=Path, help="file for the counts and the seeds to look at")
+    options = parser.parse_args()
+    seeds = range(options.seed, options.seed + options.n)
+    found = run_all(seeds, options.which == "fairness")
+    print(report(found))
+    if options.json:
+        seeds_of = {s: [o.case.seed for o in found if o.status == s] for s in ("wrong", "raised")}
+        record = {"n": options.n, "seed": options.seed, "counts": count(found), **seeds_of}
+        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
