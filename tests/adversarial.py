@@ -231,7 +231,7 @@ def judge(problem: RegressionProblem, model: Any, k: int, declared: bool) -> tup
         "declared": declared,
         "wrong": reached > best.objective + near + floor,
         "gap open": gap > CERTIFICATE * max(reported, natural) + own,
-        "unchecked": best.objective - best.lower_bound > near + floor,
+        "unchecked": min(reached, best.objective) - best.lower_bound > near + floor,
         "certified": True,
     }
     status = next(name for name, holds in verdicts.items() if holds)

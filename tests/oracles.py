@@ -407,7 +407,7 @@ def solve(problem: RegressionProblem) -> OracleSolution:
     if problem.loss_mix == 0 and problem.l1 == 0:
         found.append(solve_lstsq(problem))
     best = min((s for s in found if np.isfinite(s.objective)), key=lambda s: s.objective)
-    return replace(best, lower_bound=max(s.lower_bound for s in found))
+    return replace(best, lower_bound=max(0.0, *(s.lower_bound for s in found)))  # no loss is < 0
 
 
 def solve_tie_rule(problem: RegressionProblem) -> OracleSolution:
