@@ -71,7 +71,9 @@ def rounding_floor(problem: RegressionProblem, coef: Any, intercept: Any) -> flo
 def auto_scale(y: np.ndarray, v: np.ndarray, fit_intercept: bool) -> float:
     """The scale "auto" of outputs (n, m) under weights v, from its definition, every y tried."""
     deviation = np.array([_mean_deviation(column, v, fit_intercept) for column in y.T])
-    return float(2 * (deviation**2).sum() / deviation.sum()) if deviation.any() else 1.0
+    largest = deviation.max()
+    share = deviation / (largest or 1.0)  # squares overflow
+    return float(2 * largest * (share**2).sum() / share.sum()) if largest else 1.0
 
 
 def _mean_deviation(y: np.ndarray, v: np.ndarray, fit_intercept: bool) -> float:
@@ -150,7 +152,7 @@ def _programme(problem: RegressionProblem, std: Standardised) -> tuple[Any, ...]
     lam, tau = problem.loss_mix, problem.quantile
     b, t = int(problem.fit_intercept), p * (problem.l1 > 0)
     square = 2 * (1 - lam) * std.v * unit**2
-    quadratic = np.concatenate([problem.l2 * column**2, np.zeros(b + t), square, square])
+    quadratic = np.concatenate([(np.sqrt(problem.l2) * column) ** 2, np.zeros(b + t), square, square])
     up, down = 2 * lam * tau * std.v * unit, 2 * lam * (1 - tau) * std.v * unit
     linear = np.concatenate([np.zeros(p + b), problem.l1 * column[:t], up, down])
     eye = sp.identity(n)
