@@ -220,9 +220,10 @@ def judge(problem: RegressionProblem, model: Any, k: int, declared: bool) -> tup
     best = oracles.solve(problem)
     natural = 1e-6 * oracles.constant_loss(problem)
     # Coefficients that explode raise the model's own floor without end; only the oracle's can say
-    # what rounding excuses.
-    floor = oracles.rounding_floor(problem, best.coef, best.intercept)
+    # what rounding excuses, beside next to nothing of the loss of y itself.
     own = oracles.rounding_floor(problem, coef, intercept)
+    nothing = 1e-20 * oracles.objective(problem, np.zeros_like(coef), 0.0)
+    floor = oracles.rounding_floor(problem, best.coef, best.intercept) + min(own, nothing)
     reached = oracles.objective(problem, coef, intercept)
     near = AGREEMENT * max(best.objective, natural)
     verdicts = {

@@ -491,7 +491,7 @@ def judge_path(
     scan = path.scan(n_levels)
     near = 1e-6 * max(scan.objective[0], 1e-3 * natural(problem))
     t, spread = float(reached.losses.max()), float(np.ptp(reached.losses))
-    edge, several = edge * scan.t[0], len(reached.losses) > 2
+    edge, several = edge * max(scan.t[0], 1e-300), len(reached.losses) > 2
     window = -(-n_levels // 40) + 1 if several else 1
     inside = np.convolve(scan.spread <= tolerance, np.ones(window), "valid") == window
     first = float(scan.t[inside.argmax()]) if inside.any() else 0.0

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from joblib import Parallel, delayed
 from sklearn.exceptions import ConvergenceWarning
 
 from skfairloss import PixelLossRegressor
@@ -89,6 +90,13 @@ def ordinary(rng: Rng) -> Rows:
     weight = rng.uniform(0.2, 3.0, size=len(X)) if rng.random() < 0.3 else None
     return Rows(sp.csr_array(X * (rng.random(X.shape) < 0.4)) if rng.random() < 0.2 else X,
                 _answer(rng, X), weight)  # fmt: skip
+
+
+def many(rng: Rng) -> Rows:
+    """Enough rows for the routes that read only some of them, exact or rounded, weighted or not."""
+    X = _columns(rng, int(rng.choice([1500, 4000])))
+    y = np.round(_answer(rng, X), int(rng.choice([0, 1, 12])))
+    return Rows(X, y, rng.uniform(0.2, 3.0, size=len(X)) if rng.random() < 0.3 else None)
 
 
 def rounded(rng: Rng) -> Rows:
@@ -273,6 +281,7 @@ KINDS: dict[str, tuple[float, Callable[[Rng], Rows], Callable[[Rng, float], dict
     "ends of the mix": (1, ordinary, ends),
     "ten orders": (1, ordinary, ten_orders),
     "useless columns": (1, useless, usual),
+    "many rows": (0.3, many, usual),
     "extreme units": (0.5, extreme, auto),
     "tiny": (1, tiny, exact),
 }
@@ -511,9 +520,14 @@ def _broken_law(problem: FairProblem, model: PixelLossRegressor) -> str:
     return f"the twin's objective is {apart:.3g} away, room {room:.3g}" if apart > room else ""
 
 
-def run_all(seeds: Iterable[int], fairness: bool) -> list[Outcome]:
-    """Run the cases of all seeds."""
-    return [run(draw(seed, fairness)) for seed in seeds]
+def run_seed(seed: int, fairness: bool) -> Outcome:
+    """Run the case of a seed."""
+    return run(draw(seed, fairness))
+
+
+def run_all(seeds: Iterable[int], fairness: bool, jobs: int = 1) -> list[Outcome]:
+    """Run the cases of all seeds, in some processes."""
+    return Parallel(jobs)(delayed(run_seed)(seed, fairness) for seed in seeds)
 
 
 def count(outcomes: list[Outcome]) -> dict[str, dict[str, int]]:
@@ -538,10 +552,11 @@ def main() -> None:
     parser.add_argument("which", choices=("plain", "fairness"))
     parser.add_argument("--n", type=int, default=500, help="number of problems")
     parser.add_argument("--seed", type=int, default=0, help="first seed")
+    parser.add_argument("--jobs", type=int, default=1, help="number of processes")
     parser.add_argument("--json", type=Path, help="file for the counts and the seeds to look at")
     options = parser.parse_args()
     seeds = range(options.seed, options.seed + options.n)
-    found = run_all(seeds, options.which == "fairness")
+    found = run_all(seeds, options.which == "fairness", options.jobs)
     print(report(found))
     if options.json:
         bad = [str(o)[:300] for o in found if o.status not in ACCEPTABLE]

@@ -69,7 +69,7 @@ def rounding_floor(problem: RegressionProblem, coef: Any, intercept: Any) -> flo
 
 
 def auto_scale(y: np.ndarray, v: np.ndarray, fit_intercept: bool) -> float:
-    """The scale "auto" of outputs (n, m) under weights v, from its definition, every y tried."""
+    """The scale "auto" of outputs (n, m) under weights v, from its definition."""
     deviation = np.array([_mean_deviation(column, v, fit_intercept) for column in y.T])
     largest = deviation.max()
     share = deviation / (largest or 1.0)  # squares overflow
@@ -77,12 +77,11 @@ def auto_scale(y: np.ndarray, v: np.ndarray, fit_intercept: bool) -> float:
 
 
 def _mean_deviation(y: np.ndarray, v: np.ndarray, fit_intercept: bool) -> float:
-    """Least sum v |y - a| over a, or sum v |y| without intercept; 0 where it is rounding of a."""
-    centres = y if fit_intercept else np.zeros(1)
-    deviations = [float(v @ abs(LONG(y) - a)) for a in centres]
-    best = int(np.argmin(deviations))
-    constant = deviations[best] <= 8 * np.finfo(float).eps * abs(centres[best])
-    return 0.0 if constant else deviations[best]
+    """Sum v |y - median|, or sum v |y| without intercept; 0 where it is rounding of the median."""
+    order = np.argsort(y)
+    median = y[order][np.searchsorted(np.cumsum(v[order]), 0.5)] if fit_intercept else 0.0
+    deviation = float(v @ abs(LONG(y) - median))
+    return 0.0 if deviation <= 8 * np.finfo(float).eps * abs(median) else deviation
 
 
 def constant_loss(problem: RegressionProblem) -> float:
