@@ -382,6 +382,24 @@ def test_an_equalised_fit_with_a_penalty_takes_the_first_level_that_is_enough(
         check(penalised_pair(seed, share, alpha=alpha, l1_ratio=l1_ratio))
 
 
+@pytest.mark.parametrize(
+    ("seed", "l1_ratio", "alpha"),
+    [(1, 1.0, 3.0), (4, 1.0, 3.0), (5, 0.0, 10.0), (15, 1.0, 10.0), (23, 1.0, 3.0), (26, 0.0, 3.0)],
+)
+@pytest.mark.parametrize("tolerance", [0.01, 0.1])
+def test_an_equalised_fit_takes_the_largest_level_where_losses_cross_twice(
+    seed, l1_ratio, alpha, tolerance
+):
+    rng, n = np.random.default_rng(seed), 24
+    X = rng.normal(size=(n, 2)) * [1, 3]
+    X[1::2] += rng.normal(size=2)
+    second = np.arange(n) % 2 == 1
+    y = np.where(second, 1.0, -0.5) * X[:, 0] + X[:, 1] + 2 * second
+    y += np.where(second, 1.5, 0.3) * rng.normal(size=n)
+    settings = {"loss_mix": 0.0, "alpha": alpha, "l1_ratio": l1_ratio}
+    check(FairProblem(X, y, halves(n), Asked(spread=tolerance), **settings))
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_multipliers_of_an_equalised_fit_are_those_of_its_level(share):
     for seed in range(3):
