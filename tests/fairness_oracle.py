@@ -590,7 +590,9 @@ def _draw_data(rng: np.random.Generator, corners: set[str]) -> FairProblem:
 def ask(rng: np.random.Generator, plain: FairProblem, kind: str, beyond: bool) -> Asked:
     """Terms that bind, measured by the plain fit; out of reach where told so."""
     asked, best, small = {}, solve(plain), 1e-3 * natural(plain)  # an exact fit leaves no losses
-    losses = np.maximum(0.0 if best is None else best.losses, small) * np.ones(len(plain.data.labels))
+    losses = np.maximum(0.0 if best is None else best.losses, small) * np.ones(
+        len(plain.data.labels)
+    )
     size = float(_size(plain.data).min())
     wanted = kind.split()
     if "worst" in wanted:
@@ -720,7 +722,9 @@ def judge(
     moved, shifted = rounding(problem, coef, intercept)
     near = PROVEN * max(got, 1e-6 * natural(problem))
     own = near + reached.n_outputs * moved.max()
-    stated = (abs(model.group_losses_ - reached.losses) <= 1e-9 * reached.losses.max() + moved).all()
+    stated = (
+        abs(model.group_losses_ - reached.losses) <= 1e-9 * reached.losses.max() + moved
+    ).all()
     false_claim = abs(float(np.sum(model.objective_)) - got) > own and asked.spread is None
     limits = np.maximum(bounds(problem), 1e-9 * natural(problem))
     if reached.parity > 1e-7 + shifted or reached.bounds > 1e-7 + (moved / limits).max():

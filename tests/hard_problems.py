@@ -474,13 +474,14 @@ def _lagrangian_holds(problem: FairProblem, model: PixelLossRegressor) -> bool:
     shares = (problem.data.averages > 0) @ problem.data.v
     parts = problem.outputs(weight / shares)
     best = [oracles.solve(part) for part in parts]
-    models = zip(np.atleast_2d(model.coef_), np.broadcast_to(model.intercept_, len(parts)))
-    got = sum(oracles.objective(part, *found) for part, found in zip(parts, models, strict=True))
+    intercepts = np.broadcast_to(model.intercept_, len(parts))
+    got = sum(map(oracles.objective, parts, np.atleast_2d(model.coef_), intercepts))
     optimum = sum(solution.objective for solution in best)
-    floor = sum(
-        oracles.rounding_floor(part, solution.coef, solution.intercept)
-        for part, solution in zip(parts, best, strict=True)
+    at_best = (
+        [solution.coef for solution in best],
+        [solution.intercept for solution in best],
     )
+    floor = sum(map(oracles.rounding_floor, parts, *at_best))
     total = weight.sum()
     near = 1e-6 * max(optimum, 1e-6 * fairness_oracle.natural(problem)) + floor
     return bool(total * (got - optimum - near) <= float(np.sum(model.dual_gap_)))

@@ -151,7 +151,9 @@ def _programme(problem: RegressionProblem, std: Standardised) -> tuple[Any, ...]
     lam, tau = problem.loss_mix, problem.quantile
     b, t = int(problem.fit_intercept), p * (problem.l1 > 0)
     square = 2 * (1 - lam) * std.v * unit**2
-    quadratic = np.concatenate([(np.sqrt(problem.l2) * column) ** 2, np.zeros(b + t), square, square])
+    quadratic = np.concatenate(
+        [(np.sqrt(problem.l2) * column) ** 2, np.zeros(b + t), square, square]
+    )
     up, down = 2 * lam * tau * std.v * unit, 2 * lam * (1 - tau) * std.v * unit
     linear = np.concatenate([np.zeros(p + b), problem.l1 * column[:t], up, down])
     eye = sp.identity(n)
@@ -343,53 +345,73 @@ def _rational(values: Any) -> list[Fraction]:
     return [Fraction(float(value)) for value in values]
 
 
-def solve_exact(problem: RegressionProblem) -> OracleSolution:
-    """Optimum in rational arithmetic, of a tiny problem without kinks or without squares.
+@dataclass(frozen=True)
+class Rational:
+    """A tiny problem in fractions: rows of (X, 1) and y, weights v, and penalties, over c = 1."""
 
-    Squares: the normal equations. Else some optimum is a vertex: as many residuals and penalised
-    coefficients are 0 as there are independent coordinates, and all such choices are tried.
-    """
-    n, p = problem.X.shape
-    free = [Fraction(1)] if problem.fit_intercept else []
-    A = [_rational(row) + free for row in problem.X]
-    y, d = _rational(problem.y), p + len(free)
-    s = _rational(np.ones(n) if problem.sample_weight is None else problem.sample_weight)
-    v = [weight / sum(s) for weight in s]
-    c, tau = Fraction(float(problem.scale)), Fraction(float(problem.quantile))
-    alpha, rho = Fraction(float(problem.alpha)), Fraction(float(problem.l1_ratio))
-    l1, l2 = alpha * rho / c, alpha * (1 - rho) / c**2
+    A: list[list[Fraction]]
+    y: list[Fraction]
+    v: list[Fraction]
+    tau: Fraction
+    l1: Fraction
+    l2: Fraction
+    p: int
+    absolute: bool
 
-    def value(x: list[Fraction]) -> Fraction:
-        r = [y[i] - sum(map(operator.mul, A[i], x)) for i in range(n)]
-        if problem.loss_mix == 1:
-            rows = [2 * tau * e / c if e > 0 else -2 * (1 - tau) * e / c for e in r]
-        else:
-            rows = [(e / c) ** 2 for e in r]
-        penalty = sum(l1 * abs(w) + l2 / 2 * w**2 for w in x[:p])
-        return sum(map(operator.mul, v, rows)) + penalty
+    @classmethod
+    def of(cls, problem: RegressionProblem) -> Rational:
+        """Read a problem with loss_mix 0 or 1."""
+        n, p = problem.X.shape
+        free = [Fraction(1)] if problem.fit_intercept else []
+        s = _rational(np.ones(n) if problem.sample_weight is None else problem.sample_weight)
+        c, alpha, rho, tau = _rational(
+            [problem.scale, problem.alpha, problem.l1_ratio, problem.quantile]
+        )
+        rows = [[x / c for x in _rational(row) + free] for row in problem.X]
+        y = [value / c for value in _rational(problem.y)]
+        l1, l2 = alpha * rho / c, alpha * (1 - rho) / c**2
+        return cls(rows, y, [w / sum(s) for w in s], tau, l1, l2, p, problem.loss_mix == 1)
 
-    if problem.loss_mix == 0 and l1 == 0:
-        normal = [
-            [2 * sum(v[i] * A[i][j] * column[i] for i in range(n)) / c**2 for column in zip(*A)]
-            + [2 * sum(v[i] * A[i][j] * y[i] for i in range(n)) / c**2]
-            for j in range(d)
+    def value(self, x: list[Fraction]) -> Fraction:
+        """The objective at coefficients and intercept."""
+        r = [y - sum(map(operator.mul, row, x)) for row, y in zip(self.A, self.y, strict=True)]
+        slopes = 2 * self.tau, -2 * (1 - self.tau)
+        losses = [slopes[e < 0] * e if self.absolute else e**2 for e in r]
+        penalty = sum(self.l1 * abs(w) + self.l2 / 2 * w**2 for w in x[: self.p])
+        return sum(map(operator.mul, self.v, losses)) + penalty
+
+    def normal_solution(self) -> list[Fraction]:
+        """A solution of the normal equations."""
+        columns = [*zip(*self.A, strict=True), self.y]
+        moments = [
+            [2 * sum(map(operator.mul, map(operator.mul, self.v, one), other)) for other in columns]
+            for one in columns[:-1]
         ]
-        for j in range(p):
-            normal[j][j] += l2
-        best = _eliminate(normal)[0]
-    elif problem.loss_mix == 1 and l2 == 0:
-        kinks = [[*A[i], y[i]] for i in range(n)]
-        if l1 > 0:
-            kinks += [[Fraction(int(k == j)) for k in range(d)] + [Fraction(0)] for j in range(p)]
-        rank = _eliminate([[*row[:-1], Fraction(0)] for row in kinks])[1] if d else 0
-        vertices = (_eliminate(list(chosen)) for chosen in combinations(kinks, rank)) if rank else ()
-        points = [x for x, r in vertices if x and r == rank] or [[Fraction(0)] * d]
-        best = min(points, key=value)
-    else:
-        raise ValueError("squares with kinks have no vertex")
-    optimum = float(value(best))
+        for j in range(self.p):
+            moments[j][j] += self.l2
+        return _eliminate(moments)[0]
+
+    def best_vertex(self) -> list[Fraction]:
+        """A point where as many residuals and penalised coefficients are 0 as can be."""
+        d = len(self.A[0])
+        kinks = [[*row, y] for row, y in zip(self.A, self.y, strict=True)]
+        if self.l1 > 0:
+            kinks += [[Fraction(int(k == j)) for k in range(d + 1)] for j in range(self.p)]
+        rank = _eliminate([[*row[:-1], Fraction(0)] for row in kinks])[1]
+        found = (_eliminate(list(chosen)) for chosen in combinations(kinks, rank))
+        return min((x for x, r in found if x and r == rank), key=self.value)
+
+
+def solve_exact(problem: RegressionProblem) -> OracleSolution:
+    """Optimum in rational arithmetic, of a tiny problem that `is_tiny`.
+
+    Squares: the normal equations. Without any, some optimum is a vertex, and all are tried.
+    """
+    rational = Rational.of(problem)
+    best = rational.best_vertex() if rational.absolute else rational.normal_solution()
+    optimum, p = float(rational.value(best)), rational.p
     coef = np.array([float(w) for w in best[:p]])
-    return OracleSolution(coef, float(best[p]) if free else 0.0, optimum, optimum)
+    return OracleSolution(coef, float(best[p]) if len(best) > p else 0.0, optimum, optimum)
 
 
 def is_tiny(problem: RegressionProblem) -> bool:

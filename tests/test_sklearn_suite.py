@@ -48,9 +48,10 @@ def outcomes(module: str, folder: Path) -> dict[str, str]:
     """Outcomes of the tests of a module that fitted an adapter, "passed" or how they failed."""
     root, file = Path(__file__).parent.parent, folder / "outcomes.json"
     environment = {"PYTHONPATH": str(root), "SUITE_OUTCOMES": str(file)}
-    command = "-m pytest -q -p tests.sklearn_suite -p no:cacheprovider --pyargs".split()
+    plugins = ["-p", "tests.sklearn_suite", "-p", "no:cacheprovider"]
+    tests = ["--pyargs", f"sklearn.linear_model.tests.test_{module}"]
     subprocess.run(
-        [sys.executable, *command, f"sklearn.linear_model.tests.test_{module}"],
+        [sys.executable, "-m", "pytest", "-q", *plugins, *tests],
         cwd=folder,
         env=os.environ | environment,
         check=False,  # some fail, and are judged below
