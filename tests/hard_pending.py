@@ -21,7 +21,7 @@ from sklearn.linear_model import Lasso
 from skfairloss import PixelLossRegressor
 from skfairloss.exceptions import InfeasibleFairnessError
 from skfairloss.fairness import BoundedGroupLoss, PredictionParity, ResidualParity, WorstGroupLoss
-from tests import fairness_oracle
+from tests import fairness_oracle, hard_problems
 from tests.fairness_oracle import Asked, FairProblem
 from tests.test_hard_inputs import (
     EXTREME,
@@ -49,6 +49,10 @@ SKLEARN = (
     "test_sparse_lasso_not_as_toy_dataset",
     "test_sparse_dense_equality",
 )
+
+# Seeds of `test_hard_problems` whose fits have a false attribute: multipliers of an `EqualizedLoss`
+# at its smallest level, and of a slack bound beside it.
+FAIRNESS = (2, 8, 18, 24, 28, 40, 44)
 
 
 @pytest.mark.parametrize(
@@ -320,3 +324,9 @@ def test_a_violation_of_a_very_small_bound_is_relative_to_it(bound, loss_mix):
     excess = model.group_losses_[0] / bound - 1
     assert excess > 1e-3
     assert model.infeasibility_ == pytest.approx(excess, rel=1e-6)
+
+
+@pytest.mark.parametrize("seed", FAIRNESS)
+def test_seeds_that_fail_as_yet(seed):
+    found = hard_problems.run_seed(seed, True)
+    assert found.status in hard_problems.ACCEPTABLE, str(found)
