@@ -7,9 +7,7 @@ pytest does not collect this file by itself. Run it with
 
 from __future__ import annotations
 
-import threading
 import warnings
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -180,31 +178,6 @@ def test_a_scale_of_extreme_size_gives_a_finite_objective_or_is_refused_by_name(
     if model is not None:
         assert np.isfinite(model.objective_)
         assert np.isfinite(model.coef_).all()
-
-
-def test_two_problems_find_their_coordinates_at_the_same_time(monkeypatch):
-    """A lock of the class would make threads wait, and a child forked meanwhile wait for ever."""
-    from skfairloss import _problem
-
-    inside, met = threading.Barrier(2, timeout=20), []
-    original = _problem.orthonormal_basis
-
-    def both(*arguments):
-        with suppress(threading.BrokenBarrierError):  # the other one waits for this one to end
-            inside.wait()
-            met.append(True)
-        return original(*arguments)
-
-    def fit():
-        PixelLossRegressor(0.0, alpha=0.1).fit(*plain())
-
-    monkeypatch.setattr(_problem, "orthonormal_basis", both)
-    threads = [threading.Thread(target=fit) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(met) == 2
 
 
 def test_a_plain_fit_at_the_smallest_level_keeps_its_penalty():

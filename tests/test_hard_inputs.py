@@ -6,7 +6,9 @@ solvers, or known in closed form. Each kind has at least three members.
 
 from __future__ import annotations
 
+import threading
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +17,8 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
 from skfairloss import PixelLossRegressor
+from skfairloss._cached import cached_property
+from skfairloss._core import problem as problem_module
 from tests import fairness_oracle, hard_problems
 from tests.fairness_oracle import Asked, FairProblem
 
@@ -152,6 +156,53 @@ def test_y_of_extreme_size_is_fitted_or_refused_by_name(size, loss_mix):
 # --------------------------------------------------------------------------------------------------
 # Threads
 # --------------------------------------------------------------------------------------------------
+
+
+def test_two_problems_find_their_coordinates_at_the_same_time(monkeypatch):
+    """A lock of the class would make threads wait, and a child forked meanwhile wait for ever."""
+    inside, met = threading.Barrier(2, timeout=20), []
+    original = problem_module.orthonormal_basis
+
+    def both(*arguments):
+        with suppress(threading.BrokenBarrierError):  # the other one waits for this one to end
+            inside.wait()
+            met.append(True)
+        return original(*arguments)
+
+    def fit():
+        PixelLossRegressor(0.0, alpha=0.1).fit(*plain())
+
+    monkeypatch.setattr(problem_module, "orthonormal_basis", both)
+    threads = [threading.Thread(target=fit) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(met) == 2
+
+
+class Slow:
+    """An object whose property waits for that of another one."""
+
+    inside = threading.Barrier(2, timeout=20)
+
+    @cached_property
+    def value(self) -> object:
+        """A new object each time it is computed."""
+        self.inside.wait()
+        return object()
+
+
+def test_a_property_is_computed_once_and_two_of_a_class_at_the_same_time():
+    slow = [Slow(), Slow()]
+    threads = [threading.Thread(target=lambda one=one: one.value) for one in slow]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all("value" in vars(one) for one in slow)
+    assert slow[0].value is slow[0].value is not slow[1].value
+    assert "new object" in Slow.value.__doc__
 
 
 # --------------------------------------------------------------------------------------------------

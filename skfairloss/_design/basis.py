@@ -19,11 +19,11 @@ nothing else has to be formed.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
+from skfairloss._cached import cached_property
 from skfairloss._typing import Array, Index
 
 EPS = float(np.finfo(np.float64).eps)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
+from skfairloss._cached import cached_property
 from skfairloss._design.basis import Basis
 from skfairloss._design.rows import _FULL, _KEPT, _PRODUCTS, _WIDE, Membership, Rows
 from skfairloss._typing import Array, Index
