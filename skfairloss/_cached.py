@@ -20,8 +20,8 @@ else:
         Two threads that ask at once may both compute it: the later value stays.
         """
 
-        def __init__(self, compute: Callable[[Any], Any]) -> None:
-            self.compute, self.__doc__ = compute, compute.__doc__
+        def __init__(self, func: Callable[[Any], Any]) -> None:
+            self.func, self.__doc__ = func, func.__doc__
 
         def __set_name__(self, owner: type, name: str) -> None:
             self.name = name
@@ -29,7 +29,7 @@ else:
         def __get__(self, instance: Any, owner: type | None = None) -> Any:
             if instance is None:
                 return self
-            value = instance.__dict__[self.name] = self.compute(instance)
+            value = instance.__dict__[self.name] = self.func(instance)
             return value
 
 
