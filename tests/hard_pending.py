@@ -33,7 +33,6 @@ from tests.test_hard_inputs import (
     penalised_pair,
     plain,
     refusal_or,
-    with_total,
 )
 
 # Tests of scikit-learn that fail as yet, all because coefficients that should be exact zeros under
@@ -79,24 +78,6 @@ def test_a_penalised_fit_with_a_term_does_not_interpolate_noiseless_y(shape, ask
 def test_duplicate_columns_and_a_noiseless_y_leave_the_coefficients_finite(loss_mix):
     problem = interpolable(30, 3, noise=0.0, asked=Asked(worst=0.5), loss_mix=loss_mix)
     check(replace(problem, X=np.hstack([problem.X, problem.X])))
-
-
-@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("mean", [True, False])
-@pytest.mark.parametrize("level", [101_325.0, 1e6, 1e9])
-def test_a_total_beside_its_parts_changes_no_prediction(level, mean, loss_mix):
-    for seed in range(5):
-        problem = with_total(level, mean=mean, seed=seed, loss_mix=loss_mix)
-        check(problem)
-        without = fairness_oracle.solve(replace(problem, X=problem.X[:, :3]))
-        model = problem.fit()
-        reached = fairness_oracle.value(problem, model.coef_[:, None], model.intercept_)
-        assert reached.mean <= without.mean * (1 + 1e-6)
-
-
-@pytest.mark.parametrize("asked", [Asked(worst=0.5), Asked(prediction=0.1), Asked(bound=3.0)])
-def test_a_total_beside_its_parts_changes_no_fit_with_a_term(asked):
-    check(with_total(101_325.0, mean=True, asked=asked))
 
 
 @USELESS
@@ -223,13 +204,6 @@ def test_a_slack_bound_has_no_multiplier_beside_an_equalised_loss(factor):
     asked = replace(problem.asked, bound=factor * largest)
     model = replace(problem, asked=asked).fit()
     np.testing.assert_allclose(model.multipliers_["BoundedGroupLoss"], 0, atol=1e-9)
-
-
-@pytest.mark.parametrize("off", [1e-6, 1e-7, 1e-8])
-@pytest.mark.parametrize("container", [np.asarray, sp.csr_array, sp.csc_array])
-@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
-def test_nearly_equal_columns_are_fitted_alike_sparse_and_dense(off, container, loss_mix):
-    check(nearly_equal(off, container, loss_mix=loss_mix))
 
 
 @pytest.mark.parametrize("off", [1e-6, 1e-7, 1e-8])

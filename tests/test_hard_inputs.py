@@ -59,18 +59,36 @@ def test_a_penalised_absolute_fit_meets_a_parity_with_about_as_many_columns_as_r
 # --------------------------------------------------------------------------------------------------
 
 
-def with_total(level: float, *, mean: bool, seed: int = 0, **settings) -> FairProblem:
+def with_total(level: float, *, mean: bool, n: int = 60, seed: int = 0, **settings) -> FairProblem:
     """Three columns around a level with a spread of 5, their mean or sum, and y."""
     rng = np.random.default_rng(seed)
-    parts = level + 5 * rng.normal(size=(60, 3))
+    parts = level + 5 * rng.normal(size=(n, 3))
     total = parts.mean(axis=1) if mean else parts.sum(axis=1)
-    y = (parts - level) @ np.array([1.0, -0.5, 0.2]) + rng.normal(size=60)
-    return FairProblem(np.column_stack([parts, total]), y, halves(60), **settings)
+    y = (parts - level) @ np.array([1.0, -0.5, 0.2]) + rng.normal(size=n)
+    return FairProblem(np.column_stack([parts, total]), y, halves(n), **settings)
 
 
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
 def test_a_total_beside_its_parts_is_penalised_like_any_column(l1_ratio):
     check(with_total(101_325.0, mean=True, alpha=0.1, l1_ratio=l1_ratio))
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("mean", [True, False])
+@pytest.mark.parametrize("level", [101_325.0, 1e6, 1e9])
+@pytest.mark.parametrize(("n", "container"), [(60, np.asarray), (300, sp.csr_array)])
+def test_a_total_beside_its_parts_changes_no_prediction(n, container, level, mean, loss_mix):
+    for seed in range(3):
+        problem = with_total(level, mean=mean, n=n, seed=seed, loss_mix=loss_mix)
+        without = fairness_oracle.solve(replace(problem, X=problem.X[:, :3]))
+        model = replace(problem, X=container(problem.X)).fit()
+        reached = fairness_oracle.value(problem, model.coef_[:, None], model.intercept_)
+        assert reached.mean == pytest.approx(without.mean, rel=1e-6)
+
+
+@pytest.mark.parametrize("asked", [Asked(worst=0.5), Asked(prediction=0.1), Asked(bound=3.0)])
+def test_a_total_beside_its_parts_changes_no_fit_with_a_term(asked):
+    check(with_total(101_325.0, mean=True, asked=asked))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -285,6 +303,13 @@ def test_no_better_fit_than_claimed_exists_for_nearly_equal_columns(off, loss_mi
     reached = fairness_oracle.value(problem, w, np.zeros(1))
     moved, _ = fairness_oracle.rounding(problem, w.T, np.zeros(1))
     assert model.objective_ - model.dual_gap_ <= reached.objective(None) + moved.max()
+
+
+@pytest.mark.parametrize("off", [1e-6, 1e-7, 1e-8])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array, sp.csc_array])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_nearly_equal_columns_are_fitted_alike_sparse_and_dense(off, container, loss_mix):
+    check(nearly_equal(off, container, loss_mix=loss_mix))
 
 
 # --------------------------------------------------------------------------------------------------

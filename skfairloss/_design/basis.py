@@ -106,6 +106,12 @@ class Basis:
         t = theta[: self.n_directions]
         return float(max(t @ (self.gram @ t), 0.0)) ** 0.5
 
+    def amplification(self, origin: Array | float) -> float:
+        """Return the factor by which rounding errors of second moments around an origin grow."""
+        size = np.hypot(self.norms, self.center - origin)
+        grown = np.abs(self.transform * size[:, None]).sum(axis=0)
+        return float(grown.max(initial=0.0)) ** 2
+
     def pull_back(self, g: Array, total: Array | float) -> Array:
         """Return the gradient in θ, from Xᵀu (p,) or (p, m) and the column sums of u."""
         if not self.fit_intercept:
