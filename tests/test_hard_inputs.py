@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
@@ -169,6 +170,54 @@ def test_y_of_extreme_size_is_fitted_or_refused_by_name(size, loss_mix):
     model = refusal_or(lambda: PixelLossRegressor(loss_mix).fit(X, y * size), "y")
     if model is not None:
         np.testing.assert_allclose(model.coef_ / size, expected.coef_, rtol=1e-6)
+
+
+@EXTREME
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_a_column_of_extreme_size_is_fitted_or_refused_by_name(size, loss_mix):
+    X, y = plain()
+    expected = PixelLossRegressor(loss_mix).fit(X, y)
+    sizes = np.array([size, 1.0])
+    model = refusal_or(lambda: PixelLossRegressor(loss_mix).fit(X * sizes, y), "X")
+    if model is not None:
+        np.testing.assert_allclose(model.coef_ * sizes, expected.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-200, 1e-160, 1e160, 1e200])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_a_scale_of_extreme_size_gives_a_finite_objective_or_is_refused_by_name(scale, loss_mix):
+    X, y = plain()
+    model = refusal_or(lambda: PixelLossRegressor(loss_mix, scale=scale).fit(X, y), "scale")
+    if model is not None:
+        assert np.isfinite(model.objective_)
+        assert np.isfinite(model.coef_).all()
+
+
+@pytest.mark.parametrize("container", [pd.DataFrame, sp.csr_array, sp.csc_matrix])
+@pytest.mark.parametrize("column", [[1e-170, -1e-170], [1e160, -1e160], [0.0, 1e-320]])
+def test_a_column_whose_numbers_cancel_is_refused_by_name(container, column):
+    X = container(np.column_stack([np.arange(50.0), np.tile(column, 25)]))
+    X = X.rename(columns=str) if container is pd.DataFrame else X
+    with pytest.raises(ValueError, match=r"column '?1'? of X"):
+        PixelLossRegressor().fit(
+            X.rename(columns=str) if container is pd.DataFrame else X, plain()[1]
+        )
+
+
+@pytest.mark.parametrize("smallest", [1e-110, 1e-200, 1e-320])
+@pytest.mark.parametrize("largest", [1.0, 1e300])
+def test_weights_out_of_proportion_are_refused_by_name(smallest, largest):
+    X, y = plain()
+    weight = np.full(50, largest)
+    weight[3], weight[4] = smallest, 0.0
+    with pytest.raises(ValueError, match="sample_weight must be 0 or at least"):
+        PixelLossRegressor().fit(X, y, sample_weight=weight)
+
+
+def test_outputs_out_of_proportion_are_refused_by_name():
+    X, y = plain()
+    with pytest.raises(ValueError, match=r"y of up to .* a smaller scale"):
+        PixelLossRegressor().fit(X, np.column_stack([y, 1e-120 * y]))
 
 
 # --------------------------------------------------------------------------------------------------
