@@ -10,10 +10,10 @@ Without terms that couple the outputs (the columns of y) the sum separates into 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
+from skfairloss._cached import cached_property
 from skfairloss._core.constraints import (
     LIMIT,
     MIX,

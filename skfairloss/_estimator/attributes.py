@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from skfairloss._cached import cached_property
 from skfairloss._core.problem import Problem
 from skfairloss._core.requests import FoundMultipliers
 from skfairloss._core.solution import Certificate, Multipliers, Solution

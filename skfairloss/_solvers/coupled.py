@@ -9,11 +9,11 @@ constraints for each output, without a group's loss.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from skfairloss._cached import cached_property
 from skfairloss._core.constraints import LinearRows
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Multipliers, Slopes, Solution

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 
+from skfairloss._cached import cached_property
 from skfairloss._core.certificate import measure
 from skfairloss._core.solution import Measured
 from skfairloss._design.design import Design

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack
 
+from skfairloss._cached import cached_property
 from skfairloss._design.rows import Membership, Rows
 from skfairloss._solvers.tolerances import INSIDE, TINY
 from skfairloss._typing import Array, Index, Mask

@@ -31,11 +31,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack
 
+from skfairloss._cached import cached_property
 from skfairloss._design.threads import one_blas_thread
 from skfairloss._solvers.active_set import Diagonal, diagonalised
 from skfairloss._solvers.coupling import (

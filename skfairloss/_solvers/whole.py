@@ -13,11 +13,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from skfairloss._cached import cached_property
 from skfairloss._core.solution import Measured
 from skfairloss._design.basis import EPS, Basis
 from skfairloss._design.design import Design
