@@ -87,6 +87,9 @@ class DenseDesign(Design):
     def subset(self, index: Index) -> Design:
         return DenseDesign(take_rows(self.x, index), absolute=self._absolute)
 
+    def columns(self, index: Index) -> Design:
+        return DenseDesign(self.x[:, index], self._absolute)
+
     def absolute(self) -> Design:
         return DenseDesign(self.x, absolute=True)
 

@@ -61,6 +61,10 @@ class Design(ABC):
         """Copy a few rows into a design of their own."""
 
     @abstractmethod
+    def columns(self, index: Index) -> Design:
+        """Copy some columns into a design of their own."""
+
+    @abstractmethod
     def absolute(self) -> Design:
         """Return the design of |X|, which bounds the rounding errors of the products above."""
 

@@ -71,6 +71,9 @@ class SparseDesign(Design):
     def subset(self, index: Index) -> Design:
         return SparseDesign(self.x[index])
 
+    def columns(self, index: Index) -> Design:
+        return SparseDesign(self.x[:, index])
+
     def absolute(self) -> Design:
         return SparseDesign(abs(self.x))
 
