@@ -106,8 +106,8 @@ print("figure saved in the working directory: stopped_early.png")
 # On the left the dashed lines are level from the start: without a term the first iteration is
 # within half a percent of the end. The solid lines begin at the same place and need about half of
 # the iterations to meet. On the right the gap is above the excess at every stop, as it has to be,
-# and here at least twice as large. It never says "good enough" too early; it often says "not yet" of
-# a fit that is closer than it can prove.
+# and here at least twice as large. It never says "good enough" too early; it often says "not yet"
+# of a fit that is closer than it can prove.
 #
 # With this term the objective is a loss, in the units of y, so that a gap of 0.1 can be read as
 # such: nobody's choice of a model would bring the worst-off group's mean absolute error down by
