@@ -149,3 +149,10 @@ class LinearRows:
     def exact(self) -> bool:
         """True if the rows must hold with equality."""
         return not self.tolerance.any()
+
+
+def deviations(y: Array, weights: Array) -> Array:
+    """Return y less its weighted means, (n, m), which are exactly 0 for a constant output."""
+    out = y - y[weights.argmax()]
+    out -= weights @ out
+    return out

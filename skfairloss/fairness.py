@@ -451,5 +451,5 @@ class ResidualParity(Parity):
 
     def target(self, data: GroupedData) -> Array:
         """Return the groups' means of y less the mean, (n_groups, n_outputs)."""
-        means = [group_means(data.groups, column, data.weights) for column in data.y.T]
-        return np.column_stack(means) - data.weights @ data.y
+        columns = data.deviations.T
+        return np.column_stack([group_means(data.groups, y, data.weights) for y in columns])

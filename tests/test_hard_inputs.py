@@ -13,8 +13,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Lasso
 
 from skfairloss import PixelLossRegressor
+from skfairloss.exceptions import InfeasibleFairnessError
+from skfairloss.fairness import PredictionParity, ResidualParity
 from tests import fairness_oracle, hard_problems
 from tests.fairness_oracle import Asked, FairProblem
 
@@ -48,6 +51,34 @@ def interpolable(n: int = 40, p: int = 60, noise: float = 0.3, **settings) -> Fa
 @pytest.mark.parametrize("asked", [Asked(prediction=0.0), Asked(residual=0.0)])
 def test_a_penalised_absolute_fit_meets_a_parity_with_about_as_many_columns_as_rows(p, asked):
     check(interpolable(p + 1, p, asked=asked, loss_mix=1.0, alpha=0.1))
+
+
+@pytest.mark.parametrize(
+    "asked", [Asked(worst=0.5), Asked(worst=1.0), Asked(bound=4.0), Asked(prediction=0.1)]
+)
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_a_penalised_fit_with_a_term_does_not_interpolate_wide_data(asked, loss_mix):
+    check(interpolable(asked=asked, loss_mix=loss_mix))
+
+
+def test_a_worst_group_fit_of_wide_data_is_no_worse_than_lasso():
+    problem = interpolable(asked=Asked(worst=0.5))
+    lasso = Lasso(alpha=0.5, tol=1e-10).fit(problem.X, problem.y)
+    value = fairness_oracle.value(problem, lasso.coef_[:, None], lasso.intercept_)
+    assert problem.fit().objective_ <= value.objective(0.5)
+
+
+@pytest.mark.parametrize("shape", [(40, 60), (30, 3), (12, 11)])
+@pytest.mark.parametrize("asked", [Asked(worst=0.5), Asked(bound=4.0)])
+@pytest.mark.parametrize("loss_mix", [0.0, 1.0])
+def test_a_penalised_fit_with_a_term_does_not_interpolate_noiseless_y(shape, asked, loss_mix):
+    check(interpolable(*shape, noise=0.0, asked=asked, loss_mix=loss_mix))
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_duplicate_columns_and_a_noiseless_y_leave_the_coefficients_finite(loss_mix):
+    problem = interpolable(30, 3, noise=0.0, asked=Asked(worst=0.5), loss_mix=loss_mix)
+    check(replace(problem, X=np.hstack([problem.X, problem.X])))
 
 
 # --------------------------------------------------------------------------------------------------
@@ -97,9 +128,69 @@ def test_a_bound_within_reach_is_met_beside_a_useless_column(other, loss_mix):
     check(replace(problem, asked=Asked(bound=0.3 * factor * 1.01)))
 
 
+@USELESS
+@pytest.mark.parametrize("unit", [1.0, 100.0])
+def test_the_bounds_that_a_refusal_names_can_be_met_and_no_smaller_ones(other, unit):
+    problem = beside(other, Asked(bound=0.3))
+    problem = replace(problem, y=problem.y * unit)
+    with pytest.raises(InfeasibleFairnessError) as error:
+        problem.fit()
+    named = float(str(error.value).split("can be met is ")[1].split(":")[0])
+    assert named == pytest.approx(fairness_oracle.smallest_factor(problem), rel=1e-4)
+
+
+@USELESS
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_a_bound_out_of_reach_is_refused_beside_a_useless_column(other, loss_mix):
+    check(beside(other, Asked(bound=0.3), loss_mix=loss_mix), "refused")
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1, 7.0, 1e6 + 0.1])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_a_constant_output_meets_residual_parity(level, loss_mix):
+    X = np.random.default_rng(0).normal(size=(30, 3))
+    model = PixelLossRegressor(loss_mix, fairness=ResidualParity())
+    model.fit(X, np.full(30, level), sensitive_features=halves(30))
+    np.testing.assert_allclose(model.coef_, 0, atol=1e-12 * max(level, 1.0))
+    assert model.intercept_ == pytest.approx(level)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1, 1e6 + 0.1])
+def test_a_constant_output_beside_others_meets_residual_parity(level):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 3))
+    Y = np.column_stack([X[:, 0] + rng.normal(size=30), np.full(30, level)])
+    check(FairProblem(X, Y, halves(30), Asked(residual=0.0)))
+
+
 # --------------------------------------------------------------------------------------------------
 # Parities that leave no direction
 # --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_parity_that_takes_the_only_column_leaves_a_coefficient_of_0(
+    loss_mix, l1_ratio, alpha, fit_intercept
+):
+    x, y = np.arange(12.0)[:, None], np.arange(12.0) ** 2
+    settings = {"alpha": alpha, "l1_ratio": l1_ratio, "fit_intercept": fit_intercept}
+    model = PixelLossRegressor(loss_mix, scale=1.0, fairness=PredictionParity(), **settings)
+    model.fit(x, y, sensitive_features=halves(12))
+    np.testing.assert_allclose(model.coef_, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("asked", [Asked(worst=0.5), Asked(bound=100.0)])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_parities_that_take_all_columns_leave_a_constant(loss_mix, asked, fit_intercept):
+    rng = np.random.default_rng(2)
+    X, group = rng.normal(size=(30, 2)), np.arange(30) % 3
+    y = rng.normal(size=30)
+    asked = replace(asked, prediction=0.0)
+    check(FairProblem(X, y, group, asked, loss_mix=loss_mix, fit_intercept=fit_intercept))
 
 
 # --------------------------------------------------------------------------------------------------

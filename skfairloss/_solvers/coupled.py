@@ -24,7 +24,7 @@ from skfairloss._sample import has_sample, proportional, sample_size
 from skfairloss._solvers.coupling import ABSOLUTE, SQUARED, Coupling
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
-from skfairloss._solvers.least_squares import ridge_fit, sample_fit
+from skfairloss._solvers.least_squares import better_start, ridge_fit, sample_fit
 from skfairloss._solvers.tolerances import RANK
 from skfairloss._typing import Array, Index, Mask
 
@@ -232,11 +232,9 @@ def formulate_coupled(
 ) -> Coupled:
     """Formulate the problem relative to a start.
 
-    With ``factor`` it is the smallest f with loss_g <= f bound_g instead, without the penalty.
+    With ``factor`` it is the smallest f with loss_g <= f bound_g instead; there is no penalty then.
     """
     criterion = problem.groups
-    if factor:
-        problem = replace(problem, l1=0.0, l2=0.0)
     coef, _ = start
     asked = _constraints(problem, basis, coef, factor)
     kinked, squares = _kinks_and_squares(asked)
@@ -357,7 +355,12 @@ def _linear_multipliers(
 
 
 def _first_model(problem: Problem, basis: Basis) -> tuple[Array, Array]:
-    """Return least squares, of the sample where no squares have to be exact, else of all rows."""
+    """Return least squares, of the sample where no squares have to be exact, else of all rows.
+
+    Under an L1 penalty the mean of y may be the better model by far.
+    """
+    if problem.l1 > 0:
+        return better_start(problem, *ridge_fit(problem))
     if problem.sample_basis is None or problem.sample is None:
         return ridge_fit(problem)
     coef, intercept = basis.to_model(sample_fit(problem, problem.sample, basis))
