@@ -358,6 +358,18 @@ def test_constant_outputs_among_others_are_fitted_under_terms(constants, asked, 
     check(FairProblem(X, Y, halves(40), asked, loss_mix=loss_mix))
 
 
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("asked", [None, WorstGroupLoss(0.5), PredictionParity(0.1)])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_penalty_that_kills_all_columns_leaves_zeros(loss_mix, asked, fit_intercept):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(6000, 3)), rng.normal(size=6000)
+    settings = {"alpha": 100.0, "l1_ratio": 1.0, "fit_intercept": fit_intercept}
+    model = PixelLossRegressor(loss_mix, scale=1.0, fairness=asked, **settings)
+    model.fit(X, y, sensitive_features=halves(6000))
+    np.testing.assert_array_equal(model.coef_, 0)
+
+
 # --------------------------------------------------------------------------------------------------
 # Words
 # --------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from skfairloss._solvers.coupling import ABSOLUTE, SQUARED, Coupling
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.least_squares import better_start, ridge_fit, sample_fit
-from skfairloss._solvers.tolerances import RANK
+from skfairloss._solvers.tolerances import INSIDE, RANK
 from skfairloss._typing import Array, Index, Mask
 
 # Weight of the mean loss in the smallest factor's problem, so that groups without a bound do not
@@ -274,13 +274,18 @@ def formulate_coupled(
 
 def to_model(coupled: Coupled, found: KinkedSolution) -> tuple[Array, Array]:
     """Return coefficients (p, m) and intercepts (m,) of a solution."""
-    return _model_at(coupled, found.delta)
+    change, shift = coupled.basis.to_model(found.delta)
+    return with_zeros(coupled, found, coupled.start[0] + change), coupled.start[1] + shift
 
 
-def _model_at(coupled: Coupled, delta: Array) -> tuple[Array, Array]:
-    """Return coefficients (p, m) and intercepts (m,) at δ."""
-    change, shift = coupled.basis.to_model(delta)
-    return coupled.start[0] + change, coupled.start[1] + shift
+def with_zeros(coupled: Coupled, found: KinkedSolution, coef: Array) -> Array:
+    """Return coefficients (p, m) of a solution, exactly 0 where the L1 penalty holds them there."""
+    upper, columns = coupled.base.upper, _penalised(coupled.problem, coupled.basis)
+    n = len(columns)
+    held = np.zeros(coef.shape, dtype=bool)
+    active, dual = found.active[len(found.active) - n :], found.dual[len(found.dual) - n :]
+    held[columns] = active & (np.abs(dual) < (1.0 - INSIDE) * upper)
+    return np.where(held, 0.0, coef)
 
 
 def to_solution(
@@ -409,11 +414,14 @@ def _prices(problem: Problem) -> list[Array]:
     return [np.broadcast_to(steep, term.target.shape) for term in problem.linear]
 
 
+def _penalised(problem: Problem, basis: Basis) -> Index:
+    """Return the columns with a row of the L1 penalty."""
+    return np.flatnonzero(basis.norms > 0) if problem.l1 > 0 else np.zeros(0, dtype=np.intp)
+
+
 def _penalty(problem: Problem, basis: Basis, coef: Array) -> tuple[Rows, Array, Array]:
     """Return the rows of the L1 penalty with their residuals and prices, (N, m)."""
-    m, columns = problem.n_outputs, np.zeros(0, dtype=np.intp)
-    if problem.l1 > 0:
-        columns = np.flatnonzero(basis.norms > 0)
+    m, columns = problem.n_outputs, _penalised(problem, basis)
     norms = basis.norms[columns, None]
     rows = np.zeros((len(columns), basis.n_coordinates))
     rows[:, : basis.n_directions] = norms * basis.transform[columns]
