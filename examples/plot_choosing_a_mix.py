@@ -37,7 +37,7 @@ print("rows:", pd.Series(groups).value_counts().sort_index().to_dict())
 # :func:`~skfairloss.compare_loss_mixes` fits every mix on the same folds and compares the errors of
 # the rows left out, row by row, with those of L2. The intervals are for the difference on new rows,
 # between models of other training rows like these. What it returns, a
-# :class:`~skfairloss.model_selection.LossMixComparison`, has them in tables and in words.
+# :class:`~skfairloss.model_selection.ModelComparison`, has them in tables and in words.
 
 import textwrap
 
@@ -45,9 +45,9 @@ from skfairloss import compare_loss_mixes
 
 MIXES = [0.0, 0.25, 0.5, 0.75, 1.0]
 found = compare_loss_mixes(X, y, sensitive_features=groups, loss_mixes=MIXES, random_state=0)
-print(found.differences.drop(columns="group").round(2).to_string(index=False))
+print(found.differences.drop(columns=["metric", "count"]).round(2).to_string(index=False))
 print()
-print(textwrap.fill(found.verdict, 95))
+print(textwrap.fill(f"{found.verdict} {found.details}", 95))
 
 # %%
 # Then what searches pick
@@ -104,7 +104,7 @@ print(f"no mix has a gap within 5: in {none_within} divisions")
 # :func:`~skfairloss.model_selection.pareto_front` lists the mixes of a search that no other one
 # beats in both respects. How far apart its ends are says what there is to choose between.
 #
-# The comparison draws itself as a :class:`~skfairloss.displays.LossMixDisplay`.
+# The comparison draws its levels as a :class:`~skfairloss.displays.LossMixDisplay`.
 
 ends = pd.DataFrame(
     {
@@ -117,7 +117,7 @@ print("Fronts of the ten divisions: number of mixes, and how far MAE and gap rea
 print(ends.describe().loc[["min", "mean", "max"]].round(2).to_string())
 
 figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.2), layout="constrained")
-found.plot(axes[0], title="Comparison")
+found.plot(axes[0], kind="levels", title="Comparison")
 bottom = np.zeros(len(counts.columns))
 GREYS = ("0.15", "0.35", "0.55", "0.72", "0.88")
 for loss_mix, colour in zip(MIXES, GREYS, strict=True):

@@ -55,9 +55,9 @@ X = X.to_numpy()
 # ------------------------------
 #
 # Least absolute deviations, no term, each row predicted by a model that was fitted without it; mean
-# absolute errors (MAE) in dollars. By gender a difference is detected. By ethnicity and by both
-# columns the interval of the difference begins at 0, and reaches far. Stars mark groups of fewer
-# than 30 rows.
+# absolute errors (MAE) in dollars. In none of the three the interval of the difference begins above
+# 0: no difference is detected. By ethnicity and by both columns it reaches far. Stars mark groups
+# of fewer than 30 rows.
 
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
@@ -180,11 +180,11 @@ print("MAE on the training rows:", losses)
 # -------------------------------------------
 #
 # On the left, the group that comes last is the one about which the least is known: its interval
-# reaches from less than half to nearly twice its MAE. On the right, the term for six groups brings
-# this group's training errors down to the common level, and its errors on new rows are as large as
-# without a term, or larger. What the fit learned about fourteen people did not carry over. With
-# the small groups merged the weight no longer goes there, and their errors are larger still, since
-# nothing looks after them.
+# reaches from less than half of its MAE to four times it. On the right, the term for six groups
+# brings this group's training errors down to the common level, and its errors on new rows are as
+# large as without a term, or larger. What the fit learned about fourteen people did not carry over.
+# With the small groups merged the weight no longer goes there, and their errors are larger still,
+# since nothing looks after them.
 #
 # Neither term of the figure is better than none for any group but the largest. That is a result
 # about 534 rows, with one loss, and not about terms. The pages on the law school and on

@@ -174,7 +174,7 @@ print(
 # yet all are far from 0.
 #
 # With the groups by ink, the difference is detected under L1 and not under L2. That is no proof
-# that it is larger under L1: the two intervals overlap nearly whole, the lower end under L1 is
+# that it is larger under L1: the two intervals overlap for the most part, the lower end of L1 is
 # close to 0, and whoever looks three times finds something more often than once in twenty. Which
 # of two models has the smaller difference is a question for a paired comparison.
 #

@@ -17,15 +17,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skfairloss._constraints import (
-    ABSOLUTE_ERROR,
-    LIMIT,
-    SQUARED_ERROR,
-    GroupLoss,
-    LinearRows,
-)
-from skfairloss._groups import group_means
-from skfairloss._parameters import (
+from skfairloss._core.constraints import ABSOLUTE_ERROR, LIMIT, SQUARED_ERROR, GroupLoss, LinearRows
+from skfairloss._core.requests import FoundMultipliers, GroupedData, Request
+from skfairloss._inputs.groups import group_means
+from skfairloss._inputs.parameters import (
     NOT_NEGATIVE,
     SHARE,
     Check,
@@ -34,7 +29,6 @@ from skfairloss._parameters import (
     none_or,
     one_of,
 )
-from skfairloss._requests import FoundMultipliers, GroupedData, Request
 from skfairloss._typing import Array
 
 __all__ = [

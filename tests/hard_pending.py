@@ -92,7 +92,7 @@ def test_a_scale_of_extreme_size_gives_a_finite_objective_or_is_refused_by_name(
 
 def test_two_problems_find_their_coordinates_at_the_same_time(monkeypatch):
     """A lock of the class would make threads wait, and a child forked meanwhile wait for ever."""
-    from skfairloss import _problem
+    from skfairloss._core import problem as _problem
 
     inside, met = threading.Barrier(2, timeout=20), []
     original = _problem.orthonormal_basis

@@ -32,18 +32,19 @@ def compare(n=200, outputs=None, **options):
 @pytest.mark.parametrize("outputs", [None, 3])
 @pytest.mark.parametrize(("metric", "column"), [("mae", "mae"), ("mse", "mse")])
 def test_losses_are_those_of_the_out_of_fold_predictions(outputs, metric, column):
-    found, (_, y, group) = compare(outputs=outputs, metric=metric, n_repeats=1)
+    found, (_, y, group) = compare(outputs=outputs, metrics=metric, n_repeats=1)
     for j, mix in enumerate(MIXES):
         frame = group_metric_frame(y, found.predictions[0, j], sensitive_features=group)
         rows = found.by_group[found.by_group["loss_mix"] == mix].set_index("group")
         for name in "uv":
-            np.testing.assert_allclose(rows.loc[name, "loss"], frame.by_group[column][name])
+            np.testing.assert_allclose(rows.loc[name, "value"], frame.by_group[column][name])
             assert rows.loc[name, "count"] == frame.by_group["count"][name]
         at = found.overall.set_index("loss_mix").loc[mix]
-        np.testing.assert_allclose(at["loss"], frame.overall[column])
+        np.testing.assert_allclose(at["value"], frame.overall[column])
         high, low = found.disparity_groups
         np.testing.assert_allclose(
-            at["disparity"], frame.by_group[column][high] - frame.by_group[column][low]
+            found.disparity.set_index("loss_mix").loc[mix, "value"],
+            frame.by_group[column][high] - frame.by_group[column][low],
         )
 
 
@@ -64,17 +65,17 @@ def test_every_prediction_is_that_of_a_model_that_did_not_see_the_row():
 def test_differences_are_paired_and_their_intervals_shorter_than_those_of_the_losses():
     found, _ = compare(600)
     losses = found.overall.set_index("loss_mix")
-    rows = found.differences[found.differences["quantity"] == "loss"].set_index("loss_mix")
+    rows = found.differences[found.differences["statistic"] == "overall"].set_index("loss_mix")
     for mix in MIXES[1:]:
-        expected = losses.loc[mix, "loss"] - losses.loc[0.0, "loss"]
+        expected = losses.loc[mix, "value"] - losses.loc[0.0, "value"]
         np.testing.assert_allclose(rows.loc[mix, "difference"], expected, atol=1e-12)
-        assert rows.loc[mix, "low"] < expected < rows.loc[mix, "high"]
-    paired = rows["high"] - rows["low"]
-    assert (paired < 0.5 * (losses["high"] - losses["low"]).loc[MIXES[1:]]).all()
+        assert rows.loc[mix, "lower"] < expected < rows.loc[mix, "upper"]
+    paired = rows["upper"] - rows["lower"]
+    assert (paired < 0.5 * (losses["upper"] - losses["lower"]).loc[MIXES[1:]]).all()
     wider, _ = compare(600, confidence_level=0.99)
     assert (
-        wider.differences["high"] - wider.differences["low"]
-        > found.differences["high"] - found.differences["low"]
+        wider.differences["upper"] - wider.differences["lower"]
+        > found.differences["upper"] - found.differences["lower"]
     ).all()
 
 
@@ -83,7 +84,7 @@ def test_scaled_and_shifted_targets_scale_everything_and_change_no_verdict():
     options = {"sensitive_features": group, "loss_mixes": MIXES, "random_state": 0}
     found = compare_loss_mixes(X, y, **options)
     other = compare_loss_mixes(X, 50.0 + 1e-3 * y, **options)
-    for column in ("difference", "low", "high"):
+    for column in ("difference", "lower", "upper"):
         np.testing.assert_allclose(
             other.differences[column], 1e-3 * found.differences[column], rtol=1e-4, atol=1e-9
         )
@@ -98,7 +99,7 @@ def test_rows_of_weight_zero_do_not_count_and_a_common_factor_changes_nothing():
     options = {"sensitive_features": group, "loss_mixes": MIXES, "cv": cv}
     found = compare_loss_mixes(X, y, sample_weight=weights, **options)
     scaled = compare_loss_mixes(X, y, sample_weight=7 * weights, **options)
-    numbers = ["difference", "low", "high"]
+    numbers = ["difference", "lower", "upper"]
     np.testing.assert_allclose(
         scaled.differences[numbers], found.differences[numbers], rtol=1e-6, atol=1e-10
     )
@@ -128,7 +129,7 @@ def test_pipelines_and_what_is_around_them_give_what_their_regressor_gives(routi
         )
     for other in (piped, deep):
         np.testing.assert_allclose(
-            other.overall["loss"].to_numpy(), plain.overall["loss"].to_numpy(), rtol=1e-4
+            other.overall["value"].to_numpy(), plain.overall["value"].to_numpy(), rtol=1e-4
         )
     assert pipe[-1].loss_mix == 0.5
     assert pipe[-1].scale == "auto"
@@ -141,25 +142,26 @@ def test_a_transformed_target_is_compared_in_its_own_units():
     with sklearn.config_context(enable_metadata_routing=True):
         found = compare_loss_mixes(X, y, estimator=model, **options)
     plain = compare_loss_mixes(X, y, **options)
-    np.testing.assert_allclose(found.overall["loss"], plain.overall["loss"], rtol=1e-6)
+    np.testing.assert_allclose(found.overall["value"], plain.overall["value"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("outputs", [None, 2])
 def test_fairness_terms_and_several_outputs_are_compared(outputs):
     estimator = PixelLossRegressor(fairness=ResidualParity(0.1))
     found, _ = compare(150, outputs=outputs, estimator=estimator, n_repeats=1)
-    assert np.isfinite(found.to_frame().drop(columns=["quantity", "group"]).to_numpy()).all()
+    assert np.isfinite(found.to_frame().select_dtypes("number").to_numpy()).all()
 
 
 def test_the_reference_the_groups_of_the_disparity_and_a_row_loss_can_be_named():
     def cubed(y_true, y_pred):
         return np.abs(y_true - y_pred) ** 3
 
-    found, _ = compare(reference=1.0, disparity_groups=("u", "v"), metric=cubed)
+    found, _ = compare(reference=1.0, disparity_groups=("u", "v"), metrics=cubed)
     assert found.disparity_groups == ("u", "v")
     assert set(found.differences["loss_mix"]) == {0.0, 0.5}
-    assert (found.overall["disparity"] < 0).all(), "group v has the larger errors"
+    assert (found.disparity["value"] < 0).all(), "group v has the larger errors"
     assert "cubed" in found.verdict
+    assert "cubed" in found.details
     automatic, _ = compare()
     assert automatic.disparity_groups == ("v", "u")
 
@@ -208,30 +210,31 @@ def test_the_same_model_under_two_mixes_is_no_detectable_difference():
     found = compare_loss_mixes(
         X, exact, sensitive_features=group, loss_mixes=[0.0, 1.0], scale=1.0, random_state=0
     )
-    assert (found.differences[["low", "high"]].abs() < 1e-9).all(axis=None)
+    assert (found.differences[["lower", "upper"]].abs() < 1e-9).all(axis=None)
     noisy, _ = compare(100)
     quiet = noisy.differences[~noisy.differences["detected"]]
     assert len(quiet), "a case in which not everything is detected"
-    assert noisy.verdict.count("no detectable difference") == quiet["quantity"].nunique()
+    named = quiet[["statistic", "group"]].drop_duplicates()
+    assert noisy.details.count("no detectable difference") == len(named)
 
 
-def test_the_verdict_says_of_each_quantity_what_its_intervals_say():
+def test_the_details_say_of_each_quantity_what_its_intervals_say():
     found, _ = compare(400)
     sentences = dict(
-        sentence.split(": ", 1) for sentence in found.verdict.split(". ") if ": " in sentence
+        sentence.split(": ", 1) for sentence in found.details.split(". ") if ": " in sentence
     )
     for group in "uv":
-        words = sentences[f"For the group {group}"]
-        rows = found.differences[found.differences["quantity"] == f"loss of {group}"]
+        words = sentences[f"In the group {group}"]
+        rows = found.differences[found.differences["group"] == group]
         detected = rows[rows["detected"]]
-        assert ("a smaller loss" in words) == (detected["difference"] < 0).any()
-        assert ("a larger loss" in words) == (detected["difference"] > 0).any()
+        assert ("lower under" in words) == (detected["difference"] < 0).any()
+        assert ("higher under" in words) == (detected["difference"] > 0).any()
         assert ("no detectable difference" in words) == (~rows["detected"]).any()
     for word in ("debiased", "unbiased", "fair "):
-        assert word not in found.verdict
+        assert word not in found.verdict + found.details
 
 
-def test_the_verdict_says_where_the_other_group_becomes_the_worse_off_one():
+def test_the_details_say_where_the_other_group_becomes_the_worse_off_one():
     rng = np.random.default_rng(0)
     group = np.repeat(["few", "many"], [100, 200])
     level, spread = np.repeat([0.0, 1.0], [100, 200]), np.repeat([0.7, 0.2], [100, 200])
@@ -245,12 +248,12 @@ def test_the_verdict_says_where_the_other_group_becomes_the_worse_off_one():
         reference=0.0,
         random_state=0,
     )
-    turned = found.overall["disparity"].prod() < 0
-    assert ("Its sign is the opposite at loss_mix 1." in found.verdict) == turned
+    turned = found.disparity["value"].prod() < 0
+    assert ("Its sign is the opposite under loss_mix=1." in found.details) == turned
     same = compare_loss_mixes(
         np.zeros((300, 1)), y, sensitive_features=group, loss_mixes=[0.0, 0.1], random_state=0
     )
-    assert "sign is the opposite" not in same.verdict
+    assert "sign is the opposite" not in same.details
 
 
 def test_the_frame_holds_every_estimate_and_the_reference_differs_by_nothing():
@@ -258,10 +261,10 @@ def test_the_frame_holds_every_estimate_and_the_reference_differs_by_nothing():
     frame = found.to_frame()
     assert len(frame) == len(MIXES) * 4
     own = frame[frame["loss_mix"] == 0.0]
-    assert (own[["difference", "difference_low", "difference_high"]] == 0).all(axis=None)
+    assert (own[["difference", "difference_lower", "difference_upper"]] == 0).all(axis=None)
     row = frame[(frame["loss_mix"] == 1.0) & (frame["group"] == "v")]
-    table = found.differences.set_index(["loss_mix", "quantity"]).loc[(1.0, "loss of v")]
-    assert row["difference_low"].item() == table["low"]
+    table = found.differences.set_index(["loss_mix", "group"]).loc[(1.0, "v")]
+    assert row["difference_lower"].item() == table["lower"]
 
 
 def test_text_html_and_plot_show_the_same_numbers_and_escape_names():
@@ -270,21 +273,22 @@ def test_text_html_and_plot_show_the_same_numbers_and_escape_names():
     found = compare_loss_mixes(
         X, y, sensitive_features=named, loss_mixes=[0.0, 1.0], random_state=0
     )
-    assert found.verdict in repr(found)
+    assert repr(found).startswith(found.verdict)
+    assert repr(found).endswith(found.details)
     assert "<b>" not in found._repr_html_()
     assert "&lt;b&gt;bold" in found._repr_html_()
     import matplotlib.pyplot as plt
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        display = found.plot()
-    np.testing.assert_array_equal(display.overall_line_.get_ydata(), found.overall["loss"])
-    losses = found.by_group.set_index(["group", "loss_mix"])["loss"]
+        display = found.plot(kind="levels")
+    np.testing.assert_array_equal(display.overall_line_.get_ydata(), found.overall["value"])
+    losses = found.by_group.set_index(["group", "loss_mix"])["value"]
     for name, line in zip(["<b>bold</b>", "v"], display.lines_, strict=True):
         np.testing.assert_array_equal(line.get_ydata(), losses[name])
     names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert names == ["all rows", "<b>bold</b>", "v"]
-    assert found.plot(display.ax_).ax_ is display.ax_
+    assert found.plot(display.ax_, kind="levels").ax_ is display.ax_
     plt.close(display.figure_)
 
 
@@ -293,8 +297,8 @@ def test_text_html_and_plot_show_the_same_numbers_and_escape_names():
     [
         ({"loss_mixes": [0.0]}, ValueError, "at least two mixes"),
         ({"loss_mixes": [0.5, 1.0]}, ValueError, "reference must be one of loss_mixes"),
-        ({"metric": "r2"}, ValueError, "metric must be one of"),
-        ({"metric": lambda a, b: 1.0}, ValueError, "metric must return a finite loss"),
+        ({"metrics": "count"}, ValueError, "metrics must be one of"),
+        ({"metrics": lambda a, b: 1.0}, ValueError, "metric must return a finite loss"),
         ({"n_repeats": 0}, ValueError, "n_repeats must be"),
         ({"confidence_level": 1.0}, ValueError, "confidence_level must be"),
         ({"cv": 2}, ValueError, "cv must be at least 3"),
@@ -368,11 +372,11 @@ def test_a_mix_that_is_an_end_at_its_scale_is_said_to_be_one(wrapped):
             X, y, sensitive_features=group, loss_mixes=mixes, estimator=own, cv=3, random_state=0
         )
 
-    assert "At this scale loss_mix 0.3, 0.5 are nearly L2." in compare(1e-4).verdict
-    assert "At this scale loss_mix 0.3, 0.5 are nearly L1." in compare(1e4).verdict
+    assert "At this scale loss_mix 0.3, 0.5 are nearly L2." in compare(1e-4).details
+    assert "At this scale loss_mix 0.3, 0.5 are nearly L1." in compare(1e4).details
     found = compare("auto")
-    assert "At this scale" not in found.verdict
-    shares = found.overall["squared_share"]
-    assert shares.iloc[0] == 1.0
-    assert shares.iloc[-1] == 0.0
+    assert "At this scale" not in found.details
+    shares = found.squared_shares
+    assert shares[0] == 1.0
+    assert shares[-1] == 0.0
     assert (np.diff(shares) < 0).all()

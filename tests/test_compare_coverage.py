@@ -36,13 +36,36 @@ def different_slopes(n, rng):
     return X, X @ COEF + np.where(in_a, 0.5 + X[:, 0], 0.0) + noise, in_a
 
 
+def same_normal(n, rng):
+    """Normal noise, the same in both groups: the mixes have one limit, and differ by chance."""
+    X, in_a = rng.normal(size=(n, len(COEF))), rng.random(n) < 0.5
+    return X, X @ COEF + rng.normal(size=n), in_a
+
+
+def opposite_log_normal(n, rng):
+    """Log-normal noise to opposite sides, with very heavy tails."""
+    X, in_a = rng.normal(size=(n, len(COEF))), rng.random(n) < 0.5
+    noise = (rng.lognormal(sigma=1.2, size=n) - np.exp(0.72)) * np.where(in_a, 1.0, -1.0)
+    return X, X @ COEF + noise, in_a
+
+
+# what intervals of accuracy and of disparity are held to: beyond 0.92 to 0.98 where that is a limit
+# which the page "Comparing models" names
+HELD = {
+    opposite_skew: ((0.92, 0.98), (0.92, 0.98)),
+    different_slopes: ((0.92, 0.98), (0.92, 0.98)),
+    same_normal: ((0.92, 1.0), (0.92, 1.0)),
+    opposite_log_normal: ((0.87, 0.98), (0.87, 0.98)),
+}
+
+
 def differences(losses, in_a):
     """Overall, and of the disparity a minus b, of row differences."""
     return np.array([losses.mean(), losses[in_a].mean() - losses[~in_a].mean()])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("draw", [opposite_skew, different_slopes])
+@pytest.mark.parametrize("draw", HELD)
 def test_intervals_cover_the_expected_difference_of_models_trained_at_this_n(draw):
     fresh_X, fresh_y, fresh_a = draw(N_FRESH, np.random.default_rng(10**6))
     on_fresh, ends = [], []
@@ -59,11 +82,12 @@ def test_intervals_cover_the_expected_difference_of_models_trained_at_this_n(dra
             disparity_groups=("a", "b"),
             random_state=seed,
         )
-        table = found.differences.set_index("quantity").loc[["loss", "disparity"]]
-        ends.append(table[["low", "high"]].to_numpy())
+        table = found.differences.set_index("statistic").loc[["overall", "disparity"]]
+        ends.append(table[["lower", "upper"]].to_numpy())
     truth, ends = np.mean(on_fresh, axis=0), np.array(ends)
     covered = (ends[:, :, 0] <= truth) & (truth <= ends[:, :, 1])
     accuracy, disparity = covered.mean(axis=0)
     print(f"{draw.__name__}: truth {truth.round(5)}, coverage {accuracy:.3f}, {disparity:.3f}")
-    assert 0.92 <= accuracy <= 0.98
-    assert 0.92 <= disparity <= 0.98
+    (least, most), (low, high) = HELD[draw]
+    assert least <= accuracy <= most
+    assert low <= disparity <= high

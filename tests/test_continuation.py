@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from skfairloss import PixelLossRegressor
-from skfairloss._constraints import MIX, GroupBounds, GroupCriterion
-from skfairloss._design import DenseDesign
-from skfairloss._problem import Problem
+from skfairloss._core.constraints import MIX, GroupBounds, GroupCriterion
+from skfairloss._core.losses import MixedLoss
+from skfairloss._core.problem import Problem
+from skfairloss._design.dense import DenseDesign
 from skfairloss._solvers.coupled import Setting
 from skfairloss._solvers.crossover import continued
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss.fairness import WorstGroupLoss
-from skfairloss.losses import MixedLoss
 
 N = 400
 

@@ -15,16 +15,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skfairloss import PixelLossRegressor, compare_loss_mixes, group_report
-from skfairloss._groups import encode_groups
+from skfairloss._inputs.groups import encode_groups
 from skfairloss.displays import (
     GroupLossDisplay,
     LossMixDisplay,
+    ModelComparisonDisplay,
     PixelGroupDisplay,
     TradeoffDisplay,
 )
 from tests.test_displays import LONG, texts_of
 
-KINDS = ("losses", "mixes", "tradeoff", "images")
+KINDS = ("losses", "mixes", "tradeoff", "images", "forest")
 TITLE = "A title of several words for one of the panels"
 
 
@@ -58,6 +59,18 @@ def make(kind, names):
         table = pd.DataFrame({"mae": rng.random(n), "mean_residual": rng.random(n), "of": names})
         return TradeoffDisplay.from_frame(
             table, error="mae", disparity="mean_residual", label="of", selected=0
+        )
+    if kind == "forest":
+        values = rng.normal(size=(n, 2))
+        limits = {"lower": values - 0.2, "upper": values + 0.3}
+        return ModelComparisonDisplay(
+            ["all rows", *names[1:]],
+            ["boosting", "L1"],
+            values,
+            **limits,
+            counts=20 + 30 * np.arange(n),
+            reference="L2",
+            group_name="skin type × age",
         )
     truth = rng.random((n, 1, 6, 6))
     return PixelGroupDisplay(
@@ -171,10 +184,12 @@ def test_the_chosen_model_has_its_label_where_names_are_longer_than_the_axes(lay
 
 @pytest.mark.parametrize("layout", [None, "constrained"])
 def test_displays_of_all_kinds_stand_side_by_side(layout):
-    figure, axes = plt.subplots(2, 2, figsize=(12, 9), layout=layout)
+    figure, axes = plt.subplots(2, 3, figsize=(18, 9), layout=layout)
     displays = [
-        make(kind, LONG[:4]).plot(ax, title=kind) for kind, ax in zip(KINDS, axes.flat, strict=True)
+        make(kind, LONG[:4]).plot(ax, title=kind)
+        for kind, ax in zip(KINDS, axes.flat, strict=False)
     ]
+    axes.flat[-1].remove()
     assert_tidy(figure, displays)
 
 
@@ -287,6 +302,10 @@ def shown(display):
         return [t.get_text().split("\n")[0].split(" (")[0] for t in ax.get_yticklabels()], (
             ax.get_ylabel()
         )
+    if isinstance(display, ModelComparisonDisplay):
+        names = [t.get_text().split("\n")[0].split(" (")[0] for t in ax.get_yticklabels()]
+        assert names[0] == "all rows"
+        return names[1:-1], ax.get_ylabel()
     if isinstance(display, LossMixDisplay):
         legend = ax.get_legend()
         return [t.get_text() for t in legend.get_texts()[1:]], legend.get_title().get_text()
@@ -307,6 +326,7 @@ def plots_by_group(X, y, groups):
             PixelLossRegressor(), X, y, param_range=[0, 1], cv=2, **fast
         ),
         "comparison": lambda: compare_loss_mixes(X, y, **compared).plot(),
+        "levels": lambda: compare_loss_mixes(X, y, **compared).plot(kind="levels"),
         "images": lambda: PixelGroupDisplay.from_predictions(
             y[:, None], model.predict(X)[:, None], **images
         ),
@@ -390,9 +410,9 @@ def test_the_plot_of_a_comparison_says_what_its_verdict_says(sample):
     X, y, size = sample
     mixes = {"loss_mixes": [0, 0.5, 1], "scale": 1e-4, "cv": 3, "n_repeats": 1}
     found = compare_loss_mixes(X, y, sensitive_features=size, random_state=0, **mixes)
-    said = note(found.plot())
+    said = note(found.plot(kind="levels"))
     assert said == "At this scale loss_mix 0.5 is nearly L2."
-    assert said in found.verdict
+    assert said in found.details
 
 
 def test_folds_predict_what_cross_val_predict_does_and_must_leave_out_each_row_once(sample):

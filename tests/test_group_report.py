@@ -14,8 +14,9 @@ from fairlearn.metrics import MetricFrame
 from sklearn.metrics import mean_absolute_error, median_absolute_error
 
 from skfairloss import group_report
-from skfairloss._groups import encode_groups
+from skfairloss._inputs.groups import encode_groups
 from skfairloss.metrics import group_metric_frame
+from skfairloss.metrics._bootstrap import bootstrap
 from skfairloss.metrics._named import DEFAULT_METRICS
 from tests.test_examples import run
 
@@ -65,22 +66,21 @@ def test_the_values_are_those_of_the_metric_frame(outputs, weighted, method):
 @pytest.mark.parametrize("outputs", [(), (3,), (30, 10)])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("shift", "scale"), [(0.0, 1.0), (1e4, 1e-3), (-7.0, 1e5)])
-def test_intervals_from_sums_are_those_of_metrics_called_on_the_rows_drawn(
+def test_replicates_from_sums_are_those_of_metrics_called_on_the_rows_drawn(
     outputs, weighted, shift, scale
 ):
     y_true, y_pred, groups, weights = draw(90, outputs, shift=shift, scale=scale)
     y_true[groups == "c"] += 50 * scale  # r2 of all rows: between groups as well as within
-    s = 1e3 * weights if weighted else None
-    arguments = {"sensitive_features": groups, "sample_weight": s, "random_state": 3, "n_boot": 15}
-    sums = group_report(y_true, y_pred, **arguments).to_frame()
-    called = group_report(y_true, y_pred, **arguments, metrics=WRAPPED).to_frame()
-    columns = ["value", "lower", "upper"]
-    finite = sums[columns].abs().to_numpy()
-    size = np.nanmax(finite) if np.isfinite(finite).any() else 1.0
-    assert sums[columns].notna().equals(called[columns].notna())
-    for metric in MEASURED:
-        own, other = (frame.loc[frame["metric"] == metric, columns] for frame in (sums, called))
-        np.testing.assert_allclose(own, other, rtol=1e-6, atol=1e-9 * min(size, scale))
+    rows = [np.flatnonzero(groups == name) for name in "abc"]
+    options = {"y_true": y_true, "y_pred": y_pred, "rows": rows, "n_boot": 15}
+    options["weights"] = 1e3 * weights if weighted else None
+    named = {name: DEFAULT_METRICS[name] for name in MEASURED}
+    sums, called = (
+        bootstrap(metrics, **options, rng=np.random.default_rng(3)) for metrics in (named, WRAPPED)
+    )
+    for own, other in ((sums.by_group, called.by_group), (sums.overall, called.overall)):
+        size = min(np.abs(other).max(), scale)
+        np.testing.assert_allclose(own, other, rtol=1e-6, atol=1e-9 * size)
 
 
 def test_intervals_agree_with_those_of_the_metric_frame_within_monte_carlo_error():
@@ -327,8 +327,8 @@ def test_combinations_that_do_not_occur_are_in_the_metric_frame_alone():
     ("options", "error", "message"),
     [
         ({"method": "pairs"}, ValueError, "method must be 'between_groups' or .* got 'pairs'"),
-        ({"n_boot": 0}, ValueError, "n_boot must be None or an integer >= 1, got 0"),
-        ({"n_boot": 10.5}, ValueError, "n_boot must be None or an integer >= 1, got 10.5"),
+        ({"n_boot": 0}, ValueError, "n_boot must be None or an integer >= 2, got 0"),
+        ({"n_boot": 10.5}, ValueError, "n_boot must be None or an integer >= 2, got 10.5"),
         ({"confidence_level": 95}, ValueError, r"must be a number in \(0, 1\), got 95"),
         ({"confidence_level": "high"}, ValueError, "confidence_level must be a number"),
         ({"metrics": {}}, ValueError, "metrics must hold at least one metric"),

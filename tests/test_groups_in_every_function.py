@@ -26,7 +26,7 @@ from skfairloss import (
     compare_loss_mixes,
     group_report,
 )
-from skfairloss._groups import encode_groups
+from skfairloss._inputs.groups import encode_groups
 from skfairloss.displays import (
     GroupLossDisplay,
     LossMixDisplay,
@@ -395,7 +395,7 @@ def comparison(table, groups):
     found = compare_loss_mixes(
         table, Y_PRED, sensitive_features=groups, loss_mixes=[0, 1], random_state=0
     )
-    return [found.by_group["loss"]]
+    return [found.by_group["value"]]
 
 
 def scored(table, groups):

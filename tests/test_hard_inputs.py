@@ -17,7 +17,7 @@ from sklearn.linear_model import Lasso
 
 from skfairloss import PixelLossRegressor
 from skfairloss.exceptions import InfeasibleFairnessError
-from skfairloss.fairness import PredictionParity, ResidualParity
+from skfairloss.fairness import PredictionParity, ResidualParity, WorstGroupLoss
 from tests import fairness_oracle, hard_problems
 from tests.fairness_oracle import Asked, FairProblem
 

@@ -357,7 +357,7 @@ def test_a_built_in_function_as_metric_is_refused_by_its_name(metric):
         partial(group_metric_frame, Y, Y, sensitive_features=GROUPS, metrics=metric),
         partial(group_metric_frame, Y, Y, sensitive_features=GROUPS, metrics={"own": metric}),
         partial(group_report, Y, Y, sensitive_features=GROUPS, metrics={"own": metric}),
-        partial(compare_loss_mixes, X, Y, sensitive_features=GROUPS, metric=metric, cv=3),
+        partial(compare_loss_mixes, X, Y, sensitive_features=GROUPS, metrics=metric, cv=3),
         partial(make_group_scorer, metric, greater_is_better=False, sensitive_features="g"),
         partial(GroupLossDisplay.from_predictions, Y, Y, sensitive_features=GROUPS, metric=metric),
     ):

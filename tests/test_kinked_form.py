@@ -8,7 +8,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from skfairloss._rows import DenseRows
+from skfairloss._design.rows import DenseRows
 from skfairloss._solvers.coupling import ABSOLUTE, SIGNED, SQUARED, Coupling
 from skfairloss._solvers.crossover import factor_kkt
 from skfairloss._solvers.dual_newton import dual_newton

@@ -28,6 +28,7 @@ from sklearn.model_selection import GridSearchCV
 from skfairloss import compare_loss_mixes, group_report
 from skfairloss.displays import GroupLossDisplay, LossMixDisplay, TradeoffDisplay
 from skfairloss.metrics import group_metric_frame, make_group_scorer
+from skfairloss.metrics._bootstrap import bootstrap
 from skfairloss.metrics._named import FAMILIES, TABLE, find, known_names
 
 NAMES = [*TABLE, "pinball@0.9", "pinball@0.25", "share_above@1", "share_above@0.5"]
@@ -227,12 +228,15 @@ def test_a_function_is_only_taken_for_a_name_that_fits_there():
     y_true, _, groups, _ = draw()
     options = {"sensitive_features": groups, "cv": 3, "n_repeats": 1, "random_state": 0}
     with pytest.raises(ValueError, match="metric must return a finite loss for each of 60 rows"):
-        compare_loss_mixes(y_true[:, None], y_true, **options, metric=count)
+        compare_loss_mixes(y_true[:, None], y_true, **options, metrics=count)
     own, named = (
-        compare_loss_mixes(y_true[:, None] ** 2, y_true, **options, metric=metric)
+        compare_loss_mixes(y_true[:, None] ** 2, y_true, **options, metrics=metric)
         for metric in (mean_absolute_error, "mae")
     )
-    pd.testing.assert_frame_equal(own.to_frame(), named.to_frame())
+    assert set(own.to_frame()["metric"]) == {"mean_absolute_error"}
+    pd.testing.assert_frame_equal(
+        own.to_frame().drop(columns="metric"), named.to_frame().drop(columns="metric")
+    )
 
 
 REFUSED = [
@@ -290,10 +294,12 @@ def test_scorers_displays_and_comparisons_refuse_the_same(metric, error, message
         lambda: LossMixDisplay.from_estimator(model, X, y_true, param_range=[0], **options),
         lambda: TradeoffDisplay.from_predictions(y_true, {"a": y_pred}, **options),
         lambda: TradeoffDisplay.from_estimator(model, X, y_true, param_range=[0], **options),
-        lambda: compare_loss_mixes(X, y_true, **options),
     ):
         with pytest.raises(error, match=message):
             call()
+    refused = "metrics must be the name of a metric" if metric == 3 else f"metrics{message[6:]}"
+    with pytest.raises(error, match=refused):
+        compare_loss_mixes(X, y_true, sensitive_features=groups, metrics=metric)
 
 
 def test_mape_of_a_target_of_zero_is_an_error_everywhere():
@@ -306,7 +312,7 @@ def test_mape_of_a_target_of_zero_is_an_error_everywhere():
     with refused:
         group_report(y_true, y_pred, **options, metrics=["mae", "mape"])
     with refused:
-        compare_loss_mixes(y_true[:, :1], y_true, **options, metric="mape")
+        compare_loss_mixes(y_true[:, :1], y_true, **options, metrics="mape")
     with pytest.raises(ValueError, match="y_true is 0 in"):
         make_group_scorer("mape")(Predicts(y_pred), None, y_true, **options)
     weights = np.ones(60)
@@ -316,7 +322,7 @@ def test_mape_of_a_target_of_zero_is_an_error_everywhere():
 
 
 # --------------------------------------------------------------------------------------------------
-# intervals of a report
+# bootstrap samples and intervals of a report
 # --------------------------------------------------------------------------------------------------
 
 
@@ -341,52 +347,41 @@ def plain_bootstrap(metric, y_true, y_pred, groups, weights, n_boot, seed):
 @pytest.mark.parametrize("outputs", [(), (3,)])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("name", ["medae", "mape", "pinball@0.9", "share_above@1", "bias", "rmse"])
-def test_intervals_are_those_of_a_plain_bootstrap_loop(name, weighted, outputs):
-    y_true, y_pred, groups, weights = draw(90, outputs)
-    n_boot, tails = 40, (0.05, 0.95)
-    report = group_report(
-        y_true,
-        y_pred,
-        sensitive_features=groups,
-        sample_weight=7 * weights if weighted else None,
-        metrics=["mae", name],  # beside another one
-        n_boot=n_boot,
-        confidence_level=0.9,
-        random_state=2,
-    )
+def test_replicates_are_those_of_a_plain_bootstrap_loop(name, weighted, outputs):
+    y_true, y_pred, groups, weights = draw(60, outputs)
+    weights = 7 * weights if weighted else None
+    rows = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    metrics = {"mae": find("mae"), name: find(name)}  # beside another one
+    found = bootstrap(metrics, y_true, y_pred, weights, rows, 40, np.random.default_rng(2))
     by_group, overall = plain_bootstrap(
         partial(by_hand, name),
         y_true,
         y_pred,
         groups,
-        weights if weighted else np.ones(90),
-        n_boot,
+        np.ones(60) if weights is None else weights,
+        40,
         2,
     )
-    for k, tail in enumerate(tails):
-        found = report.by_group_ci[k][name]
-        np.testing.assert_allclose(found, np.quantile(by_group, tail, axis=0), atol=1e-12)
-        assert report.overall_ci[k][name] == pytest.approx(np.quantile(overall, tail), abs=1e-12)
+    np.testing.assert_allclose(found.by_group[:, :, 1], by_group, atol=1e-12)
+    np.testing.assert_allclose(found.overall[:, 1], overall, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", MEASURES)
 @pytest.mark.parametrize("at_once", [1, 2**18])
-def test_all_that_a_report_shows_is_that_of_a_function_called_on_the_rows_drawn(
-    name, at_once, monkeypatch
-):
+def test_replicates_are_those_of_a_function_called_on_the_rows_drawn(name, at_once, monkeypatch):
     monkeypatch.setattr("skfairloss.metrics._bootstrap.DRAWS_AT_ONCE", at_once)
     y_true, y_pred, groups, weights = draw(60)
-    options = {"sensitive_features": groups, "sample_weight": weights}
-    options |= {"n_boot": 7, "random_state": 0, "method": "to_overall"}
+    rows = [np.flatnonzero(groups == group) for group in np.unique(groups)]
 
     def called(y_true, y_pred, sample_weight):
         return by_hand(name, y_true, y_pred, sample_weight)
 
-    own = group_report(y_true, y_pred, **options, metrics=name).to_frame()
-    other = group_report(y_true, y_pred, **options, metrics={name: called}).to_frame()
-    if not find(name).has_ratio:
-        own, other = (frame[frame["statistic"] != "ratio"] for frame in (own, other))
-    pd.testing.assert_frame_equal(own, other, rtol=1e-9)
+    own, other = (
+        bootstrap({name: metric}, y_true, y_pred, weights, rows, 7, np.random.default_rng(0))
+        for metric in (find(name), called)
+    )
+    np.testing.assert_allclose(own.by_group, other.by_group, rtol=1e-9)
+    np.testing.assert_allclose(own.overall, other.overall, rtol=1e-9)
 
 
 def test_the_interval_of_a_median_covers_the_truth():
@@ -547,19 +542,15 @@ def test_a_tradeoff_takes_errors_and_refuses_what_is_none(name):
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_a_comparison_takes_means_of_row_losses_and_refuses_the_rest(name):
+def test_a_comparison_takes_every_metric_that_a_report_takes(name):
     y_true, _, _, weights = draw(120)
     X, groups = np.column_stack([y_true**2, weights[::-1]]), np.arange(120) % 2
     options = {"sensitive_features": groups, "loss_mixes": [0.0, 1.0], "cv": 3, "n_repeats": 1}
-    options |= {"metric": name, "sample_weight": weights, "random_state": 0}
-    if name.partition("@")[0] not in ("mae", "mse", "mape", "pinball", "share_above"):
-        with pytest.raises(ValueError, match=r"\['mae', 'mse', 'mape', 'pinball@0.9', 'share_"):
-            compare_loss_mixes(X, y_true, **options)
-        return
+    options |= {"metrics": name, "sample_weight": weights, "random_state": 0}
     found = compare_loss_mixes(X, y_true, **options)
     for j in range(2):
         expected = by_hand(name, y_true, found.predictions[0, j], weights)
-        assert found.overall["loss"][j] == pytest.approx(expected, abs=1e-14)
+        assert found.overall["value"][j] == pytest.approx(expected, abs=1e-12)
     assert find(name).words in repr(found)
 
 

@@ -87,7 +87,7 @@ def test_errors_of_a_transformed_target_are_in_units_of_y_as_in_a_loop(nest, wei
         return np.exp(model.predict(X[test]))
 
     expected = by_hand(found, y, fit, weights if weighted else None)
-    np.testing.assert_allclose(found.overall["loss"], expected, rtol=1e-5)
+    np.testing.assert_allclose(found.overall["value"], expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("nest", list(NESTED.values())[:3], ids=list(NESTED)[:3])
@@ -120,7 +120,7 @@ def test_one_regressor_for_each_output_is_compared_as_in_a_loop(routing, piped):
         ]
         return np.column_stack([model.predict(X[test]) for model in models])
 
-    np.testing.assert_allclose(found.overall["loss"], by_hand(found, y, fit), rtol=1e-5)
+    np.testing.assert_allclose(found.overall["value"], by_hand(found, y, fit), rtol=1e-5)
 
 
 @pytest.mark.parametrize("routing", [False, True])
@@ -146,7 +146,7 @@ def test_a_search_inside_a_comparison_chooses_in_each_fold_as_in_a_loop(routing)
         }
         return fitted(mix, max(scores, key=scores.get), rows, X[test])
 
-    np.testing.assert_allclose(found.overall["loss"], by_hand(found, y, fit), rtol=1e-5)
+    np.testing.assert_allclose(found.overall["value"], by_hand(found, y, fit), rtol=1e-5)
 
 
 ENSEMBLES = {
@@ -166,7 +166,7 @@ def test_ensembles_that_take_weights_alone_are_given_them_as_they_are(nest):
         model = nest(PixelLossRegressor(mix))
         return model.fit(X[train], y[train], sample_weight=weights[train]).predict(X[test])
 
-    np.testing.assert_allclose(found.overall["loss"], by_hand(found, y, fit, weights), rtol=1e-6)
+    np.testing.assert_allclose(found.overall["value"], by_hand(found, y, fit, weights), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_with_routing_on_a_bagging_of_fairness_terms_gets_the_groups():
             model.fit(X[train], y[train], sensitive_features=group[train])
             return model.predict(X[test])
 
-        np.testing.assert_allclose(found.overall["loss"], by_hand(found, y, fit), rtol=1e-6)
+        np.testing.assert_allclose(found.overall["value"], by_hand(found, y, fit), rtol=1e-6)
 
 
 @needs_callbacks

@@ -11,8 +11,8 @@ import pytest
 import scipy.sparse as sp
 
 from skfairloss import PixelLossRegressor
-from skfairloss._certificate import _Better, certify
-from skfairloss._constraints import (
+from skfairloss._core.certificate import _Better, certify
+from skfairloss._core.constraints import (
     ABSOLUTE_ERROR,
     LIMIT,
     SQUARED_ERROR,
@@ -20,8 +20,9 @@ from skfairloss._constraints import (
     GroupCriterion,
     GroupLoss,
 )
+from skfairloss._core.losses import GroupedLoss, MixedLoss
+from skfairloss._core.problem import Problem
 from skfairloss._design import make_design
-from skfairloss._problem import Problem
 from skfairloss._solvers import solve
 from skfairloss.exceptions import InfeasibleFairnessError, UnmetFairnessWarning
 from skfairloss.fairness import (
@@ -30,7 +31,6 @@ from skfairloss.fairness import (
     PredictionParity,
     WorstGroupLoss,
 )
-from skfairloss.losses import GroupedLoss, MixedLoss
 from skfairloss.model_selection import loss_mix_path
 from tests import fairness_oracle
 from tests.fairness_oracle import Asked, FairProblem

@@ -14,9 +14,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
 
-import skfairloss._fitting as fitting_module
+import skfairloss._estimator.fitting as fitting_module
 from skfairloss import PixelLossRegressor
-from skfairloss._scale import weighted_median
+from skfairloss._estimator.scale import weighted_median
 from tests.problems import random_problem
 
 MIXES = (0.0, 0.4, 1.0)
@@ -557,12 +557,12 @@ def fitted():
 @pytest.mark.parametrize(
     "where",
     [
-        "_training.encode_groups",
-        "_training.validate_data",
-        "_training.residual_scale",
-        "_fitting.solve",
-        "_fitting.certify",
-        "_attributes.group_means",
+        "training.encode_groups",
+        "training.validate_data",
+        "training.residual_scale",
+        "fitting.solve",
+        "fitting.certify",
+        "attributes.group_means",
     ],
 )
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, RuntimeError])
@@ -574,7 +574,7 @@ def test_an_interrupted_fit_leaves_the_estimator_as_it_was(monkeypatch, where, e
     def interrupt(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(f"skfairloss.{where}", interrupt)
+    monkeypatch.setattr(f"skfairloss._estimator.{where}", interrupt)
     X, y = data(1, n=30, p=5)
     with pytest.raises(error):
         model.fit(X, y, sample_weight=np.ones(30), sensitive_features=np.tile([0, 1, 2], 10))

@@ -336,7 +336,7 @@ def test_errors_of_every_type_keep_it_and_tell_the_place(error):
 
     text = str(error)
     with pytest.raises(type(error)) as caught:
-        compare_loss_mixes(X, y, sensitive_features=group, metric=fails, cv=3, n_repeats=1)
+        compare_loss_mixes(X, y, sensitive_features=group, metrics=fails, cv=3, n_repeats=1)
     assert caught.value is error
     assert str(error) == text
     assert error.__notes__ == ["(loss_mix=0, fold 1 of 3)"]
@@ -349,4 +349,4 @@ def test_a_prediction_that_is_no_number_is_an_error_that_names_the_fold():
         return np.where(np.arange(len(true)) == 3, np.nan, np.abs(true - predicted))
 
     with pytest.raises(ValueError, match=r"finite loss .*\(loss_mix=0, fold 1 of 3\)"):
-        compare_loss_mixes(X, y, sensitive_features=group, metric=broken, cv=3, n_repeats=1)
+        compare_loss_mixes(X, y, sensitive_features=group, metrics=broken, cv=3, n_repeats=1)

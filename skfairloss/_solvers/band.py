@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._basis import Basis
-from skfairloss._problem import Measured
+from skfairloss._core.solution import Measured
+from skfairloss._design.basis import Basis
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.smoothed_newton import Smoothed, line_sums
 from skfairloss._solvers.tolerances import TINY

@@ -12,8 +12,9 @@ from math import floor, log10
 import numpy as np
 from scipy.optimize import linprog
 
-from skfairloss._groups import spelled
-from skfairloss._problem import Problem, Solution
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Solution
+from skfairloss._inputs.groups import spelled
 from skfairloss._solvers.coupled import (
     Coupled,
     Setting,

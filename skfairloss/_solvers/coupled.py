@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._basis import Basis
-from skfairloss._constraints import LinearRows
-from skfairloss._design import Design, DesignRows
-from skfairloss._factor import coefficient_basis
-from skfairloss._problem import Multipliers, Problem, Slopes, Solution
-from skfairloss._rows import DenseRows, Membership, Rows
-from skfairloss._sample import has_sample, proportional, sample_size
+from skfairloss._core.constraints import LinearRows
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Multipliers, Slopes, Solution
+from skfairloss._design.basis import Basis
+from skfairloss._design.design import Design
+from skfairloss._design.design_rows import DesignRows
+from skfairloss._design.factor import coefficient_basis
+from skfairloss._design.rows import DenseRows, Membership, Rows
+from skfairloss._design.sample import has_sample, proportional, sample_size
 from skfairloss._solvers.coupling import ABSOLUTE, SQUARED, Coupling
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution

@@ -12,10 +12,10 @@ from functools import cached_property
 import numpy as np
 import scipy.sparse as sp
 
-from skfairloss._certificate import measure
-from skfairloss._design import Design, sorted_by_group
-from skfairloss._problem import Measured
-from skfairloss._rows import DenseRows
+from skfairloss._core.certificate import measure
+from skfairloss._core.solution import Measured
+from skfairloss._design.design import Design
+from skfairloss._design.rows import DenseRows, sorted_by_group
 from skfairloss._solvers.coupled import Coupled, drawn, to_model, with_zeros
 from skfairloss._solvers.coupling import ABSOLUTE, SIGNED, Coupling
 from skfairloss._solvers.dual_newton import dual_newton

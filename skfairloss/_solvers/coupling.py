@@ -24,7 +24,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import lapack
 
-from skfairloss._rows import Membership, Rows
+from skfairloss._design.rows import Membership, Rows
 from skfairloss._solvers.tolerances import INSIDE, TINY
 from skfairloss._typing import Array, Index, Mask
 

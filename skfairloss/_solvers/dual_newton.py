@@ -20,11 +20,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import lapack
 
+from skfairloss._design.threads import one_blas_thread
 from skfairloss._solvers.coupling import Coupling
 from skfairloss._solvers.interior_point import nothing_moved
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import FLAT, TINY
-from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
 _STEPS = 20  # after which the interior point is the better choice

@@ -36,6 +36,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import lapack
 
+from skfairloss._design.threads import one_blas_thread
 from skfairloss._solvers.active_set import Diagonal, diagonalised
 from skfairloss._solvers.coupling import (
     Border,
@@ -48,7 +49,6 @@ from skfairloss._solvers.coupling import (
 from skfairloss._solvers.crossover import solve_active_set
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import TINY
-from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
 _TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover is tried ...

@@ -21,8 +21,8 @@ from functools import cached_property
 
 import numpy as np
 
-from skfairloss._problem import Measured
-from skfairloss._rows import Rows, StackedRows
+from skfairloss._core.solution import Measured
+from skfairloss._design.rows import Rows, StackedRows
 from skfairloss._solvers.coupling import Coupling
 from skfairloss._solvers.tolerances import TINY
 from skfairloss._typing import Array, Mask

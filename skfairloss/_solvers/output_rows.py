@@ -8,11 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
-from skfairloss._certificate import measure
-from skfairloss._design import Design
-from skfairloss._problem import Measured, Slopes
-from skfairloss._rows import Rows
-from skfairloss._sample import Sample, proportional
+from skfairloss._core.certificate import measure
+from skfairloss._core.solution import Measured, Slopes
+from skfairloss._design.design import Design
+from skfairloss._design.rows import Rows
+from skfairloss._design.sample import Sample, proportional
 from skfairloss._solvers.crossover import curved_minimum
 from skfairloss._solvers.formulation import Model, Options, Output
 from skfairloss._solvers.kinked import KinkedQuadratic
@@ -226,6 +226,14 @@ class OutputRows(Whole):
     def merit(self, anchor: Anchor, residual: Array, multipliers: Array) -> float:
         return self.output.objective(anchor.coef, residual)
 
+    def duals(self, slope: Array, out: Array) -> Array:
+        """Return the duals of all rows at slopes s, (n,), in the place of another array."""
+        np.multiply(slope, self.half, out=out)
+        if self.tilted:
+            out += self.middle
+        out *= self.own
+        return out
+
     def carried(self, start: Start, h: float) -> tuple[Array, Array, KinkedQuadratic] | None:
         """Return the optimum under another mix, with slopes that are its duals.
 
@@ -248,11 +256,12 @@ class OutputRows(Whole):
         near = within(residual, h)
         kink = ratio * (dual[near] - before.curvature * residual[near])
         slope[near] = np.clip((kink - self.middle) / self.half, -1.0, 1.0)
-        squares = (loss.curvature - ratio * before.curvature) * (weights * residual)
-        adjoint = ratio * known.gradient[:, 0] + self.design.adjoint(squares)
-        total = ratio * float(known.total[0]) + float(squares.sum())
-        kinks = weights * (self.half * slope + self.middle)
-        value = self.output.squares(np.zeros(1), residual) + float(kinks @ residual)
+        u = weights * residual
+        value = 0.5 * loss.curvature * float(u @ residual)
+        u *= loss.curvature - ratio * before.curvature
+        adjoint = ratio * known.gradient[:, 0] + self.design.adjoint(u)
+        total = ratio * float(known.total[0]) + float(u.sum())
+        value += float(self.duals(slope, out=u) @ residual)
         lines = adjoint, np.array([total, value])
         return residual, slope, self.on_lines(start.anchor, lines)
 
@@ -297,11 +306,7 @@ def _goal(output: Output, options: Options) -> Goal:
 
 def _to_model(whole: OutputRows, outcome: Outcome, goal: Goal) -> Model:
     """Return the model of an outcome; its slopes become the duals of the rows."""
-    duals = outcome.slope
-    duals *= whole.half
-    if whole.tilted:
-        duals += whole.middle
-    duals *= whole.own
+    duals = whole.duals(outcome.slope, out=outcome.slope)
     penalty = outcome.found.dual[len(outcome.band) :]
     return Model(
         outcome.anchor.coef,

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._basis import EPS, Basis
-from skfairloss._design import Design
-from skfairloss._problem import Measured
-from skfairloss._rows import pieces_of
+from skfairloss._core.solution import Measured
+from skfairloss._design.basis import EPS, Basis
+from skfairloss._design.design import Design
+from skfairloss._design.rows import pieces_of
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import TINY
 from skfairloss._typing import Array, Index

@@ -9,20 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from skfairloss._columns import named_columns
-from skfairloss._groups import check_index, counted
-from skfairloss._validation import check_numbers
-from skfairloss.displays._layout import (
-    add_legend,
-    cell_of,
-    fit_texts,
-    keep_within,
-    label_axes,
-    settle,
-    share_of,
-    size_of,
-    space_ticks,
-)
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.groups import check_index, counted
+from skfairloss._inputs.validation import check_numbers
+from skfairloss.displays._layout import keep_within, label_axes, space_ticks
+from skfairloss.displays._rows import explain_rows, height_of_rows, name_rows, row_name
 from skfairloss.displays._style import (
     ALL_ROWS,
     COLOURS,
@@ -36,8 +27,6 @@ from skfairloss.displays._style import (
 from skfairloss.metrics._estimates import group_estimates
 from skfairloss.metrics._named import label_metric, metric_title
 from skfairloss.metrics._row_metrics import Metric
-
-NAMES = 1 / 3  # of the width, for names of groups at most
 
 
 class GroupLossDisplay:
@@ -138,6 +127,7 @@ class GroupLossDisplay:
         metric: str | Metric = "mae",
         n_boot: int | None = 1000,
         confidence_level: float = 0.95,
+        clusters: Any = None,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         ax: Any = None,
         legend: bool = True,
@@ -168,6 +158,11 @@ class GroupLossDisplay:
         confidence_level : float, default=0.95
             Of the intervals, which hold for each group by itself.
 
+        clusters : array-like of shape (n_samples,), default=None
+            Rows with the same value belong together, such as those of a person or a school:
+            intervals are between clusters.
+            ``None`` takes rows as independent.
+
         random_state : int, RandomState, Generator or None, default=None
             Draws the bootstrap samples.
 
@@ -194,6 +189,7 @@ class GroupLossDisplay:
             n_boot=n_boot,
             confidence_level=confidence_level,
             random_state=random_state,
+            clusters=clusters,
         )
         display = cls.from_frame(estimates.to_frame(), group_name=estimates.group_name)
         return display.plot(ax, legend=legend, title=title)
@@ -295,8 +291,7 @@ class GroupLossDisplay:
             With ``ax_``, ``figure_`` and the artists.
         """
         names = [self._label(i) for i in range(len(self.groups))]
-        lines = sum(len(name) // 30 + 1.6 for name in names)
-        self.ax_ = ax = new_axes(ax, (6.4, 1.5 + 0.19 * lines))
+        self.ax_ = ax = new_axes(ax, (6.4, height_of_rows(names)))
         self.figure_ = ax.figure
         self.overall_line_ = None
         if self.overall is not None:
@@ -307,30 +302,13 @@ class GroupLossDisplay:
         ax.grid(axis="x", color="0.9")
         ax.set_axisbelow(True)
         ax.set_ylim(len(names) - 0.5, -0.5)
-        self._name_rows(names, 1.0)
+        name_rows(ax, names, 1.0)
         label_axes(ax, x=metric_title(self.metric), y=self.group_name, title=title)
         space_ticks(ax)
-        share = self._explain() if legend else 0.0
-        self._name_rows(names, 1 - share)
+        share = explain_rows(ax, len(names)) if legend else 0.0
+        name_rows(ax, names, 1 - share)
         keep_within(ax)
         return self
-
-    def _name_rows(self, names: list[str], share: float) -> None:
-        """Write the names beside the points, in lines that fit into a share of the height."""
-        settle(self.ax_)
-        height = share * size_of(self.ax_)[1] / len(names)
-        texts, points = fit_texts(names, NAMES * cell_of(self.ax_)[0], height)
-        self.ax_.set_yticks(range(len(names)), texts, fontsize=points)
-
-    def _explain(self) -> float:
-        """Put a legend above the first row; return its share of the height."""
-        handles, labels = _first_of_each(*self.ax_.get_legend_handles_labels())
-        if len(labels) < 2:
-            return 0.0  # nothing to tell apart
-        share = share_of(self.ax_, add_legend(self.ax_, handles, labels, None))
-        n = len(self.groups)
-        self.ax_.set_ylim(n - 0.5, -0.5 - n * share / (1 - share))
-        return share
 
     def _draw(self, i: int) -> Any:
         """One point with its interval."""
@@ -358,13 +336,6 @@ class GroupLossDisplay:
 
     def _label(self, i: int) -> str:
         """Name and number of rows of a group."""
-        name = group_label(self.groups[i])
-        count = "" if self.counts is None else f" (n\u00a0=\u00a0{self.counts[i]:.0f})"
-        return name + count
-
-
-def _first_of_each(handles: list[Any], labels: list[str]) -> tuple[list[Any], list[str]]:
-    """One handle for each label."""
-    first = dict(zip(reversed(labels), reversed(handles), strict=True))
-    ordered = list(dict.fromkeys(labels))
-    return [first[label] for label in ordered], ordered
+        return row_name(
+            group_label(self.groups[i]), None if self.counts is None else self.counts[i]
+        )

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from skfairloss._groups import counted
-from skfairloss._mix_ends import nearly_ends
+from skfairloss._inputs.groups import counted
 from skfairloss._typing import Array
 from skfairloss.displays._layout import (
     add_legend,
@@ -32,6 +31,7 @@ from skfairloss.displays._style import (
     series_style,
 )
 from skfairloss.displays._sweep import is_mix, sweep
+from skfairloss.metrics._mix_ends import nearly_ends
 from skfairloss.metrics._named import metric_title
 from skfairloss.metrics._row_metrics import Metric
 
@@ -149,6 +149,7 @@ class LossMixDisplay:
         fit_params: Mapping[str, Any] | None = None,
         n_boot: int | None = 1000,
         confidence_level: float = 0.95,
+        clusters: Any = None,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         ax: Any = None,
         legend: bool = True,
@@ -198,6 +199,11 @@ class LossMixDisplay:
         confidence_level : float, default=0.95
             Of the intervals.
 
+        clusters : array-like of shape (n_samples,), default=None
+            Rows with the same value belong together, such as those of a person or a school, or
+            names of columns of X: no fold splits a cluster, and intervals are between clusters.
+            ``None`` takes rows as independent.
+
         random_state : int, RandomState, Generator or None, default=None
             Shuffles the folds and draws the bootstrap samples.
 
@@ -229,6 +235,7 @@ class LossMixDisplay:
             n_boot=n_boot,
             confidence_level=confidence_level,
             random_state=random_state,
+            clusters=clusters,
         )
         display = cls.from_frame(frame, param_name=param_name, group_name=group_name)
         return display.plot(ax, legend=legend, title=title)

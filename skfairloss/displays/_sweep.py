@@ -8,16 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
-from sklearn.model_selection import StratifiedKFold, cross_validate
+from sklearn.model_selection import (
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    check_cv,
+    cross_validate,
+)
 from sklearn.utils.metaestimators import _safe_split
 
-from skfairloss._columns import named_columns
-from skfairloss._groups import check_index, counted, encode_groups
-from skfairloss._mix_ends import squared_share
-from skfairloss._place import fitting_at
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.groups import check_index, counted, encode_clusters, encode_groups
+from skfairloss._inputs.place import fitting_at
+from skfairloss._inputs.splits import split_rows
 from skfairloss._typing import Array
 from skfairloss.metrics._bootstrap import generator
 from skfairloss.metrics._estimates import group_estimates
+from skfairloss.metrics._mix_ends import squared_share
 from skfairloss.metrics._named import label_metric
 
 
@@ -36,23 +42,29 @@ def sweep(
     n_boot: int | None,
     confidence_level: float,
     random_state: Any,
+    clusters: Any,
 ) -> tuple[pd.DataFrame, str]:
     """Tidy table of a metric by group for each value of the parameter, and what defines the groups.
+
+    No fold splits one of the ``clusters``; rows are independent where they are None.
 
     The values are in a column of the parameter's name. Where that is the mix of a loss, the column
     "squared_share" has the share of the squared part in the attained loss. The folds, stratified by
     group where ``cv`` is a number, and the bootstrap samples are the same for all values.
     """
     sensitive_features = named_columns(sensitive_features, X)
-    check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
+    clusters = named_columns(clusters, X, "clusters")
+    check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight, clusters=clusters)
     for name, given in (fit_params or {}).items():
         if name.endswith("sensitive_features") and given is not sensitive_features:
             check_index(given, X=X, y=y)
     codes = encode_groups(sensitive_features, len(y)).codes
     seed = int(generator(random_state).integers(2**31 - 1))
+    units = None if clusters is None else encode_clusters(clusters, len(y))
     if isinstance(cv, int):
-        cv = StratifiedKFold(cv, shuffle=True, random_state=seed)
-    folds = list(cv.split(X, codes)) if hasattr(cv, "split") else list(cv)
+        kind = StratifiedKFold if units is None else StratifiedGroupKFold
+        cv = kind(cv, shuffle=True, random_state=seed)
+    folds = split_rows(check_cv(cv), X, codes, units)
     _check_folds(folds, len(codes))
     metrics, tables = label_metric(metric), []
     for value in param_range:
@@ -69,6 +81,7 @@ def sweep(
                 n_boot=n_boot,
                 confidence_level=confidence_level,
                 random_state=seed,
+                clusters=clusters,
             )
         table = estimates.to_frame().assign(**{param_name: value})
         if is_mix(param_name):

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from skfairloss._pareto import undominated
 from skfairloss._typing import Array
 from skfairloss.displays._layout import (
     add_legend,
@@ -28,6 +27,7 @@ from skfairloss.displays._style import COLOURS, new_axes, numbers, numbers_or_no
 from skfairloss.displays._sweep import sweep
 from skfairloss.metrics._estimates import group_estimates
 from skfairloss.metrics._named import as_metric, label_metric, metric_title
+from skfairloss.metrics._pareto import undominated
 from skfairloss.metrics._row_metrics import Metric
 
 PLACES = ((7, 7), (7, -7), (-7, 7), (-7, -7), (0, 11), (0, -11), (11, 0), (-11, 0))
@@ -215,6 +215,7 @@ class TradeoffDisplay:
         metric: str | Metric = "mae",
         cv: Any = 5,
         fit_params: Mapping[str, Any] | None = None,
+        clusters: Any = None,
         random_state: int | np.random.RandomState | np.random.Generator | None = None,
         ax: Any = None,
         legend: bool = True,
@@ -254,6 +255,10 @@ class TradeoffDisplay:
         fit_params : dict, default=None
             What ``fit`` is given beside X and y.
 
+        clusters : array-like of shape (n_samples,), default=None
+            Rows with the same value belong together, such as those of a person or a school, or
+            names of columns of X: no fold splits a cluster. ``None`` takes rows as independent.
+
         random_state : int, RandomState, Generator or None, default=None
             Shuffles the folds.
 
@@ -286,6 +291,7 @@ class TradeoffDisplay:
             n_boot=None,
             confidence_level=0.95,
             random_state=random_state,
+            clusters=clusters,
         )
         return cls._from_tidy(frame, param_name).plot(ax, legend=legend, title=title)
 

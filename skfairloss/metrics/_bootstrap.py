@@ -1,4 +1,4 @@
-"""Bootstrap of metrics by group, and intervals from it.
+"""Bootstrap of metrics by group.
 
 Rows are drawn with replacement within each group, so that every replicate has the groups' own sizes
 and no rare group vanishes; the weights travel with their rows.
@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._typing import Array
+from skfairloss._typing import Array, Index
+from skfairloss.metrics._cluster_draws import draw_clusters
 from skfairloss.metrics._replicates import FromRows, FromSorted, FromSums, Way
 from skfairloss.metrics._row_metrics import Metric, Rows
 
@@ -44,10 +45,12 @@ def bootstrap(
     rows: list[Rows],
     n_boot: int,
     rng: np.random.Generator,
+    clusters: Index | None = None,
 ) -> Replicates:
     """Draw ``n_boot`` samples within the groups, of which ``rows`` has the rows, and evaluate.
 
-    The same samples serve all metrics, all groups and all rows together.
+    The same samples serve all metrics, all groups and all rows together. With ``clusters``, codes
+    (n_samples,), these are drawn whole; a group that a sample does not have is NaN in it.
     """
     sizes, found = [len(own) for own in rows], list(metrics.values())
     ways: dict[type[Way], list[int]] = {}
@@ -61,11 +64,18 @@ def bootstrap(
     by_group = np.empty((n_boot, len(rows), len(metrics)))
     overall = np.empty((n_boot, len(metrics)))
     start = 0
-    for counts in _draw(rng, sizes, n_boot):
+    samples = (
+        _draw(rng, sizes, n_boot)
+        if clusters is None
+        else draw_clusters(rng, clusters, rows, n_boot, DRAWS_AT_ONCE)
+    )
+    for counts in samples:
         batch = slice(start, start + len(counts[0]))
         start = batch.stop
         for own, maker in makers:
             by_group[batch, :, own], overall[batch, own] = maker.evaluate(counts)
+        absent = np.stack([times.sum(axis=1) == 0 for times in counts], axis=1)
+        by_group[batch][absent] = np.nan
     return Replicates(by_group, overall)
 
 
@@ -81,62 +91,6 @@ def _draw(rng: np.random.Generator, sizes: list[int], n_boot: int) -> Iterator[l
             number = np.bincount(drawn.ravel(), minlength=n * size).reshape(n, size)
             counts.append(number.astype(np.float64))
         yield counts
-
-
-def percentile_interval(replicates: Array, level: float) -> Array:
-    """Return quantiles (1 - level) / 2 and (1 + level) / 2 of the first axis, without NaN."""
-    tails = ((1 - level) / 2, (1 + level) / 2)
-    known = ~np.isnan(replicates).all(axis=0)
-    limits = np.full((2, *replicates.shape[1:]), np.nan)
-    limits[:, known] = np.nanquantile(replicates[:, known], tails, axis=0)
-    return limits
-
-
-def largest_difference_interval(
-    values: Array, replicates: Array, reference: tuple[float, Array] | None, level: float
-) -> tuple[float, float]:
-    """Return an interval for the largest absolute difference of groups, or from a reference.
-
-    ``values`` (n_groups,) and ``replicates`` (n_boot, n_groups) are those of one metric;
-    ``reference`` the same of what groups are compared with, ``None`` for one another.
-
-    Percentiles of the largest difference itself never reach 0, even if all groups are alike.
-    Here all differences d get intervals d ± q·sd(d*) that hold at the same time, q being the
-    quantile of max |d* - d| / sd(d*) over the differences; the largest lies between the largest
-    lower and the largest upper end. NaN if there is no difference to look at, or a group has a
-    value but no replicates.
-    """
-    undefined = np.isnan(replicates).all(axis=0)
-    if (undefined & ~np.isnan(values)).any():
-        return np.nan, np.nan
-    gaps, spreads = [], []
-    largest = np.zeros(len(replicates))
-    for gap, drawn in _differences(values, replicates, reference):
-        known = np.count_nonzero(~np.isnan(drawn), axis=0)
-        squares = np.nansum((drawn - gap) ** 2, axis=0)
-        spread = np.sqrt(np.divide(squares, known, out=np.full(len(gap), np.inf), where=known > 0))
-        deviation = np.abs(drawn - gap) / np.where(spread > 0, spread, 1)
-        largest = np.fmax(largest, np.fmax.reduce(deviation, axis=1))
-        gaps.append(np.abs(gap))
-        spreads.append(spread)
-    if not gaps:
-        return np.nan, np.nan
-    gap, margin = np.concatenate(gaps), np.quantile(largest, level) * np.concatenate(spreads)
-    return max(0.0, float((gap - margin).max())), float((gap + margin).max())
-
-
-def _differences(
-    values: Array, replicates: Array, reference: tuple[float, Array] | None
-) -> Iterator[tuple[Array, Array]]:
-    """Yield blocks of defined differences (n,) and their replicates (n_boot, n)."""
-    known = ~np.isnan(values)
-    values, replicates = values[known], replicates[:, known]
-    if reference is not None:
-        if len(values):
-            yield values - reference[0], replicates - reference[1][:, None]
-        return
-    for j in range(1, len(values)):
-        yield values[:j] - values[j], replicates[:, :j] - replicates[:, [j]]
 
 
 def generator(random_state: Any) -> np.random.Generator:

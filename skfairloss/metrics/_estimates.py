@@ -11,8 +11,8 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike, NDArray
 
-from skfairloss._groups import Groups, encode_groups
-from skfairloss._parameters import (
+from skfairloss._inputs.groups import Groups, check_index, encode_clusters, encode_groups
+from skfairloss._inputs.parameters import (
     BETWEEN_0_AND_1,
     Check,
     check_parameters,
@@ -20,27 +20,21 @@ from skfairloss._parameters import (
     none_or,
     one_of,
 )
+from skfairloss._inputs.validation import check_weights
 from skfairloss._typing import Array
-from skfairloss._validation import check_weights
-from skfairloss.metrics._bootstrap import (
-    Replicates,
-    bootstrap,
-    generator,
-    largest_difference_interval,
-    percentile_interval,
-)
+from skfairloss.metrics._bootstrap import bootstrap, generator
 from skfairloss.metrics._frame import group_metric_frame
 from skfairloss.metrics._inputs import check_targets
+from skfairloss.metrics._intervals import fewest_rows
+from skfairloss.metrics._limits import COMPARISONS, Limits, Sizes, find_limits
 from skfairloss.metrics._named import DEFAULT_METRICS, TABLE, Metrics, NamedMetric, label_metrics
-from skfairloss.metrics._row_metrics import split_rows
+from skfairloss.metrics._row_metrics import Metric, Rows, split_rows
 
 Index = NDArray[np.intp]
 
-COMPARISONS = ("between_groups", "to_overall")
-
 _CHECKS: dict[str, Check] = {
     "method": one_of(COMPARISONS),
-    "n_boot": none_or(integer_from(1)),
+    "n_boot": none_or(integer_from(2)),
     "confidence_level": BETWEEN_0_AND_1,
 }
 COLUMNS = ["statistic", "group", "metric", "value", "lower", "upper", "count"]
@@ -81,6 +75,15 @@ class GroupEstimates:
 
     other_limits : dict of ndarrays of shape (2, n_metrics)
         The same for "overall", "difference" and "ratio".
+
+    fewest : dict of str to int
+        Number of rows, or of clusters, below which a metric has no interval.
+
+    units : ndarray of shape (n_groups + 1,)
+        Numbers of rows, or of clusters, of the groups and, last, of all rows.
+
+    clustered : bool
+        Whether they are those of clusters.
     """
 
     metric_frame: MetricFrame
@@ -93,6 +96,9 @@ class GroupEstimates:
     method: str
     by_group_limits: Array
     other_limits: dict[str, Array]
+    fewest: dict[str, int]
+    units: Index
+    clustered: bool
 
     def values(self, statistic: str) -> pd.Series:
         """Return values "overall", of the "difference" or of the "ratio", by metric."""
@@ -129,6 +135,50 @@ class GroupEstimates:
         )
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """Metrics overall and by group, without intervals.
+
+    Parameters
+    ----------
+    frame : fairlearn.metrics.MetricFrame
+        Has the values.
+
+    metrics : dict of str to callable
+        The metrics by label.
+
+    groups : Groups
+        Those of the rows with a weight.
+
+    rows : list of ndarrays
+        The rows of each group that have a weight.
+
+    weights : ndarray of shape (n_samples,)
+        Weights of all rows.
+
+    single : bool
+        Whether a row has one output.
+    """
+
+    frame: MetricFrame
+    metrics: dict[str, Metric]
+    groups: Groups
+    rows: list[Rows]
+    weights: Array
+    single: bool
+
+    @property
+    def positions(self) -> Index:
+        """The groups' rows in ``frame.by_group``."""
+        return _positions(self.groups)
+
+    @property
+    def values(self) -> Array:
+        """Metrics of the groups and, last, of all rows, (n_metrics, n_groups + 1)."""
+        by_group = self.frame.by_group.to_numpy(dtype=float)[self.positions]
+        return np.column_stack([by_group.T, self.frame.overall.to_numpy(dtype=float)])
+
+
 def group_estimates(
     y_true: ArrayLike,
     y_pred: ArrayLike,
@@ -140,89 +190,94 @@ def group_estimates(
     n_boot: int | None,
     confidence_level: float,
     random_state: Any,
+    clusters: Any = None,
 ) -> GroupEstimates:
-    """Evaluate predictions by group, with intervals from a bootstrap within the groups."""
+    """Evaluate predictions by group, with intervals from a bootstrap within the groups.
+
+    Rows are independent where ``clusters`` is None.
+    """
     given = {"method": method, "n_boot": n_boot, "confidence_level": confidence_level}
     check_parameters(None, given, _CHECKS)
-    named = DEFAULT_METRICS if metrics is None else label_metrics(metrics)
+    named = label_metrics(DEFAULT_METRICS if metrics is None else metrics)
+    seen = evaluate(y_true, y_pred, sensitive_features, sample_weight, named)
+    codes = None
+    if clusters is not None:
+        check_index(clusters=clusters, y_true=y_true, y_pred=y_pred, sample_weight=sample_weight)
+        codes = encode_clusters(clusters, len(seen.weights)).codes
+    limits = Limits.none(len(seen.rows), len(named))
+    sizes = Sizes.of(seen.rows, seen.weights, seen.single, codes)
+    if n_boot is not None:
+        true, pred = check_targets(y_true, y_pred)
+        s = None if sample_weight is None else seen.weights
+        rng = generator(random_state)
+        drawn = bootstrap(named, true, pred, s, seen.rows, int(n_boot), rng, codes)
+        limits = find_limits(named, seen.values, drawn, sizes, method, confidence_level)
+    return with_limits(seen, limits, method, None if codes is None else sizes.counts)
+
+
+def evaluate(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    sensitive_features: Any,
+    sample_weight: ArrayLike | None,
+    metrics: dict[str, Metric],
+) -> Evaluated:
+    """Evaluate predictions overall and by group."""
     frame = group_metric_frame(
         y_true,
         y_pred,
         sensitive_features=sensitive_features,
         sample_weight=sample_weight,
-        metrics=named,
+        metrics=metrics,
     )
     _check_numbers(frame)
-    measured = [name for name, metric in named.items() if metric is not TABLE["count"]]
-    if not measured:
+    if all(metric is TABLE["count"] for metric in metrics.values()):
         raise ValueError("metrics must hold a metric besides the number of rows")
-    without = [n for n, m in named.items() if isinstance(m, NamedMetric) and not m.has_ratio]
-    ratios = [name for name in measured if name not in without]
-    true, pred = check_targets(y_true, y_pred)
+    true, _ = check_targets(y_true, y_pred)
     weights = check_weights(sample_weight, len(true))
-    kept = np.flatnonzero(weights)
     encoded = encode_groups(sensitive_features, len(true))
-    rows = split_rows(encoded.codes, kept)
-    groups = encoded.subset(weights > 0)
-    counts = np.array([len(own) for own in rows])
-    positions = _positions(groups)
-    if n_boot is None:
-        replicates = Replicates(
-            np.full((1, len(rows), len(named)), np.nan), np.full((1, len(named)), np.nan)
-        )
-    else:
-        s = None if sample_weight is None else weights
-        rng = generator(random_state)
-        replicates = bootstrap(named, true, pred, s, rows, int(n_boot), rng)
-        # one row tells nothing about how others of its group would do
-        replicates.by_group[:, counts == 1] = np.nan
-    return GroupEstimates(
-        metric_frame=frame,
-        metrics=measured,
-        ratios=ratios,
-        groups=groups.labels,
-        group_name=groups.title,
-        positions=positions,
-        counts=counts,
-        method=method,
-        by_group_limits=percentile_interval(replicates.by_group, confidence_level),
-        other_limits=_limits(
-            frame.by_group.to_numpy(dtype=float)[positions],
-            frame.overall.to_numpy(dtype=float),
-            replicates,
-            [name in ratios for name in named],
-            method,
-            confidence_level,
-        ),
+    return Evaluated(
+        frame,
+        metrics,
+        encoded.subset(weights > 0),
+        split_rows(encoded.codes, np.flatnonzero(weights)),
+        weights,
+        single=true.size == len(true),
     )
 
 
-def _limits(
-    values: Array,
-    overall: Array,
-    replicates: Replicates,
-    with_ratio: list[bool],
-    method: str,
-    level: float,
-) -> dict[str, Array]:
-    """Return the limits of all that is not a group's, each of shape (2, n_metrics)."""
-    difference, ratio = np.full((2, 2, len(overall)), np.nan)
-    for j in range(len(overall)):
-        drawn, whole = replicates.by_group[:, :, j], replicates.overall[:, j]
-        reference = None if method == COMPARISONS[0] else (overall[j], whole)
-        difference[:, j] = largest_difference_interval(values[:, j], drawn, reference, level)
-        seen = (values[:, j], drawn, overall[j], whole)
-        if not with_ratio[j] or any((v <= 0).any() for v in seen):
-            continue  # a ratio compares positive values
-        if reference is not None:
-            reference = (np.log(overall[j]), np.log(whole))
-        logs = largest_difference_interval(np.log(values[:, j]), np.log(drawn), reference, level)
-        ratio[:, j] = np.exp(-np.array(logs[::-1]))
-    return {
-        "overall": percentile_interval(replicates.overall, level),
-        "difference": difference,
-        "ratio": ratio,
-    }
+def with_limits(
+    seen: Evaluated, limits: Limits, method: str, clusters: Index | None = None
+) -> GroupEstimates:
+    """Put values and limits together; ratios only where they compare.
+
+    ``clusters`` are their numbers in the groups and, last, in all rows.
+    """
+    counts = np.array([len(own) for own in seen.rows])
+    named = seen.metrics
+    measured = [name for name, metric in named.items() if metric is not TABLE["count"]]
+    without = [n for n, m in named.items() if isinstance(m, NamedMetric) and not m.has_ratio]
+    ratios = [name for name in measured if name not in without]
+    shown = np.array([name in ratios for name in named])
+    return GroupEstimates(
+        metric_frame=seen.frame,
+        metrics=measured,
+        ratios=ratios,
+        groups=seen.groups.labels,
+        group_name=seen.groups.title,
+        positions=seen.positions,
+        counts=counts,
+        method=method,
+        by_group_limits=limits.by_group,
+        other_limits={
+            "overall": limits.overall,
+            "difference": limits.difference,
+            "ratio": np.where(shown, limits.ratio, np.nan),
+        },
+        fewest={name: fewest_rows(metric) for name, metric in named.items()},
+        units=np.append(counts, counts.sum()) if clusters is None else clusters,
+        clustered=clusters is not None,
+    )
 
 
 def _positions(groups: Groups) -> Index:

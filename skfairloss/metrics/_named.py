@@ -265,8 +265,18 @@ def _expected(
     return f"{argument} must be one of {known_names(accept)} or a callable{condition}, got {got!r}"
 
 
-def label_metrics(metrics: Any) -> dict[str, Metric]:
-    """Label metrics, given as a name, a callable, or a list or dict of these, by column."""
+def _is_any(metric: NamedMetric) -> bool:  # noqa: ARG001
+    """Accept all names."""
+    return True
+
+
+def label_metrics(
+    metrics: Any, accept: Callable[[NamedMetric], bool] = _is_any, condition: str = ""
+) -> dict[str, Metric]:
+    """Label metrics, given as a name, a callable, or a list or dict of these, by column.
+
+    ``accept`` and ``condition`` are as in `as_metric`.
+    """
     if isinstance(metrics, str) or callable(metrics):
         metrics = [metrics]
     if not isinstance(metrics, Mapping | list | tuple):
@@ -279,12 +289,12 @@ def label_metrics(metrics: Any) -> dict[str, Metric]:
             f"metrics must hold at least one metric, got an empty {type(metrics).__name__}"
         )
     if isinstance(metrics, Mapping):
-        return {n: as_metric(m, f"metrics[{n!r}]", _is_any) for n, m in metrics.items()}
+        return {n: as_metric(m, f"metrics[{n!r}]", accept, condition) for n, m in metrics.items()}
     labels = [_label(metric) for metric in metrics]
     twice = [label for i, label in enumerate(labels) if label in labels[:i]]
     if twice:
         raise ValueError(f"metrics has several called {twice[0]!r}: pass a dict with labels")
-    named = (as_metric(metric, "metrics", _is_any) for metric in metrics)
+    named = (as_metric(metric, "metrics", accept, condition) for metric in metrics)
     return dict(zip(labels, named, strict=True))
 
 
@@ -296,11 +306,6 @@ def label_metric(metric: Any) -> dict[str, Metric]:
 def _label(metric: Any) -> str:
     """Return the label of a metric that was given none."""
     return metric if isinstance(metric, str) else metric_name(metric)
-
-
-def _is_any(metric: NamedMetric) -> bool:  # noqa: ARG001
-    """Accept all names."""
-    return True
 
 
 def check_signature(metric: Any, argument: str) -> None:

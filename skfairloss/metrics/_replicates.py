@@ -114,8 +114,10 @@ class FromSums:
             [times @ own for times, own in zip(counts, self.columns, strict=True)], axis=1
         )
         width = 1 + len(self.position)
-        by_group, total, total_pooled = drawn[..., :width], *self._totals(drawn, width)
-        return self._formulas(by_group, total), self._formulas(by_group.sum(axis=1), total_pooled)
+        with np.errstate(invalid="ignore"):  # a group that is not drawn has no weight
+            by_group, total, total_pooled = drawn[..., :width], *self._totals(drawn, width)
+            pooled = self._formulas(by_group.sum(axis=1), total_pooled)
+            return self._formulas(by_group, total), pooled
 
     def _formulas(self, sums: Array, total: Array) -> Array:
         """Compute metrics (..., m) from sums (..., 1 + n_values) and the squares about the mean."""
@@ -218,7 +220,7 @@ class FromRows:
             ]
             together = np.concatenate(drawn)
             for j, metric in enumerate(self.metrics):
-                by_group[i, :, j] = [metric(own, own) for own in drawn]
+                by_group[i, :, j] = [metric(own, own) if len(own) else np.nan for own in drawn]
                 overall[i, j] = metric(together, together)
         return by_group, overall
 

@@ -1,62 +1,101 @@
-"""`LossMixComparison`: what a comparison of mixes found, as tables, words and a plot."""
+"""`ModelComparison`: what a comparison of models found, as tables, words and a plot."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from skfairloss._groups import Groups
-from skfairloss._mix_ends import nearly_ends
+from skfairloss._inputs.groups import Groups, counted
+from skfairloss._inputs.parameters import check_parameters, one_of
 from skfairloss._typing import Array, Index
-from skfairloss.displays import LossMixDisplay
+from skfairloss.displays import LossMixDisplay, ModelComparisonDisplay
+from skfairloss.displays._style import FEW_ROWS
+from skfairloss.metrics._named import metric_title
+from skfairloss.metrics._row_metrics import Metric
+from skfairloss.model_selection._candidates import Candidates
 from skfairloss.model_selection._intervals import Estimate
+from skfairloss.model_selection._verdict import Words
+from skfairloss.report._html import page, table_html
+from skfairloss.report._markdown import to_markdown
+from skfairloss.report._table import Row, Table, make_cells
+from skfairloss.report._text import to_text
+
+KINDS = ("differences", "levels")
 
 
 @dataclass(frozen=True, repr=False)
-class LossMixComparison:
-    """Mixes compared on the same folds; made by `compare_loss_mixes`.
+class ModelComparison:
+    """Models compared on the same folds; made by `compare_models` and `compare_loss_mixes`.
 
     Parameters
     ----------
-    overall : DataFrame
-        A row for each mix: ``loss_mix``, ``loss``, ``low``, ``high``, ``disparity``,
-        ``disparity_low``, ``disparity_high``, and ``squared_share``, the mean over the fits of the
-        share of the squared part in the attained loss.
+    estimates : DataFrame
+        A row for each metric, model and statistic: "model" (or "loss_mix"), "metric",
+        "statistic" ("overall", "by_group" or "disparity"), "group" (None for the other statistics),
+        "count" (rows with a weight), "value", "lower", "upper", and of the difference from the
+        reference "difference", "difference_lower", "difference_upper" (0 for itself).
 
-    by_group : DataFrame
-        A row for each mix and group: ``loss_mix``, ``group``, ``count``, ``loss``, ``low``,
-        ``high``.
-
-    differences : DataFrame
-        A row for each mix but the reference and each quantity ("loss", "loss of <group>",
-        "disparity"): ``loss_mix``, ``quantity``, ``group``, ``difference`` (mix minus reference),
-        ``low``, ``high``, and ``detected``, whether the interval leaves out 0.
-
-    predictions : ndarray of shape (n_repeats, n_mixes, n_samples) or with outputs as last axis
+    predictions : ndarray of shape (n_repeats, n_models, n_samples) or with outputs as last axis
         Out-of-fold predictions.
 
     folds : ndarray of shape (n_repeats, n_samples)
         The fold in which each row was predicted.
 
-    reference : float
-        The mix that the others are compared with.
+    reference : str or float
+        The model, or the mix, that the others are compared with.
+
+    by : str
+        What tells models apart: "model" or "loss_mix".
 
     disparity_groups : tuple
-        The disparity is the loss of the first minus that of the second.
+        The disparity is the metric of the first group minus that of the second.
 
-    metric : str
-        What the loss of a row is called.
+    metrics : dict of str to metric
+        The metrics by their labels.
 
     confidence_level : float
-        Of each interval by itself.
+        Of each interval by itself, or of those of all differences together.
+
+    simultaneous : bool
+        Whether the intervals of differences hold together.
 
     group_name : str
         What defines the groups: the names of the columns.
+
+    squared_shares : ndarray of shape (n_models,)
+        Share of the squared part in the attained loss, the mean over the fits; NaN for models
+        that are not, and do not hold, a `PixelLossRegressor`.
+
+    n_clusters : int or None
+        Number of clusters; None where rows are independent.
+
+    Attributes
+    ----------
+    overall : DataFrame
+        Of all rows: "model" (or "loss_mix"), "metric", "value", "lower", "upper".
+
+    by_group : DataFrame
+        Of each group: the same, with "group" and "count".
+
+    disparity : DataFrame
+        Of the first of ``disparity_groups`` minus the second: the columns of ``overall``.
+
+    differences : DataFrame
+        Every model minus the reference: "model" (or "loss_mix"), "metric", "statistic", "group",
+        "count", "difference", "lower", "upper", and "detected", which says that the interval leaves
+        out 0.
+
+    verdict : str
+        One sentence: what the change is over all rows by the first metric, and for which groups it
+        is for the worse. With several models it speaks of the one with the best detected change.
+
+    details : str
+        A paragraph on all metrics, groups and models.
 
     Examples
     --------
@@ -66,56 +105,61 @@ class LossMixComparison:
     >>> found = compare_loss_mixes(
     ...     X, y, sensitive_features=group, loss_mixes=[0, 1], random_state=0
     ... )
-    >>> found.overall[["loss_mix", "loss", "disparity"]].round(3)
-       loss_mix   loss  disparity
-    0       0.0  0.263      0.244
-    1       1.0  0.232      0.475
+    >>> found.overall[["loss_mix", "metric", "value"]].round(3)
+       loss_mix metric  value
+    0       0.0    mae  0.263
+    1       1.0    mae  0.232
     >>> found.disparity_groups
     ('dark', 'bright')
     """
 
-    overall: pd.DataFrame
-    by_group: pd.DataFrame
-    differences: pd.DataFrame
-    predictions: Array = field(repr=False)
-    folds: Index = field(repr=False)
-    reference: float
+    estimates: pd.DataFrame
+    predictions: Array
+    folds: Index
+    reference: Any
+    by: str
     disparity_groups: tuple[Any, Any]
-    metric: str
+    metrics: Mapping[str, Metric]
     confidence_level: float
+    simultaneous: bool
     group_name: str
+    squared_shares: Array
+    n_clusters: int | None
+
+    @property
+    def overall(self) -> pd.DataFrame:
+        """The metrics of all rows, by model."""
+        return self._levels("overall").drop(columns=["group", "count"])
+
+    @property
+    def by_group(self) -> pd.DataFrame:
+        """The metrics of each group, by model."""
+        return self._levels("by_group")
+
+    @property
+    def disparity(self) -> pd.DataFrame:
+        """The differences of the two groups of ``disparity_groups``, by model."""
+        return self._levels("disparity").drop(columns=["group", "count"])
+
+    @property
+    def differences(self) -> pd.DataFrame:
+        """Every model minus the reference, with intervals."""
+        rows = self.estimates[self.estimates[self.by] != self.reference]
+        table = rows.drop(columns=["value", "lower", "upper"]).rename(
+            columns={"difference_lower": "lower", "difference_upper": "upper"}
+        )
+        table["detected"] = (table["lower"] > 0) | (table["upper"] < 0)
+        return table.reset_index(drop=True)
 
     @property
     def verdict(self) -> str:
-        """One paragraph in words that follows from the intervals."""
-        high, low = self.disparity_groups
-        n = int(self.by_group.loc[self.by_group["loss_mix"] == self.reference, "count"].sum())
-        at = self.overall.loc[self.overall["loss_mix"] == self.reference].iloc[0]
-        sentences = [
-            f"Out-of-fold {self.metric} on {n} rows, compared with loss_mix={self.reference:g} "
-            f"({at['loss']:.4g} over all rows), {self._percent} confidence intervals.",
-            self._sentence("loss", "Over all rows", "a smaller loss", "a larger loss"),
-        ]
-        sentences += [
-            self._sentence(
-                f"loss of {group}", f"For the group {group}", "a smaller loss", "a larger loss"
-            )
-            for group in self.by_group["group"].unique()
-        ]
-        name = f"The disparity ({high} minus {low}, {at['disparity']:.4g} under the reference)"
-        sentences.append(self._sentence("disparity", name, "a decrease", "an increase"))
-        turned = self.overall["disparity"] * at["disparity"] < 0
-        if turned.any():
-            mixes = _listed([f"{mix:g}" for mix in self.overall.loc[turned, "loss_mix"]])
-            sentences.append(f"Its sign is the opposite at loss_mix {mixes}.")
-        nearly = nearly_ends(self.overall["loss_mix"], self.overall["squared_share"])
-        sentences += [nearly] if nearly else []
-        m = len(self.differences)
-        sentences.append(
-            f"The intervals are not adjusted for multiple comparisons: of {m} intervals, expect "
-            f"{m * (1 - self.confidence_level):.2g} to miss the true value by chance."
-        )
-        return " ".join(sentences)
+        """One sentence that follows from the intervals."""
+        return Words(self).verdict()
+
+    @property
+    def details(self) -> str:
+        """A paragraph that follows from the intervals."""
+        return Words(self).details()
 
     def to_frame(self) -> pd.DataFrame:
         """Return all estimates in one tidy table.
@@ -123,207 +167,243 @@ class LossMixComparison:
         Returns
         -------
         pandas.DataFrame
-            A row for each mix and quantity ("loss", "disparity"; for "loss" over all rows the
-            group is missing), with ``estimate``, ``low``, ``high`` and the difference from the
-            reference, ``difference``, ``difference_low``, ``difference_high`` (0 for itself).
+            A copy of ``estimates``.
         """
-        levels = [
-            self.overall[["loss_mix", "loss", "low", "high"]].assign(quantity="loss"),
-            self.by_group[["loss_mix", "group", "loss", "low", "high"]].assign(
-                quantity=[f"loss of {group}" for group in self.by_group["group"]]
-            ),
-            self.overall[["loss_mix"]].assign(
-                quantity="disparity",
-                loss=self.overall["disparity"],
-                low=self.overall["disparity_low"],
-                high=self.overall["disparity_high"],
-            ),
-        ]
-        frame = pd.concat(levels, ignore_index=True).rename(columns={"loss": "estimate"})
-        changes = self.differences.rename(
-            columns={"low": "difference_low", "high": "difference_high"}
-        )
-        columns = ["difference", "difference_low", "difference_high"]
-        frame = frame.merge(
-            changes[["loss_mix", "quantity", *columns]], on=["loss_mix", "quantity"], how="left"
-        )
-        frame[columns] = frame[columns].fillna(0.0)
-        frame["quantity"] = frame["quantity"].where(frame["group"].isna(), "loss")
-        order = ["loss_mix", "quantity", "group", "estimate", "low", "high", *columns]
-        return frame[order].sort_values("loss_mix", kind="stable", ignore_index=True)
+        return self.estimates.copy()
+
+    def to_model_card(self) -> str:
+        """Return the comparison as Markdown, for a section of a model card.
+
+        Returns
+        -------
+        str
+            The verdict, a table for each metric, and the details. ``skops.card.Card.add`` takes it
+            as the content of a section.
+        """
+        tables = [to_markdown(table) for table in self._tables()]
+        return "\n\n".join([self.verdict, *tables, self.details])
 
     def plot(
-        self, ax: Any = None, *, legend: bool = True, title: str | None = None
-    ) -> LossMixDisplay:
-        """Draw losses, over all rows and of each group, against the mix, with their intervals.
+        self,
+        ax: Any = None,
+        *,
+        kind: str = "differences",
+        metric: str | None = None,
+        legend: bool = True,
+        title: str | None = None,
+    ) -> ModelComparisonDisplay | LossMixDisplay:
+        """Draw differences from the reference by group, or the metric itself.
 
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
             Where to draw; ``None`` makes a figure.
 
+        kind : {"differences", "levels"}, default="differences"
+            "differences" is a forest plot: a point with its interval for all rows, each group and
+            the disparity, beside a line at 0. "levels" draws the metric of each model over all rows
+            and in each group; mixes are on the horizontal axis then.
+
+        metric : str, default=None
+            Label of the metric; ``None`` takes the first one.
+
         legend : bool, default=True
-            Whether to name the lines, above them and inside the axes.
+            Whether to name the marks, above them and inside the axes.
 
         title : str, default=None
             Above the axes; ``None`` leaves the title as it is.
 
         Returns
         -------
-        display : LossMixDisplay
-            After its `plot`.
+        display : ModelComparisonDisplay or LossMixDisplay
+            After its ``plot``; a LossMixDisplay for the levels of mixes.
+
+        Raises
+        ------
+        ValueError
+            If there is no such kind or metric.
         """
-        overall = self.overall.sort_values("loss_mix")
-        # by position: names of groups may be tuples, which pandas would take for several columns
-        names = list(dict.fromkeys(self.by_group["group"]))
-        number = self.by_group["group"].map({name: i for i, name in enumerate(names)})
-        rows = self.by_group.assign(number=number)
+        metric = next(iter(self.metrics)) if metric is None else metric
+        checks = {"kind": one_of(KINDS), "metric": one_of(list(self.metrics))}
+        check_parameters(None, {"kind": kind, "metric": metric}, checks)
+        display: ModelComparisonDisplay | LossMixDisplay
+        if kind == "levels" and self.by == "loss_mix":
+            shares = dict(zip(self.overall["loss_mix"], self.squared_shares, strict=False))
+            frame = self.estimates.assign(squared_share=self.estimates["loss_mix"].map(shares))
+            display = LossMixDisplay.from_frame(frame, metric=metric, group_name=self.group_name)
+        else:
+            display = self._forest(metric, kind)
+        return display.plot(ax, legend=legend, title=title)
 
-        def table(column: str) -> pd.DataFrame:
-            by_mix = rows.pivot(index="loss_mix", columns="number", values=column).sort_index()
-            return by_mix.set_axis(pd.Index(names, tupleize_cols=False), axis=1)
+    def named(self, key: Any) -> str:
+        """Return a model in words.
 
-        return LossMixDisplay(
-            table("loss"),
-            overall=overall["loss"],
-            by_group_ci=(table("low"), table("high")),
-            overall_ci=(overall["low"], overall["high"]),
-            metric=f"{self.metric}, out of fold",
-            squared_share=overall["squared_share"],
-            group_name=self.group_name,
-        ).plot(ax, legend=legend, title=title)
+        Parameters
+        ----------
+        key : str or float
+            Its name, or its mix.
+
+        Returns
+        -------
+        str
+            The name, or "loss_mix=" with the mix.
+        """
+        return f"loss_mix={key:g}" if self.by == "loss_mix" else str(key)
 
     def __repr__(self) -> str:
-        shown = {"float_format": "{:.4g}".format, "index": False}
-        parts = [
-            f"LossMixComparison: {self.metric}, out of fold",
-            self._wide().to_string(**shown),
-            f"Differences from loss_mix={self.reference:g}, {self._percent} confidence intervals",
-            self.differences.drop(columns="group").to_string(**shown),
-            self.verdict,
-        ]
-        return "\n\n".join(parts)
+        return "\n\n".join([self.verdict, *map(to_text, self._tables()), self.details])
 
     def _repr_html_(self) -> str:
-        """Return tables and verdict for notebooks."""
-        shown = {"float_format": "{:.4g}".format, "index": False, "border": 0}
-        caption = f"Differences from loss_mix={self.reference:g}, {self._percent} intervals"
-        return (
-            '<div class="skfairloss-comparison">'
-            f"<p><strong>LossMixComparison</strong>: {escape(self.metric)}, out of fold</p>"
-            f"{self._wide().to_html(**shown)}"
-            f"<details open><summary>{escape(caption)}</summary>"
-            f"{self.differences.drop(columns='group').to_html(**shown)}</details>"
-            f"<p>{escape(self.verdict)}</p></div>"
+        """Return verdict, tables and details for notebooks."""
+        tables = "".join(map(table_html, self._tables()))
+        return page(
+            f"<p><strong>{escape(self.verdict)}</strong></p>{tables}"
+            f"<details><summary>In words</summary><p>{escape(self.details)}</p></details>"
         )
 
-    @property
-    def _percent(self) -> str:
-        return f"{100 * self.confidence_level:g} %"
+    def _levels(self, statistic: str) -> pd.DataFrame:
+        """Return the values of a statistic with their intervals."""
+        columns = [self.by, "metric", "group", "count", "value", "lower", "upper"]
+        rows = self.estimates.loc[self.estimates["statistic"] == statistic, columns]
+        return rows.reset_index(drop=True)
 
-    def _wide(self) -> pd.DataFrame:
-        """Return a row for each mix: loss overall, of each group, and the disparity."""
-        wide = self.by_group.pivot(index="loss_mix", columns="group", values="loss")
-        wide = wide[list(self.by_group["group"].unique())]  # pivot sorts them
-        wide.columns.name = None
-        rows = self.overall.set_index("loss_mix")
-        wide.insert(0, "all rows", rows["loss"])
-        wide["disparity"] = rows["disparity"]
-        return wide.reset_index()
+    def _of(self, metric: str, key: Any) -> pd.DataFrame:
+        """Return the rows of a metric and a model: all rows, the groups, the disparity."""
+        table = self.estimates
+        return table[(table["metric"] == metric) & (table[self.by] == key)]
 
-    def _sentence(self, quantity: str, subject: str, less: str, more: str) -> str:
-        """State the differences that the intervals of one quantity show."""
-        rows = self.differences[self.differences["quantity"] == quantity]
-        parts = []
-        for word, chosen in (
-            (less, rows[rows["detected"] & (rows["difference"] < 0)]),
-            (more, rows[rows["detected"] & (rows["difference"] > 0)]),
-        ):
-            if len(chosen):
-                each = [
-                    f"{row.loss_mix:g} ({row.difference:+.3g}, {row.low:+.3g} to {row.high:+.3g})"
-                    for row in chosen.itertuples()
-                ]
-                parts.append(f"{word} at loss_mix {_listed(each)}")
-        unclear = [f"{mix:g}" for mix in rows.loc[~rows["detected"], "loss_mix"]]
-        if unclear:
-            parts.append(f"no detectable difference at loss_mix {_listed(unclear)}")
-        return f"{subject}: {'; '.join(parts)}."
+    def _keys(self) -> list[Any]:
+        """Return the models, the reference first."""
+        keys = list(dict.fromkeys(self.estimates[self.by]))
+        return [self.reference, *(key for key in keys if key != self.reference)]
 
+    def _labels(self, rows: pd.DataFrame) -> list[str]:
+        """Return what rows of estimates are called."""
+        high, low = self.disparity_groups
+        names = {"overall": "all rows", "disparity": f"{high} minus {low}"}
+        return [
+            str(row.group) if row.statistic == "by_group" else names[row.statistic]
+            for row in rows.itertuples()
+        ]
 
-def _listed(items: list[str]) -> str:
-    """Return items as words."""
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+    def _forest(self, metric: str, kind: str) -> ModelComparisonDisplay:
+        """Return the display of differences, or of the levels of models."""
+        is_difference = kind == "differences"
+        keys = self._keys()[is_difference:]
+        first = self._of(metric, self.reference)
+        prefix = "difference_" if is_difference else ""
+        columns = ("difference" if is_difference else "value", f"{prefix}lower", f"{prefix}upper")
+        value, lower, upper = (
+            np.column_stack([self._of(metric, key)[column] for key in keys]) for column in columns
+        )
+        known = (first["statistic"] != "disparity").to_numpy()
+        # a difference of groups is on another scale than their levels
+        shown = np.flatnonzero(known | is_difference)
+        return ModelComparisonDisplay(
+            [self._labels(first)[i] for i in shown],
+            [self.named(key) for key in keys],
+            value[shown],
+            lower=lower[shown],
+            upper=upper[shown],
+            counts=np.where(known, first["count"], np.nan)[shown],
+            reference=self.named(self.reference) if is_difference else None,
+            metric=metric,
+            group_name=self.group_name,
+        )
+
+    def _tables(self) -> list[Table]:
+        """Return a table for each metric: the reference, then the differences from it."""
+        return [self._table(metric) for metric in self.metrics]
+
+    def _table(self, metric: str) -> Table:
+        """Return the table of one metric."""
+        reference, *keys = self._keys()
+        first = self._of(metric, reference)
+        columns = ["statistic", "count", "value", "lower", "upper"]
+        cells = [make_cells(first[columns])]
+        for key in keys:
+            changes = [*columns[:2], "difference", "difference_lower", "difference_upper"]
+            own = self._of(metric, key)[changes]
+            cells.append(make_cells(own.set_axis(columns, axis=1)))
+        kinds = {"disparity": "difference"}
+        rows = [
+            Row(
+                label=label,
+                count="" if statistic == "disparity" else str(count),
+                is_small=statistic == "by_group" and count < FEW_ROWS,
+                statistic=kinds.get(statistic, statistic),
+                cells=[column[i] for column in cells],
+            )
+            for i, (label, statistic, count) in enumerate(
+                zip(self._labels(first), first["statistic"], first["count"], strict=True)
+            )
+        ]
+        order = [*range(1, len(rows) - 1), 0, len(rows) - 1]  # groups first, as in reports
+        names = [self.named(reference), *(f"change under {self.named(key)}" for key in keys)]
+        return Table(
+            f"{metric_title(metric)}, out of fold",
+            names,
+            [rows[i] for i in order],
+            self._notes(rows),
+            differences=tuple(range(1, len(names))),
+        )
+
+    def _notes(self, rows: list[Row]) -> list[str]:
+        """Return what is said below a table."""
+        repeats, n = self.folds.shape
+        folds = self.folds.max() + 1
+        between = "" if self.n_clusters is None else f" of {self.n_clusters} whole clusters"
+        notes = [
+            f"{counted(n, 'row')}, {folds} folds{between}, {counted(repeats, 'repeat')}; "
+            f"{100 * self.confidence_level:g} % intervals"
+            f"{', those of differences simultaneous' if self.simultaneous else ''}"
+        ]
+        return notes + [f"* fewer than {FEW_ROWS} rows"] * any(row.is_small for row in rows)
 
 
 def make_comparison(
-    *,
-    mixes: Array,
-    reference: int,
+    candidates: Candidates,
     groups: Groups,
-    pair: tuple[int, int],
-    metric: str,
-    level: float,
-    levels: Sequence[Estimate],
-    differences: Sequence[Estimate],
+    metrics: Mapping[str, Metric],
+    levels: Sequence[Sequence[Estimate]],
+    differences: Sequence[Sequence[Estimate]],
+    tails: tuple[float, float],
     counts: Index,
-    predictions: Array,
-    folds: Index,
-    squared_shares: Array,
-) -> LossMixComparison:
-    """Put estimates for each mix, of the quantities of `Quantities`, into tables."""
+    **facts: Any,
+) -> ModelComparison:
+    """Put estimates of metrics by model, of the quantities of `Design`, into one table.
+
+    ``tails`` are those of the intervals of levels and of differences. ``facts`` are the fields of
+    the comparison that are no estimates.
+    """
     names = groups.texts
-    overall = pd.DataFrame(
+    statistic = ["overall", *["by_group"] * len(names), "disparity"]
+    high, low = facts["disparity_groups"]
+    of_pair = counts[[names.index(high), names.index(low)]].sum()
+    n_models, n_metrics, n_quantities = len(candidates.keys), len(metrics), len(statistic)
+    times = n_models * n_metrics
+    numbers = np.array(
+        [
+            [*_with_ends(levels[t][j], tails[0]), *_with_ends(differences[t][j], tails[1])]
+            for j in range(n_models)
+            for t in range(n_metrics)
+        ]
+    )  # (models and metrics, 6, quantities)
+    columns = ["value", "lower", "upper"]
+    columns += ["difference", "difference_lower", "difference_upper"]
+    estimates = pd.DataFrame(
         {
-            "loss_mix": mixes,
-            **_columns(levels, 0, "loss", ""),
-            **_columns(levels, -1, "disparity", "disparity_"),
-            "squared_share": squared_shares,
+            candidates.by: np.repeat(candidates.keys, n_metrics * n_quantities),
+            "metric": np.tile(np.repeat(list(metrics), n_quantities), n_models),
+            "statistic": statistic * times,
+            "group": pd.Series([None, *names, None] * times, dtype=object),
+            "count": np.tile([counts.sum(), *counts, of_pair], times),
+            **dict(zip(columns, numbers.transpose(1, 0, 2).reshape(6, -1), strict=True)),
         }
     )
-    by_group = pd.concat(
-        [
-            pd.DataFrame({"loss_mix": mixes, "group": name, "count": count}).assign(
-                **_columns(levels, 1 + g, "loss", "")
-            )
-            for g, (name, count) in enumerate(zip(names, counts, strict=True))
-        ]
-    ).sort_values("loss_mix", kind="stable", ignore_index=True)
-    quantities = ["loss", *(f"loss of {name}" for name in names), "disparity"]
-    records = [
-        (
-            mixes[j],
-            quantity,
-            None if q in (0, len(names) + 1) else names[q - 1],
-            found.value[q],
-            found.low[q],
-            found.high[q],
-        )
-        for j, found in enumerate(differences)
-        if j != reference
-        for q, quantity in enumerate(quantities)
-    ]
-    columns = ["loss_mix", "quantity", "group", "difference", "low", "high"]
-    table = pd.DataFrame(records, columns=columns)
-    table["detected"] = (table["low"] > 0) | (table["high"] < 0)
-    return LossMixComparison(
-        overall=overall,
-        by_group=by_group,
-        differences=table,
-        predictions=predictions,
-        folds=folds,
-        reference=float(mixes[reference]),
-        disparity_groups=(names[pair[0]], names[pair[1]]),
-        metric=metric,
-        confidence_level=level,
-        group_name=groups.title,
-    )
+    return ModelComparison(estimates, by=candidates.by, metrics=dict(metrics), **facts)
 
 
-def _columns(found: Sequence[Estimate], q: int, name: str, prefix: str) -> dict[str, Array]:
-    """Return a quantity under every mix, with the ends of its intervals."""
-    return {
-        name: np.array([e.value[q] for e in found]),
-        f"{prefix}low": np.array([e.low[q] for e in found]),
-        f"{prefix}high": np.array([e.high[q] for e in found]),
-    }
+def _with_ends(found: Estimate, tail: float) -> tuple[Array, Array, Array]:
+    """Return estimates (q,) with the ends of their intervals."""
+    return (found.value, *found.ends(tail))

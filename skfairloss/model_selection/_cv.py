@@ -12,21 +12,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import config_context, get_config
 from sklearn.base import BaseEstimator, MultiOutputMixin
-from sklearn.model_selection import check_cv
+from sklearn.model_selection import GroupKFold, check_cv
 from sklearn.utils import Tags
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
 
-from skfairloss._columns import named_columns
-from skfairloss._compat import CallbackSupportMixin, with_callbacks
-from skfairloss._parameters import is_integer, is_real
-from skfairloss._persistence import VersionStampMixin
-from skfairloss._place import fitting_at
-from skfairloss._regressor import PixelLossRegressor
-from skfairloss._training import read_training
+from skfairloss._estimator.compat import CallbackSupportMixin, with_callbacks
+from skfairloss._estimator.persistence import VersionStampMixin
+from skfairloss._estimator.regressor import PixelLossRegressor
+from skfairloss._estimator.training import read_training
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.groups import Groups, check_index, encode_clusters
+from skfairloss._inputs.parameters import is_integer, is_real
+from skfairloss._inputs.place import fitting_at
+from skfairloss._inputs.splits import split_rows
+from skfairloss._inputs.validation import MatchedScoreMixin, check_weights, normalized
 from skfairloss._typing import Array
-from skfairloss._validation import MatchedScoreMixin, check_weights, normalized
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._failures import Failure, check_scored, warn_of_failures
 from skfairloss.model_selection._folds import no_folds
@@ -212,9 +214,10 @@ class PixelLossRegressorCV(
     Notes
     -----
     With metadata routing on, ``fit`` takes what the scorers and the splitter request, such as
-    ``groups`` for ``GroupKFold``; ``sensitive_features`` go to the fits and to the scorers that
-    request them. With routing off they go to the fits and to the scorers of `make_group_scorer`
-    that were made without a column name, and ``sample_weight`` to the scorers that can take it.
+    ``groups`` for ``GroupKFold``, in place of ``clusters``; ``sensitive_features`` go to the fits
+    and to the scorers that request them. With routing off they go to the fits and to the scorers of
+    `make_group_scorer` that were made without a column name, and ``sample_weight`` to the scorers
+    that can take it. ``clusters`` need no routing.
 
     Scores choose; they do not tell whether differences between candidates exceed their resolution.
 
@@ -233,7 +236,10 @@ class PixelLossRegressorCV(
     5
     """
 
-    __metadata_request__fit: ClassVar[dict[str, bool]] = {"sensitive_features": True}
+    __metadata_request__fit: ClassVar[dict[str, bool]] = {
+        "sensitive_features": True,
+        "clusters": True,
+    }
 
     def __init__(
         self,
@@ -298,6 +304,7 @@ class PixelLossRegressorCV(
         *,
         sample_weight: ArrayLike | None = None,
         sensitive_features: Any = None,
+        clusters: Any = None,
         **params: Any,
     ) -> Self:
         """Score all candidates on all folds, choose, and fit the choice to all rows.
@@ -317,6 +324,11 @@ class PixelLossRegressorCV(
             What defines the groups, as in ``PixelLossRegressor.fit``, or names of columns of a
             DataFrame X, which stay features. Folds and scorers are given rows of a list, array,
             Series or DataFrame, or else an array of the rows' groups.
+
+        clusters : array-like of shape (n_samples,) or (n_samples, k), default=None
+            Rows with the same value belong together, such as those of a person, or names of columns
+            of a DataFrame X: no fold splits a cluster. A number of folds is ``GroupKFold`` then,
+            and a splitter is given them as ``groups``. ``None`` takes rows as independent.
 
         **params : dict
             What scorers and splitter request; only with metadata routing.
@@ -344,7 +356,7 @@ class PixelLossRegressorCV(
         """
         before = self.__dict__.copy()
         try:
-            return self._fit(X, y, sample_weight, sensitive_features, params)
+            return self._fit(X, y, sample_weight, sensitive_features, clusters, params)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -352,7 +364,13 @@ class PixelLossRegressorCV(
 
     @with_callbacks
     def _fit(
-        self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any, params: dict[str, Any]
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        sensitive_features: Any,
+        clusters: Any,
+        params: dict[str, Any],
     ) -> Self:
         """Fit; may leave the estimator half-fitted where it raises."""
         mixes, alphas = self._check()
@@ -363,7 +381,7 @@ class PixelLossRegressorCV(
         whole = self._data(X, y, sample_weight, sensitive_features)
         data = whole.cuttable()
         for_scorers, for_splitter = self._routed(data, scorers, params)
-        splits = self._splits(data, for_splitter)
+        splits = self._splits(data, _encoded(clusters, X, y, for_splitter), for_splitter)
         candidates = [(a, m) for a in alphas for m in mixes]
         tasks = FitsTasks(self, len(candidates) * len(splits) + 1)
         evaluate = _Evaluation(
@@ -455,10 +473,14 @@ class PixelLossRegressorCV(
         X, y = indexable(X, y)
         return FitData(X, y, sample_weight, sensitive_features)
 
-    def _splits(self, data: FitData, for_splitter: dict[str, Any]) -> list[_Split]:
+    def _splits(
+        self, data: FitData, clusters: Groups | None, for_splitter: dict[str, Any]
+    ) -> list[_Split]:
         """Return training and test rows of all folds."""
         cv = check_cv(self.cv, data.y, classifier=False)
-        pairs = list(cv.split(data.X, data.y, **for_splitter))
+        if clusters is not None and (self.cv is None or is_integer(self.cv)):
+            cv = GroupKFold(cv.get_n_splits())
+        pairs = split_rows(cv, data.X, data.y, clusters, for_splitter)
         if not pairs:
             raise ValueError(no_folds(self.cv))
         return [_Split(f"fold {k + 1} of {len(pairs)}", k, *rows) for k, rows in enumerate(pairs)]
@@ -572,6 +594,17 @@ class _Evaluation:
         if self.error_score == "raise":
             raise found
         return float(self.error_score)
+
+
+def _encoded(clusters: Any, X: Any, y: Any, for_splitter: dict[str, Any]) -> Groups | None:
+    """Return the clusters of the rows. None where there are none."""
+    if clusters is None:
+        return None
+    if for_splitter.get("groups") is not None:
+        raise ValueError("clusters and groups are the same for a splitter: pass one of them")
+    clusters = named_columns(clusters, X, "clusters")
+    check_index(X=X, y=y, clusters=clusters)
+    return encode_clusters(clusters, _num_samples(y))
 
 
 def _check_choice(index: Any, results: dict[str, Any], names: list[str]) -> int:

@@ -9,17 +9,18 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from skfairloss._groups import encode_groups
+from skfairloss._inputs.groups import encode_groups
 
 
 @dataclass(frozen=True)
 class FitData:
-    """X, y, sample_weight and sensitive_features, in the form in which they were given."""
+    """X, y, weights and groups in the form in which they were given, clusters as codes (n,)."""
 
     X: Any
     y: Any
     sample_weight: Any = None
     sensitive_features: Any = None
+    clusters: Any = None
 
     @property
     def arguments(self) -> tuple[Any, Any, Any, Any]:
@@ -28,7 +29,8 @@ class FitData:
 
     def rows(self, index: Any) -> FitData:
         """Return some of the rows."""
-        return FitData(*(None if a is None else _safe_indexing(a, index) for a in self.arguments))
+        values = (*self.arguments, self.clusters)
+        return FitData(*(None if a is None else _safe_indexing(a, index) for a in values))
 
     def cuttable(self) -> FitData:
         """Return the same with groups that can be cut: as given, or an array of them, by row."""

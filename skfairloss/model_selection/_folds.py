@@ -8,27 +8,30 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.utils import check_random_state
 
-from skfairloss._groups import Groups, counted
-from skfairloss._parameters import is_integer
+from skfairloss._inputs.groups import Groups, counted
+from skfairloss._inputs.parameters import is_integer
+from skfairloss._inputs.splits import Split, split_rows
 from skfairloss._typing import Index
-
-Split = tuple[Index, Index]
 
 _FEWEST = 3  # folds: what training adds is measured on rows outside of two
 
 
-def make_folds(cv: Any, n_repeats: int, groups: Groups, random_state: Any) -> list[list[Split]]:
-    """Return partitions into folds, lists of pairs (train, test), all of one length."""
+def make_folds(
+    cv: Any, n_repeats: int, groups: Groups, clusters: Groups | None, random_state: Any
+) -> list[list[Split]]:
+    """Return partitions into folds, lists of pairs (train, test), all of one length.
+
+    No fold splits a cluster. Where ``clusters`` is None rows are independent.
+    """
     n = len(groups.codes)
     if is_integer(cv):
-        return _stratified(int(cv), n_repeats, groups, random_state)
-    splits = [
-        (np.asarray(train), np.asarray(test))
-        for train, test in check_cv(cv).split(np.zeros((n, 1)), groups.codes)
-    ]
-    if not splits:
-        raise ValueError(no_folds(cv))
-    partitions = _partitions(splits, n)
+        partitions = _stratified(int(cv), n_repeats, groups, clusters, random_state)
+    else:
+        drawn = split_rows(check_cv(cv), np.zeros((n, 1)), groups.codes, clusters)
+        splits = [(np.asarray(train), np.asarray(test)) for train, test in drawn]
+        if not splits:
+            raise ValueError(no_folds(cv))
+        partitions = _partitions(splits, n)
     sizes = {len(partition) for partition in partitions}
     if len(sizes) > 1:
         raise ValueError(f"cv must repeat the same number of folds, got {sorted(sizes)}")
@@ -53,24 +56,54 @@ def fold_of_rows(partition: list[Split], n: int) -> Index:
     return out
 
 
-def _stratified(n_folds: int, n_repeats: int, groups: Groups, seed: Any) -> list[list[Split]]:
-    """Return stratified folds, shuffled anew for each repeat."""
+def _stratified(
+    n_folds: int, n_repeats: int, groups: Groups, clusters: Groups | None, seed: Any
+) -> list[list[Split]]:
+    """Return folds stratified by group, of whole clusters, shuffled anew for each repeat."""
     if n_folds < _FEWEST:
         raise ValueError(f"cv must be at least {_FEWEST} folds, got {n_folds}")
-    sizes = np.bincount(groups.codes)
-    smallest = int(sizes.argmin())
-    if sizes[smallest] < n_folds:
-        raise ValueError(
-            f"the group {groups.labels[smallest]!r} has {counted(sizes[smallest], 'row')}, fewer "
-            f"than the cv={n_folds} folds: merge small groups, or use fewer folds"
-        )
+    if clusters is None:
+        units, strata = np.arange(len(groups.codes)), groups.codes
+        sizes = np.bincount(strata)
+        smallest = int(sizes.argmin())
+        if sizes[smallest] < n_folds:
+            raise ValueError(
+                f"the group {groups.labels[smallest]!r} has {counted(sizes[smallest], 'row')}, "
+                f"fewer than the cv={n_folds} folds: merge small groups, or use fewer folds"
+            )
+    else:
+        units, strata = clusters.codes, _strata(groups, clusters, n_folds)
     random = check_random_state(seed)
-    rows = np.zeros((len(groups.codes), 1))
     out = []
     for _ in range(n_repeats):
         folds = StratifiedKFold(n_folds, shuffle=True, random_state=random.randint(2**31 - 1))
-        out.append(list(folds.split(rows, groups.codes)))
+        drawn = folds.split(np.zeros((len(strata), 1)), strata)
+        fold = fold_of_rows(list(drawn), len(strata))[units]
+        out.append([(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(n_folds)])
     return out
+
+
+def _strata(groups: Groups, clusters: Groups, n_folds: int) -> Index:
+    """Return the stratum of each cluster, (n_clusters,): the group that most of its rows are in.
+
+    Groups that are the largest in fewer clusters than there are folds share a stratum.
+    """
+    if clusters.n_groups < n_folds:
+        raise ValueError(
+            f"clusters has {clusters.n_groups} clusters, fewer than the cv={n_folds} folds"
+        )
+    shape = (clusters.n_groups, groups.n_groups)
+    cells = np.ravel_multi_index((clusters.codes, groups.codes), shape)
+    held, sizes = np.unique(cells, return_counts=True)
+    cluster, group = np.unravel_index(held, shape)
+    order = np.lexsort((group, -sizes, cluster))  # of each cluster, the largest group first
+    main = group[order[np.unique(cluster[order], return_index=True)[1]]]
+    number = np.bincount(main, minlength=groups.n_groups)
+    strata = np.where(number[main] < n_folds, groups.n_groups, main)
+    few = strata == groups.n_groups
+    if few.sum() < n_folds and not few.all():
+        strata[few] = number.argmax()
+    return strata
 
 
 def _partitions(splits: list[Split], n: int) -> list[list[Split]]:

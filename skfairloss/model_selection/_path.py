@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -12,21 +13,23 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
-from skfairloss._compat import CallbackSupportMixin, with_callbacks
-from skfairloss._fitting import fit_model
-from skfairloss._parameters import is_real
-from skfairloss._place import fitting_at
-from skfairloss._problem import Start
-from skfairloss._regressor import PixelLossRegressor
-from skfairloss._training import Training, read_training
+from skfairloss._core.solution import Start
+from skfairloss._estimator.compat import CallbackSupportMixin, with_callbacks
+from skfairloss._estimator.fitting import fit_model
+from skfairloss._estimator.regressor import PixelLossRegressor
+from skfairloss._estimator.training import Training, read_training
+from skfairloss._inputs.parameters import is_integer, is_real
+from skfairloss._inputs.place import fitting_at
 from skfairloss._typing import Array
+from skfairloss.displays import CoefficientPathDisplay
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._tasks import FitsTasks
 
 LOSS_MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_SHOWN = 8  # columns of coefficients in the text of a path; `to_frame` has all
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LossMixPath:
     """Fits of one data set under several mixes; made by `loss_mix_path`.
 
@@ -49,6 +52,13 @@ class LossMixPath:
            [0.9 ]])
     >>> bool((path.dual_gaps <= 1e-8 * path.objectives).all())
     True
+    >>> path
+    LossMixPath: coefficients under 2 values of loss_mix
+    <BLANKLINE>
+              x0  (intercept)
+    loss_mix
+    0.0        0         0.72
+    1.0        0          0.9
     """
 
     loss_mixes: Array
@@ -135,11 +145,76 @@ class LossMixPath:
             A row for each mix and coefficient: ``loss_mix``, ``output``, ``feature``,
             ``coefficient``.
         """
-        coefs = self.coefs.reshape(len(self.loss_mixes), -1, self.models[0].n_features_in_)
+        coefs = self._by_output
         names = getattr(self.models[0], "feature_names_in_", np.arange(coefs.shape[2]))
         axes = [self.loss_mixes, np.arange(coefs.shape[1]), names]
         index = pd.MultiIndex.from_product(axes, names=["loss_mix", "output", "feature"])
         return pd.Series(coefs.ravel(), index=index, name="coefficient").reset_index()
+
+    def plot(
+        self, output: int = 0, *, ax: Any = None, legend: bool = True, title: str | None = None
+    ) -> CoefficientPathDisplay:
+        """Draw the coefficients of one output along the mix, without the intercept.
+
+        Parameters
+        ----------
+        output : int, default=0
+            Number of the output.
+
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; ``None`` makes a figure.
+
+        legend : bool, default=True
+            Whether to name the lines.
+
+        title : str, default=None
+            Above the axes; ``None`` leaves the title as it is.
+
+        Returns
+        -------
+        display : CoefficientPathDisplay
+            After its `plot`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such output.
+        """
+        coefs = self._by_output
+        if not is_integer(output) or not 0 <= output < coefs.shape[1]:
+            raise ValueError(f"output must be from 0 to {coefs.shape[1] - 1}, got {output!r}")
+        display = CoefficientPathDisplay(self.loss_mixes, coefs[:, output], self._features)
+        return display.plot(ax, legend=legend, title=title)
+
+    def __repr__(self) -> str:
+        coefs, intercepts = self._by_output, self.intercepts.reshape(len(self.loss_mixes), -1)
+        n_outputs = coefs.shape[1]
+        columns: dict[str, Array] = {}
+        for k in range(n_outputs):
+            prefix = "" if n_outputs == 1 else f"{k}: "
+            columns |= {f"{prefix}{name}": coefs[:, k, j] for j, name in enumerate(self._features)}
+            columns[f"{prefix}(intercept)"] = intercepts[:, k]
+        table = pd.DataFrame(columns, index=pd.Index(self.loss_mixes, name="loss_mix"))
+        width, wide = shutil.get_terminal_size().columns, len(columns) > _SHOWN
+        shown = table.to_string(
+            float_format=lambda number: f"{number:.4g}",
+            line_width=None if wide else width,
+            max_cols=_SHOWN if wide else None,
+        )
+        outputs = f" of {n_outputs} outputs" if n_outputs > 1 else ""
+        title = f"LossMixPath: coefficients{outputs} under {len(table)} values of loss_mix"
+        return "\n".join(line.rstrip() for line in [title, "", *shown.splitlines()])
+
+    @property
+    def _by_output(self) -> Array:
+        """Coefficients, (n_mixes, n_outputs, n_features)."""
+        return self.coefs.reshape(len(self.loss_mixes), -1, self.models[0].n_features_in_)
+
+    @property
+    def _features(self) -> list[str]:
+        """Names of the features, or x0, x1, ..."""
+        numbered = [f"x{j}" for j in range(self.models[0].n_features_in_)]
+        return [str(name) for name in getattr(self.models[0], "feature_names_in_", numbered)]
 
     def _stacked(self, attribute: str) -> Array:
         return np.stack([np.asarray(getattr(model, attribute)) for model in self.models])

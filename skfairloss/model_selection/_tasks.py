@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import Any
 
-from skfairloss._compat import AutoPropagatedCallback, has_callbacks
+from skfairloss._estimator.compat import AutoPropagatedCallback, has_callbacks
 
 
 class FitsTasks:
@@ -41,18 +41,26 @@ class FitsTasks:
         watched = estimator if watched is None else watched
         own = [c for c in self._owner._skl_callbacks if not isinstance(c, AutoPropagatedCallback)]
         before = getattr(watched, "_skl_callbacks", [])
+        if not hasattr(watched, "set_callbacks"):
+            own = []  # an estimator that no callback can be set on
         if own:
             watched.set_callbacks(*before, *own)
         try:
             with self._lock:
-                task = self._context.subcontext("fit-of-a-mix", task_id=number)
-            with task.propagate_callback_context(estimator):
+                task = self._context.subcontext("fit-of-a-model", task_id=number)
+            with self._propagated(task, estimator):
                 task.call_on_fit_task_begin(estimator=self._owner)
                 yield
         finally:
             task.call_on_fit_task_end(estimator=self._owner)
             if own:
                 watched.set_callbacks(*before)
+
+    @staticmethod
+    def _propagated(task: Any, estimator: Any) -> Any:
+        """Return the context in which callbacks reach an estimator, if it has any."""
+        has_any = hasattr(estimator, "set_callbacks")
+        return task.propagate_callback_context(estimator) if has_any else nullcontext()
 
     def end(self) -> None:
         """Report the end of the run."""

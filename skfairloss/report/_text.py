@@ -25,7 +25,7 @@ def _labels(table: Table) -> list[list[str]]:
 def _widths(table: Table) -> tuple[int, int, list[int]]:
     """Return the widths of the labels, of the counts and of each metric."""
     label = max(14, *(len(part) for lines in _labels(table) for part in lines))
-    count = max(len(row.count) for row in table.rows)
+    count = max(len(table.count_title), *(len(row.count) for row in table.rows))
     columns = zip(*(row.cells for row in table.rows), strict=True)
     cells = [
         max(len(metric), *(max(len(cell.text), len(cell.limits)) for cell in column))
@@ -58,7 +58,7 @@ def _block(table: Table, columns: list[int]) -> str:
         parts += [cell.rjust(widths[j]) for cell, j in zip(cells, columns, strict=True)]
         return "  ".join(parts).rstrip()
 
-    lines = [line("", "n", [table.metrics[j] for j in columns])]
+    lines = [line("", table.count_title, [table.metrics[j] for j in columns])]
     for name, row in zip(_labels(table), table.rows, strict=True):
         cells = [row.cells[j] for j in columns]
         values, limits = [cell.text for cell in cells], [cell.limits for cell in cells]

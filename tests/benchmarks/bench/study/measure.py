@@ -110,7 +110,7 @@ class Comparisons:
             sensitive_features=self.groups,
             loss_mixes=mixes,
             scale=SCALE,
-            metric=LOSSES[loss],
+            metrics=LOSSES[loss],
             estimator=self.rows.estimator,
             cv=self.folds,
             n_repeats=REPEATS,
@@ -160,10 +160,12 @@ class Comparisons:
     def interval(self, found: Any, mix: float, loss: str, n_named: int) -> list[float]:
         """[difference, low, high] of a quantity of ``QUANTITIES``, stretched for units."""
         groups = found.disparity_groups[:n_named]
-        quantity = "disparity" if n_named == 2 else " of ".join(["loss", *groups])
+        statistic = ("overall", "by_group", "disparity")[n_named]
         table = found.differences
-        row = table[(table["loss_mix"] == mix) & (table["quantity"] == quantity)]
-        value, low, high = row[["difference", "low", "high"]].iloc[0]
+        row = table[(table["loss_mix"] == mix) & (table["statistic"] == statistic)]
+        if n_named == 1:
+            row = row[row["group"] == groups[0]]
+        value, low, high = row[["difference", "lower", "upper"]].iloc[0]
         factor = 1.0
         if self.rows.units is not None:
             losses = self.row_losses(loss)

@@ -1,0 +1,175 @@
+"""`Training`: the parameters and data of a fit, checked once and read into a `Problem`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import assert_all_finite, validate_data
+
+from skfairloss._core.losses import MixedLoss
+from skfairloss._core.problem import Problem
+from skfairloss._core.requests import GroupedData
+from skfairloss._core.solution import Start
+from skfairloss._design import make_design
+from skfairloss._design.design import Design
+from skfairloss._design.threads import one_blas_thread
+from skfairloss._estimator.scale import in_units, residual_scale
+from skfairloss._estimator.terms import read_terms, translate
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.groups import Groups, check_index, encode_groups
+from skfairloss._inputs.parameters import REGRESSOR_CHECKS, check_parameters
+from skfairloss._inputs.validation import check_dimensions, check_numbers, check_weights, normalized
+from skfairloss._typing import Array
+from skfairloss.fairness import FairnessTerm
+
+
+@dataclass(frozen=True)
+class Training:
+    """Parameters and data of a fit. All but the loss is the same for every mix.
+
+    Parameters
+    ----------
+    problem : the optimisation problem, in units of the residual scale.
+    scale : (m,), the residual scale c of each output.
+    tolerance : that of an `EqualizedLoss`. None without one.
+    groups : the groups of the rows. None without ``sensitive_features``.
+    terms : the fairness terms.
+    single : True if y is one-dimensional.
+    given : X, y and sample_weight as the user gave them, for callbacks.
+    """
+
+    problem: Problem
+    scale: Array
+    tolerance: float | None
+    groups: Groups | None
+    terms: tuple[FairnessTerm, ...]
+    single: bool
+    given: tuple[Any, Any, Any]
+
+    def start(self, models: tuple[Array, Array] | None) -> Start | None:
+        """Return models in units of y, (p, m) and (m,), as a start. None if their shape differs."""
+        shape = self.problem.design.shape[1], self.problem.n_outputs
+        if models is None or models[0].shape != shape:
+            return None
+        return Start(models[0] / self.scale, models[1] / self.scale)
+
+    def reweighted(self, model: Any, weights: Array) -> Training:
+        """Return the same rows under other weights (n,), > 0, as `read_training` would read them.
+
+        The sample of rows is the same: it decides how fast a fit is, not where it ends.
+        """
+        weights, before = normalized(weights), self.problem
+        targets, scale = before.y * self.scale, self.scale
+        if isinstance(model.scale, str) and not self._scale_cancels:
+            scale = residual_scale(model.scale, targets, weights, before.fit_intercept)
+        read = before.design, targets, weights, scale, self.terms, self.groups
+        problem, tolerance = _problem(model, *read)
+        if before.sample is not None:
+            problem.__dict__["sample"] = before.sample.under(weights)
+        return replace(self, problem=problem, scale=scale, tolerance=tolerance)
+
+    @property
+    def _scale_cancels(self) -> bool:
+        """True if the fit is the same at every residual scale: one loss, no penalty, no term."""
+        problem = self.problem
+        plain = problem.l1 == problem.l2 == 0 and not self.terms
+        return plain and problem.loss.loss_mix in (0.0, 1.0)
+
+    def with_loss_mix(self, loss_mix: float) -> Training:
+        """Return the same data and penalty under another mix."""
+        loss = replace(self.problem.loss, loss_mix=float(loss_mix))
+        return replace(self, problem=self.problem.with_loss(loss))
+
+
+def read_training(
+    model: Any, X: Any, y: Any, sample_weight: Any, sensitive_features: Any
+) -> Training:
+    """Check the parameters of a `PixelLossRegressor` and its data, and put them into records.
+
+    Sets ``n_features_in_`` and ``feature_names_in_`` of the model, as scikit-learn does.
+    """
+    check_parameters(type(model).__name__, vars(model), REGRESSOR_CHECKS)
+    terms = read_terms(model.fairness)
+    if terms and sensitive_features is None:
+        raise ValueError(
+            f"fairness={model.fairness!r} needs the groups: pass sensitive_features to fit"
+        )
+    sensitive_features = named_columns(sensitive_features, X)
+    check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
+    given = X, y, sample_weight
+    X, y = _validated(model, X, y)
+    weights = normalized(check_weights(sample_weight, len(y)))
+    groups = None
+    if sensitive_features is not None:
+        groups = encode_groups(sensitive_features, len(y))
+    kept = weights > 0
+    if not kept.all():
+        _check_finite(model, X, np.array([np.nan]))
+        X, y, weights = X[kept], y[kept], weights[kept]
+        groups = groups.subset(kept) if groups is not None else None
+    targets = y.reshape(len(y), -1)
+    scale = residual_scale(model.scale, targets, weights, bool(model.fit_intercept))
+    design = make_design(X)
+    problem, tolerance = _problem(model, design, targets, weights, scale, terms, groups)
+    with one_blas_thread(X.shape[1]):
+        _check_finite(model, X, problem.means)
+    return Training(problem, scale, tolerance, groups, terms, y.ndim == 1, given)
+
+
+def _validated(model: Any, X: Any, y: Any) -> tuple[Any, Array]:
+    """Return X as a float array or CSR/CSC matrix, y as float64, (n,) or (n, m)."""
+    for name, value in (("X", X), ("y", y)):
+        check_dimensions(name, value)
+        check_numbers(name, value)
+    X, y = validate_data(
+        model,
+        X,
+        y,
+        accept_sparse=["csr", "csc"],
+        dtype=[np.float64, np.float32],
+        y_numeric=True,
+        multi_output=True,
+        ensure_all_finite=False,  # a pass over X that `_check_finite` spares
+    )
+    assert_all_finite(y, input_name="y", estimator_name=type(model).__name__)
+    return X, np.asarray(y, dtype=np.float64)
+
+
+def _check_finite(model: Any, X: Any, sums: Array) -> None:
+    """Refuse NaN and infinite features, which sums of all of X with positive weights show."""
+    if not np.isfinite(sums).all():
+        assert_all_finite(
+            X.data if issparse(X) else X, input_name="X", estimator_name=type(model).__name__
+        )
+
+
+def _problem(
+    model: Any,
+    design: Design,
+    targets: Array,
+    weights: Array,
+    scale: Array,
+    terms: tuple[FairnessTerm, ...],
+    groups: Groups | None,
+) -> tuple[Problem, float | None]:
+    """Return the problem of validated data, and the tolerance of an `EqualizedLoss`.
+
+    The tolerance is None without such a term.
+    """
+    y = in_units(targets, scale)
+    problem = Problem(
+        design=design,
+        y=y,
+        weights=weights,
+        loss=MixedLoss(float(model.loss_mix), float(model.quantile)),
+        l1=float(model.alpha * model.l1_ratio),
+        l2=float(model.alpha * (1.0 - model.l1_ratio)),
+        fit_intercept=bool(model.fit_intercept),
+    )
+    if not terms or groups is None:
+        return problem, None
+    asked = translate(terms, GroupedData(groups, problem.design, y, weights, scale))
+    return replace(problem, criterion=asked.criterion, linear=asked.linear), asked.spread
