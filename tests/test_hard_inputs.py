@@ -298,6 +298,51 @@ def test_an_equalised_fit_with_a_penalty_takes_the_first_level_that_is_enough(
         check(penalised_pair(seed, share, alpha=alpha, l1_ratio=l1_ratio))
 
 
+def test_a_plain_fit_at_the_smallest_level_keeps_its_penalty():
+    X = np.array([0.0, 0, 0, 0, -1, 1, -1, 1])[:, None]
+    y, groups = np.array([0.0, 10, 0, 10, 3, 7, 3, 7]), np.array(list("aaaabbbb"))
+    problem = FairProblem(X, y, groups, Asked(spread=0.1), loss_mix=1.0, alpha=100.0, l1_ratio=1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = problem.fit()
+    assert model.coef_[0] == pytest.approx(0.0, abs=1e-9)
+    reached = fairness_oracle.value(problem, model.coef_[:, None], model.intercept_)
+    assert model.objective_ == pytest.approx(reached.objective(None), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("seed", "l1_ratio", "alpha"),
+    [(1, 1.0, 3.0), (4, 1.0, 3.0), (5, 0.0, 10.0), (15, 1.0, 10.0), (23, 1.0, 3.0), (26, 0.0, 3.0)],
+)
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-4])
+def test_an_equalised_fit_takes_the_largest_level_where_losses_cross_twice(
+    seed, l1_ratio, alpha, tolerance
+):
+    rng, n = np.random.default_rng(seed), 24
+    X = rng.normal(size=(n, 2)) * [1, 3]
+    X[1::2] += rng.normal(size=2)
+    second = np.arange(n) % 2 == 1
+    y = np.where(second, 1.0, -0.5) * X[:, 0] + X[:, 1] + 2 * second
+    y += np.where(second, 1.5, 0.3) * rng.normal(size=n)
+    settings = {"loss_mix": 0.0, "alpha": alpha, "l1_ratio": l1_ratio}
+    check(FairProblem(X, y, halves(n), Asked(spread=tolerance), **settings))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_multipliers_of_an_equalised_fit_are_those_of_its_level(share):
+    for seed in range(3):
+        check(penalised_pair(seed, share))
+
+
+@pytest.mark.parametrize("factor", [1.5, 3.0, 10.0])
+def test_a_slack_bound_has_no_multiplier_beside_an_equalised_loss(factor):
+    problem = penalised_pair(0, 0.5)
+    largest = float(fairness_oracle.solve(replace(problem, asked=Asked())).losses.max())
+    asked = replace(problem.asked, bound=factor * largest)
+    model = replace(problem, asked=asked).fit()
+    np.testing.assert_allclose(model.multipliers_["BoundedGroupLoss"], 0, atol=1e-9)
+
+
 # --------------------------------------------------------------------------------------------------
 # Columns that are nearly equal
 # --------------------------------------------------------------------------------------------------

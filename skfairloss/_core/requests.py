@@ -90,9 +90,11 @@ class FoundMultipliers:
     ----------
     worst : (G,), of the losses against the largest one.
     bounds : (G,) for each loss that has bounds, by its name.
+    level : (G,), of the losses against the largest one that an `EqualizedLoss` leaves.
     linear : those of the linear rows of the terms in their order, (G, m); a term takes its own.
     """
 
     worst: Array
     bounds: Mapping[str | None, Array]
+    level: Array
     linear: Iterator[Array]
