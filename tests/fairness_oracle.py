@@ -214,11 +214,11 @@ class Value:
 
     def objective(self, worst: float | None) -> float:
         """The attained objective."""
-        rest, gamma = _weights(worst, self.limit)
+        rest, gamma = weights(worst, self.limit)
         return float(self.n_outputs * (rest * self.mean + gamma * self.worst.max()) + self.penalty)
 
 
-def _weights(worst: float | None, limit: float) -> tuple[float, float]:
+def weights(worst: float | None, limit: float) -> tuple[float, float]:
     """Weights of the mean mix and of the largest loss; at 1 the mix decides ties only."""
     gamma = min(worst or 0.0, 1.0 - LIMIT)
     return (1.0 - gamma) * (limit if gamma == 1.0 - LIMIT else 1.0), gamma
@@ -415,7 +415,7 @@ class Programme:
 
     def objective(self, worst: float | None) -> Any:
         """The objective, per output."""
-        rest, gamma = _weights(worst, self.limit)
+        rest, gamma = weights(worst, self.limit)
         top = gamma * cp.max(self.worst) if gamma else 0.0
         return rest * self.mean + top + self.penalty
 

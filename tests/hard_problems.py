@@ -30,7 +30,7 @@ from skfairloss import PixelLossRegressor
 from skfairloss.exceptions import InfeasibleFairnessError, UnmetFairnessWarning
 from tests import adversarial, fairness_oracle, oracles
 from tests.fairness_oracle import KINDS as TERMS
-from tests.fairness_oracle import LIMIT, Asked, FairProblem
+from tests.fairness_oracle import Asked, FairProblem
 from tests.hard_kinds import KINDS, PLAIN_ONLY, Rng, Rows, usual_settings
 
 STATUSES = (
@@ -192,7 +192,7 @@ def false_attribute(problem: FairProblem, model: PixelLossRegressor) -> str:
     losses = np.abs(model.group_losses_ - reached.losses) <= 1e-9 * reached.losses + moved
     squares = _squared_share(problem, coef, intercept)
     shares = (data.averages > 0) @ data.v
-    weights = _group_weights(problem, model, shares)
+    weights = _group_weights(problem, model, shares, reached.limit)
     checks = {
         "scale_": np.allclose(model.scale_, data.c, rtol=1e-9),
         "group_losses_": losses.all(),
@@ -216,16 +216,20 @@ def _squared_share(problem: FairProblem, coef: np.ndarray, intercept: Any) -> fl
 
 
 def _group_weights(
-    problem: FairProblem, model: PixelLossRegressor, shares: np.ndarray
+    problem: FairProblem, model: PixelLossRegressor, shares: np.ndarray, limit: float
 ) -> np.ndarray:
-    """Group weights from the multipliers of terms on losses."""
-    gamma = min(problem.asked.worst or 0.0, 1 - LIMIT)
-    held = getattr(model, "multipliers_", {})
-    on_losses = (held.get(name, 0.0) for name in LOSS_TERMS)
-    return (1 - gamma) * shares + sum(on_losses)
+    """Weights of the groups' mix from the multipliers of terms about it."""
+    rest, _ = fairness_oracle.weights(problem.asked.worst, limit)
+    held, asked = getattr(model, "multipliers_", {}), problem.asked
+    about_mix = [name for name, about in ABOUT.items() if getattr(asked, about) is None]
+    return rest * shares + sum(held.get(name, 0.0) for name in about_mix)
 
 
-LOSS_TERMS = ("WorstGroupLoss", "BoundedGroupLoss", "EqualizedLoss")
+ABOUT = {
+    "WorstGroupLoss": "worst_loss",
+    "BoundedGroupLoss": "bound_loss",
+    "EqualizedLoss": "spread_loss",
+}
 
 
 def _lagrangian_holds(problem: FairProblem, model: PixelLossRegressor) -> bool:
@@ -233,6 +237,8 @@ def _lagrangian_holds(problem: FairProblem, model: PixelLossRegressor) -> bool:
     asked, weight = problem.asked, model.group_weights_
     if asked.prediction is not None or asked.residual is not None or asked.terms is None:
         return True
+    if any(getattr(asked, about) is not None for about in ABOUT.values()):
+        return True  # a row has a loss of its own then
     shares = (problem.data.averages > 0) @ problem.data.v
     parts = problem.outputs(weight / shares)
     best = [oracles.solve(part) for part in parts]
@@ -255,6 +261,13 @@ def _twin(problem: FairProblem) -> FairProblem:
     asked, s = problem.asked, problem.sample_weight
     moved = {name: getattr(asked, name) for name in ("prediction", "residual")}
     moved = {name: None if value is None else value * factor for name, value in moved.items()}
+    for name in ("bound", "spread"):  # in units of y, or of its squares, where of a loss of its own
+        value, about = getattr(asked, name), getattr(asked, f"{name}_loss")
+        power = 0 if about is None else 1 + fairness_oracle.OWN_LOSSES.index(about)
+        if isinstance(value, dict):
+            moved[name] = {group: one * factor**power for group, one in value.items()}
+        elif value is not None:
+            moved[name] = value * factor**power
     return replace(
         problem,
         X=problem.X[order],

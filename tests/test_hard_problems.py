@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests import hard_pending, oracles
+from tests import oracles
 from tests.fairness_oracle import Asked, FairProblem
 from tests.hard_kinds import KINDS, PLAIN_ONLY
 from tests.hard_problems import (
@@ -24,7 +24,7 @@ from tests.hard_problems import (
 from tests.problems import RegressionProblem
 
 PLAIN = range(60)
-FAIRNESS = [seed for seed in range(48) if seed not in hard_pending.FAIRNESS]
+FAIRNESS = range(48)
 
 
 def check(found: list[Outcome]) -> None:

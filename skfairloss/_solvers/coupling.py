@@ -204,6 +204,11 @@ class Coupling:
         """Return the left sides of the constraints, (J,)."""
         return self.losses_of(self.sums(delta, residual), delta)
 
+    def losses_at(self, size: float) -> Array:
+        """Return what residuals of one size make of the left sides of the constraints, (J,)."""
+        own = self.weights[ABSOLUTE] * size + self.weights[SQUARED] * (0.5 * size * size)
+        return np.asarray(own.sum(axis=1))
+
     def level(self, losses: Array) -> float:
         """Return the smallest t that the left sides allow; 0 where no constraint has a slope."""
         if not self.leveled:

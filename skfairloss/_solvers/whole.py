@@ -139,6 +139,10 @@ class Whole(ABC):
         step = float(shift) if np.ndim(shift) == 0 else shift
         return Anchor(anchor.coef + change, anchor.intercept + step, anchor.theta + delta)
 
+    def reached(self, anchor: Anchor, found: KinkedSolution) -> Anchor:
+        """Return the model of a solution that is relative to another model."""
+        return self.moved(anchor, found.delta)
+
     def residual(self, anchor: Anchor) -> Array:
         """Compute y - predictions, of the shape of y, in a pass over X."""
         out = self.design.predict(anchor.coef, anchor.intercept)
