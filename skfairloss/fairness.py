@@ -39,6 +39,8 @@ __all__ = [
     "WorstGroupLoss",
 ]
 
+_ROUNDING = 1e-10  # a tolerance of a mean, in mean deviations of y, that is as good as 0
+
 LOSS = none_or(one_of((ABSOLUTE_ERROR, SQUARED_ERROR)))
 
 
@@ -229,7 +231,7 @@ class BoundedGroupLoss(FairnessTerm):
         if unknown:
             raise ValueError(
                 f"upper_bound of BoundedGroupLoss names {unknown[0]!r}, which is none of the "
-                f"groups {labels}"
+                f"groups with rows of positive weight: {labels}"
             )
         values = np.array([float(bounds.get(name, np.inf)) for name in labels])
         return Request(loss=data.loss(self.loss), bounds=data.in_units(values, self.loss))
@@ -266,9 +268,11 @@ class EqualizedLoss(FairnessTerm):
 
     Notes
     -----
-    If no model found on the path has a spread within the tolerance, the one with the smallest spread
-    is taken, with a warning that states the spread left. Where that is at the smallest t, a smaller
-    spread could only be had by making a group worse, in the loss that the term is about.
+    If no model found on the path has a spread within the tolerance, the one with the smallest is
+    taken, with a warning that states the spread left. Where that is at the smallest t, a smaller
+    spread could only be had by making a group worse, in the loss that the term is about. Without a
+    penalty that model is the one of `WorstGroupLoss` at weight 1, and certified as such: the
+    multipliers of its t are up to 1e6, and ``dual_gap_``, that of :math:`L`, may exceed ``tol``.
 
     For two groups, the mix and no penalty, the spread shrinks with t, and the crossing is found to
     a relative 1e-6 of t. Else it need not, as under a penalty: the path is scanned at 8 levels of
@@ -351,6 +355,9 @@ class Parity(FairnessTerm):
         sums = data.design.sums_by_group(data.weights, groups.codes, groups.n_groups)
         rows = sums / data.shares[:, None] - sums.sum(axis=0)
         tolerance, labels = float(self.tolerance) / scale, tuple(groups.labels)
+        size = data.weights @ np.abs(data.deviations)
+        if ((tolerance <= _ROUNDING * size) | (size == 0)).all():
+            tolerance = np.zeros_like(scale)
         return Request(linear=LinearRows(rows, self.target(data), tolerance, labels, scale))
 
     def multipliers(self, found: FoundMultipliers) -> Array:

@@ -25,7 +25,7 @@ from skfairloss._core.constraints import (
 )
 from skfairloss._core.losses import GroupedLoss, MixedLoss
 from skfairloss._core.solution import Multipliers
-from skfairloss._design.basis import Basis
+from skfairloss._design.basis import EPS, Basis
 from skfairloss._design.dense import DenseDesign
 from skfairloss._design.design import Design
 from skfairloss._design.factor import column_basis, has_many_rows, orthonormal_basis
@@ -34,8 +34,9 @@ from skfairloss._design.sample import Sample, draw_sample, has_sample
 from skfairloss._typing import Array
 
 _FEW_OUTPUTS = 8  # whose moments are found in the pass that serves the second moments of X
-SMALL_BOUND = 1e-4  # bounds below this share of the loss of the mean of y are measured by it
+_ROUNDING = 32 * EPS  # of a residual, relative to y, that no model can do without
 ZERO_BOUND = 5e-10  # a bound of 0 on a group's loss, as a share of the loss of the mean of y
+_SMALL = 1e-4  # what its violation is relative to, as a share of the same
 
 
 @dataclass(frozen=True)
@@ -297,6 +298,26 @@ class Problem:
         return tuple(self.n_outputs * np.maximum(one.values, size) for one, size in pairs)
 
     @cached_property
+    def bound_units(self) -> tuple[Array, ...]:
+        """The bounds, (G,) each, and what stands for 0 where violations are relative to them."""
+        out = []
+        for bound, size in zip(self.group_bounds, self.bounded_sizes, strict=True):
+            whole = self.n_outputs * max(size, 1e-300)
+            out.append(np.where(bound > ZERO_BOUND * whole, bound, _SMALL * whole))
+        return tuple(out)
+
+    def bound_rounding(self, residual: Array) -> float:
+        """Return by how much rounding errors of y raise a bounded loss at most, relative to it."""
+        moved = residual + np.copysign(_ROUNDING * np.abs(self.y), residual)
+        worst = 0.0
+        for bounds, bound in zip(self.groups.bounds, self.group_bounds, strict=True):
+            change = self.group_losses(bounds.loss, moved) - self.group_losses(
+                bounds.loss, residual
+            )
+            worst = max(worst, float((change / bound).max(initial=0.0)))
+        return worst
+
+    @cached_property
     def bounded_sizes(self) -> tuple[float, ...]:
         """The natural size of each loss that has bounds."""
         return tuple(self.natural(bounds.loss) for bounds in self.groups.bounds)
@@ -379,14 +400,12 @@ class GroupTerms:
 
     @property
     def violation(self) -> float:
-        """Largest violation of a bound, relative to it, or to a small share of a natural loss."""
+        """Largest violation of a bound, relative to it."""
         problem, worst = self.problem, 0.0
-        for bound, losses, natural in zip(
-            problem.group_bounds, self.bounded, problem.bounded_sizes, strict=True
-        ):
-            size = np.maximum(bound, SMALL_BOUND * problem.n_outputs * max(natural, 1e-300))
-            at = np.isfinite(size)
-            worst = max(worst, float(((losses - bound)[at] / size[at]).max(initial=0.0)))
+        parts = zip(problem.group_bounds, problem.bound_units, self.bounded, strict=True)
+        for bound, unit, losses in parts:
+            at = np.isfinite(bound)
+            worst = max(worst, float(((losses - bound)[at] / unit[at]).max(initial=0.0)))
         return worst
 
     def price(self, multipliers: Multipliers) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,11 @@ def fit_model(model: Any, training: Training, start: Start | None) -> Start:
     problem = training.problem
     attributes = Attributes(problem, training.scale, training.groups, training.single)
     with one_blas_thread(problem.design.shape[1], problem.design.blas_size):
-        problem, solution = _solve(model, training, start, attributes)
+        problem, solution, limit = _solve(model, training, start, attributes)
         certificate = certify(problem, solution, model.tol)
+        if limit is not None and not certificate.certified.all():
+            certified = certify(*limit, model.tol).certified
+            certificate = replace(certificate, certified=certified)
     _warn_unless_certified(model, solution, certificate)
     model.__dict__.update(
         attributes.model(solution.coef, solution.intercept, residual=certificate.residual)
@@ -45,9 +49,12 @@ def fit_model(model: Any, training: Training, start: Start | None) -> Start:
 @with_callbacks
 def _solve(
     model: Any, training: Training, start: Start | None, attributes: Attributes
-) -> tuple[Problem, Solution]:
-    """Return the problem that was solved and its solution; inform callbacks, if any are set."""
-    problem, tolerance, tasks = training.problem, training.tolerance, None
+) -> tuple[Problem, Solution, tuple[Problem, Solution] | None]:
+    """Return the problem that was solved and its solution; inform callbacks, if any are set.
+
+    Those that it was the limit of come last; None where it was none.
+    """
+    problem, tolerance, tasks, limit = training.problem, training.tolerance, None, None
     if has_callbacks(model):
         n_tasks = 1 if problem.constrained else problem.n_outputs
         tasks = FitTasks(model, n_tasks, _shown(*training.given), attributes.model)
@@ -57,7 +64,7 @@ def _solve(
             problem, tolerance, tol=model.tol, max_iter=model.max_iter, on_iteration=on_iteration
         )
         _warn_unless_equal(found, tolerance)
-        problem, solution = found.problem, found.solution
+        problem, solution, limit = found.problem, found.solution, found.limit
     else:
         solution = solve(
             problem,
@@ -69,7 +76,7 @@ def _solve(
         )
     if tasks is not None:
         tasks.end(solution.coef, solution.intercept)
-    return problem, solution
+    return problem, solution, limit
 
 
 def _warn_unless_equal(found: Equalized, tolerance: float) -> None:
@@ -102,10 +109,12 @@ def _warn_unless_certified(model: Any, solution: Solution, certificate: Certific
         if n_outputs > 1:
             where = f" for {len(open_outputs)} of {n_outputs} outputs; in output {worst}"
         remedy = _remedy(solution, worst, model.max_iter)
+        violated = certificate.infeasibility[worst]
+        violation = f", and a fairness term is violated by {violated:.3g}, relative"
         warn_user(
             f"{name} did not reach tol={model.tol}{where}: the objective "
             f"{certificate.objective[worst]:.6g} is at most {certificate.gap[worst]:.3g} "
-            f"above the optimum. Remedy: {remedy}",
+            f"above the optimum{violation if violated > model.tol else ''}. Remedy: {remedy}",
             ConvergenceWarning,
         )
     elif not solution.tie_resolved.all():

@@ -16,6 +16,7 @@ from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Solution
 from skfairloss._inputs.groups import spelled
 from skfairloss._solvers.coupled import (
+    PRESENT,
     Coupled,
     Setting,
     formulate_coupled,
@@ -39,6 +40,7 @@ _FAR = 100.0  # bounds above so many times the loss of the mean of y are tried w
 _NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
 _MET_EXACTLY = 1e-10  # differences of means, relative to the spread of y, that are none
 _MET_LINEAR = 1e-7  # the same for HiGHS, whose feasibility tolerance this is
+_HELD = 1e-9  # price of a row, of 1 in all, that is more than rounding
 
 
 def solve_constrained(
@@ -168,7 +170,8 @@ def _check_bounds(
         setting = Setting(problem)
     coupled = formulate_coupled(problem, setting.basis, setting.start, factor=True)
     found = solve_coupled(coupled, Goal(tol, 0.0, max_iter, certified=False), None)
-    least = (found.objective - found.gap) / largest_bound(problem)
+    mean = PRESENT * _FAR * problem.n_outputs * problem.natural_loss  # at most, of a better model
+    least = (found.objective - found.gap - mean) / largest_bound(problem)
     if not least > 1.0 + tol:
         return
     kq, n = coupled.kq, len(found.multipliers) - coupled.n_linear
@@ -207,30 +210,45 @@ def check_linear(problem: Problem) -> None:
     terms = problem.linear
     if not any(term.target.any() for term in terms):  # 0 meets them
         return
+    unit = problem.spread * terms[0].unit
+    lacking = [_lacking(problem, k) for k in range(problem.n_outputs)]
+    needs = [
+        f"{_rounded_up(found[0] * size):.6g} in output {k}"
+        for k, (found, size) in enumerate(zip(lacking, unit, strict=True))
+        if found is not None
+    ]
+    if needs:
+        held = set().union(*(found[1] for found in lacking if found is not None))
+        groups = spelled([terms[0].labels[g] for g in sorted(held)])
+        raise InfeasibleFairnessError(
+            f"no linear model brings the means of the {groups} as close as the tolerance asks: it "
+            f"would have to be larger by {' and '.join(needs)}, in units of y"
+        )
+
+
+def _lacking(problem: Problem, k: int) -> tuple[float, set[int]] | None:
+    """Return what tolerances lack in an output, in spreads of y, and the groups that need it.
+
+    None where they can be met.
+    """
+    terms, size = problem.linear, problem.spread[k]
     scale = np.maximum(np.abs(np.vstack([term.rows for term in terms])).max(axis=0), TINY)
     rows = np.vstack([term.rows / scale for term in terms])
-    size = problem.spread
-    for k in range(problem.n_outputs):
-        target = np.concatenate([term.target[:, k] for term in terms]) / size[k]
-        slack = np.concatenate([np.full(len(t.rows), t.tolerance[k] / size[k]) for t in terms])
-        nearest = np.linalg.lstsq(rows, target, rcond=None)[0]
-        if (np.abs(target - rows @ nearest) <= slack + _MET_EXACTLY).all():
-            continue
-        # minimise s subject to |target - rows w| <= slack + s
-        ones = np.ones((len(rows), 1))
-        found = linprog(
-            np.append(np.zeros(rows.shape[1]), 1.0),
-            A_ub=np.vstack([np.hstack([-rows, -ones]), np.hstack([rows, -ones])]),
-            b_ub=np.concatenate([slack - target, slack + target]),
-            bounds=[(None, None)] * rows.shape[1] + [(0, None)],
-            method="highs",
-        )
-        if found.status == 0 and found.fun > _MET_LINEAR:
-            price = np.abs(found.ineqlin.marginals).reshape(2, len(terms), -1).sum(axis=(0, 1))
-            labels, unit = terms[0].labels, float(np.broadcast_to(terms[0].unit, len(size))[k])
-            held = spelled([labels[g] for g in np.flatnonzero(price > 1e-9)])
-            raise InfeasibleFairnessError(
-                f"no linear model brings the means of the {held} of output {k} as close as "
-                f"the tolerance asks: it would have to be larger by "
-                f"{_rounded_up(float(found.fun) * size[k] * unit):.6g}, in units of y"
-            )
+    target = np.concatenate([term.target[:, k] for term in terms]) / size
+    slack = np.concatenate([np.full(len(t.rows), t.tolerance[k] / size) for t in terms])
+    nearest = np.linalg.lstsq(rows, target, rcond=None)[0]
+    if (np.abs(target - rows @ nearest) <= slack + _MET_EXACTLY).all():
+        return None
+    # minimise s subject to |target - rows w| <= slack + s
+    ones = np.ones((len(rows), 1))
+    found = linprog(
+        np.append(np.zeros(rows.shape[1]), 1.0),
+        A_ub=np.vstack([np.hstack([-rows, -ones]), np.hstack([rows, -ones])]),
+        b_ub=np.concatenate([slack - target, slack + target]),
+        bounds=[(None, None)] * rows.shape[1] + [(0, None)],
+        method="highs",
+    )
+    if found.status != 0 or found.fun <= _MET_LINEAR:
+        return None
+    price = np.abs(found.ineqlin.marginals).reshape(2, len(terms), -1).sum(axis=(0, 1))
+    return float(found.fun), set(np.flatnonzero(price > _HELD).tolist())

@@ -32,7 +32,7 @@ from skfairloss._typing import Array, Index, Mask
 
 # Weight of the mean loss in the smallest factor's problem, so that groups without a bound do not
 # vanish: far below the gap asked for.
-_PRESENT = 1e-9
+PRESENT = 1e-9
 # Rows of each group that a sample has at least, if there are as many: a mean to an eighth.
 _FEWEST = 60
 
@@ -556,7 +556,7 @@ def _constraints(problem: Problem, basis: Basis, coef: Array, factor: bool) -> d
         np.repeat(part.price * part.loss[:, None], len(part.groups), axis=1) for part in parts
     ]
     groups = np.concatenate([*(part.groups for part in parts), none.astype(np.intp)])
-    mean_weight = _PRESENT if factor else problem.mean_weight
+    mean_weight = PRESENT if factor else problem.mean_weight
     return {
         "base": problem.mix_sums[:, None] * (mean_weight * criterion.shares)[:, None],
         "groups": groups,

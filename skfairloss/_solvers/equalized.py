@@ -38,13 +38,15 @@ class Equalized:
     """A point of the path: the problem it solves, its solution, and the losses of the groups (G,).
 
     The losses are in the problem's units of the one that is equalised. ``lowest`` tells that it is
-    at t*: a smaller spread needs a group to get worse.
+    at t*: a smaller spread needs a group to get worse. ``limit`` is then the worst-group problem
+    with its solution, if it was found as such: multipliers of bounds at t* magnify its gap.
     """
 
     problem: Problem
     solution: Solution
     losses: Array
     lowest: bool = False
+    limit: tuple[Problem, Solution] | None = None
 
     @property
     def t(self) -> float:
@@ -254,7 +256,8 @@ class _Path:
         criterion = replace(self.criterion, worst_weight=1.0 - LIMIT, worst_loss=self.level)
         worst = replace(free, criterion=criterion)
         solution = solve_constrained(worst, self._options)
-        found, held = self._measured(worst, solution), solution.multipliers
+        found, limit = self._measured(worst, solution), (worst, solution)
+        held = solution.multipliers
         assert held is not None
         bounds = tuple(
             (own + held.worst if one.loss.kind == self.level.kind else own) / worst.mean_weight
@@ -267,7 +270,7 @@ class _Path:
         multipliers = Multipliers(np.zeros_like(held.worst), bounds, linear)
         solution = replace(solution, dual=dual, multipliers=multipliers, measured=None)
         problem = replace(self._problem, criterion=self.criterion.at_level(found.t))
-        return Equalized(problem, solution, found.losses, lowest=True)
+        return Equalized(problem, solution, found.losses, lowest=True, limit=limit)
 
     def stopped(self, point: Equalized) -> bool:
         """Return True where a callback stopped the work."""
