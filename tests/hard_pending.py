@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import Lasso
 
@@ -28,7 +27,6 @@ from tests.test_hard_inputs import (
     check,
     halves,
     interpolable,
-    nearly_equal,
     penalised_pair,
     plain,
 )
@@ -181,13 +179,6 @@ def test_a_slack_bound_has_no_multiplier_beside_an_equalised_loss(factor):
     asked = replace(problem.asked, bound=factor * largest)
     model = replace(problem, asked=asked).fit()
     np.testing.assert_allclose(model.multipliers_["BoundedGroupLoss"], 0, atol=1e-9)
-
-
-@pytest.mark.parametrize("off", [1e-6, 1e-7, 1e-8])
-@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
-@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
-def test_nearly_equal_columns_are_penalised_alike_sparse_and_dense(off, container, l1_ratio):
-    check(nearly_equal(off, container, alpha=0.01, l1_ratio=l1_ratio, loss_mix=0.5))
 
 
 @pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])

@@ -16,6 +16,7 @@ predictions f, and is at most
     ‖d‖ · 2 √(F / (1-λ))   for λ < 1,
 
 F being the attained objective: no better point has a larger loss. A ridge adds its share likewise.
+Under an L1 penalty ‖w*‖₁ ≤ F / l1 charges it as well, whatever the condition of the columns.
 
 Under terms about another loss than the mix each row has the loss a |z| + tilt z + b z² of its group
 and output (`Problem.plain`), with the conjugate max(|u - tilt| - a, 0)² / (4 b), or the box
@@ -316,23 +317,24 @@ def _bound(
     basis, rows, total = support.basis, found.rows, found.total
     gradient = found.gradient - np.multiply.outer(basis.center, total) + pull
     gap, defect = np.full_like(rows, np.inf), np.zeros((basis.n_coordinates, len(rows)))
+    alone = _intercept_charge(problem, support, total, better)
     for slope in _penalty_slopes(problem, coef, gradient, objective):
-        # ĝ = l2 w + slope, and what is left of Xᵀu is charged ...
-        rest = gradient - problem.l2 * coef - slope
+        # ĝ = l2 w + slope, and what is left of Xᵀu is charged by predictions ...
+        rest, inner = gradient - problem.l2 * coef - slope, rows + _kink_gap(problem, coef, slope)
         left = basis.pull_back(rest, np.zeros(len(rows)))
         left[basis.n_directions :] = total
         charge = _charge(problem, support, left, better)
-        unseen = _outside_row_space(problem, basis, rest, coef, objective)
-        bound = rows + _kink_gap(problem, coef, slope) + unseen + charge
+        bound = inner + _outside_row_space(problem, basis, rest, coef, objective) + charge
         defect = np.where(bound < gap, basis.resolved(left)[0], defect)
         gap = np.fmin(gap, bound)
+        if problem.l1 > 0:  # ... or, where columns are nearly collinear, by ‖w*‖₁ ≤ F / l1 ...
+            sizes = np.abs(rest * coef).sum(axis=0)
+            sizes += np.abs(rest).max(axis=0) * (objective / problem.l1)
+            gap = np.fmin(gap, inner + sizes + alone)
     if problem.l2 > 0:  # ... or ĝ = Xᵀu, and only the intercept is charged.
         slope = np.clip(gradient, -problem.l1, problem.l1)
         square = ((problem.l2 * coef - (gradient - slope)) ** 2).sum(axis=0) / (2 * problem.l2)
-        lone = np.zeros_like(defect)
-        lone[basis.n_directions :] = total
-        charge = _charge(problem, support, lone, better)
-        gap = np.fmin(gap, rows + _kink_gap(problem, coef, slope) + square + charge)
+        gap = np.fmin(gap, rows + _kink_gap(problem, coef, slope) + square + alone)
     return gap, defect
 
 
@@ -362,6 +364,15 @@ def _outside_row_space(
     q = row_sorted_qr(transform)[0]
     unseen = np.abs(rest - q @ (q.T @ rest))
     return (unseen * (np.abs(coef) + objective / problem.l1)).sum(axis=0)
+
+
+def _intercept_charge(problem: Problem, support: _Support, total: Array, better: _Better) -> Array:
+    """Charge for 1ᵀu alone, (m,), where a penalty may take charge of the rest; else 0."""
+    if problem.l1 == 0 and problem.l2 == 0:
+        return np.zeros_like(total)
+    lone = np.zeros((support.basis.n_coordinates, len(total)))
+    lone[support.basis.n_directions :] = total
+    return _charge(problem, support, lone, better)
 
 
 def _charge(problem: Problem, support: _Support, left: Array, better: _Better) -> Array:
