@@ -333,25 +333,26 @@ def test_an_equalised_fit_with_a_penalty_takes_the_first_level_that_is_enough(
 # --------------------------------------------------------------------------------------------------
 
 
-def nearly_equal(off: float, container=np.asarray, **settings) -> FairProblem:
+def nearly_equal(off: float, container=np.asarray, n: int = 40, **settings) -> FairProblem:
     """Two columns that differ by ``off``, and a y that the difference explains."""
     rng = np.random.default_rng(3)
-    x, d = rng.normal(size=(2, 40))
-    y = x + 2.0 * d + 0.2 * rng.normal(size=40)
+    x, d = rng.normal(size=(2, n))
+    y = x + 2.0 * d + 0.2 * rng.normal(size=n)
     X = np.column_stack([x, x + off * d])
     if container is not np.asarray:
-        X = X * (np.arange(40) % 3 > 0)[:, None]
-    return FairProblem(container(X), y, halves(40), **({"loss_mix": 0.0} | settings))
+        X = X * (np.arange(n) % 3 > 0)[:, None]
+    return FairProblem(container(X), y, halves(n), **({"loss_mix": 0.0} | settings))
 
 
-@pytest.mark.parametrize("off", [1e-8, 1e-10, 1e-12, 1e-13])
+@pytest.mark.parametrize("off", [1e-8, 1e-10, 1e-12, 1e-13, 1e-14])
+@pytest.mark.parametrize("n", [40, 1000, 6000])
 @pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
-def test_no_better_fit_than_claimed_exists_for_nearly_equal_columns(off, loss_mix):
-    problem = nearly_equal(off, loss_mix=loss_mix)
+def test_no_better_fit_than_claimed_exists_for_nearly_equal_columns(off, n, loss_mix):
+    problem = nearly_equal(off, n=n, loss_mix=loss_mix)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = problem.fit()
-    w = np.array([1.0 - 2.0 / off, 2.0 / off])[:, None]  # what made y, as far as off is known
+    w = np.array([1.0 - 2.0 / off, 2.0 / off])[:, None]  # made y, as far as off is known
     reached = fairness_oracle.value(problem, w, np.zeros(1))
     moved, _ = fairness_oracle.rounding(problem, w.T, np.zeros(1))
     assert model.objective_ - model.dual_gap_ <= reached.objective(None) + moved.max()
@@ -362,6 +363,13 @@ def test_no_better_fit_than_claimed_exists_for_nearly_equal_columns(off, loss_mi
 @pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
 def test_nearly_equal_columns_are_fitted_alike_sparse_and_dense(off, container, loss_mix):
     check(nearly_equal(off, container, loss_mix=loss_mix))
+
+
+@pytest.mark.parametrize("off", [1e-6, 1e-7, 1e-8])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_nearly_equal_columns_are_penalised_alike_sparse_and_dense(off, container, l1_ratio):
+    check(nearly_equal(off, container, alpha=0.01, l1_ratio=l1_ratio, loss_mix=0.5))
 
 
 # --------------------------------------------------------------------------------------------------

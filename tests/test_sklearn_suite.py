@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import hard_pending
-
 MODULES = ("quantile", "ridge", "coordinate_descent", "sparse_coordinate_descent")
 
 SOLVER = "a choice of solver, which the package has not"
@@ -67,7 +65,7 @@ def test_scikit_learns_tests_pass_but_for_excused_ones(module, tmp_path):
     assert len(found) >= 50
     failed = {name: how for name, how in found.items() if how not in ("passed", "skipped")}
     of = {name: name.split("::")[-1].split("[")[0] for name in found}
-    allowed = {*EXCUSED, *hard_pending.SKLEARN}
+    allowed = set(EXCUSED)
     unexcused = [f"{name}: {how}" for name, how in failed.items() if of[name] not in allowed]
     assert not unexcused, "\n".join(unexcused)
     idle = allowed & set(of.values()) - {of[name] for name in failed}

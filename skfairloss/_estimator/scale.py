@@ -46,14 +46,16 @@ def in_units(y: Array, scale: Array) -> Array:
     if not (scale == 1.0).all():
         with np.errstate(over="ignore", under="ignore"):
             out = y / scale
-    lowest, highest = out.min(axis=0), out.max(axis=0)
-    size = np.maximum(-lowest, highest)
-    for k in np.flatnonzero(~(size <= high) | ((size < low) & (y.min(axis=0) < y.max(axis=0)))):
-        largest, other = np.abs(y[:, k]).max(), "larger" if size[k] > high else "smaller"
-        raise ValueError(
-            f"y of up to {largest:.3g} is {size[k]:.3g} in units of scale={scale[k]:.3g}, outside "
-            f"of {low:g} to {high:g}: choose a {other} scale, or another unit of y"
-        )
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->j", out, out)
+    for k in np.flatnonzero(~((squares >= low * low) & (squares <= high * high))):
+        size, largest = np.abs(out[:, k]).max(), np.abs(y[:, k]).max()
+        if size > high or (size < low and np.ptp(y[:, k]) > 0):
+            raise ValueError(
+                f"y of up to {largest:.3g} is {size:.3g} in units of scale={scale[k]:.3g}, outside "
+                f"of {low:g} to {high:g}: choose a {'larger' if size > high else 'smaller'} scale, "
+                "or another unit of y"
+            )
     return out
 
 

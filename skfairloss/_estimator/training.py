@@ -101,7 +101,7 @@ def read_training(
     check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
     given = X, y, sample_weight
     X, y = _validated(model, X, y)
-    weights = _normalized(check_weights(sample_weight, len(y)))
+    weights = _weights(sample_weight, len(y))
     groups = None
     if sensitive_features is not None:
         groups = encode_groups(sensitive_features, len(y))
@@ -164,15 +164,16 @@ def _check_sizes(model: Any, X: Any, means: Array) -> None:
             )
 
 
-def _normalized(weights: Array) -> Array:
+def _weights(sample_weight: Any, n: int) -> Array:
     """Return weights that sum to 1, (n,), unless the ratio of two of them is out of range."""
-    out, low = normalized(weights), RANGE[0]
-    if out.min() < low * out.max():
-        positive = weights[weights > 0]
-        if positive.min() < low * positive.max():
+    given = check_weights(sample_weight, n)
+    out, low = normalized(given), RANGE[0]
+    if sample_weight is not None and out.min() < low * out.max():
+        smallest, largest = given[given > 0].min(), given.max()
+        if smallest < low * largest:
             raise ValueError(
-                f"sample_weight must be 0 or at least {low:g} times the largest, "
-                f"{positive.max():.3g}, got {positive.min():.3g}"
+                f"sample_weight must be 0 or at least {low:g} times the largest, {largest:.3g}, "
+                f"got {smallest:.3g}"
             )
     return out
 
