@@ -27,6 +27,7 @@ extensions = [
     "mathml",
     "myst_parser",
     "numpydoc",
+    "speed_figure",
     "study_figures",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
