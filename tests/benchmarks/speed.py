@@ -7,8 +7,8 @@ nothing else::
 
 writes ``docs/speed/NAME.json`` for each script and, from these files, the tables and counted
 sentences of ``docs/speed.md`` and ``docs/speed_tables.md``. ``--only`` runs some of the scripts,
-``--page`` none: the pages are written from whatever files are there. ``--quick`` shows that all of it runs, and writes nothing
-unless ``--out`` names another folder.
+``--page`` none: the pages are written from whatever files are there. ``--quick`` shows that all of
+it runs, and writes nothing unless ``--out`` names another folder.
 """
 
 from __future__ import annotations

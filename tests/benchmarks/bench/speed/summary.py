@@ -50,8 +50,8 @@ def findings(results: Results) -> str:
     large = [row for row, _ in found if row["shape"][0] >= LARGE]
     slower = sum(row["ratio to R"] > 1 for row in large)
     lines.append(
-        f"**Beside least squares.** Of {len(large)} fits with {spaced(LARGE)} rows or more, {slower} "
-        "take longer than scikit-learn's `LinearRegression().fit` on the same rows."
+        f"**Beside least squares.** Of {len(large)} fits with {spaced(LARGE)} rows or more, "
+        f"{slower} take longer than scikit-learn's `LinearRegression().fit` on the same rows."
     )
     if "plain_fits" in results:
         lines.append(plain(own(rows_of(results, "plain_fits"))))

@@ -16,7 +16,6 @@ from bench.speed.results import (
     Row,
     cases,
     fastest_peer,
-    is_accurate,
     is_measured,
     kind_of,
     own,

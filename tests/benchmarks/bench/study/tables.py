@@ -194,8 +194,8 @@ def summary_table(results: Record) -> str:
     """The counts of the middle."""
     middle = results["protocol"]["primary"]
     return (
-        f"`loss_mix={middle:g}` compared with L2, changes in percent of the MAE (MSE) of L2 over all "
-        f"rows:\n\n{counts_table(results, middle)}"
+        f"`loss_mix={middle:g}` compared with L2, changes in percent of the MAE (MSE) of L2 over "
+        f"all rows:\n\n{counts_table(results, middle)}"
     )
 
 
