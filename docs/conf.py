@@ -27,6 +27,7 @@ extensions = [
     "mathml",
     "myst_parser",
     "numpydoc",
+    "page_figures",
     "speed_figure",
     "study_figures",
     "sphinx.ext.autodoc",

@@ -9,6 +9,7 @@ import importlib
 import io
 import re
 
+import matplotlib.pyplot as plt
 import pytest
 import sklearn
 from sklearn import config_context
@@ -20,14 +21,18 @@ from tests.test_examples import PNG, ROOT, run
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-FENCE = re.compile(r"^```(\S+)\n(.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"^```(\S+)\n(.*?)^```$|^```({figure}) (generated/guide/\S+)$", re.M | re.S)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 ROW = re.compile(r"^\| [^|]+ \| `(?P<call>.+)` \| `(?P<error>\w+): (?P<message>.+)` \|$", re.M)
 
 
 def blocks_of(page):
-    """Pairs (language, text) of the fenced blocks of a page, in their order."""
-    return FENCE.findall(page.read_text("utf-8"))
+    """Pairs (language, text) of the fenced blocks of a page, in their order.
+
+    Pictures that the build draws from the code above them are pairs ({figure}, path).
+    """
+    found = FENCE.findall(page.read_text("utf-8"))
+    return [(language or figure, text or path) for language, text, figure, path in found]
 
 
 def run_python(code, shown, page, namespace):
@@ -60,6 +65,9 @@ def run_page(page):
                 run_python(text, following[1] if following[0] == "text" else None, page, namespace)
             elif language == "pycon":
                 run_session(text, page, namespace)
+            elif language == "{figure}":
+                assert plt.get_fignums(), f"no code draws {text}"
+                plt.close("all")
     return namespace
 
 
@@ -84,7 +92,8 @@ def test_every_fenced_block_runs_or_has_its_reason_not_to():
     assert errors == {"groups.md": 2, "persistence.md": 1}
 
 
-NEEDED = {"persistence.md": ("skops", "skl2onnx", "onnxruntime")}  # packages of a page's code
+EXPORT = ("skops", "skl2onnx", "onnxruntime")
+NEEDED = {"persistence.md": EXPORT, "recipes.md": EXPORT}  # packages of a page's code
 RUNNABLE = [page for page in PAGES if {"python", "pycon"} & set(dict(blocks_of(page)))]
 
 
