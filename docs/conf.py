@@ -30,6 +30,7 @@ extensions = [
     "page_figures",
     "speed_figure",
     "study_figures",
+    "thumbnails",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
@@ -121,6 +122,8 @@ sphinx_gallery_conf = {
     "doc_module": ("skfairloss",),
     "within_subsection_order": "reading_order.position",
     "minigallery_sort_order": "reading_order.position",
+    "image_scrapers": ("thumbnails.scrape",),
+    "thumbnail_size": (640, 440),
     "filename_pattern": "/plot_" + "".join(rf"(?!{name[5:]}\b)" for name in not_run),
     "reference_url": {"skfairloss": None},
     "abort_on_example_error": True,
@@ -135,11 +138,13 @@ html_title = f"skfairloss {release}"
 html_show_sourcelink = False
 html_use_index = False  # the API reference is the index
 html_static_path = ["_static"]
+html_favicon = "_static/logo.svg"
 html_css_files = ["pages.css"]
 # Pages that are no part of a section have none to navigate.
 html_sidebars = {page: [] for page in ("index", "getting_started", "search")}
 html_theme_options = {
     "header_links_before_dropdown": 6,
+    "logo": {"image_light": "_static/logo.svg", "image_dark": "_static/logo.svg", "text": "skfairloss"},
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
     "icon_links": [],

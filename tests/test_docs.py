@@ -149,6 +149,30 @@ def test_the_first_page_of_the_gallery_lists_every_page_once_with_its_question()
     assert sorted(names) == sorted(path.stem for path in (ROOT / "examples").glob("plot_*.py"))
 
 
+def pages_below(heading):
+    """Lists of the gallery's first page below a heading: what a line begins with, and its pages."""
+    header = (ROOT / "examples/GALLERY_HEADER.rst").read_text("utf-8")
+    below = header.split(f"{heading}\n{'-' * len(heading)}\n\n", 1)[1].split("\n\n", 1)[0]
+    items = [item.partition(": :doc:") for item in below.split("\n- ")]
+    return {first.removeprefix("- "): re.findall(r"`(plot_\w+)`", rest) for first, _, rest in items}
+
+
+def test_every_page_of_the_gallery_has_one_kind_of_data():
+    names = [name for *_, name in names_by_heading()]
+    listed = [name for pages in pages_below("By data").values() for name in pages]
+    assert sorted(listed) == sorted(names)
+
+
+def test_the_pages_listed_by_tool_are_those_that_use_it_in_the_order_of_reading():
+    names = [name for *_, name in names_by_heading()]
+    tools = pages_below("By tool")
+    assert len(tools) >= 8
+    for words, listed in tools.items():
+        tool = re.match(r"``(\w+)``", words)[1]
+        used = [name for name in names if tool in used_in(ROOT / f"examples/{name}.py")]
+        assert listed == used, tool
+
+
 def used_in(script):
     """Public names that a page of the gallery imports and uses, or names as its own subject."""
     source = script.read_text("utf-8")
