@@ -67,10 +67,10 @@ class PixelLossRegressor(
         Share ρ in [0, 1] of the L1 norm in the penalty, as in ``ElasticNet``.
 
     fit_intercept : bool, default=True
-        Whether to fit b.
+        If True, fit the intercept b.
 
     fairness : fairness term or list of them, default=None
-        What is asked of the groups, from `skfairloss.fairness`: `WorstGroupLoss`,
+        Requests about the groups, from `skfairloss.fairness`: `WorstGroupLoss`,
         `BoundedGroupLoss`, `EqualizedLoss`, `PredictionParity`, `ResidualParity`, or a list of
         terms of different classes (not `EqualizedLoss` with `WorstGroupLoss`). fit then needs
         ``sensitive_features``.
@@ -87,7 +87,7 @@ class PixelLossRegressor(
         (``loss_mix=0`` without an L1 penalty).
 
     warm_start : bool, default=False
-        Whether to start from the coefficients of the previous fit. The optimum reached is the
+        If True, start from the coefficients of the previous fit. The optimum reached is the
         same; no effect where the solution has a closed form, or under fairness terms.
 
     n_jobs : int, default=None
