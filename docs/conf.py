@@ -144,7 +144,11 @@ html_css_files = ["pages.css"]
 html_sidebars = {page: [] for page in ("index", "getting_started", "search")}
 html_theme_options = {
     "header_links_before_dropdown": 6,
-    "logo": {"image_light": "_static/logo.svg", "image_dark": "_static/logo.svg", "text": "skfairloss"},
+    "logo": {
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo.svg",
+        "text": "skfairloss",
+    },
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
     "icon_links": [],

@@ -154,7 +154,7 @@ def pages_below(heading):
     header = (ROOT / "examples/GALLERY_HEADER.rst").read_text("utf-8")
     below = header.split(f"{heading}\n{'-' * len(heading)}\n\n", 1)[1].split("\n\n", 1)[0]
     items = [item.partition(": :doc:") for item in below.split("\n- ")]
-    return {first.removeprefix("- "): re.findall(r"`(plot_\w+)`", rest) for first, _, rest in items}
+    return {first.removeprefix("- "): re.findall(r"<(plot_\w+)>", rest) for first, _, rest in items}
 
 
 def test_every_page_of_the_gallery_has_one_kind_of_data():

@@ -18,12 +18,12 @@ from bench.study.results import L1, contrast, real
 FIGURES = {
     "generated/study.svg": {
         "mae": "MAE, all rows",
-        "mae gap": "difference of MAE between two groups",
+        "mae gap": "MAE, difference of two groups",
     },
     "generated/study_accuracy.svg": {"mae": "MAE, all rows", "mse": "MSE, all rows"},
     "generated/study_groups.svg": {
         "worst mae": "MAE, worst group",
-        "mae gap": "difference of MAE between two groups",
+        "mae gap": "MAE, difference of two groups",
     },
 }
 

@@ -228,6 +228,20 @@ def findings(results: Record) -> str:
     )
 
 
+def short(results: Record) -> str:
+    """Two sentences for the landing page: accuracy and groups."""
+    middle = results["protocol"]["primary"]
+    (less, more), (shrunk, grown) = (
+        [counted(detected(results, quantity, k, middle)) for k in (-1, 1)]
+        for quantity in ("mae", "mae gap")
+    )
+    return (
+        f"Compared with L2, a mix of {middle:g} has a smaller mean absolute error on {less}, and a "
+        f"larger one on {more}. The difference between two groups grows on {grown} and shrinks on "
+        f"{shrunk}."
+    )
+
+
 def shown_contrasts(results: Record) -> list[list[float]]:
     """Every interval that tables and answers rest on, but those of the best mix."""
     middle = results["protocol"]["primary"]

@@ -1,11 +1,11 @@
-"""docs/study.md and docs/study_tables.md: their parts that the results file says."""
+"""The parts of docs/study.md, docs/study_tables.md and docs/index.md that the results file says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from bench import page as marked
-from bench.study.answers import answers, caution, findings
+from bench.study.answers import answers, caution, findings, short
 from bench.study.results import Record
 from bench.study.tables import (
     accuracy_tables,
@@ -28,13 +28,14 @@ TABLES = {
     "best": best_table,
 }
 COUNTS = {
+    "short": short,
     "findings": findings,
     "summary": summary_table,
     "counts": counts_tables,
     "answers": answers,
     "caution": caution,
 }
-PAGES = ("study.md", "study_tables.md")
+PAGES = ("index.md", "study.md", "study_tables.md")
 
 
 def tables(results: Record) -> str:
