@@ -138,17 +138,13 @@ html_title = f"skfairloss {release}"
 html_show_sourcelink = False
 html_use_index = False  # the API reference is the index
 html_static_path = ["_static"]
-html_favicon = "_static/logo.svg"
+LOGO = html_favicon = "_static/logo.svg"
 html_css_files = ["pages.css"]
 # Pages that are no part of a section have none to navigate.
 html_sidebars = {page: [] for page in ("index", "getting_started", "search")}
 html_theme_options = {
     "header_links_before_dropdown": 6,
-    "logo": {
-        "image_light": "_static/logo.svg",
-        "image_dark": "_static/logo.svg",
-        "text": "skfairloss",
-    },
+    "logo": {"image_light": LOGO, "image_dark": LOGO, "text": "skfairloss"},
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
     "icon_links": [],

@@ -1,7 +1,7 @@
 """The pictures of the user guide: the build runs a page's code and saves what its plots draw.
 
-A page shows ``generated/guide/NAME.svg`` below the block that draws it. Pages without such a picture
-are not run: their code runs with the tests, as that of these pages does.
+A page shows ``generated/guide/NAME.svg`` below the block that draws it. Pages without such a
+picture are not run here; the tests run the code of all pages.
 """
 
 from __future__ import annotations
