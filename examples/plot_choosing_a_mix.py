@@ -36,8 +36,8 @@ print("rows:", pd.Series(groups).value_counts().sort_index().to_dict())
 #
 # :func:`~skfairloss.compare_loss_mixes` fits every mix on the same folds and compares the errors of
 # the rows left out, row by row, with those of L2. The intervals are for the difference on new rows,
-# between models of other training rows like these. What it returns, a
-# :class:`~skfairloss.model_selection.LossMixComparison`, has them in tables and in words.
+# between models of other training rows like these. It returns a
+# :class:`~skfairloss.model_selection.LossMixComparison`, which has them in tables and in words.
 
 import textwrap
 

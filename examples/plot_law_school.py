@@ -10,7 +10,7 @@ groups, and raises those of the largest one. The group as a feature lowers four 
 and does not raise those of the largest one. No linear model of the two scores has as small a
 largest error: for its rows, the fit proves it.
 
-Whether the group may be a feature is a question of law and of purpose. Errors do not answer it.
+Law and purpose decide if the group may be a feature. Errors do not.
 
 The data are 21791 students of the United States (a version of the Law School Admission Council's
 study of those who entered in 1991). They come inside another package. Its file is read, the package

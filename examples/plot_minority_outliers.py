@@ -10,7 +10,7 @@ tells the groups apart, L1 is ahead for the group with outliers from the first o
 
 All data are simulated, so it is known which rows are outliers. Errors are mean absolute errors
 (MAE) of each group over its rows without outliers: an outlier stands for a fault of measurement,
-which nobody wants to have predicted. Errors are in grey values; y may leave [0, 1].
+which a model should not predict. Errors are in grey values; y may leave [0, 1].
 """
 
 # %%
@@ -167,7 +167,7 @@ print("figure saved in the working directory: minority_outliers.png")
 # Conclusions and limits
 # ----------------------
 #
-# On the left all fits of L2 lie on one line, whichever group the outliers are in: between the two
+# On the left all fits of L2 lie on one line, with outliers in either group. Between the two
 # grey lines L2 is better for the worse-off group, outside L1. Downward outliers first *help* the
 # worse-off group: they pull the compromise towards the dark minority, until the majority is worse
 # off. The mix lies on no such line. Without outliers it is between L2 and L1. Outliers upwards move

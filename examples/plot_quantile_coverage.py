@@ -139,7 +139,7 @@ print("figure saved in the working directory: quantile_coverage.png")
 # With the group as a feature the ends hold for each group on the training rows; on new rows the
 # groups still differ by about one percentage point above the upper end, which is small and
 # detected. The women's interval becomes narrower, the men's wider. Lines of their own add next to
-# nothing. Whether the group may be a feature is a question of law and of purpose; without it, a
+# nothing. Law and purpose decide if the group may be a feature; without it, a
 # man and a woman alike in the other features get the same interval.
 #
 # Shares by group say nothing about parts of a group, such as the young or those with little

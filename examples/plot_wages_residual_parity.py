@@ -161,7 +161,7 @@ coefficients["share afam"] = [
 print(coefficients.round(2).to_string(na_rep=""))
 
 # %%
-# Everybody in that region is predicted to earn less, whichever the group. With the group as a
+# Everybody in that region, in either group, is predicted to earn less. With the group as a
 # feature, where that is permitted, least squares makes the mean residuals of the training rows
 # equal without any term. The MAE of "afam" falls, and that of "cauc" hardly changes.
 

@@ -64,8 +64,8 @@ print(f"largest |fit - closed form|: {difference:.1e}")
 
 # %%
 # L2 compromises, L1 returns the brightness of the majority, and the mix moves from one to the
-# other. It is at L1 before ``loss_mix`` is 1, the sooner the smaller the minority. What counts
-# is to be the minority, not to be dark: with the shares exchanged, L1 returns 0.3. In this case L1
+# other. It is at L1 before ``loss_mix`` is 1, the sooner the smaller the minority. Being
+# in the minority counts, not being dark: with the shares exchanged, L1 returns 0.3. In this case L1
 # has the smaller MAE over all images, and the dark minority pays for it.
 
 grid = np.linspace(0, 1, 401)
