@@ -26,16 +26,20 @@ class PixelLossRegressor(
 
     With row weights :math:`v_i` (``sample_weight``, normalised to sum 1), residuals
     :math:`r_{ik} = y_{ik} - x_i^\top w_k - b_k`, λ = ``loss_mix``, τ = ``quantile``,
-    :math:`c_k` = ``scale`` and ρ = ``l1_ratio`` it minimises
+    :math:`c_k` = ``scale`` and ρ = ``l1_ratio`` it minimises :math:`\sum_k (L_k + \alpha P_k)`, the
+    sum over outputs of loss and penalty:
 
     .. math::
 
-        \sum_k \Big[ \sum_i v_i \, \ell(r_{ik} / c_k)
-        + \alpha \big( \rho \|w_k / c_k\|_1 + \tfrac{1 - \rho}{2} \|w_k / c_k\|_2^2 \big) \Big],
+        L_k = \sum_i v_i \, \ell(r_{ik} / c_k),
 
     .. math::
 
-        \ell(z) = \lambda \big( |z| + (2\tau - 1) z \big) + (1 - \lambda) z^2 .
+        \ell(z) = \lambda \big( |z| + (2\tau - 1) z \big) + (1 - \lambda) z^2,
+
+    .. math::
+
+        P_k = \rho \|w_k / c_k\|_1 + \tfrac{1 - \rho}{2} \|w_k / c_k\|_2^2 .
 
     The intercept is not penalised. Each fit carries a bound on its distance from the optimum
     (`dual_gap_`), computed independently of the solver.
@@ -57,7 +61,7 @@ class PixelLossRegressor(
         plus b, whatever the unit. Outputs of different units take an array.
 
     alpha : float, default=0.0
-        Weight of the penalty, >= 0. In terms of other estimators: ``Ridge`` has alpha
+        Weight α of the penalty, >= 0. In terms of other estimators: ``Ridge`` has alpha
         α Σs / 2 (s the sample weights) for ``loss_mix=0, l1_ratio=0``; ``Lasso`` α c / 2 for
         ``loss_mix=0, l1_ratio=1``; ``ElasticNet`` A + B and l1_ratio A / (A + B) for
         ``loss_mix=0``, with A = α c ρ / 2 and B = α (1 - ρ) / 2; ``QuantileRegressor`` α / 2 for
