@@ -53,12 +53,12 @@ class PixelLossRegressor(
         τ in (0, 1), the quantile that the absolute part aims at. No effect for ``loss_mix=0``.
 
     scale : float, array-like of shape (n_outputs,) or "auto", default="auto"
-        Residual scale c > 0, in units of y, or one for each output. The fit is that of y / c,
-        times c. ``"auto"`` takes one c for all outputs, from the weighted mean absolute deviation
-        :math:`D_k` of output k from its weighted median (from 0 without intercept):
-        :math:`c = 2 \sum_k D_k^2 / \sum_k D_k`, for one output twice the mean absolute error of
-        the best constant; 1 where y is constant. The fit of a·y + b is then a times the fit of y,
-        plus b, whatever the unit. Outputs of different units take an array.
+        Residual scale c > 0, in units of y, or one for each output. The fit is c times the fit of
+        y / c. ``"auto"`` takes one c for all outputs, from the weighted mean absolute deviations
+        D_k of the outputs from their weighted medians (from 0 without intercept):
+        c = 2 Σ D_k² / Σ D_k, for one output twice the mean absolute error of the best constant;
+        1 if y is constant. The fit of a·y + b is then a times the fit of y, plus b, in any unit.
+        Outputs of different units take an array.
 
     alpha : float, default=0.0
         Weight α of the penalty, >= 0. In terms of other estimators: ``Ridge`` has alpha
