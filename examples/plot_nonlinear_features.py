@@ -78,7 +78,7 @@ print(errors.round(4).to_string())
 # A search by the worst-off group
 # -------------------------------
 #
-# How far the radial functions reach is a parameter, and a search may choose it by the group with
+# The reach of the radial functions is a parameter, and a search may choose it by the group with
 # the larger error. Here it makes no difference: the choice by all pixels is the same.
 
 from sklearn.model_selection import GridSearchCV

@@ -252,6 +252,33 @@ def test_every_relative_link_of_a_page_leads_to_a_page_or_an_example():
             assert path.exists(), f"{page.name} links to {target}"
 
 
+QUESTION_WORD = re.compile(r"(?:^|(?<=[.:?!] )|(?<=[*-] ))(?:What|Who|Whether|How)\b[^.?:]*[.?:]")
+NOT_YET_REWRITTEN = {"design.md", "fairness.md"}
+
+
+def prose_of(path):
+    """The sentences of a page, or of a script's comments, without headings, tables and code."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".py":
+        comments = [line[1:].strip() for line in text.splitlines() if line.startswith("#")]
+        text = "\n".join([ast.get_docstring(ast.parse(text)), *comments])
+    text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    return " ".join(re.sub(r"^(\||#|:).*$", "", text, flags=re.M).split())
+
+
+def test_no_sentence_opens_with_a_question_word_unless_it_is_a_question():
+    pages = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    pages += (ROOT / "examples").glob("plot_*.py")
+    found = [
+        f"{page.name}: {sentence}"
+        for page in pages
+        if page.name not in NOT_YET_REWRITTEN
+        for sentence in QUESTION_WORD.findall(prose_of(page))
+        if not sentence.endswith("?")
+    ]
+    assert found == []
+
+
 def test_the_citation_names_the_version():
     citation = (ROOT / "CITATION.cff").read_text("utf-8")
     assert re.search(r"^version: (.+)$", citation, re.M)[1] == skfairloss.__version__
