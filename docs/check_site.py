@@ -32,6 +32,7 @@ from playwright.sync_api import Browser, Page, Response, sync_playwright
 LANDING_PAGE = "index.html"
 LANDING_PAGE_BYTES = 1_500_000
 SEARCH_PAGE = "search.html"  # reached by a form
+PATIENCE = 120_000  # milliseconds for a page to load on a machine that does other work as well
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 # What a page shows, seen from inside the browser; images that wait for scrolling are fetched.
@@ -214,6 +215,7 @@ def inspect(page: Page, path: str, view: View, walk: Walk, where: list[str]) -> 
 def walk_site(browser: Browser, walk: Walk, view: View, screenshots: Path | None) -> list[str]:
     """Follow the links from the landing page in one view; give the pages opened."""
     context = browser.new_context(**view.context)
+    context.set_default_timeout(PATIENCE)
     page, where = context.new_page(), [""]
     listen(page, walk, where)
     waiting, opened = [LANDING_PAGE, SEARCH_PAGE], []
