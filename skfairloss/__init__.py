@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skfairloss._regressor import PixelLossRegressor
+from skfairloss._estimator.regressor import PixelLossRegressor
 from skfairloss._version import __version__
 from skfairloss.model_selection import PixelLossRegressorCV, compare_loss_mixes
 from skfairloss.report import group_report

@@ -9,7 +9,7 @@ import pandas as pd
 import sklearn
 from numpy.typing import NDArray
 
-from skfairloss._compat import ScoringMonitor
+from skfairloss._estimator.compat import ScoringMonitor
 from skfairloss._solvers import Iteration
 from skfairloss._typing import Array
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skfairloss._constraints import LIMIT, GroupCriterion, LinearRows
-from skfairloss._design import Design
-from skfairloss._groups import Groups, group_means
-from skfairloss._parameters import NOT_NEGATIVE, SHARE, Check, check_parameters, is_real
-from skfairloss._problem import Multipliers
+from skfairloss._core.constraints import LIMIT, GroupCriterion, LinearRows
+from skfairloss._core.solution import Multipliers
+from skfairloss._design.design import Design
+from skfairloss._inputs.groups import Groups, group_means
+from skfairloss._inputs.parameters import NOT_NEGATIVE, SHARE, Check, check_parameters, is_real
 from skfairloss._typing import Array
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from skfairloss._regressor import PixelLossRegressor
+from skfairloss._estimator.regressor import PixelLossRegressor
 from skfairloss.model_selection._cv import PixelLossRegressorCV
 
 __all__ = ["register_converters"]

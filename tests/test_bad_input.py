@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_validate
 
-import skfairloss._fitting as fitting_module
+import skfairloss._estimator.fitting as fitting_module
 from skfairloss import PixelLossRegressor
 
 N = 6

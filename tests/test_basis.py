@@ -11,22 +11,24 @@ import scipy.sparse as sp
 from scipy.sparse._compressed import _cs_matrix
 from scipy.sparse._coo import _coo_base
 
-import skfairloss._design as design_module
-import skfairloss._factor as factor_module
+import skfairloss._design.design as design_module
+import skfairloss._design.factor as factor_module
 from skfairloss import PixelLossRegressor
-from skfairloss._basis import Basis
-from skfairloss._certificate import certify
-from skfairloss._design import DenseDesign, make_design
-from skfairloss._factor import (
+from skfairloss._core.certificate import certify
+from skfairloss._core.losses import MixedLoss
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Point
+from skfairloss._design import make_design
+from skfairloss._design.basis import Basis
+from skfairloss._design.dense import DenseDesign
+from skfairloss._design.factor import (
     coefficient_basis,
     column_basis,
     column_spread,
     orthonormal_basis,
 )
-from skfairloss._problem import Point, Problem
-from skfairloss._rows import SparseGrams
+from skfairloss._design.sparse_rows import SparseGrams
 from skfairloss._solvers import solve
-from skfairloss.losses import MixedLoss
 
 KINDS = ("tall", "long", "wide", "duplicate", "constant", "zero", "scales", "one hot", "near")
 every_design = pytest.mark.parametrize("kind", KINDS)

@@ -219,7 +219,7 @@ def test_a_fit_without_callbacks_opens_no_tasks(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("nobody listens")
 
-    monkeypatch.setattr("skfairloss._fitting.FitTasks", refuse)
+    monkeypatch.setattr("skfairloss._estimator.fitting.FitTasks", refuse)
     model = PixelLossRegressor().fit(X, y)
     model.set_callbacks(Recorder())
     with pytest.raises(AssertionError, match="nobody listens"):

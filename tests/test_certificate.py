@@ -10,10 +10,11 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skfairloss._certificate import certify
+from skfairloss._core.certificate import certify
+from skfairloss._core.losses import MixedLoss
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Certificate, Point, Slopes
 from skfairloss._design import make_design
-from skfairloss._problem import Certificate, Point, Problem, Slopes
-from skfairloss.losses import MixedLoss
 from tests import oracles
 from tests.problems import PENALTIES, TWINS, RegressionProblem, twin
 

@@ -425,7 +425,7 @@ def test_sparse_x_is_never_made_dense(monkeypatch, loss_mix, form):
 
 QUIET = """
 import numpy as np
-import skfairloss, skfairloss.datasets, skfairloss.losses, skfairloss.metrics
+import skfairloss, skfairloss.datasets, skfairloss._core.losses, skfairloss.metrics
 from skfairloss import PixelLossRegressor
 from skfairloss.metrics import group_metric_frame, make_group_scorer
 from tests.test_citizenship import draw

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skfairloss import PixelLossRegressor, compare_loss_mixes, group_report
-from skfairloss._groups import encode_groups
+from skfairloss._inputs.groups import encode_groups
 from skfairloss.displays import (
     GroupLossDisplay,
     LossMixDisplay,

@@ -15,7 +15,7 @@ from numpydoc.docscrape import ClassDoc, FunctionDoc
 import skfairloss
 from skfairloss.fairness import FairnessTerm, WorstGroupLoss
 
-INTERNAL = {"skfairloss.losses"}  # the solvers' mathematics, not part of the public API
+INTERNAL = {"skfairloss._core.losses"}  # the solvers' mathematics, not part of the public API
 NAMES = [module.name for module in pkgutil.walk_packages(skfairloss.__path__, "skfairloss.")]
 PUBLIC_MODULES = [
     "skfairloss",

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from skfairloss import PixelLossRegressor
-from skfairloss._constraints import GroupCriterion
-from skfairloss._design import DenseDesign
-from skfairloss._problem import Problem
+from skfairloss._core.constraints import GroupCriterion
+from skfairloss._core.losses import MixedLoss
+from skfairloss._core.problem import Problem
+from skfairloss._design.dense import DenseDesign
 from skfairloss._solvers.group_continuation import continued
 from skfairloss._solvers.group_formulation import Setting
 from skfairloss._solvers.group_interior_point import group_interior_point
 from skfairloss.fairness import WorstGroupLoss
-from skfairloss.losses import MixedLoss
 
 N = 400
 

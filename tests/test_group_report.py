@@ -14,7 +14,7 @@ from fairlearn.metrics import MetricFrame
 from sklearn.metrics import mean_absolute_error, median_absolute_error
 
 from skfairloss import group_report
-from skfairloss._groups import encode_groups
+from skfairloss._inputs.groups import encode_groups
 from skfairloss.metrics import group_metric_frame
 from skfairloss.metrics._named import DEFAULT_METRICS
 from tests.test_examples import run

@@ -11,9 +11,10 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
 from skfairloss import PixelLossRegressor
-from skfairloss._design import DesignRows, make_design
-from skfairloss._factor import orthonormal_basis
-from skfairloss._rows import DenseRows, Membership, Rows, StackedRows
+from skfairloss._design import make_design
+from skfairloss._design.design_rows import DesignRows
+from skfairloss._design.factor import orthonormal_basis
+from skfairloss._design.rows import DenseRows, Membership, Rows, StackedRows
 from skfairloss._solvers import group_sign_fixing, routes
 from skfairloss.exceptions import InfeasibleFairnessError
 from skfairloss.fairness import (

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from skfairloss._groups import check_index, encode_groups, group_means
+from skfairloss._inputs.groups import check_index, encode_groups, group_means
 
 VALUES = ["b", "a", "b", "a", "b", "b"]
 CODES = [1, 0, 1, 0, 1, 1]

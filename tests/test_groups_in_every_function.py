@@ -26,7 +26,7 @@ from skfairloss import (
     compare_loss_mixes,
     group_report,
 )
-from skfairloss._groups import encode_groups
+from skfairloss._inputs.groups import encode_groups
 from skfairloss.displays import (
     GroupLossDisplay,
     LossMixDisplay,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skfairloss._rows import DenseRows
+from skfairloss._design.rows import DenseRows
 from skfairloss._solvers.active_set import diagonalised
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.piecewise import PiecewiseQuadratic

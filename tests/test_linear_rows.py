@@ -5,8 +5,8 @@ import pytest
 import scipy.sparse as sp
 
 from skfairloss import PixelLossRegressor
+from skfairloss._estimator.training import read_training
 from skfairloss._solvers import linear_rows, routes, solve
-from skfairloss._training import read_training
 from skfairloss.fairness import PredictionParity, ResidualParity
 
 MIXES = (0.5, 1.0)

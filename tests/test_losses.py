@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from skfairloss.losses import MixedLoss
+from skfairloss._core.losses import MixedLoss
 
 MIXES, QUANTILES = (0.0, 1e-6, 0.3, 0.5, 0.9, 1 - 1e-6, 1.0), (0.05, 0.5, 0.8)
 every_loss = pytest.mark.parametrize(

@@ -8,14 +8,14 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold
 
 from skfairloss import PixelLossRegressor
-from skfairloss._certificate import certify
+from skfairloss._core.certificate import certify
+from skfairloss._core.losses import MixedLoss
+from skfairloss._core.problem import Problem
 from skfairloss._design import make_design
-from skfairloss._problem import Problem
 from skfairloss._solvers import solve
 from skfairloss._solvers.active_set import Kinks, guess_sides
 from skfairloss._solvers.many_outputs import share
 from skfairloss.datasets import load_photo_patches
-from skfairloss.losses import MixedLoss
 
 OUTPUTS = 9
 

@@ -7,14 +7,15 @@ import pytest
 import scipy.sparse as sp
 
 from skfairloss import PixelLossRegressor
-from skfairloss._certificate import certify
+from skfairloss._core.certificate import certify
+from skfairloss._core.losses import MixedLoss
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Point
 from skfairloss._design import make_design
-from skfairloss._problem import Point, Problem
-from skfairloss._sample import sample_size
+from skfairloss._design.sample import sample_size
 from skfairloss._solvers import solve
 from skfairloss._solvers.formulation import Output
 from skfairloss._solvers.sign_fixing import _reach
-from skfairloss.losses import MixedLoss
 
 ROWS, COLUMNS = 6000, 4
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from skfairloss import PixelLossRegressor
+from skfairloss._core.problem import Problem
 from skfairloss._design import make_design
-from skfairloss._problem import Problem
-from skfairloss._training import read_training
+from skfairloss._estimator.training import read_training
 from skfairloss.fairness import WorstGroupLoss
 
 

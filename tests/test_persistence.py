@@ -22,7 +22,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 import skfairloss
-from skfairloss import PixelLossRegressor, PixelLossRegressorCV, _persistence
+from skfairloss import PixelLossRegressor, PixelLossRegressorCV
+from skfairloss._estimator import persistence as _persistence
 from skfairloss.fairness import (
     BoundedGroupLoss,
     EqualizedLoss,
@@ -36,7 +37,7 @@ from tests.test_citizenship import draw, fitted_state
 from tests.test_examples import ROOT
 
 DOCS = ROOT / "docs"
-REGRESSOR = "skfairloss._regressor.PixelLossRegressor"
+REGRESSOR = "skfairloss._estimator.regressor.PixelLossRegressor"
 CV = "skfairloss.model_selection._cv.PixelLossRegressorCV"
 ESTIMATORS = {"regressor": PixelLossRegressor, "CV": PixelLossRegressorCV}
 

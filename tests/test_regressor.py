@@ -14,9 +14,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
 
-import skfairloss._fitting as fitting_module
+import skfairloss._estimator.fitting as fitting_module
 from skfairloss import PixelLossRegressor
-from skfairloss._scale import weighted_median
+from skfairloss._estimator.scale import weighted_median
 from tests.problems import random_problem
 
 MIXES = (0.0, 0.4, 1.0)

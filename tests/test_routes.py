@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from skfairloss._constraints import GroupCriterion, LinearRows
+from skfairloss._core.constraints import GroupCriterion, LinearRows
+from skfairloss._core.losses import MixedLoss
+from skfairloss._core.problem import Problem
 from skfairloss._design import make_design
-from skfairloss._problem import Problem
 from skfairloss._solvers import routes, solve
 from skfairloss._solvers.formulation import Options
-from skfairloss.losses import MixedLoss
 
 TABLE = """\
 λ = 0, no L1 penalty                  least squares

@@ -7,13 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from skfairloss._certificate import measure
-from skfairloss._design import DenseDesign, make_design
-from skfairloss._problem import Measured, Problem, Start
+from skfairloss._core.certificate import measure
+from skfairloss._core.losses import MixedLoss
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Measured, Start
+from skfairloss._design import make_design
+from skfairloss._design.dense import DenseDesign
 from skfairloss._solvers import solve
 from skfairloss._solvers.formulation import Output
 from skfairloss._solvers.smoothed_newton import Smoothed, carried, newton_step, smoothed
-from skfairloss.losses import MixedLoss
 from skfairloss.model_selection import loss_mix_path
 
 ROWS, H = 5000, 0.1

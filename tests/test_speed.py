@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from skfairloss import PixelLossRegressor
-from skfairloss._design import DenseDesign
+from skfairloss._design.dense import DenseDesign
 from skfairloss.fairness import WorstGroupLoss
 from tests.test_examples import ROOT, run
 
@@ -243,7 +243,7 @@ def test_a_fit_of_group_losses_reads_x_as_often_as_the_page_on_its_working_says(
 
 
 def test_a_stage_that_is_gone_is_an_error_that_says_where_it_is_named(bench, monkeypatch):
-    gone = (("any", "skfairloss._sample", "no_such_function"),)
+    gone = (("any", "skfairloss._design.sample", "no_such_function"),)
     monkeypatch.setattr(bench.profile, "STAGES", gone)
     with pytest.raises(LookupError, match=r"skfairloss\._sample has no no_such_function: STAGES"):
         bench.profile.Profile().run(lambda: None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from skfairloss._problem import Problem, Solution, Start
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Solution, Start
 from skfairloss._solvers import equalized, routes
 from skfairloss._solvers.equalized import Equalized
 from skfairloss._solvers.formulation import Iteration, Options
@@ -26,7 +27,7 @@ def solve(
     Parameters
     ----------
     problem : what to minimise.
-    tol : relative gap aimed at; `skfairloss._certificate.certify` says what was reached.
+    tol : relative gap aimed at; `skfairloss._core.certificate.certify` says what was reached.
     max_iter : iterations allowed per output.
     start : where to start.
     n_jobs : outputs solved at a time, in threads.

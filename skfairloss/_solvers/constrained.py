@@ -13,9 +13,10 @@ from math import floor, log10
 import numpy as np
 from scipy.optimize import linprog
 
-from skfairloss._constraints import GroupCriterion
-from skfairloss._groups import spelled
-from skfairloss._problem import Problem, Solution
+from skfairloss._core.constraints import GroupCriterion
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Solution
+from skfairloss._inputs.groups import spelled
 from skfairloss._solvers.formulation import Options, Progress
 from skfairloss._solvers.group_continuation import continued
 from skfairloss._solvers.group_formulation import (

@@ -14,8 +14,9 @@ from itertools import pairwise
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
-from skfairloss._constraints import LIMIT
-from skfairloss._problem import Problem, Solution
+from skfairloss._core.constraints import LIMIT
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Solution
 from skfairloss._solvers.constrained import solve_constrained
 from skfairloss._solvers.formulation import Options
 from skfairloss._solvers.group_formulation import Setting

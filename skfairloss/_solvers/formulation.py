@@ -14,10 +14,11 @@ from threading import Lock
 
 import numpy as np
 
-from skfairloss._basis import Basis
-from skfairloss._factor import coefficient_basis, column_spread
-from skfairloss._problem import Measured, Problem, Start
-from skfairloss._rows import DenseRows, IdentityRows, Rows, StackedRows
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Measured, Start
+from skfairloss._design.basis import Basis
+from skfairloss._design.factor import coefficient_basis, column_spread
+from skfairloss._design.rows import DenseRows, IdentityRows, Rows, StackedRows
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
 from skfairloss._typing import Array, Index
 

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skfairloss._basis import Basis
-from skfairloss._certificate import measure
-from skfairloss._constraints import GroupCriterion, LinearRows
-from skfairloss._design import DesignRows
-from skfairloss._factor import coefficient_basis
-from skfairloss._problem import Measured, Multipliers, Problem, Slopes, Solution
-from skfairloss._rows import DenseRows, Membership, Rows, StackedRows
+from skfairloss._core.certificate import measure
+from skfairloss._core.constraints import GroupCriterion, LinearRows
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Measured, Multipliers, Slopes, Solution
+from skfairloss._design.basis import Basis
+from skfairloss._design.design_rows import DesignRows
+from skfairloss._design.factor import coefficient_basis
+from skfairloss._design.rows import DenseRows, Membership, Rows, StackedRows
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.group_interior_point import GroupedSolution
 from skfairloss._solvers.group_sign_fixing import has_many_rows

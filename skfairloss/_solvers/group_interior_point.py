@@ -22,10 +22,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import lapack
 
-from skfairloss._problem import Measured
+from skfairloss._core.solution import Measured
+from skfairloss._design.threads import one_blas_thread
 from skfairloss._solvers.group_crossover import group_polish
 from skfairloss._solvers.grouped import GroupedQuadratic, combined
-from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
 _LONG_STEP = 0.995  # of the way to the boundary

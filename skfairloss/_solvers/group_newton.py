@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import lapack
 
+from skfairloss._design.threads import one_blas_thread
 from skfairloss._solvers.group_interior_point import GroupedSolution, nothing_moved
 from skfairloss._solvers.grouped import GroupedQuadratic, combined
-from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
 _STEPS = 20  # after which the interior point is the better choice

@@ -23,9 +23,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skfairloss._design import sorted_by_group
-from skfairloss._problem import Measured
-from skfairloss._sample import sample_size, smallest_sample
+from skfairloss._core.solution import Measured
+from skfairloss._design.rows import sorted_by_group
+from skfairloss._design.sample import sample_size, smallest_sample
 from skfairloss._solvers.group_interior_point import GroupedSolution, group_interior_point
 from skfairloss._solvers.group_newton import group_newton
 from skfairloss._solvers.grouped import GroupedQuadratic

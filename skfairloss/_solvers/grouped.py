@@ -25,7 +25,7 @@ from math import prod
 
 import numpy as np
 
-from skfairloss._rows import DenseRows, Membership, Rows
+from skfairloss._design.rows import DenseRows, Membership, Rows
 from skfairloss._typing import Array, Index
 
 

@@ -25,10 +25,10 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import lapack
 
+from skfairloss._design.threads import one_blas_thread
 from skfairloss._solvers.active_set import Diagonal, diagonalised
 from skfairloss._solvers.crossover import polish
 from skfairloss._solvers.piecewise import PiecewiseQuadratic, PiecewiseSolution
-from skfairloss._threads import one_blas_thread
 from skfairloss._typing import Array, Mask
 
 _TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover is tried ...

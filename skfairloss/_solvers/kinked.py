@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from skfairloss._rows import Rows
+from skfairloss._design.rows import Rows
 from skfairloss._solvers.crossover import polish
 from skfairloss._solvers.formulation import Model, Options, Output, formulate
 from skfairloss._solvers.interior_point import interior_point

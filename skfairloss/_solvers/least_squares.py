@@ -13,10 +13,11 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from skfairloss._basis import EPS, Basis
-from skfairloss._certificate import measure_slopes
-from skfairloss._problem import Measured, Problem, Slopes, Solution
-from skfairloss._sample import Sample
+from skfairloss._core.certificate import measure_slopes
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Measured, Slopes, Solution
+from skfairloss._design.basis import EPS, Basis
+from skfairloss._design.sample import Sample
 from skfairloss._typing import Array
 
 _REFINEMENTS = 5  # at most: they end where a correction is not half of the last

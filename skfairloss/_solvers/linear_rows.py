@@ -17,9 +17,10 @@ from functools import cached_property
 import numpy as np
 from scipy.optimize import nnls
 
-from skfairloss._basis import Basis
-from skfairloss._problem import Multipliers, Problem, Solution, Start
-from skfairloss._sample import Sample
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Multipliers, Solution, Start
+from skfairloss._design.basis import Basis
+from skfairloss._design.sample import Sample
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.formulation import Iteration, Options
 from skfairloss._solvers.least_squares import sample_fit

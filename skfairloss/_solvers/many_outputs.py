@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skfairloss._basis import Basis
-from skfairloss._problem import Problem
-from skfairloss._rows import DenseRows
+from skfairloss._core.problem import Problem
+from skfairloss._design.basis import Basis
+from skfairloss._design.rows import DenseRows
 from skfairloss._solvers.active_set import Found, Kinks, Sides, guess_sides
 from skfairloss._solvers.formulation import Model, Options, Output
 from skfairloss._solvers.kinked import FLOOR, INNER_TOL

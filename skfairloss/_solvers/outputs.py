@@ -9,8 +9,9 @@ from itertools import chain
 import numpy as np
 from joblib import Parallel, delayed
 
-from skfairloss._basis import Basis
-from skfairloss._problem import Measured, Problem, Solution
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Measured, Solution
+from skfairloss._design.basis import Basis
 from skfairloss._solvers.formulation import Model, Options, Output, penalty_bases
 from skfairloss._solvers.kinked import solve_all_rows
 from skfairloss._solvers.least_squares import fits_exactly, ridge_fit

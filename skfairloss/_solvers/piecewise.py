@@ -15,7 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
-from skfairloss._rows import Rows
+from skfairloss._design.rows import Rows
 from skfairloss._typing import Array, Mask
 
 

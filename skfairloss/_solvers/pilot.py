@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from skfairloss._design import DesignRows
-from skfairloss._rows import Rows
-from skfairloss._sample import Sample, proportional
+from skfairloss._design.design_rows import DesignRows
+from skfairloss._design.rows import Rows
+from skfairloss._design.sample import Sample, proportional
 from skfairloss._solvers.formulation import Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import FLOOR

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from skfairloss._problem import Problem, Solution
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Solution
 from skfairloss._solvers import constrained, linear_rows
 from skfairloss._solvers.constrained import check_linear
 from skfairloss._solvers.formulation import Options

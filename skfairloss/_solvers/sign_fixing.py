@@ -25,10 +25,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skfairloss._basis import EPS
-from skfairloss._certificate import measure
-from skfairloss._problem import Measured
-from skfairloss._sample import Sample
+from skfairloss._core.certificate import measure
+from skfairloss._core.solution import Measured
+from skfairloss._design.basis import EPS
+from skfairloss._design.sample import Sample
 from skfairloss._solvers.formulation import Model, Options, Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import FLOOR, INNER_TOL

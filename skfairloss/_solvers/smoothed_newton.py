@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import lapack
 
-from skfairloss._problem import Measured, Slopes
-from skfairloss._rows import pieces_of
+from skfairloss._core.solution import Measured, Slopes
+from skfairloss._design.rows import pieces_of
 from skfairloss._solvers.crossover import factor_if_regular
 from skfairloss._solvers.formulation import Output, Selection, kinked_problem
 from skfairloss._solvers.interior_point import interior_point

@@ -26,10 +26,10 @@ import numpy as np
 from scipy.linalg import block_diag
 from scipy.optimize import nnls
 
-from skfairloss._basis import Basis
-from skfairloss._design import DesignRows
-from skfairloss._problem import Problem
-from skfairloss._rows import DenseRows, Rows, StackedRows
+from skfairloss._core.problem import Problem
+from skfairloss._design.basis import Basis
+from skfairloss._design.design_rows import DesignRows
+from skfairloss._design.rows import DenseRows, Rows, StackedRows
 from skfairloss._solvers.crossover import factor_if_regular, lu_if_regular, particular_and_null
 from skfairloss._solvers.formulation import Model, Output
 from skfairloss._solvers.group_formulation import Grouped, to_model

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.datasets import load_sample_images
 from sklearn.utils import Bunch
 
-from skfairloss._parameters import Check, check_parameters, integer_from, is_integer, one_of
+from skfairloss._inputs.parameters import Check, check_parameters, integer_from, is_integer, one_of
 
 _CHECKS: dict[str, Check] = {
     "patch_size": (lambda v: is_integer(v) and v >= 2 and v % 2 == 0, "an even integer >= 2"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skfairloss._parameters import (
+from skfairloss._inputs.parameters import (
     SHARE,
     Check,
     check_parameters,

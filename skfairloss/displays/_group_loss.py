@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from skfairloss._columns import named_columns
-from skfairloss._groups import check_index, counted
-from skfairloss._validation import check_numbers
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.groups import check_index, counted
+from skfairloss._inputs.validation import check_numbers
 from skfairloss.displays._layout import (
     add_legend,
     cell_of,

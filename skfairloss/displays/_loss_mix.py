@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from skfairloss._groups import counted
-from skfairloss._mix_ends import nearly_ends
+from skfairloss._inputs.groups import counted
 from skfairloss._typing import Array
 from skfairloss.displays._layout import (
     add_legend,
@@ -32,6 +31,7 @@ from skfairloss.displays._style import (
     series_style,
 )
 from skfairloss.displays._sweep import is_mix, sweep
+from skfairloss.metrics._mix_ends import nearly_ends
 from skfairloss.metrics._named import metric_title
 from skfairloss.metrics._row_metrics import Metric
 

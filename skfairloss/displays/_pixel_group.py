@@ -8,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skfairloss._columns import named_columns
-from skfairloss._groups import Groups, check_index, counted, encode_groups
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.groups import Groups, check_index, counted, encode_groups
+from skfairloss._inputs.validation import check_numbers, check_weights
 from skfairloss._typing import Array
-from skfairloss._validation import check_numbers, check_weights
 from skfairloss.displays._layout import (
     SIZES,
     cell_of,

@@ -11,13 +11,13 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_validate
 from sklearn.utils.metaestimators import _safe_split
 
-from skfairloss._columns import named_columns
-from skfairloss._groups import check_index, counted, encode_groups
-from skfairloss._mix_ends import squared_share
-from skfairloss._place import fitting_at
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.groups import check_index, counted, encode_groups
+from skfairloss._inputs.place import fitting_at
 from skfairloss._typing import Array
 from skfairloss.metrics._bootstrap import generator
 from skfairloss.metrics._estimates import group_estimates
+from skfairloss.metrics._mix_ends import squared_share
 from skfairloss.metrics._named import label_metric
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from skfairloss._pareto import undominated
 from skfairloss._typing import Array
 from skfairloss.displays._layout import (
     add_legend,
@@ -28,6 +27,7 @@ from skfairloss.displays._style import COLOURS, new_axes, numbers, numbers_or_no
 from skfairloss.displays._sweep import sweep
 from skfairloss.metrics._estimates import group_estimates
 from skfairloss.metrics._named import as_metric, label_metric, metric_title
+from skfairloss.metrics._pareto import undominated
 from skfairloss.metrics._row_metrics import Metric
 
 PLACES = ((7, 7), (7, -7), (-7, 7), (-7, -7), (0, 11), (0, -11), (11, 0), (-11, 0))

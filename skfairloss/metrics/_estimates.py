@@ -11,8 +11,8 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike, NDArray
 
-from skfairloss._groups import Groups, encode_groups
-from skfairloss._parameters import (
+from skfairloss._inputs.groups import Groups, encode_groups
+from skfairloss._inputs.parameters import (
     BETWEEN_0_AND_1,
     Check,
     check_parameters,
@@ -20,8 +20,8 @@ from skfairloss._parameters import (
     none_or,
     one_of,
 )
+from skfairloss._inputs.validation import check_weights
 from skfairloss._typing import Array
-from skfairloss._validation import check_weights
 from skfairloss.metrics._bootstrap import (
     Replicates,
     bootstrap,

@@ -11,8 +11,8 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike, NDArray
 
-from skfairloss._groups import Factor, check_index, encode_groups
-from skfairloss._validation import check_weights
+from skfairloss._inputs.groups import Factor, check_index, encode_groups
+from skfairloss._inputs.validation import check_weights
 from skfairloss.metrics._inputs import check_targets
 from skfairloss.metrics._named import DEFAULT_METRICS, Metrics, label_metrics
 from skfairloss.metrics._row_metrics import Metric, RowMetric, split_rows

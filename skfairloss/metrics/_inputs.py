@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._groups import counted
+from skfairloss._inputs.groups import counted
+from skfairloss._inputs.validation import check_numbers
 from skfairloss._typing import Array
-from skfairloss._validation import check_numbers
 
 
 def check_targets(y_true: Any, y_pred: Any) -> tuple[Array, Array]:

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skfairloss._groups import check_index
-from skfairloss._parameters import REGRESSOR_CHECKS, check_parameters
-from skfairloss._validation import check_weights
-from skfairloss.losses import MixedLoss
+from skfairloss._core.losses import MixedLoss
+from skfairloss._inputs.groups import check_index
+from skfairloss._inputs.parameters import REGRESSOR_CHECKS, check_parameters
+from skfairloss._inputs.validation import check_weights
 from skfairloss.metrics._inputs import check_targets
 
 _CHECKS = {name: REGRESSOR_CHECKS[name] for name in ("loss_mix", "quantile")}

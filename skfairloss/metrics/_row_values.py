@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skfairloss._core.losses import MixedLoss
 from skfairloss._typing import Array
-from skfairloss.losses import MixedLoss
 
 
 def one(y_true: Array, y_pred: Array) -> Array:  # noqa: ARG001

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from sklearn import get_config
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from skfairloss._columns import named_columns, take_columns
-from skfairloss._groups import check_index, encode_groups
-from skfairloss._validation import check_numbers, check_weights
+from skfairloss._inputs.columns import named_columns, take_columns
+from skfairloss._inputs.groups import check_index, encode_groups
+from skfairloss._inputs.validation import check_numbers, check_weights
 from skfairloss.metrics._inputs import check_targets
 from skfairloss.metrics._named import NamedMetric, as_metric, as_named
 from skfairloss.metrics._row_metrics import (

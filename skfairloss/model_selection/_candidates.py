@@ -8,8 +8,8 @@ from typing import Any
 
 from sklearn.base import clone
 
-from skfairloss._place import fitting_at
-from skfairloss._regressor import PixelLossRegressor
+from skfairloss._estimator.regressor import PixelLossRegressor
+from skfairloss._inputs.place import fitting_at
 from skfairloss._typing import Array
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._nesting import (

@@ -11,15 +11,15 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _num_samples
 
-from skfairloss._columns import named_columns
-from skfairloss._compat import CallbackSupportMixin, with_callbacks
-from skfairloss._groups import Groups, check_index, encode_groups
-from skfairloss._mix_ends import squared_share
-from skfairloss._parameters import BETWEEN_0_AND_1, check_parameters, integer_from, is_real
-from skfairloss._place import fitting_at
+from skfairloss._estimator.compat import CallbackSupportMixin, with_callbacks
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.groups import Groups, check_index, encode_groups
+from skfairloss._inputs.parameters import BETWEEN_0_AND_1, check_parameters, integer_from, is_real
+from skfairloss._inputs.place import fitting_at
+from skfairloss._inputs.validation import check_numbers, check_weights, normalized
 from skfairloss._typing import Array
-from skfairloss._validation import check_numbers, check_weights, normalized
 from skfairloss.metrics._inputs import check_targets
+from skfairloss.metrics._mix_ends import squared_share
 from skfairloss.metrics._named import NamedMetric, as_metric
 from skfairloss.metrics._row_metrics import metric_name
 from skfairloss.model_selection._candidates import Candidates

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skfairloss._groups import Groups
-from skfairloss._mix_ends import nearly_ends
+from skfairloss._inputs.groups import Groups
 from skfairloss._typing import Array, Index
 from skfairloss.displays import LossMixDisplay
+from skfairloss.metrics._mix_ends import nearly_ends
 from skfairloss.model_selection._intervals import Estimate
 
 

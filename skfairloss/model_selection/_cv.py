@@ -18,15 +18,15 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
 
-from skfairloss._columns import named_columns
-from skfairloss._compat import CallbackSupportMixin, with_callbacks
-from skfairloss._parameters import is_integer, is_real
-from skfairloss._persistence import VersionStampMixin
-from skfairloss._place import fitting_at
-from skfairloss._regressor import PixelLossRegressor
-from skfairloss._training import read_training
+from skfairloss._estimator.compat import CallbackSupportMixin, with_callbacks
+from skfairloss._estimator.persistence import VersionStampMixin
+from skfairloss._estimator.regressor import PixelLossRegressor
+from skfairloss._estimator.training import read_training
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.parameters import is_integer, is_real
+from skfairloss._inputs.place import fitting_at
+from skfairloss._inputs.validation import MatchedScoreMixin, check_weights, normalized
 from skfairloss._typing import Array
-from skfairloss._validation import MatchedScoreMixin, check_weights, normalized
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._failures import Failure, check_scored, warn_of_failures
 from skfairloss.model_selection._folds import no_folds

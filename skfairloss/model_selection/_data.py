@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from skfairloss._groups import encode_groups
+from skfairloss._inputs.groups import encode_groups
 
 
 @dataclass(frozen=True)

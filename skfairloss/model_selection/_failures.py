@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import FitFailedWarning
 
-from skfairloss._groups import counted
-from skfairloss._place import warn_user
+from skfairloss._inputs.groups import counted
+from skfairloss._inputs.place import warn_user
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold, check_cv
 from sklearn.utils import check_random_state
 
-from skfairloss._groups import Groups, counted
-from skfairloss._parameters import is_integer
+from skfairloss._inputs.groups import Groups, counted
+from skfairloss._inputs.parameters import is_integer
 from skfairloss._typing import Index
 
 Split = tuple[Index, Index]

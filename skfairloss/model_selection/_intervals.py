@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from skfairloss._groups import Groups, group_means
+from skfairloss._inputs.groups import Groups, group_means
 from skfairloss._typing import Array, Index
 
 _LEFT = 0.1  # share of the variance from training that its covariance with testing leaves

@@ -12,7 +12,7 @@ from typing import Any
 
 from sklearn import get_config
 
-from skfairloss._regressor import PixelLossRegressor
+from skfairloss._estimator.regressor import PixelLossRegressor
 
 Path = tuple[str, ...]
 

@@ -12,13 +12,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 
-from skfairloss._compat import CallbackSupportMixin, with_callbacks
-from skfairloss._fitting import fit_model
-from skfairloss._parameters import is_real
-from skfairloss._place import fitting_at
-from skfairloss._problem import Start
-from skfairloss._regressor import PixelLossRegressor
-from skfairloss._training import Training, read_training
+from skfairloss._core.solution import Start
+from skfairloss._estimator.compat import CallbackSupportMixin, with_callbacks
+from skfairloss._estimator.fitting import fit_model
+from skfairloss._estimator.regressor import PixelLossRegressor
+from skfairloss._estimator.training import Training, read_training
+from skfairloss._inputs.parameters import is_real
+from skfairloss._inputs.place import fitting_at
 from skfairloss._typing import Array
 from skfairloss.model_selection._data import FitData
 from skfairloss.model_selection._tasks import FitsTasks

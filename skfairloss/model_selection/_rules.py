@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skfairloss._parameters import check_parameters, is_real, one_of
-from skfairloss._pareto import undominated
-from skfairloss._place import warn_user
+from skfairloss._inputs.parameters import check_parameters, is_real, one_of
+from skfairloss._inputs.place import warn_user
 from skfairloss._typing import Array, Index
+from skfairloss.metrics._pareto import undominated
 
 
 def best_within_disparity(

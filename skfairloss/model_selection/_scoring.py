@@ -12,7 +12,7 @@ from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import get_routing_for_object
 
-from skfairloss._place import fitting_at
+from skfairloss._inputs.place import fitting_at
 
 Scorer = Callable[..., Any]
 Given = dict[str, dict[str, Any]]

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
-from skfairloss._compat import AutoPropagatedCallback, has_callbacks
+from skfairloss._estimator.compat import AutoPropagatedCallback, has_callbacks
 
 
 class FitsTasks:

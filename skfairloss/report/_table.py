@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from skfairloss._groups import counted
+from skfairloss._inputs.groups import counted
 from skfairloss._typing import Array
 from skfairloss.displays._style import FEW_ROWS, group_label
 from skfairloss.metrics._named import metric_title

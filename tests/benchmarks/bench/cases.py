@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from skfairloss import PixelLossRegressor
-from skfairloss._constraints import LIMIT
+from skfairloss._core.constraints import LIMIT
 from skfairloss.fairness import WorstGroupLoss
 
 

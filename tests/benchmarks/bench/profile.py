@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from skfairloss._design import DenseDesign
+from skfairloss._design.dense import DenseDesign
 
 CHECKS = "checks of parameters and data"
 MEANS = "column means or moments; also the check that X is finite"
@@ -34,11 +34,11 @@ ALL = "all"  # not a stage: what a table calls all of them
 
 SOLVERS = "skfairloss._solvers"
 STAGES = (
-    (CHECKS, "skfairloss._training", "read_training"),
-    (MEANS, "skfairloss._problem", "Problem.means"),
-    (MEANS, "skfairloss._problem", "Problem.first_moments"),
-    (COORDINATES, "skfairloss._factor", "orthonormal_basis"),
-    (SAMPLE, "skfairloss._sample", "draw_sample"),
+    (CHECKS, "skfairloss._estimator.training", "read_training"),
+    (MEANS, "skfairloss._core.problem", "Problem.means"),
+    (MEANS, "skfairloss._core.problem", "Problem.first_moments"),
+    (COORDINATES, "skfairloss._design.factor", "orthonormal_basis"),
+    (SAMPLE, "skfairloss._design.sample", "draw_sample"),
     (SAMPLE, f"{SOLVERS}.pilot", "pilot"),
     (SAMPLE, f"{SOLVERS}.group_sign_fixing", "_subsample"),
     ("least squares, refined in the certificate's pass", f"{SOLVERS}.least_squares", "_fit"),
@@ -56,7 +56,7 @@ STAGES = (
     ("group moments and residuals", f"{SOLVERS}.group_formulation", "formulate_groups"),
     ("ties", f"{SOLVERS}.ties", "resolve_ties"),
     ("ties", f"{SOLVERS}.ties", "resolve_group_ties"),
-    (CERTIFICATE, "skfairloss._certificate", "certify"),
+    (CERTIFICATE, "skfairloss._core.certificate", "certify"),
 )
 READ_NOTHING = ("absolute", "blocks", "slices")  # of the public methods of DenseDesign
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._groups import Groups, group_means
-from skfairloss._problem import Certificate, Multipliers, Problem, Solution
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Certificate, Multipliers, Solution
+from skfairloss._inputs.groups import Groups, group_means
 from skfairloss._typing import Array
 from skfairloss.fairness import FairnessTerm
 

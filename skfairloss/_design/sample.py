@@ -7,9 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from skfairloss._basis import Basis
-from skfairloss._design import Design
-from skfairloss._factor import column_basis, orthonormal_basis
+from skfairloss._design.basis import Basis
+from skfairloss._design.design import Design
+from skfairloss._design.factor import column_basis, orthonormal_basis
 from skfairloss._typing import Array, Index
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.base import RegressorMixin
 
-from skfairloss._groups import check_index
+from skfairloss._inputs.groups import check_index
 from skfairloss._typing import Array
 
 _TIMES = (date, time, timedelta, np.datetime64, np.timedelta64)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skfairloss._columns import Column, distinct, missing_rows, read_columns
-from skfairloss._place import in_run, warn_user
+from skfairloss._inputs.columns import Column, distinct, missing_rows, read_columns
+from skfairloss._inputs.place import in_run, warn_user
 
 
 @dataclass(frozen=True)

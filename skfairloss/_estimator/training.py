@@ -9,17 +9,18 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import assert_all_finite, validate_data
 
-from skfairloss._columns import named_columns
+from skfairloss._core.losses import MixedLoss
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Start
 from skfairloss._design import make_design
-from skfairloss._groups import Groups, check_index, encode_groups
-from skfairloss._parameters import REGRESSOR_CHECKS, check_parameters
-from skfairloss._problem import Problem, Start
-from skfairloss._scale import in_units, residual_scale
-from skfairloss._threads import one_blas_thread
+from skfairloss._design.threads import one_blas_thread
+from skfairloss._estimator.scale import in_units, residual_scale
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.groups import Groups, check_index, encode_groups
+from skfairloss._inputs.parameters import REGRESSOR_CHECKS, check_parameters
+from skfairloss._inputs.validation import check_dimensions, check_numbers, check_weights, normalized
 from skfairloss._typing import Array
-from skfairloss._validation import check_dimensions, check_numbers, check_weights, normalized
 from skfairloss.fairness import FairnessTerm, GroupedData, read_terms, translate
-from skfairloss.losses import MixedLoss
 
 
 @dataclass(frozen=True)

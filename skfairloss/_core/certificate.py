@@ -29,9 +29,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from skfairloss._basis import EPS, Basis, row_sorted_qr
-from skfairloss._design import Design
-from skfairloss._problem import Certificate, Measured, Point, Problem, Slopes
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Certificate, Measured, Point, Slopes
+from skfairloss._design.basis import EPS, Basis, row_sorted_qr
+from skfairloss._design.design import Design
 from skfairloss._typing import Array
 
 # A charge below this share of the objective is not worth another pass over X.

@@ -10,13 +10,13 @@ from sklearn.base import BaseEstimator, MultiOutputMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skfairloss._compat import CallbackSupportMixin
 from skfairloss._design import make_design
-from skfairloss._fitting import fit_model
-from skfairloss._persistence import VersionStampMixin
-from skfairloss._training import read_training
+from skfairloss._estimator.compat import CallbackSupportMixin
+from skfairloss._estimator.fitting import fit_model
+from skfairloss._estimator.persistence import VersionStampMixin
+from skfairloss._estimator.training import read_training
+from skfairloss._inputs.validation import MatchedScoreMixin, check_numbers
 from skfairloss._typing import Array
-from skfairloss._validation import MatchedScoreMixin, check_numbers
 
 
 class PixelLossRegressor(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skfairloss._basis import Basis
+from skfairloss._design.basis import Basis
 from skfairloss._typing import Array
 
 # Coordinates may multiply the rounding errors of moments by at most this.

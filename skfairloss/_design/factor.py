@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import blas, lapack, qr
 
-from skfairloss._basis import (
+from skfairloss._design.basis import (
     EPS,
     Basis,
     Factor,
@@ -23,7 +23,7 @@ from skfairloss._basis import (
     orthonormal_with_ridge,
     plain_basis,
 )
-from skfairloss._design import Design
+from skfairloss._design.design import Design
 from skfairloss._typing import Array, Index
 
 # Gram matrices square the condition number: below this pivot (of columns scaled to norm 1) a QR of

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from skfairloss._attributes import Attributes
-from skfairloss._certificate import certify
-from skfairloss._compat import has_callbacks, with_callbacks
-from skfairloss._place import warn_user
-from skfairloss._problem import Certificate, Problem, Solution, Start
+from skfairloss._core.certificate import certify
+from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Certificate, Solution, Start
+from skfairloss._design.threads import one_blas_thread
+from skfairloss._estimator.attributes import Attributes
+from skfairloss._estimator.compat import has_callbacks, with_callbacks
+from skfairloss._estimator.training import Training
+from skfairloss._inputs.place import warn_user
 from skfairloss._solvers import Equalized, solve, solve_equalized
-from skfairloss._threads import one_blas_thread
-from skfairloss._training import Training
 from skfairloss.callbacks import FitTasks
 from skfairloss.exceptions import UnmetFairnessWarning
 

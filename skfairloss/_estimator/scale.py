@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._rows import pieces_of
+from skfairloss._design.rows import pieces_of
 from skfairloss._typing import Array
 
 # deviations this small, relative to the median, are rounding errors of a constant

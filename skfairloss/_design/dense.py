@@ -1,0 +1,217 @@
+"""Products with a dense X, a block of rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from skfairloss._design.basis import Basis
+from skfairloss._design.design import Design, Score
+from skfairloss._design.moments import GroupMoments
+from skfairloss._design.rows import (
+    DenseRows,
+    Membership,
+    Rows,
+    Slopes,
+    pieces_of,
+    room_for,
+    sorted_by_group,
+    take_rows,
+)
+from skfairloss._typing import Array, Index
+
+_SOME = 500  # rows that tell where the columns are, before their means are known
+
+
+_NEAR = 10.0  # means of columns, relative to their spread, that cost a Gram matrix no digits
+
+
+class DenseDesign(Design):
+    """A NumPy array of any memory order; float32 stays float32 and is read block by block.
+
+    With ``absolute`` it stands for |X|.
+    """
+
+    block_size = 2**18  # stays in cache, and is large enough for single calls not to count
+
+    def __init__(self, x: Array, absolute: bool = False) -> None:
+        self.x = x
+        self.shape = x.shape
+        self._absolute = absolute
+        self._as_is = x.dtype == np.float64 and not absolute
+
+    def predict(self, coef: Array, intercept: Array | float) -> Array:
+        if self._as_is:
+            out = self.x @ coef
+            out += intercept
+            return out
+        out = np.empty((self.shape[0], *coef.shape[1:]))
+        for rows, block in self.blocks():
+            out[rows] = block @ coef + intercept
+        return out
+
+    def adjoint(self, u: Array) -> Array:
+        if self._as_is:
+            return self.x.T @ u
+        return self.gather(lambda rows: u[rows])
+
+    def sweep(
+        self,
+        y: Array,
+        coef: Array,
+        intercept: Array | float,
+        score: Score,
+        index: Index | None = None,
+    ) -> tuple[Array, Array, Array]:
+        residual = np.empty(y.shape)
+        adjoint: Array | float = 0.0
+        sums: Array | float = 0.0
+        pieces = self.slices(len(y)) if index is None else pieces_of(len(y), self.shape[1])
+        room = room_for([] if index is None else pieces, self.shape[1])
+        for rows in pieces:
+            block = self.block(rows) if index is None else self.take(index[rows], room)
+            r = residual[rows]
+            np.matmul(block, coef, out=r)
+            r += intercept
+            np.subtract(y[rows], r, out=r)
+            u, own = score(rows, r)
+            adjoint += block.T @ u
+            sums += own
+        return residual, np.asarray(adjoint), np.asarray(sums)
+
+    def sweep_by_group(
+        self, y: Array, coef: Array, intercept: Array, slopes: Slopes, groups: Membership
+    ) -> tuple[Array, Array, Array]:
+        residual, n_groups = np.empty(y.shape), groups.n_groups
+        sums, totals = np.zeros((n_groups, self.shape[1])), np.zeros(n_groups)
+        for rows, block in self.blocks():
+            r = residual[rows]
+            np.matmul(block, coef, out=r)
+            r += intercept
+            np.subtract(y[rows], r, out=r)
+            own, a = Membership(groups.codes[rows], n_groups), slopes(rows, r)[:, 0]
+            sums += own.sums(a, block)
+            totals += own.totals(a)
+        return residual, sums, totals
+
+    def gather(self, u: Callable[[slice], Array]) -> Array:
+        out: Array | float = 0.0
+        for rows, block in self.blocks():
+            out += block.T @ u(rows)
+        return np.asarray(out)
+
+    def subset(self, index: Index) -> Design:
+        return DenseDesign(take_rows(self.x, index), absolute=self._absolute)
+
+    def absolute(self) -> Design:
+        return DenseDesign(self.x, absolute=True)
+
+    def moments(self, weights: Array, center: Array) -> Array:
+        out = np.zeros((self.shape[1], self.shape[1]))
+        if self._near_zero(weights, center):
+            for _, block in self.blocks():
+                out += block.T @ block
+            return weights[0] * out - np.outer(center, center)
+        work = np.empty((self._step, self.shape[1]))
+        for rows, block in self.blocks():
+            scaled = np.subtract(block, center, out=work[: len(block)])
+            scaled *= np.sqrt(weights[rows])[:, None]
+            out += scaled.T @ scaled
+        return out
+
+    def grams_by_group(self, basis: Basis, weights: Array, codes: Index, n_groups: int) -> Array:
+        d = basis.n_coordinates
+        out = np.zeros((n_groups, d, d))
+        # fresh arrays of this size cost more than the products
+        centred, scaled, ordered = (
+            np.empty((self._step, width)) for width in (self.shape[1], d, d)
+        )
+        for rows, block in self.blocks():
+            k, index = len(block), sorted_by_group(codes[rows], n_groups)
+            basis.coordinates(block, centred[:k], scaled[:k])
+            scaled[:k] *= np.sqrt(weights[rows])[:, None]
+            np.take(scaled[:k], index[0], axis=0, out=ordered[:k])
+            for g, part in enumerate(np.split(ordered[:k], index[1][:-1])):
+                if len(part):
+                    out[g] += part.T @ part
+        return out
+
+    def group_moments(
+        self, y: Array, weights: Array, codes: Index, n_groups: int, centred: bool
+    ) -> GroupMoments:
+        """Moments of each group in one pass, around 0 unless ``centred``."""
+        p, m = self.shape[1], y.shape[1]
+        origin = self._origin(y) if centred else (np.zeros(p), np.zeros(m))
+        first, targets, squares = (np.zeros((n_groups, width)) for width in (p, m, m))
+        second, cross = np.zeros((n_groups, p, p)), np.zeros((n_groups, p, m))
+        equal = bool(weights.max() == weights.min())
+        room = np.empty((self._step, p))
+        for g, rows, block in self._group_blocks(codes, n_groups, room):
+            e, work = y[rows] - origin[1], room[: len(block)]
+            z = np.subtract(block, origin[0], out=work) if origin[0].any() else block
+            v = np.ones(len(z)) if equal else weights[rows]
+            weighted = e if equal else v[:, None] * e
+            first[g] += v @ z
+            targets[g] += v @ e
+            for k in range(m):
+                cross[g, :, k] += weighted[:, k] @ z
+                squares[g, k] += weighted[:, k] @ e[:, k]
+            scaled = z if equal else np.multiply(z, np.sqrt(v)[:, None], out=work)
+            second[g] += scaled.T @ scaled
+        if equal:  # sums of indicators are then counts, without rounding
+            first, second, cross, targets, squares = (
+                weights[0] * sums for sums in (first, second, cross, targets, squares)
+            )
+        whole = n_groups == 1
+        totals = np.full(1, weights.sum()) if whole else np.bincount(codes, weights, n_groups)
+        return GroupMoments(origin, totals, first, second, cross, targets, squares)
+
+    def _group_blocks(
+        self, codes: Index, n_groups: int, room: Array
+    ) -> Iterator[tuple[int, slice | Index, Array]]:
+        """Group, positions and rows of each group's blocks, in room to work in where copied."""
+        if n_groups == 1:
+            yield from ((0, rows, block) for rows, block in self.blocks())
+            return
+        order, ends = sorted_by_group(codes, n_groups)
+        for g, part in enumerate(np.split(order, ends[:-1])):
+            for start in range(0, len(part), len(room)):
+                index = part[start : start + len(room)]
+                yield g, index, self.take(index, room)
+
+    def take(self, index: Index, room: Array) -> Array:
+        """Return the rows, put into ``room`` if they fit: fresh arrays cost more than products."""
+        if not (self._as_is and self.x.flags.c_contiguous):  # `take` would copy all of X
+            return self.block(index)
+        return np.take(self.x, index, axis=0, out=room[: len(index)], mode="clip")
+
+    def _origin(self, y: Array) -> tuple[Array, Array]:
+        """Means of some rows of X, 0 where all are near it, and of y."""
+        some = slice(0, None, max(1, self.shape[0] // _SOME))
+        block = self.block(some)
+        means = block.mean(axis=0)
+        near = (np.abs(means) <= _NEAR * block.std(axis=0)).all()
+        return np.zeros_like(means) if near else means, y[some].mean(axis=0)
+
+    def _near_zero(self, weights: Array, center: Array) -> bool:
+        """Return True where rows of one weight need no centring one by one, by a first block."""
+        if len(weights) < 2 * self._step or weights.max() != weights.min():
+            return False
+        first = self.block(slice(0, len(weights), len(weights) // self._step))
+        return bool((np.abs(center) <= _NEAR * first.std(axis=0)).all())
+
+    def block(self, rows: slice | Index) -> Array:
+        some = self.x[rows] if isinstance(rows, slice) else take_rows(self.x, rows)
+        block = np.asarray(some, dtype=np.float64)
+        return np.abs(block) if self._absolute else block
+
+    def rows(self, basis: Basis, index: Index | None = None) -> Rows:
+        n, p = (self.shape[0] if index is None else len(index)), self.shape[1]
+        out, pieces = np.empty((n, basis.n_coordinates)), pieces_of(n, p)
+        room = room_for(pieces, p)
+        for piece in pieces:
+            work = room[: piece.stop - piece.start]
+            block = self.block(piece) if index is None else self.take(index[piece], work)
+            basis.coordinates(block, work, out[piece])
+        return DenseRows(out)

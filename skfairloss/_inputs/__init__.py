@@ -1,0 +1,1 @@
+"""Checks and readings of arguments: groups, columns, parameters, arrays."""
