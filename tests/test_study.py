@@ -74,6 +74,13 @@ def test_the_number_of_data_sets_is_that_of_the_results_file(study, results, pag
     assert set(found) == {str(len(study.results.real(results)))}
 
 
+def test_the_first_pages_have_the_sentences_of_the_landing_page(study, results):
+    sentences = study.answers.short(results)
+    for name in ("README.md", "docs/getting_started.md"):
+        text = (ROOT / name).read_text("utf-8")
+        assert sentences in " ".join(text.split()), name
+
+
 def test_every_declared_data_set_is_reported_under_the_whole_protocol(study, results, pages):
     page = pages["study_tables.md"]
     declared = study.data.DATA
