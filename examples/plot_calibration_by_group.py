@@ -107,11 +107,11 @@ print("figure saved in the working directory: calibration_by_group.png")
 print("figure saved in the working directory: calibration_by_group_residuals.png")
 
 # %%
-# What this does not show
-# -----------------------
+# Limits
+# ------
 #
-# - If a model may know the digit. It is no feature here; a term such as ``ResidualParity``
-#   would move the means of the groups together and leave their slopes as they are.
-# - Anything about calibration within groups that are not named.
-# - Intervals hold for each bin by itself: where a group's mean is right in all six bins, one or
-#   more of them are off the line in a quarter of cases.
+# - The digit is no feature here, and this page has no model that knows it. A term such as
+#   ``ResidualParity`` would bring the mean residuals of the groups together and leave their slopes.
+# - Groups that are not named can be off within the named ones.
+# - Each interval holds by itself. If the mean of a group is right in all six bins, at least one
+#   interval is off the line in a quarter of cases.

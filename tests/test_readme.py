@@ -51,6 +51,18 @@ def test_the_picture_of_the_readme_is_what_its_code_draws(text, tmp_path):
     )
 
 
+def test_the_words_below_the_picture_are_those_of_its_intervals(text):
+    names = {"__name__": "__main__"}
+    exec(
+        compile(re.search(r"^```python\n(.*?)^```$", text, re.M | re.S)[1], "README", "exec"), names
+    )
+    plt.close("all")
+    table = names["found"].differences
+    rows = table[table["statistic"] != "disparity"].fillna({"group": "all rows"}).set_index("group")
+    assert rows.loc["female", "upper"] < 0 < rows.loc["male", "lower"]
+    assert rows.loc["all rows", "lower"] < 0 < rows.loc["all rows", "upper"]
+
+
 def points(svg):
     """Every coordinate of the lines and markers, in their order."""
     paths = re.findall(r' d="([^"]*)"| x="([\d.]+)" y="([\d.]+)"', svg)
