@@ -107,7 +107,7 @@ print("figure saved in the working directory: stopped_early.png")
 # On the left the dashed lines are level from the start: without a term the first iteration is
 # within half a percent of the end. The solid lines begin at the same place and need about half of
 # the iterations to meet. On the right the gap is above the excess at every stop, as it has to be,
-# and here more than twice as large. A fit can be closer to the optimum than its gap proves, never
+# and here at least twice as large. A fit can be closer to the optimum than its gap proves, never
 # farther away.
 #
 # With this term the objective is a loss, in the units of y. So a gap of 0.1 means that no linear

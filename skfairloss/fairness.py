@@ -266,13 +266,16 @@ class EqualizedLoss(FairnessTerm):
 
     Notes
     -----
-    If no model on the path has a spread within the tolerance, the one with the smallest spread is
-    taken, with a warning that states the spread left. Where that is at the smallest t, a smaller
+    If no model found on the path has a spread within the tolerance, the one with the smallest spread
+    is taken, with a warning that states the spread left. Where that is at the smallest t, a smaller
     spread could only be had by making a group worse, in the loss that the term is about.
 
     For two groups, the mix and no penalty, the spread shrinks with t, and the crossing is found to
-    a relative 1e-6 of t. Else it need not: the path is scanned at 8 levels of t, and the first
-    crossing found is refined.
+    a relative 1e-6 of t. Else it need not, as under a penalty: the path is scanned at 8 levels of
+    t. A crossing is found where the spread is within the tolerance at a level, where the other one
+    of two groups has become the worse one, or where the spread is smallest beside a level; the
+    largest t of the first that is found is refined. Two crossings between neighbouring levels can
+    be passed over.
 
     References
     ----------
@@ -305,7 +308,7 @@ class EqualizedLoss(FairnessTerm):
 
     def multipliers(self, found: FoundMultipliers) -> Array:
         """Return the multipliers of the losses <= t at the t that was found, (n_groups,)."""
-        return found.bounds[self.loss]
+        return found.level
 
 
 class Parity(FairnessTerm):
@@ -445,5 +448,5 @@ class ResidualParity(Parity):
 
     def target(self, data: GroupedData) -> Array:
         """Return the groups' means of y less the mean, (n_groups, n_outputs)."""
-        means = [group_means(data.groups, column, data.weights) for column in data.y.T]
-        return np.column_stack(means) - data.weights @ data.y
+        columns = data.deviations.T
+        return np.column_stack([group_means(data.groups, y, data.weights) for y in columns])

@@ -208,7 +208,7 @@ def _fit(factory: Callable[..., Any], case: Case) -> tuple[Any, bool]:
     return model, bool(caught)
 
 
-def _judge(problem: RegressionProblem, model: Any, k: int, declared: bool) -> tuple[str, str]:
+def judge(problem: RegressionProblem, model: Any, k: int, declared: bool) -> tuple[str, str]:
     """Compare one output of a fitted model with the oracles."""
     coef = np.atleast_2d(model.coef_)[k]
     intercept, reported, gap = (
@@ -220,9 +220,10 @@ def _judge(problem: RegressionProblem, model: Any, k: int, declared: bool) -> tu
     best = oracles.solve(problem)
     natural = 1e-6 * oracles.constant_loss(problem)
     # Coefficients that explode raise the model's own floor without end; only the oracle's can say
-    # what rounding excuses.
-    floor = oracles.rounding_floor(problem, best.coef, best.intercept)
+    # what rounding excuses, beside next to nothing of the loss of y itself.
     own = oracles.rounding_floor(problem, coef, intercept)
+    nothing = 1e-20 * oracles.objective(problem, np.zeros_like(coef), 0.0)
+    floor = oracles.rounding_floor(problem, best.coef, best.intercept) + min(own, nothing)
     reached = oracles.objective(problem, coef, intercept)
     near = AGREEMENT * max(best.objective, natural)
     verdicts = {
@@ -231,7 +232,7 @@ def _judge(problem: RegressionProblem, model: Any, k: int, declared: bool) -> tu
         "declared": declared,
         "wrong": reached > best.objective + near + floor,
         "gap open": gap > CERTIFICATE * max(reported, natural) + own,
-        "unchecked": best.objective - best.lower_bound > near + floor,
+        "unchecked": min(reached, best.objective) - best.lower_bound > near + floor,
         "certified": True,
     }
     status = next(name for name, holds in verdicts.items() if holds)
@@ -247,7 +248,7 @@ def run(case: Case, factory: Callable[..., Any]) -> Outcome:
     except Exception as error:  # any exception or stray warning is an outcome to be counted
         return Outcome(case, "raised", f"{type(error).__name__}: {error}")
     parts = case.problem.outputs()
-    verdicts = [_judge(part, model, k, declared) for k, part in enumerate(parts)]
+    verdicts = [judge(part, model, k, declared) for k, part in enumerate(parts)]
     return Outcome(case, *max(verdicts, key=lambda verdict: STATUSES.index(verdict[0])))
 
 

@@ -8,8 +8,11 @@ lenient, never wrong about what it reached.
 from __future__ import annotations
 
 import contextlib
+import operator
 import warnings
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import combinations
 from typing import Any
 
 import clarabel
@@ -46,16 +49,39 @@ def objective(problem: RegressionProblem, coef: Any, intercept: Any) -> float:
     return float(problem.weights @ loss(problem, r) + penalty)
 
 
-def rounding_floor(problem: RegressionProblem, coef: Any, intercept: Any) -> float:
-    """Change of the objective when every residual moves by 8 eps (|y| + sum |x w| + |b|)."""
-    X, w = LONG(problem.X), LONG(coef)
-    eps = np.finfo(np.asarray(coef).dtype).eps
-    z = abs(LONG(problem.y) - X @ w - LONG(intercept)) / problem.scale
-    size = abs(LONG(problem.y)) + abs(X) @ abs(w) + abs(LONG(intercept))
-    move = 8 * eps * size / problem.scale
+def rounding_move(problem: RegressionProblem, coef: Any, intercept: Any) -> np.ndarray:
+    """Move of each residual by rounding, 8 eps (|y| + sum |x w| + |b|) / c, (n,)."""
+    size = abs(LONG(problem.y)) + abs(LONG(problem.X)) @ abs(LONG(coef)) + abs(LONG(intercept))
+    return 8 * np.finfo(np.asarray(coef).dtype).eps * size / problem.scale
+
+
+def rounding_changes(problem: RegressionProblem, coef: Any, intercept: Any) -> np.ndarray:
+    """Change of each row's loss when its residual moves by what rounding may, (n,)."""
+    move = rounding_move(problem, coef, intercept)
+    z = abs(LONG(problem.y) - LONG(problem.X) @ LONG(coef) - LONG(intercept)) / problem.scale
     lam, steepest = problem.loss_mix, 2 * max(problem.quantile, 1 - problem.quantile)
-    change = lam * steepest * move + (1 - lam) * (2 * z * move + move**2)
-    return float(problem.weights @ change)
+    return lam * steepest * move + (1 - lam) * (2 * z * move + move**2)
+
+
+def rounding_floor(problem: RegressionProblem, coef: Any, intercept: Any) -> float:
+    """Change of the objective when every residual moves by what rounding may."""
+    return float(problem.weights @ rounding_changes(problem, coef, intercept))
+
+
+def auto_scale(y: np.ndarray, v: np.ndarray, fit_intercept: bool) -> float:
+    """The scale "auto" of outputs (n, m) under weights v, from its definition."""
+    deviation = np.array([_mean_deviation(column, v, fit_intercept) for column in y.T])
+    largest = deviation.max()
+    share = deviation / (largest or 1.0)  # squares overflow
+    return float(2 * largest * (share**2).sum() / share.sum()) if largest else 1.0
+
+
+def _mean_deviation(y: np.ndarray, v: np.ndarray, fit_intercept: bool) -> float:
+    """Sum v |y - median|, or sum v |y| without intercept; 0 where it is rounding of the median."""
+    order = np.argsort(y)
+    median = y[order][np.searchsorted(np.cumsum(v[order]), 0.5)] if fit_intercept else 0.0
+    deviation = float(v @ abs(LONG(y) - median))
+    return 0.0 if deviation <= 8 * np.finfo(float).eps * abs(median) else deviation
 
 
 def constant_loss(problem: RegressionProblem) -> float:
@@ -125,7 +151,9 @@ def _programme(problem: RegressionProblem, std: Standardised) -> tuple[Any, ...]
     lam, tau = problem.loss_mix, problem.quantile
     b, t = int(problem.fit_intercept), p * (problem.l1 > 0)
     square = 2 * (1 - lam) * std.v * unit**2
-    quadratic = np.concatenate([problem.l2 * column**2, np.zeros(b + t), square, square])
+    quadratic = np.concatenate(
+        [(np.sqrt(problem.l2) * column) ** 2, np.zeros(b + t), square, square]
+    )
     up, down = 2 * lam * tau * std.v * unit, 2 * lam * (1 - tau) * std.v * unit
     linear = np.concatenate([np.zeros(p + b), problem.l1 * column[:t], up, down])
     eye = sp.identity(n)
@@ -290,15 +318,119 @@ def solve_lstsq(problem: RegressionProblem) -> OracleSolution:
     return _solution(problem, coef, intercept, dual)
 
 
+def _eliminate(rows: list[list[Fraction]]) -> tuple[list[Fraction], int]:
+    """A solution of [A | b] by Gauss-Jordan with free unknowns 0, and the rank; [] without one."""
+    rows, pivots, width = [row[:] for row in rows], [], len(rows[0]) - 1
+    for j in range(width):
+        k = len(pivots)
+        pivot = next((i for i in range(k, len(rows)) if rows[i][j]), None)
+        if pivot is None:
+            continue
+        rows[k], rows[pivot] = rows[pivot], rows[k]
+        rows[k] = [x / rows[k][j] for x in rows[k]]
+        for i, row in enumerate(rows):
+            if i != k and row[j]:
+                rows[i] = [x - row[j] * y for x, y in zip(row, rows[k], strict=True)]
+        pivots.append(j)
+    if any(row[-1] for row in rows[len(pivots) :]):
+        return [], len(pivots)
+    solution = [Fraction(0)] * width
+    for k, j in enumerate(pivots):
+        solution[j] = rows[k][-1]
+    return solution, len(pivots)
+
+
+def _rational(values: Any) -> list[Fraction]:
+    """Floats as the fractions that they are."""
+    return [Fraction(float(value)) for value in values]
+
+
+@dataclass(frozen=True)
+class Rational:
+    """A tiny problem in fractions: rows of (X, 1) and y, weights v, and penalties, over c = 1."""
+
+    A: list[list[Fraction]]
+    y: list[Fraction]
+    v: list[Fraction]
+    tau: Fraction
+    l1: Fraction
+    l2: Fraction
+    p: int
+    absolute: bool
+
+    @classmethod
+    def of(cls, problem: RegressionProblem) -> Rational:
+        """Read a problem with loss_mix 0 or 1."""
+        n, p = problem.X.shape
+        free = [Fraction(1)] if problem.fit_intercept else []
+        s = _rational(np.ones(n) if problem.sample_weight is None else problem.sample_weight)
+        c, alpha, rho, tau = _rational(
+            [problem.scale, problem.alpha, problem.l1_ratio, problem.quantile]
+        )
+        rows = [[x / c for x in _rational(row) + free] for row in problem.X]
+        y = [value / c for value in _rational(problem.y)]
+        l1, l2 = alpha * rho / c, alpha * (1 - rho) / c**2
+        return cls(rows, y, [w / sum(s) for w in s], tau, l1, l2, p, problem.loss_mix == 1)
+
+    def value(self, x: list[Fraction]) -> Fraction:
+        """The objective at coefficients and intercept."""
+        r = [y - sum(map(operator.mul, row, x)) for row, y in zip(self.A, self.y, strict=True)]
+        slopes = 2 * self.tau, -2 * (1 - self.tau)
+        losses = [slopes[e < 0] * e if self.absolute else e**2 for e in r]
+        penalty = sum(self.l1 * abs(w) + self.l2 / 2 * w**2 for w in x[: self.p])
+        return sum(map(operator.mul, self.v, losses)) + penalty
+
+    def normal_solution(self) -> list[Fraction]:
+        """A solution of the normal equations."""
+        columns = [*zip(*self.A, strict=True), self.y]
+        moments = [
+            [2 * sum(map(operator.mul, map(operator.mul, self.v, one), other)) for other in columns]
+            for one in columns[:-1]
+        ]
+        for j in range(self.p):
+            moments[j][j] += self.l2
+        return _eliminate(moments)[0]
+
+    def best_vertex(self) -> list[Fraction]:
+        """A point where as many residuals and penalised coefficients are 0 as can be."""
+        d = len(self.A[0])
+        kinks = [[*row, y] for row, y in zip(self.A, self.y, strict=True)]
+        if self.l1 > 0:
+            kinks += [[Fraction(int(k == j)) for k in range(d + 1)] for j in range(self.p)]
+        rank = _eliminate([[*row[:-1], Fraction(0)] for row in kinks])[1]
+        found = (_eliminate(list(chosen)) for chosen in combinations(kinks, rank))
+        return min((x for x, r in found if x and r == rank), key=self.value)
+
+
+def solve_exact(problem: RegressionProblem) -> OracleSolution:
+    """Optimum in rational arithmetic, of a tiny problem that `is_tiny`.
+
+    Squares: the normal equations. Without any, some optimum is a vertex, and all are tried.
+    """
+    rational = Rational.of(problem)
+    best = rational.best_vertex() if rational.absolute else rational.normal_solution()
+    optimum, p = float(rational.value(best)), rational.p
+    coef = np.array([float(w) for w in best[:p]])
+    return OracleSolution(coef, float(best[p]) if len(best) > p else 0.0, optimum, optimum)
+
+
+def is_tiny(problem: RegressionProblem) -> bool:
+    """True where `solve_exact` takes a moment at most."""
+    pure = (problem.loss_mix == 1 and problem.l2 == 0) or (problem.loss_mix == 0 and not problem.l1)
+    return pure and problem.X.shape[0] <= 7 and problem.X.shape[1] <= 2
+
+
 def solve(problem: RegressionProblem) -> OracleSolution:
     """Best of the oracles that can take a one-output problem: least objective, largest bound."""
+    if is_tiny(problem):
+        return solve_exact(problem)
     found = [solve_clarabel(problem)]
     if problem.loss_mix == 1 and problem.l2 == 0:
         found.append(solve_highs(problem))
     if problem.loss_mix == 0 and problem.l1 == 0:
         found.append(solve_lstsq(problem))
     best = min((s for s in found if np.isfinite(s.objective)), key=lambda s: s.objective)
-    return replace(best, lower_bound=max(s.lower_bound for s in found))
+    return replace(best, lower_bound=max(0.0, *(s.lower_bound for s in found)))  # no loss is < 0
 
 
 def solve_tie_rule(problem: RegressionProblem) -> OracleSolution:

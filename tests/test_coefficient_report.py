@@ -204,7 +204,7 @@ def test_replicates_that_no_model_fits_are_counted_and_left_out():
     worst = PixelLossRegressor(0.0, scale=1.0, fairness=WorstGroupLoss(1.0))
     worst.fit(X, y, sensitive_features=group)
     bound = 1.02 * worst.group_losses_.max()
-    model = PixelLossRegressor(0.0, scale=1.0, fairness=BoundedGroupLoss(bound))
+    model = PixelLossRegressor(0.0, scale=1.0, fairness=BoundedGroupLoss(bound, loss=None))
     model.fit(X, y, sensitive_features=group)
     report = coefficient_report(model, X, y, sensitive_features=group, n_boot=40, random_state=0)
     expected = 0
@@ -224,7 +224,7 @@ def test_equalized_losses_that_are_not_met_are_counted_and_warn_of_nothing():
     rng = np.random.default_rng(1)
     X, group = np.zeros((40, 1)), np.repeat(["u", "v"], 20)
     y = np.where(group == "u", 1.0, 3.0) * rng.normal(size=40)
-    model = PixelLossRegressor(0.0, fairness=EqualizedLoss(0.01))
+    model = PixelLossRegressor(0.0, fairness=EqualizedLoss(0.01, loss=None))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(X, y, sensitive_features=group)

@@ -143,7 +143,7 @@ def test_a_fit_stopped_early_is_never_closer_to_the_optimum_than_its_gap_admits(
     assert len(fits) == len(worst)
     *stopped, full = fits
     assert all(row[4] == 1 for row in stopped), "each one warns"
-    assert all(row[3] > 2 * row[2] for row in stopped), "more than twice as large"
+    assert all(row[3] >= 2 * row[2] for row in stopped), "at least twice as large"
     assert full[4] == 0
     assert full[3] < 1e-4
     assert "at max_iter=3: PixelLossRegressor did not reach tol=1e-08" in text

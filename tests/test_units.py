@@ -222,8 +222,11 @@ def test_what_cannot_be_divided_is_refused_by_name():
     X, y, *_ = sample(3, 1)
     with pytest.raises(ValueError, match=r"y of up to .* is too large for scale='auto'"):
         PixelLossRegressor().fit(X[:3], [1.7e308, -1.7e308, -1.7e308])
-    with pytest.raises(ValueError, match=r"y of up to .* cannot be divided by scale=1e-320"):
-        PixelLossRegressor(scale=1e-320).fit(X, y)
+    for scale in (1e-320, 1e-160):
+        with pytest.raises(ValueError, match=f"in units of scale={scale:.3g}, .* a larger scale"):
+            PixelLossRegressor(scale=scale).fit(X, y)
+    with pytest.raises(ValueError, match=r"in units of scale=1e\+160, .* a smaller scale"):
+        PixelLossRegressor(scale=1e160).fit(X, y)
     with pytest.raises(ValueError, match="scale has a number for each of 2 outputs, but y has 1"):
         PixelLossRegressor(scale=[1.0, 2.0]).fit(X, y)
 

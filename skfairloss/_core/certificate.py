@@ -16,6 +16,8 @@ predictions f, and is at most
     ‖d‖ · 2 √(F / (1-λ))   for λ < 1,
 
 F being the attained objective: no better point has a larger loss. A ridge adds its share likewise.
+Under an L1 penalty Σ_j |(Xᵀu - ĝ)_j| (|w_j| + F / l1) + |1ᵀu| · 2B is another charge, which needs no
+coordinates.
 
 Under terms about another loss than the mix each row has the loss a |z| + tilt z + b z² of its group
 and output (`Problem.plain`), with the conjugate max(|u - tilt| - a, 0)² / (4 b), or the box
@@ -187,6 +189,8 @@ def _gaps(
     near = _sample_support(problem)
     if near is not None:
         gaps, _ = _bound(own, point.coef, found, reach, pull, near)
+    if problem.l1 > 0:
+        gaps = np.fmin(gaps, _bound_by_coefficient(problem, point.coef, found, reach, pull))
     if problem.constrained and (gaps > enough).any():
         gaps = np.fmin(gaps, _bound(own, point.coef, found, reach, pull, _whole(problem))[0])
     if not (gaps <= enough).all():
@@ -334,6 +338,26 @@ def _bound(
         charge = _charge(problem, support, lone, better)
         gap = np.fmin(gap, rows + _kink_gap(problem, coef, slope) + square + charge)
     return gap, defect
+
+
+def _bound_by_coefficient(
+    problem: Problem, coef: Array, found: Measured, better: _Better, pull: Array | float
+) -> Array:
+    """Return the module's bound, (m,), without coordinates, under an L1 penalty.
+
+    What is left of Xᵀu is charged to each coefficient, by |w*_j| ≤ F / l1, and 1ᵀu to the mean
+    prediction.
+    """
+    center = problem.means if problem.fit_intercept else np.zeros(len(coef))
+    gradient = found.gradient - np.multiply.outer(center, found.total) + pull
+    farthest = np.abs(coef) + better.objective / problem.l1
+    shift = np.abs(found.total) * np.fmin(better.mean, better.root)
+    lone = found.rows + np.where(found.total == 0, 0.0, shift)
+    gap = np.full_like(lone, np.inf)
+    for slope in _penalty_slopes(problem, coef, gradient, better.objective):
+        rest = np.abs(gradient - problem.l2 * coef - slope)
+        gap = np.fmin(gap, lone + _kink_gap(problem, coef, slope) + (rest * farthest).sum(axis=0))
+    return gap
 
 
 def _penalty_slopes(

@@ -90,6 +90,7 @@ class GroupCriterion:
     labels : names of the groups, for messages.
     worst_loss : the loss whose largest one counts.
     level_loss : the loss that an `EqualizedLoss` is about; ``bounds`` has it. None without one.
+    level : t, the largest value that ``bounds`` leaves this loss; infinite before it is chosen.
     """
 
     codes: Index
@@ -99,6 +100,7 @@ class GroupCriterion:
     labels: tuple[Any, ...] = ()
     worst_loss: GroupLoss = MIX
     level_loss: GroupLoss | None = None
+    level: float = np.inf
 
     @property
     def is_bounded(self) -> bool:
@@ -116,14 +118,17 @@ class GroupCriterion:
         """True where all that is asked is about the mix: multipliers then re-weight rows."""
         return all(loss.kind is None for loss in self.losses)
 
+    def is_levelled(self, bounds: GroupBounds) -> bool:
+        """Return True for the bounds on ``level_loss``."""
+        return self.level_loss is not None and bounds.loss.kind == self.level_loss.kind
+
     def at_level(self, t: float) -> GroupCriterion:
         """Return the same with every group's ``level_loss`` at most t."""
-        kind = None if self.level_loss is None else self.level_loss.kind
         bounds = tuple(
-            replace(one, values=np.minimum(one.values, t)) if one.loss.kind == kind else one
+            replace(one, values=np.minimum(one.values, t)) if self.is_levelled(one) else one
             for one in self.bounds
         )
-        return replace(self, bounds=bounds)
+        return replace(self, bounds=bounds, level=t)
 
 
 @dataclass(frozen=True)
@@ -149,3 +154,10 @@ class LinearRows:
     def exact(self) -> bool:
         """True if the rows must hold with equality."""
         return not self.tolerance.any()
+
+
+def deviations(y: Array, weights: Array) -> Array:
+    """Return y less its weighted means, (n, m), which are exactly 0 for a constant output."""
+    out = y - y[weights.argmax()]
+    out -= weights @ out
+    return out

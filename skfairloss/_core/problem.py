@@ -10,10 +10,10 @@ Without terms that couple the outputs (the columns of y) the sum separates into 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
+from skfairloss._cached import cached_property
 from skfairloss._core.constraints import (
     LIMIT,
     MIX,
@@ -21,6 +21,7 @@ from skfairloss._core.constraints import (
     GroupCriterion,
     GroupLoss,
     LinearRows,
+    deviations,
 )
 from skfairloss._core.losses import GroupedLoss, MixedLoss
 from skfairloss._core.solution import Multipliers
@@ -309,18 +310,18 @@ class Problem:
         """Return the natural size of a loss of groups: that of the weighted means of y."""
         if loss.kind is None:
             return self.natural_loss
-        away = self.y - self.weights @ self.y
+        away = deviations(self.y, self.weights)
         return float(self.weights @ loss.values(self.loss, away)) / self.n_outputs
 
     @cached_property
     def natural_loss(self) -> float:
         """Mean over the outputs of the loss of the weighted means of y."""
-        return float(self.loss_values(self.y - self.weights @ self.y).mean())
+        return float(self.loss_values(deviations(self.y, self.weights)).mean())
 
     @cached_property
     def spread(self) -> Array:
         """Weighted mean of |y - mean y| of each output, (m,); 1 for a constant one."""
-        out = self.weights @ np.abs(self.y - self.weights @ self.y)
+        out = self.weights @ np.abs(deviations(self.y, self.weights))
         return np.where(out > 0, out, 1.0)
 
     def linear_violation(self, coef: Array) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._core.constraints import ABSOLUTE_ERROR, MIX, GroupLoss, LinearRows
+from skfairloss._core.constraints import ABSOLUTE_ERROR, MIX, GroupLoss, LinearRows, deviations
 from skfairloss._design.design import Design
 from skfairloss._inputs.groups import Groups
 from skfairloss._typing import Array
@@ -37,6 +37,11 @@ class GroupedData:
     def shares(self) -> Array:
         """The groups' shares of the weight, (G,)."""
         return np.bincount(self.groups.codes, weights=self.weights)
+
+    @property
+    def deviations(self) -> Array:
+        """y less its means, (n, m), in units of the residual scale; 0 for a constant output."""
+        return deviations(self.y, self.weights)
 
     def loss(self, name: str | None) -> GroupLoss:
         """Return a loss of groups in units of y: |r_k| is c_k |z_k|, r_k² is c_k² z_k²."""
@@ -85,9 +90,11 @@ class FoundMultipliers:
     ----------
     worst : (G,), of the losses against the largest one.
     bounds : (G,) for each loss that has bounds, by its name.
+    level : (G,), of the losses against the largest one that an `EqualizedLoss` leaves.
     linear : those of the linear rows of the terms in their order, (G, m); a term takes its own.
     """
 
     worst: Array
     bounds: Mapping[str | None, Array]
+    level: Array
     linear: Iterator[Array]

@@ -19,11 +19,11 @@ nothing else has to be formed.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
+from skfairloss._cached import cached_property
 from skfairloss._typing import Array, Index
 
 EPS = float(np.finfo(np.float64).eps)
@@ -105,6 +105,12 @@ class Basis:
         """Return the standard deviation of the predictions of t, for coordinates θ."""
         t = theta[: self.n_directions]
         return float(max(t @ (self.gram @ t), 0.0)) ** 0.5
+
+    def amplification(self, origin: Array | float) -> float:
+        """Return the factor by which rounding errors of second moments around an origin grow."""
+        size = np.hypot(self.norms, self.center - origin)
+        grown = np.abs(self.transform * size[:, None]).sum(axis=0)
+        return float(grown.max(initial=0.0)) ** 2
 
     def pull_back(self, g: Array, total: Array | float) -> Array:
         """Return the gradient in θ, from Xᵀu (p,) or (p, m) and the column sums of u."""

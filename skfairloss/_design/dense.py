@@ -87,21 +87,19 @@ class DenseDesign(Design):
     def subset(self, index: Index) -> Design:
         return DenseDesign(take_rows(self.x, index), absolute=self._absolute)
 
+    def columns(self, index: Index) -> Design:
+        return DenseDesign(self.x[:, index], self._absolute)
+
     def absolute(self) -> Design:
         return DenseDesign(self.x, absolute=True)
 
     def moments(self, weights: Array, center: Array) -> Array:
+        if not self._near_zero(weights, center):
+            return super().moments(weights, center)
         out = np.zeros((self.shape[1], self.shape[1]))
-        if self._near_zero(weights, center):
-            for _, block in self.blocks():
-                out += block.T @ block
-            return weights[0] * out - np.outer(center, center)
-        work = np.empty((self._step, self.shape[1]))
-        for rows, block in self.blocks():
-            scaled = np.subtract(block, center, out=work[: len(block)])
-            scaled *= np.sqrt(weights[rows])[:, None]
-            out += scaled.T @ scaled
-        return out
+        for _, block in self.blocks():
+            out += block.T @ block
+        return weights[0] * out - np.outer(center, center)
 
     def grams_by_group(self, basis: Basis, weights: Array, codes: Index, n_groups: int) -> Array:
         d = basis.n_coordinates

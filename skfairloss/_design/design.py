@@ -61,12 +61,22 @@ class Design(ABC):
         """Copy a few rows into a design of their own."""
 
     @abstractmethod
+    def columns(self, index: Index) -> Design:
+        """Copy some columns into a design of their own."""
+
+    @abstractmethod
     def absolute(self) -> Design:
         """Return the design of |X|, which bounds the rounding errors of the products above."""
 
-    @abstractmethod
     def moments(self, weights: Array, center: Array) -> Array:
         """Return the weighted second moments of the columns around ``center``, (p, p)."""
+        out = np.zeros((self.shape[1], self.shape[1]))
+        work = np.empty((self._step, self.shape[1]))
+        for rows, block in self.blocks():
+            scaled = np.subtract(block, center, out=work[: len(block)])
+            scaled *= np.sqrt(weights[rows])[:, None]
+            out += scaled.T @ scaled
+        return out
 
     def sums_by_group(self, weights: Array, codes: Index, n_groups: int) -> Array:
         """Weighted sums of the rows of each group, shape (n_groups, p)."""

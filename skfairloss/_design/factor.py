@@ -8,7 +8,7 @@ which takes over where the first one has no digits left.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import blas, lapack, qr
+from scipy.linalg import blas, lapack, qr, solve_triangular
 
 from skfairloss._design.basis import (
     EPS,
@@ -32,7 +32,9 @@ _SAFE_PIVOT = 1e-8
 _PLAIN_ZERO = 1e-10  # what sums over many rows may leave of a pivot that is 0
 # A column whose spread is smaller, relative to its mean, may be constant up to rounding.
 _SAFE_SPREAD = 1e-6
-_NULL = 1e-13  # size of a null direction's predictions, with columns of norm 1
+# Rounding errors of predictions, relative to the sizes of their terms: a direction that predicts
+# less is none. Those of exact collinearities are up to a quarter of this, whatever n and p.
+_ROUNDING = 8 * EPS
 _CORRECTED = 0.5  # distance from I up to which a corrected Gram matrix can be trusted
 _PLAIN_PIVOT = 1e-4  # pivots from which columns are as good as orthonormal ones
 _MANY_ROWS = 20  # rows per column from which the Gram matrix is tried first
@@ -162,16 +164,25 @@ def _truncated_rightly(design: Design, weights: Array, center: Array, factor: Fa
     """Return True where null directions of a Gram matrix change no prediction.
 
     It cannot tell directions below √ε from none; a product with X can. One serves all directions:
-    a combination with random coefficients vanishes only where each of them does.
+    a combination with random coefficients vanishes only where each of them does. What the Gram
+    matrix' own rounding errors leave of it is subtracted once (a step of iterative refinement).
     """
     k, p = factor.r.shape
     if k == p:
         return True
+    kept, upper = factor.pivot[:k], factor.r[:, :k]
     null = null_space(factor) @ np.random.default_rng(0).uniform(1.0, 2.0, p - k)
-    moved = design.predict(null, -float(center @ null))
-    mean = float(weights @ moved) if center.any() else 0.0  # center is rounded; no direction
-    square = float(weights @ np.square(moved, out=moved)) - mean * mean
-    return bool(np.sqrt(max(square, 0.0)) <= _NULL * float(factor.scale @ np.abs(null)))
+    for _ in range(2):
+        moved = design.predict(null, -float(center @ null))
+        if center.any():  # it is rounded; what it misses would look like one more direction
+            moved -= float(weights @ moved)
+        terms = float(np.hypot(factor.scale, center) @ np.abs(null))
+        if np.sqrt(float(weights @ np.square(moved))) <= _ROUNDING * terms:
+            return True
+        pull = design.adjoint(weights * moved)[kept] / factor.scale[kept]
+        half = solve_triangular(upper, pull, trans="T", check_finite=False)
+        null[kept] -= solve_triangular(upper, half, check_finite=False) / factor.scale[kept]
+    return False
 
 
 def _cholesky_twice(design: Design, weights: Array, center: Array, gram: Array) -> Factor | None:
@@ -200,21 +211,27 @@ def _cholesky_twice(design: Design, weights: Array, center: Array, gram: Array) 
     if not np.linalg.norm(second - np.eye(len(gram))) <= _CORRECTED:
         return None
     corrected, info = lapack.dpotrf(second, lower=False)
-    return _pivoted(corrected @ first, scale, design.shape[0])
+    return _pivoted(corrected @ first, scale, center)
 
 
-def _pivoted(r: Array, scale: Array, n: int) -> Factor:
-    """Return the factor of a triangle that n rows have, cut at its rank."""
-    _, upper, pivot = qr(r, mode="economic", pivoting=True, check_finite=False)
-    size = np.abs(np.diag(upper))
-    rank = int((size > max(n, r.shape[1]) * EPS * max(float(size[0]), 1e-300)).sum())
-    return Factor(upper[:rank], pivot.astype(np.intp), scale)
+def _pivoted(r: Array, scale: Array, center: Array) -> Factor:
+    """Return the factor of a triangle of centred columns, cut at its rank.
+
+    In units of their size before centring, columns have the same rounding errors. Column i of R⁻¹
+    is the combination that predicts 1 in direction i: where its terms are so large that their
+    rounding errors are of that size, there is no such direction.
+    """
+    level = np.hypot(1.0, center / scale)
+    _, upper, pivot = qr(r / level, mode="economic", pivoting=True, check_finite=False)
+    rank = int((np.abs(np.diag(upper)) > _ROUNDING).sum())
+    terms = np.abs(solve_triangular(upper[:rank, :rank], np.eye(rank), check_finite=False))
+    rank = int(np.append(_ROUNDING * terms.sum(axis=0) > 1.0, True).argmax())
+    return Factor(upper[:rank] * level[pivot], pivot.astype(np.intp), scale)
 
 
 def _factor_rows(design: Design, weights: Array, center: Array, columns: Index) -> Factor:
     """QR of the weighted, centred, scaled columns, a block of rows at a time, cut at its rank."""
-    n, p = design.shape[0], len(columns)
-    center = center[columns]
+    p, center = len(columns), center[columns]
     shift, scale = _spread(design, weights, center, columns)
     live = scale > 0
     scale[~live] = 1.0
@@ -224,7 +241,7 @@ def _factor_rows(design: Design, weights: Array, center: Array, columns: Index) 
         scaled = centred * (np.sqrt(weights[rows])[:, None] / scale)
         scaled[:, ~live] = 0.0
         r = qr(np.vstack([r, scaled]), mode="r", check_finite=False)[0][:p]
-    return _pivoted(r, scale, n)
+    return _pivoted(r, scale, center)
 
 
 def _spread(design: Design, weights: Array, center: Array, columns: Index) -> tuple[Array, Array]:

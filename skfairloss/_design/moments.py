@@ -58,9 +58,7 @@ class GroupMoments:
 
     def serves(self, basis: Basis) -> bool:
         """Return True where coordinates leave the moments their digits."""
-        size = np.hypot(basis.norms, basis.center - self.origin[0])
-        grown = np.abs(basis.transform * size[:, None]).sum(axis=0)
-        return bool((grown * grown <= _AMPLIFIED).all())
+        return basis.amplification(self.origin[0]) <= _AMPLIFIED
 
     def grams(self, basis: Basis) -> Array:
         """Σ v A_i A_iᵀ of each group's rows in the coordinates of a basis, (G, d, d)."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
+from skfairloss._cached import cached_property
 from skfairloss._design.basis import Basis
 from skfairloss._design.design import Design
 from skfairloss._design.factor import column_basis, orthonormal_basis

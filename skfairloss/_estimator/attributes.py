@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from skfairloss._cached import cached_property
 from skfairloss._core.problem import Problem
 from skfairloss._core.requests import FoundMultipliers
 from skfairloss._core.solution import Certificate, Multipliers, Solution
@@ -82,13 +82,17 @@ class Attributes:
         nothing = np.zeros(self._groups.n_groups if self._groups is not None else 0)
         if found is None:  # terms that ask nothing
             found = Multipliers(nothing, (), ())
-        asked = () if criterion is None else criterion.bounds
+        asked, by_loss, level = () if criterion is None else criterion.bounds, {}, nothing
+        for bounds, held in zip(asked, found.bounds, strict=True):
+            own = held / bounds.loss.unit
+            if criterion is not None and criterion.is_levelled(bounds):
+                at_level = bounds.values >= criterion.level  # else a bound of its own holds it
+                level, own = np.where(at_level, own, 0.0), np.where(at_level, 0.0, own)
+            by_loss[bounds.loss.kind] = own
         by_term = FoundMultipliers(
             nothing if criterion is None else found.worst,
-            {
-                bounds.loss.kind: own / bounds.loss.unit
-                for bounds, own in zip(asked, found.bounds, strict=True)
-            },
+            by_loss,
+            level,
             iter([rows / self._scale for rows in found.linear]),  # of differences in y
         )
         multipliers: dict[str, Any] = {}

@@ -78,7 +78,7 @@ def _warn_unless_equal(found: Equalized, tolerance: float) -> None:
         return
     level = found.problem.groups.level_loss
     unit = 1.0 if level is None else level.unit
-    why = "the smallest spread on the path of falling largest losses"
+    why = "the smallest found on the path of falling largest losses"
     if found.lowest:
         why = (
             "the largest of the losses cannot be lowered further, and the rest could only be "

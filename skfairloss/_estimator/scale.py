@@ -16,6 +16,9 @@ import numpy as np
 from skfairloss._design.rows import pieces_of
 from skfairloss._typing import Array
 
+# Sizes of columns, of y / c and of ratios of weights: squares times weights are floats then, and so
+# are coefficients and their squares.
+RANGE = 1e-100, 1e100
 # deviations this small, relative to the median, are rounding errors of a constant
 _ROUNDING = 8 * np.finfo(np.float64).eps
 
@@ -38,14 +41,18 @@ def residual_scale(scale: Any, y: Array, weights: Array, fit_intercept: bool) ->
 
 def in_units(y: Array, scale: Array) -> Array:
     """Return y / c, (n, m)."""
-    if (scale == 1.0).all():
-        return y
-    with np.errstate(over="ignore"):
-        out = y / scale
-    if scale.min() < 1.0 and not np.isfinite(out).all():
+    low, high = RANGE
+    out = y
+    if not (scale == 1.0).all():
+        with np.errstate(over="ignore", under="ignore"):
+            out = y / scale
+    lowest, highest = out.min(axis=0), out.max(axis=0)
+    size = np.maximum(-lowest, highest)
+    for k in np.flatnonzero(~(size <= high) | ((size < low) & (y.min(axis=0) < y.max(axis=0)))):
+        largest, other = np.abs(y[:, k]).max(), "larger" if size[k] > high else "smaller"
         raise ValueError(
-            f"y of up to {np.abs(y).max():.3g} cannot be divided by scale={scale.min():.3g}: "
-            "choose a larger scale"
+            f"y of up to {largest:.3g} is {size[k]:.3g} in units of scale={scale[k]:.3g}, outside "
+            f"of {low:g} to {high:g}: choose a {other} scale, or another unit of y"
         )
     return out
 

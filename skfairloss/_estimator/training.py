@@ -16,7 +16,7 @@ from skfairloss._core.solution import Start
 from skfairloss._design import make_design
 from skfairloss._design.design import Design
 from skfairloss._design.threads import one_blas_thread
-from skfairloss._estimator.scale import in_units, residual_scale
+from skfairloss._estimator.scale import RANGE, in_units, residual_scale
 from skfairloss._estimator.terms import read_terms, translate
 from skfairloss._inputs.columns import named_columns
 from skfairloss._inputs.groups import Groups, check_index, encode_groups
@@ -101,7 +101,7 @@ def read_training(
     check_index(sensitive_features, X=X, y=y, sample_weight=sample_weight)
     given = X, y, sample_weight
     X, y = _validated(model, X, y)
-    weights = normalized(check_weights(sample_weight, len(y)))
+    weights = _normalized(check_weights(sample_weight, len(y)))
     groups = None
     if sensitive_features is not None:
         groups = encode_groups(sensitive_features, len(y))
@@ -116,6 +116,7 @@ def read_training(
     problem, tolerance = _problem(model, design, targets, weights, scale, terms, groups)
     with one_blas_thread(X.shape[1]):
         _check_finite(model, X, problem.means)
+    _check_sizes(model, X, problem.means)
     return Training(problem, scale, tolerance, groups, terms, y.ndim == 1, given)
 
 
@@ -144,6 +145,36 @@ def _check_finite(model: Any, X: Any, sums: Array) -> None:
         assert_all_finite(
             X.data if issparse(X) else X, input_name="X", estimator_name=type(model).__name__
         )
+
+
+def _check_sizes(model: Any, X: Any, means: Array) -> None:
+    """Refuse columns whose squares under small weights are no floats, which their means show."""
+    low, high = RANGE
+    suspects = np.flatnonzero(~((np.abs(means) >= low) & (np.abs(means) <= high)))
+    if not len(suspects):
+        return
+    largest = abs(X[:, suspects]).max(axis=0)
+    largest = largest.toarray().ravel() if issparse(largest) else largest
+    for j, size in zip(suspects, largest, strict=True):
+        if size > 0 and not low <= size <= high:
+            names = getattr(model, "feature_names_in_", range(X.shape[1]))
+            raise ValueError(
+                f"column {names[j]!r} of X has numbers of up to {size:.3g} in size, outside of "
+                f"{low:g} to {high:g}: choose another unit"
+            )
+
+
+def _normalized(weights: Array) -> Array:
+    """Return weights that sum to 1, (n,), unless the ratio of two of them is out of range."""
+    out, low = normalized(weights), RANGE[0]
+    if out.min() < low * out.max():
+        positive = weights[weights > 0]
+        if positive.min() < low * positive.max():
+            raise ValueError(
+                f"sample_weight must be 0 or at least {low:g} times the largest, "
+                f"{positive.max():.3g}, got {positive.min():.3g}"
+            )
+    return out
 
 
 def _problem(

@@ -34,6 +34,7 @@ from skfairloss._solvers.whole import Goal
 from skfairloss.exceptions import InfeasibleFairnessError
 
 _ROUGH = 1e-3
+_SMALLEST = 1e-5  # a factor this close to its lower bound, relative, is the smallest
 _FAR = 100.0  # bounds above so many times the loss of the mean of y are tried without
 _NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
 _MET_EXACTLY = 1e-10  # differences of means, relative to the spread of y, that are none
@@ -158,10 +159,17 @@ def _start_is_exact(problem: Problem, coupled: Coupled) -> bool:
 def _check_bounds(
     problem: Problem, whole: Problem, setting: Setting, tol: float, max_iter: int
 ) -> None:
-    """Raise InfeasibleFairnessError where the smallest factor f is above 1 for certain."""
+    """Raise InfeasibleFairnessError where the smallest factor f is above 1 for certain.
+
+    It is looked for in coordinates of a fit without the penalty: the penalty's may be none.
+    """
+    if problem.l1 > 0 or problem.l2 > 0:
+        problem = replace(problem, l1=0.0, l2=0.0)
+        setting = Setting(problem)
     coupled = formulate_coupled(problem, setting.basis, setting.start, factor=True)
     found = solve_coupled(coupled, Goal(tol, 0.0, max_iter, certified=False), None)
-    if not (found.objective - found.gap) / largest_bound(problem) > 1.0 + tol:
+    least = (found.objective - found.gap) / largest_bound(problem)
+    if not least > 1.0 + tol:
         return
     kq, n = coupled.kq, len(found.multipliers) - coupled.n_linear
     coupling = kq.coupling
@@ -179,9 +187,12 @@ def _check_bounds(
         for bounds, bound in zip(whole.groups.bounds, whole.group_bounds, strict=True)
         for g in bounds.groups
     }
+    smallest = "The smallest common factor that can be met"
+    if factor > least * (1.0 + _SMALLEST):
+        smallest = f"The smallest common factor is at least {least:.6g}. One that can be met"
     raise InfeasibleFairnessError(
-        f"BoundedGroupLoss cannot be met: {conflict}. The smallest common factor that can be met "
-        f"is {_rounded_up(factor):.6g}: upper_bound={able}"
+        f"BoundedGroupLoss cannot be met: {conflict}. {smallest} is {_rounded_up(factor):.6g}: "
+        f"upper_bound={able}"
     )
 
 

@@ -9,11 +9,11 @@ constraints for each output, without a group's loss.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from skfairloss._cached import cached_property
 from skfairloss._core.constraints import LinearRows
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Multipliers, Slopes, Solution
@@ -26,8 +26,8 @@ from skfairloss._design.sample import has_sample, proportional, sample_size
 from skfairloss._solvers.coupling import ABSOLUTE, SQUARED, Coupling
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
-from skfairloss._solvers.least_squares import ridge_fit, sample_fit
-from skfairloss._solvers.tolerances import RANK
+from skfairloss._solvers.least_squares import better_start, ridge_fit, sample_fit
+from skfairloss._solvers.tolerances import INSIDE, RANK
 from skfairloss._typing import Array, Index, Mask
 
 # Weight of the mean loss in the smallest factor's problem, so that groups without a bound do not
@@ -234,11 +234,9 @@ def formulate_coupled(
 ) -> Coupled:
     """Formulate the problem relative to a start.
 
-    With ``factor`` it is the smallest f with loss_g <= f bound_g instead, without the penalty.
+    With ``factor`` it is the smallest f with loss_g <= f bound_g instead; there is no penalty then.
     """
     criterion = problem.groups
-    if factor:
-        problem = replace(problem, l1=0.0, l2=0.0)
     coef, _ = start
     asked = _constraints(problem, basis, coef, factor)
     kinked, squares = _kinks_and_squares(asked)
@@ -278,13 +276,18 @@ def formulate_coupled(
 
 def to_model(coupled: Coupled, found: KinkedSolution) -> tuple[Array, Array]:
     """Return coefficients (p, m) and intercepts (m,) of a solution."""
-    return _model_at(coupled, found.delta)
+    change, shift = coupled.basis.to_model(found.delta)
+    return with_zeros(coupled, found, coupled.start[0] + change), coupled.start[1] + shift
 
 
-def _model_at(coupled: Coupled, delta: Array) -> tuple[Array, Array]:
-    """Return coefficients (p, m) and intercepts (m,) at δ."""
-    change, shift = coupled.basis.to_model(delta)
-    return coupled.start[0] + change, coupled.start[1] + shift
+def with_zeros(coupled: Coupled, found: KinkedSolution, coef: Array) -> Array:
+    """Return coefficients (p, m) of a solution, exactly 0 where the L1 penalty holds them there."""
+    upper, columns = coupled.base.upper, _penalised(coupled.problem, coupled.basis)
+    n = len(columns)
+    held = np.zeros(coef.shape, dtype=bool)
+    active, dual = found.active[len(found.active) - n :], found.dual[len(found.dual) - n :]
+    held[columns] = active & (np.abs(dual) < (1.0 - INSIDE) * upper)
+    return np.where(held, 0.0, coef)
 
 
 def to_solution(
@@ -359,7 +362,12 @@ def _linear_multipliers(
 
 
 def _first_model(problem: Problem, basis: Basis) -> tuple[Array, Array]:
-    """Return least squares, of the sample where no squares have to be exact, else of all rows."""
+    """Return least squares, of the sample where no squares have to be exact, else of all rows.
+
+    Under an L1 penalty the mean of y may be the better model by far.
+    """
+    if problem.l1 > 0:
+        return better_start(problem, *ridge_fit(problem))
     if problem.sample_basis is None or problem.sample is None:
         return ridge_fit(problem)
     coef, intercept = basis.to_model(sample_fit(problem, problem.sample, basis))
@@ -408,11 +416,14 @@ def _prices(problem: Problem) -> list[Array]:
     return [np.broadcast_to(steep, term.target.shape) for term in problem.linear]
 
 
+def _penalised(problem: Problem, basis: Basis) -> Index:
+    """Return the columns with a row of the L1 penalty."""
+    return np.flatnonzero(basis.norms > 0) if problem.l1 > 0 else np.zeros(0, dtype=np.intp)
+
+
 def _penalty(problem: Problem, basis: Basis, coef: Array) -> tuple[Rows, Array, Array]:
     """Return the rows of the L1 penalty with their residuals and prices, (N, m)."""
-    m, columns = problem.n_outputs, np.zeros(0, dtype=np.intp)
-    if problem.l1 > 0:
-        columns = np.flatnonzero(basis.norms > 0)
+    m, columns = problem.n_outputs, _penalised(problem, basis)
     norms = basis.norms[columns, None]
     rows = np.zeros((len(columns), basis.n_coordinates))
     rows[:, : basis.n_directions] = norms * basis.transform[columns]

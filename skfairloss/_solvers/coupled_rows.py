@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 
+from skfairloss._cached import cached_property
 from skfairloss._core.certificate import measure
 from skfairloss._core.solution import Measured
 from skfairloss._design.design import Design
 from skfairloss._design.rows import DenseRows, sorted_by_group
-from skfairloss._solvers.coupled import Coupled, drawn, to_model
+from skfairloss._solvers.coupled import Coupled, drawn, to_model, with_zeros
 from skfairloss._solvers.coupling import ABSOLUTE, SIGNED, Coupling
 from skfairloss._solvers.dual_newton import dual_newton
 from skfairloss._solvers.interior_point import interior_point
@@ -71,6 +71,10 @@ class CoupledRows(Whole):
     def start(self) -> Anchor:
         """The start of the fit."""
         return Anchor(*self.coupled.start, np.zeros_like(self.coupled.base.linear))
+
+    def reached(self, anchor: Anchor, found: KinkedSolution) -> Anchor:
+        there = super().reached(anchor, found)
+        return replace(there, coef=with_zeros(self.coupled, found, there.coef))
 
     def few(self, start: Start | None) -> tuple[Whole, Anchor]:
         index, share, design = self.coupled.data.sample

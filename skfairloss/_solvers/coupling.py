@@ -19,11 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack
 
+from skfairloss._cached import cached_property
 from skfairloss._design.rows import Membership, Rows
 from skfairloss._solvers.tolerances import INSIDE, TINY
 from skfairloss._typing import Array, Index, Mask
@@ -203,6 +203,11 @@ class Coupling:
     def losses(self, delta: Array, residual: Array) -> Array:
         """Return the left sides of the constraints, (J,)."""
         return self.losses_of(self.sums(delta, residual), delta)
+
+    def losses_at(self, size: float) -> Array:
+        """Return what residuals of one size make of the left sides of the constraints, (J,)."""
+        own = self.weights[ABSOLUTE] * size + self.weights[SQUARED] * (0.5 * size * size)
+        return np.asarray(own.sum(axis=1))
 
     def level(self, losses: Array) -> float:
         """Return the smallest t that the left sides allow; 0 where no constraint has a slope."""

@@ -100,7 +100,7 @@ def _at(kq: KinkedQuadratic, coupling: Coupling, multipliers: Array) -> _Dual | 
     """Return the dual at some multipliers. None where the quadratic has no minimum."""
     here = kq.lagrangian(multipliers)
     factors, delta, rest = [], np.empty_like(here.linear), 0.0
-    for k, matrix in enumerate(here.hessian):
+    for k, matrix in enumerate(here.hessian if delta.size else []):  # LAPACK takes no empty matrix
         factor, info = lapack.dpotrf(matrix, lower=True)
         if info != 0:
             return None

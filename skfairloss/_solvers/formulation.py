@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from threading import Lock
 
 import numpy as np
 
+from skfairloss._cached import cached_property
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Measured, Start
 from skfairloss._design.basis import Basis

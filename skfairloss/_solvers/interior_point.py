@@ -31,11 +31,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack
 
+from skfairloss._cached import cached_property
 from skfairloss._design.threads import one_blas_thread
 from skfairloss._solvers.active_set import Diagonal, diagonalised
 from skfairloss._solvers.coupling import (
@@ -403,7 +403,10 @@ def _centred_start(kq: KinkedQuadratic, guess: Array | None) -> _Point:
     losses = coupling.losses_of(coupling.sums(delta, r, parts[0] + parts[1]), delta)
     of_group = coupling.weights.any(axis=(0, 2))
     sizes = np.abs(np.where(of_group, losses, losses - coupling.bound))
-    apart = _FIRST_MULTIPLIER * float(sizes.mean()) + TINY if len(losses) else 0.0
+    apart = TINY
+    if len(losses):  # where the start leaves next to no losses they are to rise
+        usual_losses = coupling.losses_at(kq.unit)
+        apart += _FIRST_MULTIPLIER * max(float(sizes.mean()), float(usual_losses.mean()))
     t = coupling.level(losses) + apart if coupling.leveled else 0.0
     distance = coupling.bound + coupling.slope * t - losses
     slack = np.maximum(distance, apart * usual / multipliers)

@@ -17,10 +17,10 @@ are fixed: the Lagrangian (`KinkedQuadratic.lagrangian`). A constraint only re-w
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
+from skfairloss._cached import cached_property
 from skfairloss._core.solution import Measured
 from skfairloss._design.rows import Rows, StackedRows
 from skfairloss._solvers.coupling import Coupling

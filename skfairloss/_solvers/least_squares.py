@@ -134,3 +134,10 @@ def fits_exactly(problem: Problem, k: int, coef: Array, intercept: float) -> boo
         return False
     size = problem.design.absolute().predict(np.abs(coef), abs(intercept)) + np.abs(y)
     return bool((residual <= _EXACT * size).all())
+
+
+def better_start(problem: Problem, coef: Array, intercept: Array) -> tuple[Array, Array]:
+    """Return the given models, or the mean of y for outputs where that has the lower objective."""
+    mean = problem.weights @ problem.y if problem.fit_intercept else np.zeros_like(intercept)
+    worse = problem.objective(coef, intercept) > problem.loss_values(problem.y - mean)
+    return np.where(worse, 0.0, coef), np.where(worse, mean, intercept)

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import numpy as np
 from scipy.optimize import nnls
 
+from skfairloss._cached import cached_property
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Multipliers, Solution, Start
 from skfairloss._design.basis import Basis

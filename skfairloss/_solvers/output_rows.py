@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
+from skfairloss._cached import cached_property
 from skfairloss._core.certificate import measure
 from skfairloss._core.solution import Measured, Slopes
 from skfairloss._design.design import Design

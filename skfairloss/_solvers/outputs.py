@@ -14,7 +14,7 @@ from skfairloss._core.solution import Measured, Solution
 from skfairloss._design.basis import Basis
 from skfairloss._solvers.all_rows import solve_all_rows
 from skfairloss._solvers.formulation import Model, Options, Output, penalty_bases
-from skfairloss._solvers.least_squares import fits_exactly, ridge_fit
+from skfairloss._solvers.least_squares import better_start, fits_exactly, ridge_fit
 from skfairloss._solvers.many_outputs import Shared, share, solve_together
 from skfairloss._solvers.output_rows import solve_output
 from skfairloss._solvers.ties import resolve_ties
@@ -80,7 +80,7 @@ def solve_singly(problem: Problem, options: Options) -> Solution:
 def _first_models(problem: Problem, options: Options) -> tuple[Array, Array]:
     """Return the models to start from, or the means of y where these have a lower objective."""
     coef, intercept = options.models or ridge_fit(problem)
-    return _better_start(problem, coef, intercept)
+    return better_start(problem, coef, intercept)
 
 
 def _bases(problem: Problem, start: tuple[Array, Array] | None) -> Bases:
@@ -170,7 +170,7 @@ def _solve_in_basis(
         if found is not None:
             return found, spent
     if start is None:
-        coef, intercept = _better_start(output.problem, *ridge_fit(output.problem))
+        coef, intercept = better_start(output.problem, *ridge_fit(output.problem))
         start = coef[:, output.k], float(intercept[output.k])
     model, n_iter = solve_all_rows(output, start, options.after(spent))
     return model, spent + n_iter
@@ -181,10 +181,3 @@ def _part(output: Output, model: Model, spent: int) -> _Solved:
     model, resolved = resolve_ties(output, model)
     dual, measured, stopped = output.data_dual(model), model.measured, model.stopped
     return _Solved(model.coef, model.intercept, dual, spent, resolved, stopped, measured)
-
-
-def _better_start(problem: Problem, coef: Array, intercept: Array) -> tuple[Array, Array]:
-    """Return the given models, or the mean of y for outputs where that has the lower objective."""
-    mean = problem.weights @ problem.y if problem.fit_intercept else np.zeros_like(intercept)
-    worse = problem.objective(coef, intercept) > problem.loss_values(problem.y - mean)
-    return np.where(worse, 0.0, coef), np.where(worse, mean, intercept)

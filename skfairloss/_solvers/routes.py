@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Solution
@@ -14,6 +15,7 @@ from skfairloss._solvers.least_squares import least_squares
 from skfairloss._solvers.linear_rows import can_eliminate
 from skfairloss._solvers.many_outputs import can_share
 from skfairloss._solvers.outputs import fix_signs, solve_sharing, solve_singly
+from skfairloss._solvers.working_set import solve_by_working_sets
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,15 @@ def _together(problem: Problem, options: Options) -> Solution:
     return constrained.solve_constrained(problem, options.reporting(problem))
 
 
-ROUTES: Sequence[Route] = (
+def _has_penalty(problem: Problem) -> bool:
+    return problem.l1 > 0
+
+
+def _by_columns(problem: Problem, options: Options) -> Solution:
+    return solve_by_working_sets(problem, options, partial(solve, routes=ROUTES_OF_COLUMNS))
+
+
+ROUTES_OF_COLUMNS: Sequence[Route] = (
     Route("least squares", "λ = 0, no L1 penalty", _is_smooth, lambda p, _: least_squares(p)),
     Route("sign fixing", "λ > 0, many more rows than features", _has_many_kinks, fix_signs),
     Route("shared steps", "λ > 0, several outputs on fewer rows", _shares, solve_sharing),
@@ -72,10 +82,20 @@ ROUTES: Sequence[Route] = (
     Route("all outputs at once", "any constraints", _is_constrained, _together),
 )
 
+ROUTES: Sequence[Route] = (
+    Route(
+        "working sets", "an L1 penalty: columns by what follows", _has_penalty, _by_columns
+    ),
+    *ROUTES_OF_COLUMNS,
+)
 
-def solve(problem: Problem, options: Options) -> Solution:
-    """Return the solution of the first route that accepts a problem and does not leave it."""
-    for route in ROUTES:
+
+def solve(problem: Problem, options: Options, routes: Sequence[Route] | None = None) -> Solution:
+    """Return the solution of the first route that accepts a problem and does not leave it.
+
+    ``routes`` are tried in their order. None stands for all.
+    """
+    for route in ROUTES if routes is None else routes:
         if route.accepts(problem):
             found = route.solve(problem, options)
             if found is not None:

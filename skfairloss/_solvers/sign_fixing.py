@@ -60,8 +60,11 @@ class _Latest:
 def solve_by_signs(whole: Whole, start: Start | None, goal: Goal) -> tuple[Outcome | None, int]:
     """Solve a fit, and return the iterations spent as well. None where the route fails.
 
-    A close start takes the place of step 1, unless it proves to be far from the optimum.
+    A close start takes the place of step 1, unless it proves to be far from the optimum. Without
+    coordinates, as where a penalty leaves no column, no row has to be told from another.
     """
+    if not whole.basis.n_coordinates:
+        return None, 0
     spent, several = 0, whole.y.ndim > 1 and whole.y.shape[1] > 1
     if start is not None and start.close and not several:
         size = BandSize.of(whole, start.multipliers)
@@ -176,7 +179,7 @@ def _solve_band(
             on_iteration=_watch(whole, ahead, goal),
             multipliers=latest.multipliers,
         )
-        anchor = whole.moved(ahead, found.delta)
+        anchor = whole.reached(ahead, found)
         residual, measured, wrong = band.verify(anchor, found, goal.certified)
         latest = _Latest(anchor, residual, found.multipliers, latest.n_iter + found.n_iter)
         size = max(abs(found.objective), goal.floor, TINY)

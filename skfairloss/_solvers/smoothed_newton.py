@@ -11,10 +11,10 @@ weighed anew.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
+from skfairloss._cached import cached_property
 from skfairloss._solvers.crossover import curved_minimum
 from skfairloss._solvers.dual_newton import dual_newton
 from skfairloss._solvers.interior_point import interior_point

@@ -13,11 +13,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from skfairloss._cached import cached_property
 from skfairloss._core.solution import Measured
 from skfairloss._design.basis import EPS, Basis
 from skfairloss._design.design import Design
@@ -138,6 +138,10 @@ class Whole(ABC):
         change, shift = self.basis.to_model(delta)
         step = float(shift) if np.ndim(shift) == 0 else shift
         return Anchor(anchor.coef + change, anchor.intercept + step, anchor.theta + delta)
+
+    def reached(self, anchor: Anchor, found: KinkedSolution) -> Anchor:
+        """Return the model of a solution that is relative to another model."""
+        return self.moved(anchor, found.delta)
 
     def residual(self, anchor: Anchor) -> Array:
         """Compute y - predictions, of the shape of y, in a pass over X."""

@@ -35,7 +35,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,6 +42,7 @@ from scipy.sparse import csr_array, hstack
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from skfairloss._cached import cached_property
 from skfairloss._inputs.groups import Groups
 from skfairloss._typing import Array, Index
 from skfairloss.metrics._intervals import untransformed

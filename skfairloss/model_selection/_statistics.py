@@ -17,12 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 
+from skfairloss._cached import cached_property
 from skfairloss._inputs.groups import Groups, group_means
 from skfairloss._typing import Array, Index
 from skfairloss.metrics._aggregates import explained, mean, median, root_mean

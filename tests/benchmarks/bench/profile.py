@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from skfairloss._cached import cached_property
 from skfairloss._design.dense import DenseDesign
 
 CHECKS = "checks of parameters and data"
@@ -178,7 +179,7 @@ def replaced(module: str, name: str, wrap: Callable[[Callable], Callable]) -> It
     """Wrap a function wherever the package has imported it, a method in its class."""
     holder, last, found = find(module, name)
     with ExitStack() as stack:
-        if isinstance(found, functools.cached_property):
+        if isinstance(found, cached_property):
             stack.enter_context(set_attribute(found, "func", wrap(found.func)))
         elif inspect.isclass(holder):
             stack.enter_context(set_attribute(holder, last, wrap(found)))
