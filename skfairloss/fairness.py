@@ -266,9 +266,9 @@ class EqualizedLoss(FairnessTerm):
 
     Notes
     -----
-    If no model found on the path has a spread within the tolerance, the one with the smallest spread
-    is taken, with a warning that states the spread left. Where that is at the smallest t, a smaller
-    spread could only be had by making a group worse, in the loss that the term is about.
+    If no model found on the path has a spread within the tolerance, the one with the smallest
+    spread is taken, with a warning that states the spread left. Where that is at the smallest t, a
+    smaller spread could only be had by making a group worse, in the loss that the term is about.
 
     For two groups, the mix and no penalty, the spread shrinks with t, and the crossing is found to
     a relative 1e-6 of t. Else it need not, as under a penalty: the path is scanned at 8 levels of

@@ -16,8 +16,8 @@ predictions f, and is at most
     ‖d‖ · 2 √(F / (1-λ))   for λ < 1,
 
 F being the attained objective: no better point has a larger loss. A ridge adds its share likewise.
-Under an L1 penalty Σ_j |(Xᵀu - ĝ)_j| (|w_j| + F / l1) + |1ᵀu| · 2B is another charge, which needs no
-coordinates.
+Under an L1 penalty Σ_j |(Xᵀu - ĝ)_j| (|w_j| + F / l1) + |1ᵀu| · 2B is another charge, which needs
+no coordinates.
 
 Under terms about another loss than the mix each row has the loss a |z| + tilt z + b z² of its group
 and output (`Problem.plain`), with the conjugate max(|u - tilt| - a, 0)² / (4 b), or the box

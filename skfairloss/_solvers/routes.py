@@ -83,9 +83,7 @@ ROUTES_OF_COLUMNS: Sequence[Route] = (
 )
 
 ROUTES: Sequence[Route] = (
-    Route(
-        "working sets", "an L1 penalty: columns by what follows", _has_penalty, _by_columns
-    ),
+    Route("working sets", "an L1 penalty: columns by what follows", _has_penalty, _by_columns),
     *ROUTES_OF_COLUMNS,
 )
 
