@@ -5,7 +5,8 @@
 Every page that links lead to is opened at desktop and at phone width, in light and in dark, and
 once without JavaScript. Reported are broken links, anchors and images, pages that no link leads to,
 formulas that are not drawn, errors on the console, requests to other hosts, pages wider than the
-screen, and a landing page of more than 1.5 MB. The exit status is 1 if there is any.
+screen, headings that hide under the bar when a link jumps to them, and a landing page of more than
+1.5 MB. The exit status is 1 if there is any.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from playwright.sync_api import Browser, Page, Response, sync_playwright
 LANDING_PAGE = "index.html"
 LANDING_PAGE_BYTES = 1_500_000
 SEARCH_PAGE = "search.html"  # reached by a form
+PATIENCE = 120_000  # milliseconds for a page to load on a machine that does other work as well
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
 
 # What a page shows, seen from inside the browser; images that wait for scrolling are fetched.
@@ -64,7 +66,19 @@ async () => {
       tex.push(text.currentNode.data.trim());
     }
   }
+  const under = [];
+  const bar = document.querySelector("header.bd-header");
+  for (const section of document.querySelectorAll("section section[id]")) {
+    section.scrollIntoView({behavior: "instant", block: "start"});
+    const heading = section.querySelector("h2, h3, h4");
+    if (bar && seen(bar) && heading && seen(heading) &&
+        heading.getBoundingClientRect().top < bar.getBoundingClientRect().bottom - 1) {
+      under.push(section.id);
+    }
+  }
+  scrollTo({top: 0, behavior: "instant"});
   return {
+    under,
     links: [...document.querySelectorAll("a[href]")].map(link => link.href),
     anchors: [...document.querySelectorAll("[id]")].map(element => element.id),
     broken: images.filter(image => !image.naturalWidth).map(image => image.src),
@@ -188,6 +202,7 @@ def inspect(page: Page, path: str, view: View, walk: Walk, where: list[str]) -> 
     walk.links.setdefault(path, set()).update(found["links"])
     faults = [f"image not shown: {url}" for url in found["broken"]]
     faults += [f"formula not drawn: {text!r}" for text in found["formulas"]]
+    faults += [f"heading under the bar: #{name}" for name in found["under"]]
     if found["overflow"]:
         faults.append(f"wider than the screen, {found['overflow']}")
     if not found["title"]:
@@ -200,6 +215,7 @@ def inspect(page: Page, path: str, view: View, walk: Walk, where: list[str]) -> 
 def walk_site(browser: Browser, walk: Walk, view: View, screenshots: Path | None) -> list[str]:
     """Follow the links from the landing page in one view; give the pages opened."""
     context = browser.new_context(**view.context)
+    context.set_default_timeout(PATIENCE)
     page, where = context.new_page(), [""]
     listen(page, walk, where)
     waiting, opened = [LANDING_PAGE, SEARCH_PAGE], []

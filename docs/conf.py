@@ -27,7 +27,10 @@ extensions = [
     "mathml",
     "myst_parser",
     "numpydoc",
+    "page_figures",
+    "speed_figure",
     "study_figures",
+    "thumbnails",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
@@ -129,6 +132,8 @@ sphinx_gallery_conf = {
     "doc_module": ("skfairloss",),
     "within_subsection_order": "reading_order.position",
     "minigallery_sort_order": "reading_order.position",
+    "image_scrapers": ("thumbnails.scrape",),
+    "thumbnail_size": (640, 440),
     "filename_pattern": "/plot_" + "".join(rf"(?!{name[5:]}\b)" for name in not_run),
     "reference_url": {"skfairloss": None},
     "abort_on_example_error": True,
@@ -143,11 +148,13 @@ html_title = f"skfairloss {release}"
 html_show_sourcelink = False
 html_use_index = False  # the API reference is the index
 html_static_path = ["_static"]
+LOGO = html_favicon = "_static/logo.svg"
 html_css_files = ["pages.css"]
 # Pages that are no part of a section have none to navigate.
 html_sidebars = {page: [] for page in ("index", "getting_started", "search")}
 html_theme_options = {
     "header_links_before_dropdown": 6,
+    "logo": {"image_light": LOGO, "image_dark": LOGO, "text": "skfairloss"},
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
     "icon_links": [],

@@ -1,12 +1,12 @@
 """
-A million rows do not settle the loss: what is left is what it aims at
-======================================================================
+A million simulated rows: L1 and L2 still differ
+================================================
 
-With few rows, L1 and L2 differ by chance as much as by design. With a million rows, chance is gone
-and the difference is still there: where one line is to serve two groups that need different ones,
-the losses aim at different lines, for good. L1 stays closer to what the majority needs, L2 moves
-further towards the minority. More data of the same kind change nothing about that, so that the
-choice remains a choice.
+**More rows do not make the two losses agree.** With few rows, L1 and L2 differ by chance as much as
+by design. With a million rows the chance is gone and the difference is still there. Where one line
+serves two groups that need different lines, the losses aim at different lines: L1 stays closer to
+the line of the majority, L2 moves further towards the minority. So the choice of the loss remains a
+choice.
 
 The data are simulated, a million rows in memory. A fit of such size is an ordinary call: it goes
 through X two to four times, in blocks, makes no copy of it, and comes with the same proof of
@@ -18,8 +18,8 @@ optimality as a small one.
 # --------------
 #
 # Twenty features as 32-bit floats. In a tenth of the rows, "minority", the first feature has a
-# slope of 3, in the others of 1; nothing in X tells who is who. The noise is Gaussian and of one
-# size. Another 100 000 rows are for the errors.
+# slope of 3, in the others of 1; no feature tells the groups apart. The noise is Gaussian and of
+# one size. Another 100 000 rows are for the errors.
 
 import tracemalloc
 
@@ -49,9 +49,8 @@ print(f"X: {X.shape[0]} x {X.shape[1]}, {X.nbytes / 2**20:.0f} MiB")
 # Three fits of all rows
 # ----------------------
 #
-# What a fit takes in memory is measured beside X and y, as its peak; an array of the length of y
-# has 8 MiB. The gap bounds how far the attained objective is from the smallest possible one,
-# relative to it.
+# The memory of a fit is its peak beside X and y; an array of the length of y has 8 MiB. The gap
+# bounds how far the attained objective is from the smallest possible one, relative to it.
 
 MODELS = {
     "L2": PixelLossRegressor(0.0),
@@ -121,15 +120,14 @@ figure.savefig("big_data.png", dpi=150)
 print("figure saved in the working directory: big_data.png")
 
 # %%
-# What the figure shows, and what it does not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
 # With 200 rows the fits of either loss scatter more than the two losses differ, in both groups.
-# With 20 000 they no longer meet: L1 has the smaller errors for the majority, L2 for the minority,
-# and a million rows only draw that more sharply. Whoever hopes that enough data will decide between
-# the losses waits for a decision that is not in the data. A slope for each group would end the
-# dispute, with the group's product with the first feature among the features: one model would then
-# be right for both.
+# With 20 000 they no longer overlap: L1 has the smaller errors for the majority, L2 for the
+# minority. With a million rows the two are the same distance apart, with less scatter. So more data
+# do not decide between the losses. A slope for each group would: add the product of the group and
+# the first feature to the features, and one model is right for both.
 #
 # The lines are the fits of all rows. Errors are MAE, which L1 aims at for all rows together;
 # nothing is said about other errors. Where one model is right for both groups, L1 and L2 approach

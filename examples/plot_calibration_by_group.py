@@ -1,12 +1,13 @@
 """
-Right on average, and too light for sixes
-=========================================
+Handwritten digits: calibration by group, of L2 and of boosting
+===============================================================
 
-Under least squares the mean residual of all training rows is 0, whatever the data. Within a group
-it need not be. Here the ink in the lower half of handwritten digits is predicted from the pixels of
-the upper half, in percent of a black page. Predictions for a six are too low and those for a nine
-too high, at small predictions and at large ones. Boosted trees, which are not bound to a straight
-line, leave a third of it for sixes and two thirds for nines.
+**Both models are right on average, and too light for sixes.** The ink in the lower half of
+handwritten digits is predicted from the pixels of the upper half, in percent of a black page. Under
+least squares the mean residual of all training rows is 0 for any data. Within a group it need not
+be: predictions for a six are too low and those for a nine too high, at small predictions and at
+large ones. Boosted trees are not bound to a straight line. They leave a third of it for sixes and
+two thirds for nines.
 
 The displays take any model, and draw a line or a cloud for each group.
 """
@@ -106,11 +107,11 @@ print("figure saved in the working directory: calibration_by_group.png")
 print("figure saved in the working directory: calibration_by_group_residuals.png")
 
 # %%
-# What this does not show
-# -----------------------
+# Limits
+# ------
 #
-# - Whether a model may know the digit. It is no feature here; a term such as ``ResidualParity``
-#   would move the means of the groups together and leave their slopes as they are.
-# - Anything about calibration within groups that are not named.
-# - Intervals hold for each bin by itself: where a group's mean is right in all six bins, one or
-#   more of them are off the line in a quarter of cases.
+# - The digit is no feature here, and this page has no model that knows it. A term such as
+#   ``ResidualParity`` would bring the mean residuals of the groups together and leave their slopes.
+# - Groups that are not named can be off within the named ones.
+# - Each interval holds by itself. If the mean of a group is right in all six bins, at least one
+#   interval is off the line in a quarter of cases.

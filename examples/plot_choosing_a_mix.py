@@ -1,14 +1,14 @@
 """
-The smallest gap is always found, also where no difference of gaps is detected
-==============================================================================
+Diabetes patients: compare the mixes before a search picks one
+==============================================================
 
-Whoever searches for a mix of L1 and L2 gets one. Here three rules pick a mix from the same data
-over ten divisions into folds: by the smallest error, by the smallest error within a bound on the
-gap between two groups, and by the smallest gap. The last one takes L2 in four of the divisions, L1
-in two, and something between in the other four. A comparison of the mixes, made before the search,
-says why: no difference between the gaps is detected, nor between the errors of either group. What
-it does detect is a larger error over all rows near L1 (mixes of 0.75 and 1), at L1 by two in a
-hundred.
+**A search always finds a smallest gap, also where no difference of gaps is detected.** Here three
+rules pick a mix of L1 and L2 from the same data over ten divisions into folds: by the smallest
+error, by the smallest error within a bound on the gap between two groups, and by the smallest gap.
+The last one takes L2 in four of the divisions, L1 in two, and something between in the other four.
+A comparison of the mixes, made before the search, explains it: no difference between the gaps is
+detected, nor between the errors of either group. The comparison does detect a larger error over all
+rows near L1 (mixes of 0.75 and 1), at L1 by two in a hundred.
 
 The data come with scikit-learn: 442 patients, y is the progression of their diabetes after a year.
 The groups are the codes 1 and 2 of the column ``sex``, which is kept out of the features. Errors
@@ -36,8 +36,8 @@ print("rows:", pd.Series(groups).value_counts().sort_index().to_dict())
 #
 # :func:`~skfairloss.compare_loss_mixes` fits every mix on the same folds and compares the errors of
 # the rows left out, row by row, with those of L2. The intervals are for the difference on new rows,
-# between models of other training rows like these. What it returns, a
-# :class:`~skfairloss.model_selection.ModelComparison`, has them in tables and in words.
+# between models of other training rows like these. It returns a
+# :class:`~skfairloss.model_selection.ModelComparison`, which has them in tables and in words.
 
 import textwrap
 
@@ -50,8 +50,8 @@ print()
 print(textwrap.fill(f"{found.verdict} {found.details}", 95))
 
 # %%
-# Then what searches pick
-# -----------------------
+# Then the searches
+# -----------------
 #
 # :class:`~skfairloss.PixelLossRegressorCV` scores every mix by the MAE and by the gap, as means
 # over five folds. Its rule :func:`~skfairloss.model_selection.best_within_disparity` takes the most
@@ -102,7 +102,7 @@ print(f"no mix has a gap within 5: in {none_within} divisions")
 
 # %%
 # :func:`~skfairloss.model_selection.pareto_front` lists the mixes of a search that no other one
-# beats in both respects. How far apart its ends are says what there is to choose between.
+# beats in both respects. The distance between its ends is the range of the choice.
 #
 # The comparison draws its levels as a :class:`~skfairloss.displays.LossMixDisplay`.
 
@@ -164,13 +164,13 @@ print("\nLoss on the training rows above that of the fit under the same loss, in
 print((100 * above).round(2).to_string())
 
 # %%
-# What the figure shows, and what it does not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
 # On the left the lines are nearly level, and the bands, 95 % intervals of each level, cover one
-# another. On the right the rule for the gap depends on the draw of the folds. The bound lets the
-# same chance in by another door: where L2 does not meet it, another mix is taken. The rule for the
-# MAE is steady, and agrees with the comparison.
+# another. On the right the rule for the gap depends on the draw of the folds. So does the rule with
+# a bound: where L2 does not meet the bound by chance, another mix is taken. The rule for the MAE is
+# steady, and agrees with the comparison.
 #
 # A gap of 5 was hard to keep although the gap over all rows is about 2. A fold has some ninety
 # rows, and the gap of a fold is the larger error minus the smaller one, never below 0: chance only
@@ -178,10 +178,9 @@ print((100 * above).round(2).to_string())
 #
 # The last table has a diagonal of zeros: on the training rows each mix is the best one by its own
 # loss, which the certificate of its fit proves. The others are little more than one percent above
-# it, and their predictions differ by a fraction of the error. What a loss stands for may decide
-# here: the mean under L2, the median under L1.
+# it, and their predictions differ by a fraction of the error. Here the purpose may decide: L2
+# estimates the mean, L1 the median.
 #
-# That no difference is detected does not say that there is none. The interval for the gap of L1
-# reaches farther to either side of that of L2 than the gap itself is large, and no search makes up
-# for rows that are not there. Where mixes do differ, choosing by the gap has another trap: see
-# :doc:`plot_grid_search_groups`.
+# A difference may exist although none is detected. The interval for the change of the gap under L1
+# reaches farther to either side than the gap itself is large. Only more rows would narrow it. Where
+# mixes do differ, choosing by the gap has another trap: see :doc:`plot_grid_search_groups`.

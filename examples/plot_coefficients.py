@@ -1,15 +1,15 @@
 """
-Of ten coefficients, five have a clear sign under L2 and four under L1
-======================================================================
+Diabetes patients: coefficients with intervals, under L2 and L1
+===============================================================
 
-A coefficient without an interval says little. ``coefficient_report`` fits the model again under
-random weights of the rows, some hundred times, exactly. Ten measurements predict the progress of
-diabetes in 442 patients: five coefficients have an interval without 0 under least squares, four
-under least absolute deviations, and the mean error of the two groups by the column "sex" differs by
-no more than chance, also when the training is counted.
+**Of ten coefficients, five have a clear sign under L2 and four under L1.** Ten measurements predict
+the progress of diabetes in 442 patients. ``coefficient_report`` fits the model again under random
+weights of the rows, some hundred times, exactly. Five coefficients have an interval without 0 under
+least squares, four under least absolute deviations. The mean errors of the two groups by the column
+"sex" differ by no more than chance, also when the training is counted.
 
 In the second part rows come in clusters. The interval of a feature that is the same in all rows of
-a cluster is three times as wide as one that takes rows for independent.
+a cluster is three times as wide as one that takes rows as independent.
 """
 
 # %%
@@ -60,9 +60,8 @@ for ax, (name, report) in zip(axes, reports.items(), strict=True):
 figure.savefig("coefficients.png", dpi=150)
 
 # %%
-# The intervals of the groups' errors are wider than those of ``group_report``, which take the model
-# as given: here it is trained anew in each refit. They are of the patients that the model was
-# trained on.
+# The intervals of the groups' errors are wider than those of ``group_report``: here each refit
+# trains the model again, there the model is given. They are for the patients of the training rows.
 
 frame = reports["L1"].groups.to_frame().set_index("statistic")
 low, high = frame.loc["difference", ["lower", "upper"]].astype(float)
@@ -72,9 +71,9 @@ print(f"difference of the groups' MAE under L1: interval [{low:.1f}, {high:.1f}]
 # Along the mix
 # -------------
 #
-# A path shows coefficients between the two
-# (:class:`~skfairloss.displays.CoefficientPathDisplay`). Those of s1, s2 and s3 pull against one
-# another: they are blood lipids that nearly determine each other.
+# A path (:class:`~skfairloss.displays.CoefficientPathDisplay`) shows the coefficients from L2 to
+# L1. Those of s1, s2 and s3 offset one another: they are blood lipids that nearly determine each
+# other.
 
 from skfairloss.model_selection import loss_mix_path
 
@@ -87,8 +86,8 @@ display.figure_.savefig("coefficients_path.png", dpi=150)
 # Rows that belong together
 # -------------------------
 #
-# 40 persons, 30 rows each, with a feature that is the same in all rows of a person and errors that
-# the person shares in part. ``clusters=`` draws a weight for each person.
+# These simulated data have 40 persons with 30 rows each. One feature is the same in all rows of a
+# person, and so is a part of the error. ``clusters=`` draws a weight for each person.
 
 rng = np.random.default_rng(0)
 person = np.repeat(np.arange(40), 30)
@@ -116,10 +115,10 @@ for name in ("coefficients", "coefficients_path", "coefficients_clusters"):
     print(f"figure saved in the working directory: {name}.png")
 
 # %%
-# What this does not show
-# -----------------------
+# Limits
+# ------
 #
-# - Each interval holds by itself. Of ten coefficients that are 0, one would have an interval
+# - Each interval holds by itself. Of ten coefficients that are 0, at least one has an interval
 #   without 0 in two of five studies.
 # - A coefficient is not an effect: another feature in or out of the model changes it.
-# - The mix was given. Where it is chosen by the same rows, that choice is not in the intervals.
+# - The mix was given. If the same rows choose it, the intervals do not count that choice.

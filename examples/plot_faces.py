@@ -1,12 +1,12 @@
 """
-400 faces are 40 people: no difference is detected, neither of losses nor of groups
-===================================================================================
+Halves of faces: many outputs, and intervals over people instead of images
+==========================================================================
 
-The lower half of a face is predicted from the upper half, all its pixels at once. Is L1 or L2
-closer, and for whom? Here the answer is short: out of sample the two losses have the same error, in
-dark images and in bright ones, at the resolution that 40 people allow. Bright images have somewhat
-larger errors under both, and it takes intervals that count people, and not images, to see that this
-is within chance.
+**400 faces are 40 people: no difference is detected, neither of losses nor of groups.** The upper
+half of a face predicts the lower half, all its pixels at once. Is L1 or L2 closer, and for whom?
+Out of sample the two losses have the same error, in dark images and in bright ones, at the
+resolution that 40 people allow. Bright images have somewhat larger errors under both. Intervals
+that count people, and not images, show that this is within chance.
 
 The photographs are the ORL faces (AT&T Laboratories Cambridge): 40 people, ten images of each. The
 groups are made from pixels: the brightness of the upper half of an image. That mixes light,
@@ -84,12 +84,12 @@ print("MAE of all images by loss and alpha")
 print(pd.Series(tried).unstack().round(4).to_string())
 
 # %%
-# How sure is that?
-# -----------------
+# Intervals
+# ---------
 #
-# Ten images of a person resemble each other, so that they are no ten independent rows. The
-# intervals are therefore quantiles over 2000 samples of *people*, each with all images. Those that
-# sample images are printed beside them.
+# Ten images of a person resemble each other, so they are not ten independent rows. The intervals
+# are quantiles over 2000 samples of *people*, each with all images. Intervals from samples of
+# images are printed beside them.
 
 
 def means(errors, weights):
@@ -133,8 +133,8 @@ print("Differences, with 95 % intervals")
 print(table.round(4).to_string())
 
 # %%
-# What the errors look like
-# -------------------------
+# Images and their errors
+# -----------------------
 #
 # Under L1: in each group the image with a small, the median and a large error. The upper half is
 # given.
@@ -170,18 +170,18 @@ figure.savefig("faces_l1_l2.png", dpi=150)
 print("figure saved in the working directory: faces_l1_l2.png")
 
 # %%
-# What the figures show, and what they do not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
 # The points of both groups follow the line: an image that is hard under one loss is hard under the
 # other. The intervals of L1 - L2 contain 0 for each group and for all images, and they are narrow:
 # a difference of a few percent of the error would have shown. Mean residuals are not detected to
 # differ between the groups either.
 #
-# The difference between the groups is another matter. Under both losses, samples of images call it
-# detected, and samples of people do not, because ten images of a person say little more than one.
-# With 40 people nobody can tell whether bright images like these are harder to predict; that no
-# difference was detected does not say that there is none.
+# The difference between the groups depends on the unit. Under both losses, samples of images detect
+# it, and samples of people do not, because ten images of a person say little more than one. 40
+# people are too few to tell if bright images like these are harder to predict. A difference may
+# exist.
 #
-# The strength of the penalty was chosen on the images it is judged on, for both losses alike. Other
-# sizes of the blocks, other halves and other photographs were not looked at.
+# The strength of the penalty was chosen on the images it is judged on, for both losses alike. We
+# did not try other sizes of the blocks, other halves or other photographs.

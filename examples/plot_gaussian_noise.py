@@ -1,16 +1,16 @@
 """
-With Gaussian noise L2 wins, unless the groups differ in noise
-==============================================================
+Simulated noise: L1 against L2 without outliers
+===============================================
 
-L1 is no safe choice without outliers. Where the noise is Gaussian, least squares needs about two
-thirds of the rows to be as close to the truth as least absolute deviations: the mean is a better
-estimate than the median. With Laplace noise it is the other way round. And Gaussian noise of
-*different size in two groups* is not Gaussian noise for a model of both: L1 wins again, in both
-groups.
+**With Gaussian noise L2 is better, unless the groups differ in noise.** Where the noise is
+Gaussian, least squares needs about two thirds of the rows to be as close to the truth as least
+absolute deviations: the mean is a better estimate than the median. With Laplace noise L1 is better.
+Gaussian noise of *different size in two groups* is not Gaussian noise for a model of both: L1 is
+better again, in both groups.
 
-All noise is simulated, so that the noise-free value is known. What is measured is the mean squared
-distance of predictions from it, on new rows: the *excess* error, what a fit adds to the noise that
-no model can predict.
+All noise is simulated, so the noise-free value is known. The error is the mean squared distance of
+predictions from it, on new rows: the *excess* error, which a fit adds to the noise that no model
+can predict.
 """
 
 # %%
@@ -144,18 +144,18 @@ figure.savefig("gaussian_noise.png", dpi=150)
 print("figure saved in the working directory: gaussian_noise.png")
 
 # %%
-# What the figure shows, and what it does not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
 # With Gaussian noise the excess error grows from L2 to L1. With Gaussian noise of two sizes it
-# falls. With Laplace noise it falls to a mix of 0.5 and hardly changes from there to L1. What the
-# losses reward is the shape of the noise of all rows together, and two sizes of a bell curve give
-# heavy tails. So "our noise is Gaussian" is not an argument for L2 before it has been checked that
-# it is so with one size. Bands are 95 % intervals of the mean over the repetitions.
+# falls. With Laplace noise it falls to a mix of 0.5 and hardly changes from there to L1. The shape
+# of the noise of all rows together decides, and two sizes of a bell curve give heavy tails. So "our
+# noise is Gaussian" is an argument for L2 only if the noise has one size in all groups. Bands are
+# 95 % intervals of the mean over the repetitions.
 #
-# Excess errors are small beside the noise: they are hundredths, where the variance of y around the
-# truth is 1, so that on real data, where the truth is unknown, a test set has to be large to show
-# them. By the theory of large samples they fall as rows are added, and their ratio stays.
+# Excess errors are small beside the noise: they are hundredths, while the variance of y around the
+# truth is 1. On real data, where the truth is unknown, only a large test set shows them. By the
+# theory of large samples they fall as rows are added, and their ratio stays.
 #
 # The same coefficients are true for both groups here, so that both losses aim at the same model.
 # Where they are not, the mean and the median of y differ, or a line fits neither group, L1 and L2

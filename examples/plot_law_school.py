@@ -1,15 +1,16 @@
 """
-The loss hardly matters, the term moves errors, the feature lowers them
+Law school grades: the loss, a fairness term, or the group as a feature
 =======================================================================
 
-The first-year average of law students is predicted from two admission scores. Some groups have
-larger errors than others, and are over-predicted. Three things could be changed: the loss, a
-fairness term, the features. Here the loss changes little. A term is detected to lower the errors of
-five groups, and raises those of the largest one. The group as a feature lowers four of the five
-further, and does not raise those of the largest one. No linear model of the two scores has as small
-a largest error: for its rows, the fit proves it.
+**The loss hardly matters, the term shifts errors between groups, the feature lowers them.** The
+first-year average of law students is predicted from two admission scores. Some groups have larger
+errors than others, and are over-predicted. Three things could be changed: the loss, a fairness
+term, the features. Here the loss changes little. A term is detected to lower the errors of five
+groups, and raises those of the largest one. The group as a feature lowers four of the five further,
+and does not raise those of the largest one. No linear model of the two scores has as small a
+largest error: for its rows, the fit proves it.
 
-Whether the group may be a feature is a question of law and of purpose, and not answered by errors.
+Law and purpose decide if the group may be a feature. Errors do not.
 
 The data are 21791 students of the United States (a version of the Law School Admission Council's
 study of those who entered in 1991). They come inside another package. Its file is read, the package
@@ -84,8 +85,8 @@ print("Mean residual out of sample, residual = true - predicted")
 print(residuals.groupby(groups).mean().loc[order].round(3).to_string())
 
 # %%
-# How sure is that?
-# -----------------
+# Intervals
+# ---------
 #
 # The change from L1 without a term, paired by student, with its 95 % interval (1.96 standard
 # errors). A change is shown as 0 where the interval contains 0.
@@ -115,12 +116,12 @@ figure.savefig("law_school.png", dpi=150)
 print("figure saved in the working directory: law_school.png")
 
 # %%
-# What no model of two scores can do
-# ----------------------------------
+# A bound that no model of two scores can meet
+# --------------------------------------------
 #
-# Could a better algorithm have found more in the two scores? Every fit comes with a bound on its
-# distance from the best one. For the worst-group fit to all rows that is a statement about all
-# linear models of these features: none has a smaller worst MAE, up to the gap. A bound below it is
+# Every fit comes with a bound on its distance from the optimum. For the worst-group fit to all rows
+# that is a statement about all linear models of these features: none has a smaller worst MAE, up to
+# the gap. So no better algorithm can find more in the two scores. A bound below that level is
 # refused, and with the group among the features the same bound is met. Bounds are on the MAE, in
 # units of y.
 
@@ -142,17 +143,17 @@ worst = strict.group_errors_["mae"].max()
 print(f"with the group, BoundedGroupLoss({bound}): met, worst {worst:.4f}")
 
 # %%
-# What the figure shows, and what it does not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
 # From L1 to L2 every group but the largest gets slightly larger errors, by a few thousandths up to
 # about 0.014 of a standard deviation; that is detected, and about a tenth of what the other two
 # changes do. The term lowers the largest MAE by some 0.1 and raises that of "White" by 0.07, which
 # are 84 % of the rows, so that the MAE of all rows rises. With the group in X the MAE of the groups
-# with the largest one falls further, and no group's is detected to rise. Why it works can be seen
-# in the mean residuals: with two scores alone the groups with the largest errors are over-predicted
-# by nearly half a standard deviation. With the group in X L1 makes *median* residuals alike, and
-# the mean ones are not quite 0.
+# with the largest one falls further, and no group's is detected to rise. The mean residuals show
+# the reason: with two scores alone the groups with the largest errors are over-predicted by nearly
+# half a standard deviation. With the group in X L1 makes *median* residuals alike, and the mean
+# ones are not quite 0.
 #
 # A smaller error is not a benefit by itself: where predictions decide on admission, a model that
 # stops over-predicting a group admits fewer of its members. The same averages also depend on how

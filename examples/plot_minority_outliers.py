@@ -1,21 +1,21 @@
 """
-Outliers turn the answer round: where L1 and L2 swap places
+Simulated pixels with outliers: where L1 and L2 swap places
 ===========================================================
 
-With two groups and nothing that tells them apart, L2 is better for the worse-off group than L1: it
-compromises where L1 sides with the majority. A few outliers end that, and it can be said exactly
-where: L2 is the worse one as soon as its answer leaves the interval between the two groups. How far
-the outliers move the mean of *all* rows decides, and not the group they are in. Where a feature
+**L2 becomes the worse loss as soon as outliers move its answer out of the interval between the two
+groups.** Without outliers, and with nothing that tells two groups apart, L2 is better for the
+worse-off group than L1: it compromises where L1 sides with the majority. A few outliers end that.
+The shift of the mean of *all* rows decides, not the group that has the outliers. Where a feature
 tells the groups apart, L1 is ahead for the group with outliers from the first ones on.
 
-Everything is simulated, so that it is known which rows are outliers. Errors are mean absolute
-errors (MAE) of each group over its rows without outliers: an outlier stands for a fault of
-measurement, which nobody wants to have predicted. Errors are in grey values; y may leave [0, 1].
+All data are simulated, so it is known which rows are outliers. Errors are mean absolute errors
+(MAE) of each group over its rows without outliers: an outlier stands for a fault of measurement,
+which a model should not predict. Errors are in grey values; y may leave [0, 1].
 """
 
 # %%
-# The place, by hand
-# ------------------
+# Where they swap places, by hand
+# -------------------------------
 #
 # A share p = 0.3 of the images is dark (0.3), the others are bright (0.9), and the model is a
 # constant. Outliers are shifted upwards or downwards, and move the mean of all rows by d, their
@@ -95,8 +95,8 @@ print(f"as L1 in {as_l1.sum()} of {len(upwards)} with outliers upwards")
 print(f"the worst of the three in {worst.sum()} cases")
 
 # %%
-# The cases with a fifth of a group, next to each other: outliers of the same size change places in
-# the one group and not in the other, since the groups differ in size.
+# The cases with a fifth of a group. Outliers of the same size make L2 the worse loss in one group
+# and not in the other, because the groups differ in size.
 
 wide["better"] = np.where(l1_better, "L1", "L2")
 shown = wide[(wide["share"] == 0.2) & wide["shift"].abs().ge(2)]
@@ -164,10 +164,10 @@ figure.savefig("minority_outliers.png", dpi=150)
 print("figure saved in the working directory: minority_outliers.png")
 
 # %%
-# What the figure shows, and what it does not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
-# On the left all fits of L2 lie on one line, whichever group the outliers are in: between the two
+# On the left all fits of L2 lie on one line, with outliers in either group. Between the two
 # grey lines L2 is better for the worse-off group, outside L1. Downward outliers first *help* the
 # worse-off group: they pull the compromise towards the dark minority, until the majority is worse
 # off. The mix lies on no such line. Without outliers it is between L2 and L1. Outliers upwards move
@@ -175,10 +175,10 @@ print("figure saved in the working directory: minority_outliers.png")
 # three. On the right, where each group has a level of its own, only the group with the outliers
 # pays, and only under L2.
 #
-# So neither loss is the one for minorities. It depends on whether a feature tells the groups apart,
-# on how many outliers there are, and on the side on which they lie.
+# So neither loss is better for minorities in general. It depends on features that tell the groups
+# apart, on the number of outliers, and on their side.
 #
-# If outliers are no faults but members whose large values matter, they belong into the errors, and
-# the count changes. The groups differ in nothing but level here, no group has more than a fifth of
-# outliers, and a constant is the simplest of all models. With several features outliers in X come
-# in addition, which L1 is not safe from.
+# If outliers are members whose large values matter, and not faults, they belong into the errors,
+# and the result changes. The groups differ in nothing but level here, no group has more than a
+# fifth of outliers, and a constant is the simplest of all models. With several features outliers in
+# X come in addition, which L1 is not safe from.

@@ -1,14 +1,15 @@
 """
-A bent surface does more for the worse-off pixels than a weight on them
-=======================================================================
+Pixels of a photograph: splines and kernels before a fairness term
+==================================================================
 
-The model is linear in its features, and the features need not be: with ``SplineTransformer`` or
-``Nystroem`` in front of it the same regression draws curves and surfaces. Here the brightness of a
-pixel is predicted from its place in a photograph. The pixels in the centre are the worse-off group
-of a plane. A term that looks after the worst-off group lowers their error, and makes that of the
-others half as large again. A surface that can bend lowers both, without a term, and further than
-any weights can with a plane. The groups are passed once and reach every fit and every score,
-whatever stands in front of the regression.
+**A surface that bends does more for the worse-off pixels than a weight on them.** The model is
+linear in its features, and the features need not be linear: with ``SplineTransformer`` or
+``Nystroem`` in front of it the same regression draws curves and surfaces. Here the place of a pixel
+in a photograph predicts its brightness. The pixels in the centre are the worse-off group of a
+plane. A term for the worst-off group lowers their error, and makes that of the others half as large
+again. A surface that can bend lowers both, without a term, and further than any weights can with a
+plane. The groups are passed once and reach every fit and every score, through the steps in front of
+the regression.
 """
 
 # %%
@@ -38,8 +39,8 @@ print("pixels:", pd.Series(groups).value_counts().to_dict())
 #
 # A plane; splines, which bend along each side and add up; and radial functions around 150 pixels
 # drawn at random (``Nystroem``), which bend anywhere. All have the same small penalty, and the
-# squared loss. With metadata routing, ``sensitive_features`` pass every step to the regression,
-# which asks for them by itself. Each pixel is predicted by a model that was fitted without it.
+# squared loss. With metadata routing, ``sensitive_features`` reach the regression, which requests
+# them, through all steps. Each pixel is predicted by a model that was fitted without it.
 
 from sklearn import config_context
 from sklearn.kernel_approximation import Nystroem
@@ -77,7 +78,7 @@ print(errors.round(4).to_string())
 # A search by the worst-off group
 # -------------------------------
 #
-# How far the radial functions reach is a parameter, and a search may choose it by the group with
+# The reach of the radial functions is a parameter, and a search may choose it by the group with
 # the larger error. Here it makes no difference: the choice by all pixels is the same.
 
 from sklearn.model_selection import GridSearchCV
@@ -126,17 +127,17 @@ figure.savefig("nonlinear_features.png", dpi=150)
 print("figure saved in the working directory: nonlinear_features.png")
 
 # %%
-# What the figure shows, and what it does not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
-# The frame is the centre. A plane can only choose between dark for the border and bright for the
-# centre; the worst-group fit settles where both errors are alike, and most pixels pay for it. The
-# surface on the right has seen that there is a flower. Without a term its error in the centre is
-# less than half of what the worst-group fit of a plane reaches in either group.
+# The frame is the centre. A plane cannot be dark at the border and bright in the centre at once;
+# the worst-group fit makes both errors alike, and most pixels get a larger error. The surface on
+# the right shows a flower. Without a term its error in the centre is less than half of what the
+# worst-group fit of a plane reaches in either group.
 #
-# A term has its use there too: between the two radial fits the centre gains a hundredth, at the
-# price of three hundredths at the border. Its request is for a small maximum and not for a good
-# exchange. What is worth paying is not for the numbers to say.
+# A term has an effect there too: between the two radial fits the error of the centre falls by a
+# hundredth, and that of the border rises by three hundredths. The term asks for a small maximum,
+# and not for a good exchange. The numbers do not decide if that is worth it.
 #
 # Pixels that are predicted have neighbours in training: this is interpolation within one
-# photograph. With far fewer pixels a surface that bends may be the worse one; that was not tried.
+# photograph. With far fewer pixels a surface that bends may be worse; we did not try that.

@@ -1,12 +1,13 @@
 """
-Four in five covered in both groups, and the misses on opposite sides
+Hourly earnings: intervals from quantile regression, checked by group
 =====================================================================
 
-Two quantile regressions, for the quantiles 0.1 and 0.9, make an interval that covers four in five
-hourly earnings. Out of sample it covers four in five of the women and four in five of the men: a
-check by group that counts what is covered finds two percentage points. Yet the share of women who
-earn less than the lower end is twice that of men, and above the upper end it is less than half.
-Coverage of each *end* by group shows it, and with the group as a feature nearly all of it goes.
+**Four in five are covered in both groups, but the misses are on opposite sides.** Two quantile
+regressions, for the quantiles 0.1 and 0.9, make an interval that covers four in five hourly
+earnings. Out of sample it covers four in five of the women and four in five of the men: a check by
+group that counts what is covered finds two percentage points. Yet the share of women who earn less
+than the lower end is twice that of men, and above the upper end it is less than half. Coverage of
+each *end* by group shows it, and with the group as a feature nearly all of it disappears.
 
 ``PixelLossRegressor(loss_mix=1, quantile=0.1)`` minimises the pinball loss: 0.1 is the share of
 values that are to lie below.
@@ -92,8 +93,8 @@ print("All new rows")
 print(overall.round(4).to_string())
 
 # %%
-# How sure is that? For each share, the difference between the groups and its 95 % interval, from
-# the standard error of a difference of two shares.
+# For each share, the difference between the groups and its 95 % interval, from the standard error
+# of a difference of two shares.
 
 rows = {}
 for name, values in found.items():
@@ -126,19 +127,19 @@ figure.savefig("quantile_coverage.png", dpi=150)
 print("figure saved in the working directory: quantile_coverage.png")
 
 # %%
-# What the figure shows, and what it does not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
-# Dashed lines are what was aimed at; each panel spans 0.2. Without the group as a feature the share
-# of women below the lower end is about twice that of men, and above the upper end it is less than
-# half. The two nearly cancel in the panel on the right, which is what a check of coverage looks at.
+# Dashed lines are the nominal shares; each panel spans 0.2. Without the group as a feature the
+# share of women below the lower end is about twice that of men, and above the upper end it is less
+# than half. In the panel on the right, which a check of coverage looks at, the two nearly cancel.
 # For all rows together both ends hold in each of the three fits: a quantile regression promises
 # that for its training rows, and nothing for parts of them.
 #
 # With the group as a feature the ends hold for each group on the training rows; on new rows the
 # groups still differ by about one percentage point above the upper end, which is small and
 # detected. The women's interval becomes narrower, the men's wider. Lines of their own add next to
-# nothing. Whether the group may be a feature is a question of law and of purpose; without it, a
+# nothing. Law and purpose decide if the group may be a feature; without it, a
 # man and a woman alike in the other features get the same interval.
 #
 # Shares by group say nothing about parts of a group, such as the young or those with little

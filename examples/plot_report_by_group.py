@@ -1,15 +1,15 @@
 """
-Every table has a worse-off group; its interval says whether one is there
-=========================================================================
+Handwritten digits: three models by group, with intervals
+=========================================================
 
-Compare any model's errors between groups, and one group comes last. Here are the same predictions
-under two groupings. By the first, each of three models has a worse-off group, not the same one, and
-for two of them the interval of the difference begins at 0: no difference is detected. By the second
-it is far from 0 for all three.
+**Every table has a worse-off group; the interval shows whether that is more than chance.** Here are
+the same predictions under two groupings. By the first, each of three models has a worse-off group,
+not the same one, and for two of them the interval of the difference begins at 0: no difference is
+detected. By the second it is far from 0 for all three.
 
-The task is the lower half of handwritten digits, predicted from the upper half. The groups are made
-from the images: by the amount of ink in the upper half, and by the digit written. Errors are mean
-absolute errors (MAE) of pixels, from 0 (no ink) to 1.
+The upper half of handwritten digits predicts the lower half. The groups are made from the images:
+by the amount of ink in the upper half, and by the digit written. Errors are mean absolute errors
+(MAE) of pixels, from 0 (no ink) to 1.
 """
 
 # %%
@@ -74,10 +74,9 @@ reports = {name: report(name, "ink") for name in MODELS}
 print(reports["L2"])
 
 # %%
-# The worse-off group of each model, what it differs by from the best one, and the 95 % interval of
-# that difference. An interval that begins at 0 means that no difference is detected. It does not
-# mean that the groups are alike: the interval also says how large a difference may have been
-# missed.
+# The worse-off group of each model, its difference from the best one, and the 95 % interval of that
+# difference. An interval that begins at 0 means that no difference is detected. It does not mean
+# that the groups are alike: its upper end is the difference that may have been missed.
 
 
 def summarise(reports):
@@ -132,8 +131,8 @@ losses = GroupLossDisplay.from_predictions(
 )
 
 # %%
-# What the errors look like
-# -------------------------
+# Images and their errors
+# -----------------------
 #
 # The median of the errors of each digit, under least squares. All truths and predictions share one
 # scale, all errors another.
@@ -165,18 +164,18 @@ print(
 )
 
 # %%
-# What the figures show, and what they do not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
-# A group that comes last in a table need not be worse off: with the groups by ink, differences of
-# the size found under L2 and under nearest neighbours also arise between groups drawn by lot. With
-# the digits the intervals are wider, because the groups are smaller and there are ten of them, and
-# yet all are far from 0.
+# The last group in a table need not be worse off. With the groups by ink, differences of the size
+# found under L2 and under nearest neighbours also arise between groups drawn at random. With the
+# digits the intervals are wider, because there are ten groups and they are smaller. Yet all are far
+# from 0.
 #
-# With the groups by ink, the difference is detected under L1 and not under L2. That is no proof
-# that it is larger under L1: the two intervals overlap for the most part, the lower end of L1 is
-# close to 0, and whoever looks three times finds something more often than once in twenty. Which
-# of two models has the smaller difference is a question for a paired comparison.
+# With the groups by ink, the difference is detected under L1 and not under L2. That does not prove
+# that it is larger under L1: the two intervals overlap nearly whole, and the lower end under L1 is
+# close to 0. Of three intervals at 95 %, one excludes 0 by chance more often than once in twenty.
+# Use a paired comparison to find which of two models has the smaller difference.
 #
 # The intervals are for these three models, and for other images like these. They do not say what a
 # model from other training images would do.

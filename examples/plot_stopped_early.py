@@ -1,18 +1,19 @@
 """
-Stopped early, a fit has not yet served the worst-off group, and says so
-========================================================================
+Diabetes patients: a fit with a term, watched by a callback
+===========================================================
 
-Watched from inside, a plain L1 fit has the losses of both groups nearly right after its first
-iteration. The fit that lowers the worst-off group's loss begins there as well, and needs several
-more before the groups are where they were asked to be. Stopped on the way it looks like a finished
-fit: it predicts, and it has losses of groups. What tells it apart is the certificate.
+**A fit that is stopped early has not yet served the worst-off group, and its certificate shows
+it.** A callback watches fits from inside. A plain L1 fit has the losses of both groups nearly right
+after its first iteration. The fit that lowers the worst-off group's loss begins there as well, and
+needs several more iterations. If it is stopped on the way it looks like a finished fit: it
+predicts, and it has losses of groups. The certificate tells it apart.
 
 The data come with scikit-learn: 442 patients, y is the progression of their diabetes after a year.
 The groups are the codes 1 and 2 of the column ``sex``, which is kept out of the features. The loss
 is the absolute one with ``scale=1.0``: the loss of a group is its mean absolute error (MAE) in the
 units of y.
 
-Watching takes the callbacks of scikit-learn 1.9 or later.
+Callbacks need scikit-learn 1.9 or later.
 """
 
 # %%
@@ -100,18 +101,18 @@ figure.savefig("stopped_early.png", dpi=150)
 print("figure saved in the working directory: stopped_early.png")
 
 # %%
-# What the figure shows, and what it does not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
 # On the left the dashed lines are level from the start: without a term the first iteration is
 # within half a percent of the end. The solid lines begin at the same place and need about half of
 # the iterations to meet. On the right the gap is above the excess at every stop, as it has to be,
-# and here at least twice as large. It never says "good enough" too early; it often says "not yet"
-# of a fit that is closer than it can prove.
+# and here at least twice as large. A fit can be closer to the optimum than its gap proves, never
+# farther away.
 #
-# With this term the objective is a loss, in the units of y, so that a gap of 0.1 can be read as
-# such: nobody's choice of a model would bring the worst-off group's mean absolute error down by
-# more than that. It is a statement about the training rows, and about these features.
+# With this term the objective is a loss, in the units of y. So a gap of 0.1 means that no linear
+# model has a mean absolute error of the worst-off group that is smaller by more than 0.1. It is a
+# statement about the training rows, and about these features.
 #
 # The way to the optimum is that of one solver on one data set of this size. With many rows the
 # first iterations see a sample only and are not recorded. Nothing here says that the term does the

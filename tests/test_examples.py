@@ -54,6 +54,11 @@ def test_the_example_saves_both_figures_and_nothing_else(example):
         assert f"figure saved in the working directory: {name}" in text
 
 
+def test_the_example_prints_its_answer_first(example):
+    text, _ = example
+    assert text.startswith("By the MAE of the worse-off group, the two cases point in opposite")
+
+
 def test_the_example_finds_the_closed_form(example):
     text, _ = example
     assert float(re.search(r"largest \|fit - closed form\|: (\S+)", text)[1]) < 1e-8

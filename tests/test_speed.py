@@ -1,4 +1,4 @@
-"""The page on speed says what the files of the benchmark scripts say; the profile counts rightly.
+"""The pages on speed say what the files of the benchmark scripts say; the profile counts rightly.
 
 Tables and sentences with numbers are written from the files. Nothing here looks at a time.
 """
@@ -20,6 +20,7 @@ from tests.test_examples import ROOT, run
 
 DOCS = ROOT / "docs"
 COMMAND = "tests/benchmarks/speed.py"
+OURS = "PixelLossRegressor"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def bench():
     """Modules of the benchmarks, as the scripts import them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "tests/benchmarks")
-        names = ("profile", "speed.page", "speed.results", "speed.tables")
+        names = ("profile", "speed.page", "speed.results", "speed.summary", "speed.tables")
         modules = {name: importlib.import_module(f"bench.{name}") for name in names}
         yield SimpleNamespace(**{name.split(".")[-1]: one for name, one in modules.items()})
 
@@ -38,30 +39,31 @@ def results(bench):
 
 
 @pytest.fixture(scope="module")
-def page():
-    return (DOCS / "speed.md").read_text("utf-8")
+def pages(bench):
+    return {name: (DOCS / name).read_text("utf-8") for name in bench.page.PAGES}
 
 
-def test_the_page_is_what_the_files_render_to(bench, results, page):
-    assert bench.page.fill(page, results) == page
+def test_the_pages_are_what_the_files_render_to(bench, results, pages):
+    assert bench.page.fill(pages, results) == pages
 
 
-def test_a_number_typed_into_a_table_does_not_last(bench, results, page):
-    row = re.search(r"^\| rows, 10 000 to .*$", page, re.M)[0]
-    changed = page.replace(row, re.sub(r"\d\.\d\d", "9.99", row))
-    assert changed != page
-    assert bench.page.fill(changed, results) == page
+def test_a_number_typed_into_a_table_does_not_last(bench, results, pages):
+    text = pages["speed_tables.md"]
+    row = re.search(r"^\| rows, 10 000 to .*$", text, re.M)[0]
+    changed = text.replace(row, re.sub(r"\d\.\d\d", "9.99", row))
+    assert changed != text
+    assert bench.page.fill(pages | {"speed_tables.md": changed}, results) == pages
 
 
-def test_a_part_whose_file_is_absent_says_how_to_measure_it(bench, results, page):
+def test_a_part_whose_file_is_absent_says_how_to_measure_it(bench, results, pages):
     fewer = {name: content for name, content in results.items() if name != "growth"}
-    text = bench.page.fill(page, fewer)
-    assert "Not measured: `python tests/benchmarks/speed.py --only growth` does it." in text
-    assert "Nothing has been measured yet." in bench.page.fill(page, {})
+    missing = "Not measured: `python tests/benchmarks/speed.py --only growth` does it."
+    assert missing in bench.page.fill(pages, fewer)["speed_tables.md"]
+    assert "Nothing has been measured yet." in bench.page.fill(pages, {})["speed.md"]
 
 
-def test_the_page_holds_no_seconds_and_names_no_machine(page):
-    written = re.findall(r"<!-- begin \w+ -->(.*?)<!-- end", page, re.S)
+def test_the_pages_hold_no_seconds_and_name_no_machine(pages):
+    written = re.findall(r"<!-- begin \w+ -->(.*?)<!-- end", "".join(pages.values()), re.S)
     assert not re.search(r"\d (s|ms|seconds)\b|seconds", "".join(written))
 
 
@@ -91,6 +93,45 @@ def test_a_plain_fit_reads_x_two_to_four_times(results):
     assert all(1.95 < passes < 4.0 for passes in plain)
 
 
+def test_a_plain_fit_of_many_rows_and_few_columns_takes_less_than_linear_regression(results):
+    rows = results["plain_fits"]["results"]
+    found = [r["ratio to R"] for r in rows if r["fit"] == OURS and r["shape"][0] >= 100_000]
+    assert len(found) >= 9
+    assert max(found) < 1
+
+
+def test_references_of_a_size_are_measured_once_for_all_mixes(results):
+    seconds = {}
+    for row in results["plain_fits"]["results"]:
+        if row["fit"] in ("LinearRegression", "Cholesky"):
+            seconds.setdefault((row["fit"], *row["shape"]), set()).add(row["seconds"])
+    assert len(seconds) >= 10
+    assert all(len(found) == 1 for found in seconds.values())
+
+
+def test_a_loose_tol_saves_time_under_a_mix_and_none_under_l1_with_many_outputs(results):
+    rows = results["many_outputs"]["results"]
+    times = {(r["loss_mix"], r["fit"]): r["ratio to C"] for r in rows if "x 200" in r["case"]}
+    tight, loose = f"{OURS}, tol=1e-08", f"{OURS}, tol=0.001"
+    assert times[0.5, loose] < times[0.5, tight]
+    assert times[1.0, loose] > times[1.0, tight]
+
+
+def test_the_path_takes_less_than_its_fits_and_than_warm_starts(results):
+    rows = {row["fit"]: row["ratio to C"] for row in results["mix_path"]["results"]}
+    assert rows["loss_mix_path, 21 mixes"] < rows[f"{OURS}, 21 mixes warm"]
+    assert rows[f"{OURS}, 21 mixes warm"] < rows[f"{OURS}, 21 mixes cold"]
+
+
+def test_kinds_of_data_are_named_by_their_largest_ratio(bench):
+    file = fits(("odd, 200 000 x 2", "PixelLossRegressor", 3.0, 0.0, False))
+    file["results"][0]["ratio to twin"] = 1.5
+    file["results"].append(file["results"][0] | {"loss_mix": 0.5, "ratio to twin": 1.0})
+    file["results"].append(file["results"][0] | {"case": "even, 200 000 x 2", "ratio to twin": 1.1})
+    text = bench.summary.hard({"hard_data": file})
+    assert text.endswith("up to: odd (1.5 times). At most 1.1 times as long: even.")
+
+
 def fits(*rows):
     """A file of plain fits: (case, fit, ratio to C, excess, peer) each, at loss_mix 1."""
     common = {"ratio to R": 1.0, "extra memory": 1.0, "loss_mix": 1.0, "shape": [200_000, 2, 1]}
@@ -100,7 +141,7 @@ def fits(*rows):
 
 
 def test_every_accurate_peer_that_is_faster_is_named_and_no_other(bench):
-    ours = "PixelLossRegressor"
+    ours = OURS
     file = fits(
         ("a", "Cholesky", 1.0, 0.1, False),
         ("a", ours, 3.0, 0.0, False),
@@ -117,7 +158,10 @@ def test_every_accurate_peer_that_is_faster_is_named_and_no_other(bench):
     text = bench.tables.lost({"plain_fits": file})
     assert text.startswith("In 1 of 2 fits:")
     assert text.splitlines()[-1] == "| a | near (2), nearer (2.5) | 3 |"
-    assert "Ours is faster than all of these in 1;" in bench.tables.summary({"plain_fits": file})
+    assert (
+        "2 of our 2 fits as closely. In 1 of these we are the fastest."
+        in bench.summary.findings({"plain_fits": file})
+    )
     skipped = next(row for row in file["results"] if row["fit"] == "skipped")
     for note, words in (("skipped: 9 s at b", "over budget"), ("x; failed: y", "failed")):
         skipped["note"] = note
@@ -221,7 +265,7 @@ def test_the_quick_form_runs_into_another_folder_and_writes_the_page_beside_it(
         assert sum(r["passes over X"] for r in rows[:-1]) == pytest.approx(
             rows[-1]["passes over X"], rel=1e-3
         )
-    page = (tmp_path / "speed.md").read_text("utf-8")
+    page = (tmp_path / "speed_tables.md").read_text("utf-8")
     assert "3 000 x 3:" in page
     assert "Not measured: `python tests/benchmarks/speed.py --only growth` does it." in page
 

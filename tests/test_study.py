@@ -1,7 +1,7 @@
-"""The page of the study says what its results file says.
+"""The pages of the study say what its results file says.
 
 Tables and sentences with numbers are written from the file; the sentences without numbers of
-"What follows" are checked here, each against the same file.
+"What follows" and "Explanations" are checked here, each against the same file.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tests.test_fairness_examples import HIDE
 
 DOCS = ROOT / "docs"
 COMMAND = "tests/benchmarks/study.py"
+SPEAK_OF_THE_STUDY = ("README.md",)  # pages beside its own that count its data sets
 
 
 @pytest.fixture(scope="module")
@@ -41,27 +42,47 @@ def results():
 
 
 @pytest.fixture(scope="module")
-def page():
-    return (DOCS / "study.md").read_text("utf-8")
+def pages(study):
+    return {name: (DOCS / name).read_text("utf-8") for name in study.page.PAGES}
 
 
-def test_the_page_is_what_the_results_file_renders_to(study, results, page):
-    assert study.page.fill(page, results) == page
+def test_the_pages_are_what_the_results_file_renders_to(study, results, pages):
+    assert study.page.fill(pages, results) == pages
 
 
-def test_a_number_typed_into_a_table_does_not_last(study, results, page):
-    row = re.search(r"^\| Law school \| 0\.\d+ \|.*$", page, re.M)[0]
-    changed = page.replace(row, row.replace("| Law school | 0.", "| Law school | 1."))
-    assert changed != page
-    assert study.page.fill(changed, results) == page
+def test_a_number_typed_into_a_table_does_not_last(study, results, pages):
+    text = pages["study_tables.md"]
+    row = re.search(r"^\| Law school \| 0\.\d+ \|.*$", text, re.M)[0]
+    changed = text.replace(row, row.replace("| Law school | 0.", "| Law school | 1."))
+    assert changed != text
+    assert study.page.fill(pages | {"study_tables.md": changed}, results) == pages
 
 
-def test_a_page_without_one_of_the_parts_is_refused(study, results, page):
-    with pytest.raises(ValueError, match="the page marks"):
-        study.page.fill(page.replace("begin groups", "begin other"), results)
+def test_pages_without_one_of_the_parts_are_refused(study, results, pages):
+    changed = {name: text.replace("begin groups", "begin other") for name, text in pages.items()}
+    with pytest.raises(ValueError, match="the pages mark"):
+        study.page.fill(changed, results)
+    with pytest.raises(ValueError, match="the pages mark"):
+        study.page.fill(pages | {"again.md": pages["study.md"]}, results)
 
 
-def test_every_declared_data_set_is_reported_under_the_whole_protocol(study, results, page):
+def test_the_number_of_data_sets_is_that_of_the_results_file(study, results, pages):
+    texts = [*pages.values(), *((ROOT / name).read_text("utf-8") for name in SPEAK_OF_THE_STUDY)]
+    typed = re.sub(r"(<!-- begin \w+ -->).*?(<!-- end)", r"\1\2", "\n".join(texts), flags=re.S)
+    found = re.findall(r"(\d+)\s(?:real )?data sets\b", typed)
+    assert len(found) > len(SPEAK_OF_THE_STUDY)
+    assert set(found) == {str(len(study.results.real(results)))}
+
+
+def test_the_first_pages_have_the_sentences_of_the_landing_page(study, results):
+    sentences = study.answers.short(results)
+    for name in ("README.md", "docs/getting_started.md"):
+        text = (ROOT / name).read_text("utf-8")
+        assert sentences in " ".join(text.split()), name
+
+
+def test_every_declared_data_set_is_reported_under_the_whole_protocol(study, results, pages):
+    page = pages["study_tables.md"]
     declared = study.data.DATA
     assert [record["name"] for record in results["data"]] == list(declared)
     assert results["protocol"] == json.loads(json.dumps(study.measure.protocol(quick=False)))
@@ -247,14 +268,16 @@ def command(study, monkeypatch, capsys):
     return run_here
 
 
-def test_the_command_writes_the_page_anew_from_its_results(command, tmp_path, page):
+def test_the_command_writes_the_pages_anew_from_its_results(command, tmp_path, pages):
     (tmp_path / "study").mkdir()
     (tmp_path / "study/results.json").write_bytes((DOCS / "study/results.json").read_bytes())
-    emptied = re.sub(r"(<!-- begin \w+ -->\n).*?(<!-- end)", r"\1\2", page, flags=re.S)
-    assert len(emptied) < len(page) / 2
-    (tmp_path / "study.md").write_text(emptied, "utf-8")
+    for name, text in pages.items():
+        emptied = re.sub(r"(<!-- begin \w+ -->\n).*?(<!-- end)", r"\1\2", text, flags=re.S)
+        assert len(emptied) < len(text)
+        (tmp_path / name).write_text(emptied, "utf-8")
     assert command("--tables", "--docs", tmp_path) == ""
-    assert (tmp_path / "study.md").read_text("utf-8") == page
+    for name, text in pages.items():
+        assert (tmp_path / name).read_text("utf-8") == text
 
 
 def test_the_quick_form_measures_and_writes_nothing(command, tmp_path):

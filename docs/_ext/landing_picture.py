@@ -30,7 +30,7 @@ def draw(app: Sphinx) -> None:
     """Draw both cases side by side."""
     path = Path(app.srcdir) / PICTURE
     path.parent.mkdir(exist_ok=True)
-    figure, axes = plt.subplots(1, 2, figsize=(6, 3), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(7, 3.2), layout="constrained")
     X, y, groups = make_pixel_groups(100, minority_share=0.3, random_state=0)
     draw_errors(axes[0], (X, X, y, y, groups))
     axes[0].set_title("One grey value for all,\n30 % dark images")
@@ -56,5 +56,13 @@ def draw_errors(ax: Axes, data: tuple[Any, ...]) -> None:
         name = group.split()[0]
         values = [error[group] for error in errors]
         ax.plot(MIXES, values, "o-", color=COLOURS[name], label=f"{name} images")
-    ax.set(xlabel="loss_mix (0: L2, 1: L1)", ylim=0)
+        for place in (0, -1):
+            ax.annotate(
+                f"{round(values[place], 3):.2g}",
+                (MIXES[place], values[place]),
+                xytext=(0, 6),
+                textcoords="offset points",
+                ha=("left", "right")[place],
+            )
+    ax.set(xlabel="loss_mix (0: L2, 1: L1)", ylim=(0, 1.15 * max(map(max, errors))))
     ax.title.set_fontsize("medium")

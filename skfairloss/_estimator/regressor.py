@@ -26,16 +26,20 @@ class PixelLossRegressor(
 
     With row weights :math:`v_i` (``sample_weight``, normalised to sum 1), residuals
     :math:`r_{ik} = y_{ik} - x_i^\top w_k - b_k`, λ = ``loss_mix``, τ = ``quantile``,
-    :math:`c_k` = ``scale`` and ρ = ``l1_ratio`` it minimises
+    :math:`c_k` = ``scale`` and ρ = ``l1_ratio`` it minimises :math:`\sum_k (L_k + \alpha P_k)`, the
+    sum over outputs of loss and penalty:
 
     .. math::
 
-        \sum_k \Big[ \sum_i v_i \, \ell(r_{ik} / c_k)
-        + \alpha \big( \rho \|w_k / c_k\|_1 + \tfrac{1 - \rho}{2} \|w_k / c_k\|_2^2 \big) \Big],
+        L_k = \sum_i v_i \, \ell(r_{ik} / c_k),
 
     .. math::
 
-        \ell(z) = \lambda \big( |z| + (2\tau - 1) z \big) + (1 - \lambda) z^2 .
+        \ell(z) = \lambda \big( |z| + (2\tau - 1) z \big) + (1 - \lambda) z^2,
+
+    .. math::
+
+        P_k = \rho \|w_k / c_k\|_1 + \tfrac{1 - \rho}{2} \|w_k / c_k\|_2^2 .
 
     The intercept is not penalised. Each fit carries a bound on its distance from the optimum
     (`dual_gap_`), computed independently of the solver.
@@ -49,15 +53,15 @@ class PixelLossRegressor(
         τ in (0, 1), the quantile that the absolute part aims at. No effect for ``loss_mix=0``.
 
     scale : float, array-like of shape (n_outputs,) or "auto", default="auto"
-        Residual scale c > 0, in units of y, or one for each output. The fit is that of y / c,
-        times c. ``"auto"`` takes one c for all outputs, from the weighted mean absolute deviation
-        :math:`D_k` of output k from its weighted median (from 0 without intercept):
-        :math:`c = 2 \sum_k D_k^2 / \sum_k D_k`, for one output twice the mean absolute error of
-        the best constant; 1 where y is constant. The fit of a·y + b is then a times the fit of y,
-        plus b, whatever the unit. Outputs of different units take an array.
+        Residual scale c > 0, in units of y, or one for each output. The fit is c times the fit of
+        y / c. ``"auto"`` takes one c for all outputs, from the weighted mean absolute deviations
+        D_k of the outputs from their weighted medians (from 0 without intercept):
+        c = 2 Σ D_k² / Σ D_k, for one output twice the mean absolute error of the best constant;
+        1 if y is constant. The fit of a·y + b is then a times the fit of y, plus b, in any unit.
+        Outputs of different units take an array.
 
     alpha : float, default=0.0
-        Weight of the penalty, >= 0. In terms of other estimators: ``Ridge`` has alpha
+        Weight α of the penalty, >= 0. In terms of other estimators: ``Ridge`` has alpha
         α Σs / 2 (s the sample weights) for ``loss_mix=0, l1_ratio=0``; ``Lasso`` α c / 2 for
         ``loss_mix=0, l1_ratio=1``; ``ElasticNet`` A + B and l1_ratio A / (A + B) for
         ``loss_mix=0``, with A = α c ρ / 2 and B = α (1 - ρ) / 2; ``QuantileRegressor`` α / 2 for
@@ -67,10 +71,10 @@ class PixelLossRegressor(
         Share ρ in [0, 1] of the L1 norm in the penalty, as in ``ElasticNet``.
 
     fit_intercept : bool, default=True
-        Whether to fit b.
+        If True, fit the intercept b.
 
     fairness : fairness term or list of them, default=None
-        What is asked of the groups, from `skfairloss.fairness`: `WorstGroupLoss`,
+        Requests about the groups, from `skfairloss.fairness`: `WorstGroupLoss`,
         `BoundedGroupLoss`, `EqualizedLoss`, `PredictionParity`, `ResidualParity`, or a list of
         terms of different classes (not `EqualizedLoss` with `WorstGroupLoss`). fit then needs
         ``sensitive_features``.
@@ -87,7 +91,7 @@ class PixelLossRegressor(
         (``loss_mix=0`` without an L1 penalty).
 
     warm_start : bool, default=False
-        Whether to start from the coefficients of the previous fit. The optimum reached is the
+        If True, start from the coefficients of the previous fit. The optimum reached is the
         same; no effect where the solution has a closed form, or under fairness terms.
 
     n_jobs : int, default=None

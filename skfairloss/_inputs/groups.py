@@ -121,7 +121,7 @@ def encode_groups(
         Number of rows there must be; ``None`` accepts any.
 
     name : str, default="sensitive_features"
-        What error messages call the argument.
+        Name of the argument in error messages.
 
     Returns
     -------

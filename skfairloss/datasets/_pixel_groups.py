@@ -77,7 +77,7 @@ def make_pixel_groups(
         rows is rounded.
 
     outlier_shift : float, default=-1.0
-        What is added to the pixels of an outlier.
+        Number that is added to the pixels of an outlier.
 
     n_pixels : int, default=1
         Number of pixels of an image.

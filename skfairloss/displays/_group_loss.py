@@ -59,7 +59,7 @@ class GroupLossDisplay:
         Name of the metric, for the axis.
 
     group_name : str, default="group"
-        What defines the groups, for the other axis.
+        Name of the attribute that defines the groups, for the other axis.
 
     Attributes
     ----------
@@ -144,7 +144,7 @@ class GroupLossDisplay:
             Predictions of any model.
 
         sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
-            What defines the groups: the distinct combinations of the columns.
+            Columns whose distinct combinations of values are the groups.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0.
@@ -156,7 +156,7 @@ class GroupLossDisplay:
             Number of bootstrap samples; ``None`` for no intervals.
 
         confidence_level : float, default=0.95
-            Of the intervals, which hold for each group by itself.
+            Confidence level of the intervals, which hold for each group by itself.
 
         clusters : array-like of shape (n_samples,), default=None
             Rows with the same value belong together, such as those of a person or a school:
@@ -164,10 +164,10 @@ class GroupLossDisplay:
             ``None`` takes rows as independent.
 
         random_state : int, RandomState, Generator or None, default=None
-            Draws the bootstrap samples.
+            Random numbers for the bootstrap samples.
 
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; ``None`` makes a figure.
+            Axes to draw in; ``None`` makes a figure.
 
         legend : bool, default=True
             As in `plot`.
@@ -206,13 +206,13 @@ class GroupLossDisplay:
             Any fitted estimator with a method ``predict``.
 
         X : array-like or DataFrame of shape (n_samples, n_features)
-            What it predicts from.
+            Features to predict from.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             True values.
 
         sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
-            What defines the groups, or names of columns of X that do.
+            Columns that define the groups, or names of columns of X.
 
         **options : object
             Other arguments of `from_predictions`.
@@ -241,10 +241,10 @@ class GroupLossDisplay:
             "metric", "value", and, if there are any, "lower", "upper" and "count".
 
         metric : str, default=None
-            Which metric; may be left out if the table has one only.
+            Name of the metric; it may be left out if the table has only one.
 
         group_name : str, default="group"
-            What defines the groups, for the axis.
+            Name of the attribute that defines the groups, for the axis.
 
         Returns
         -------
@@ -277,10 +277,10 @@ class GroupLossDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; ``None`` makes a figure, taller for more groups.
+            Axes to draw in; ``None`` makes a figure, taller for more groups.
 
         legend : bool, default=True
-            Whether to explain the marks, above the points and inside the axes.
+            If True, explain the marks, above the points and inside the axes.
 
         title : str, default=None
             Above the axes; ``None`` leaves the title as it is.

@@ -61,7 +61,7 @@ def fit_texts(
 ) -> tuple[list[str], float]:
     """Break texts into lines that fit into inches, each; return them and the size in points.
 
-    What does not fit in the smallest size loses its middle.
+    A text that does not fit in the smallest size loses its middle.
     """
     for size in sizes:
         points = _points(size)

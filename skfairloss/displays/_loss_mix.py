@@ -68,7 +68,7 @@ class LossMixDisplay:
         is not known. If mixes are nearly L2 or L1 at the scale used, a line in the axes says so.
 
     group_name : str, default="group"
-        What defines the groups, for the legend.
+        Name of the attribute that defines the groups, for the legend.
 
     Attributes
     ----------
@@ -169,8 +169,8 @@ class LossMixDisplay:
             True values.
 
         sensitive_features : list, array, Series or DataFrame
-            What defines the groups of the metric, or names of columns of X that do; they stay
-            features. It reaches ``fit`` only through ``fit_params``.
+            Columns that define the groups of the metric, or names of columns of X; these stay
+            features. ``fit`` gets the groups only through ``fit_params``.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows in the metric; those of ``fit`` are among ``fit_params``.
@@ -189,15 +189,15 @@ class LossMixDisplay:
             stratified by group; a splitter is given the groups' codes as y.
 
         fit_params : dict, default=None
-            What ``fit`` is given beside X and y; arrays with a value for each row are cut into
+            Arguments of ``fit`` beside X and y; arrays with a value for each row are split into
             folds.
 
         n_boot : int, default=1000
             Number of bootstrap samples of the rows; ``None`` for no intervals. The intervals do
-            not count that another training set would give another model.
+            not cover the variation between training sets.
 
         confidence_level : float, default=0.95
-            Of the intervals.
+            Confidence level of the intervals.
 
         clusters : array-like of shape (n_samples,), default=None
             Rows with the same value belong together, such as those of a person or a school, or
@@ -205,10 +205,10 @@ class LossMixDisplay:
             ``None`` takes rows as independent.
 
         random_state : int, RandomState, Generator or None, default=None
-            Shuffles the folds and draws the bootstrap samples.
+            Random numbers that shuffle the folds and draw the bootstrap samples.
 
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; ``None`` makes a figure.
+            Axes to draw in; ``None`` makes a figure.
 
         legend : bool, default=True
             As in `plot`.
@@ -262,13 +262,13 @@ class LossMixDisplay:
             the attained loss of each mix.
 
         metric : str, default=None
-            Which metric; may be left out if the table has one only.
+            Name of the metric; it may be left out if the table has only one.
 
         param_name : str, default="loss_mix"
             Column with the mixes, and name on the axis.
 
         group_name : str, default="group"
-            What defines the groups, for the legend.
+            Name of the attribute that defines the groups, for the legend.
 
         Returns
         -------
@@ -313,10 +313,10 @@ class LossMixDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; ``None`` makes a figure, taller for more groups.
+            Axes to draw in; ``None`` makes a figure, taller for more groups.
 
         legend : bool, default=True
-            Whether to name the lines, above them and inside the axes.
+            If True, name the lines, above them and inside the axes.
 
         title : str, default=None
             Above the axes; ``None`` leaves the title as it is.

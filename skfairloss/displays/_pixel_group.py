@@ -53,10 +53,10 @@ class PixelGroupDisplay:
         Absolute errors, means over channels.
 
     captions : sequence of str of shape (n_shown,), default=None
-        What the images of a group are, in their order.
+        Captions of the images of a group, in their order.
 
     group_name : str, default="group"
-        What defines the groups, above their names.
+        Name of the attribute that defines the groups, above their names.
 
     Attributes
     ----------
@@ -75,8 +75,7 @@ class PixelGroupDisplay:
 
     Notes
     -----
-    A picture shows a few images and proves nothing about a group; the metrics do, see
-    `skfairloss.group_report`.
+    A few images prove nothing about a group. `skfairloss.group_report` has metrics of all rows.
 
     Examples
     --------
@@ -150,22 +149,22 @@ class PixelGroupDisplay:
             Predictions of any model.
 
         sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
-            What defines the groups.
+            Columns whose distinct combinations of values are the groups.
 
         image_shape : tuple (height, width) or (height, width, n_channels), default=None
             Shape of an image; ``None`` takes the shape that y_true has. Of four channels the last
             one, opacity, is left out.
 
         ranks : float, sequence of floats or None, default=0.5
-            Which images of a group are shown: those at these places, from 0 to 1, among the
-            group's images sorted by mean absolute error; 0.5 is the median, 1 the largest error.
+            Places of the images that are shown, from 0 to 1, among the images of a group
+            sorted by mean absolute error; 0.5 is the median, 1 the largest error.
             ``None`` shows the means over the group of truth, prediction and absolute error.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0, in the means. Rows of weight zero are left out.
 
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; ``None`` makes a figure.
+            Axes to draw in; ``None`` makes a figure.
 
         legend : bool, default=True
             As in `plot`.
@@ -236,13 +235,13 @@ class PixelGroupDisplay:
             Any fitted estimator with a method ``predict``.
 
         X : array-like or DataFrame of shape (n_samples, n_features)
-            What it predicts from.
+            Features to predict from.
 
         y : array-like of shape (n_samples, n_pixels) or (n_samples, height, width, ...)
             True images. Predictions (n_samples, n_pixels) are given the shape of y.
 
         sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
-            What defines the groups, or names of columns of X that do.
+            Columns that define the groups, or names of columns of X.
 
         **options : object
             Other arguments of `from_predictions`.
@@ -271,10 +270,10 @@ class PixelGroupDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; ``None`` makes a figure, wider for more images.
+            Axes to draw in; ``None`` makes a figure, wider for more images.
 
         legend : bool, default=True
-            Whether to draw the scales of the images.
+            If True, draw the scales of the images.
 
         title : str, default=None
             Above the images; ``None`` leaves the title as it is.

@@ -45,13 +45,13 @@ class TradeoffDisplay:
         Error over all rows; smaller is better.
 
     disparity : array-like of shape (n_models,)
-        What the groups differ by; smaller is better.
+        Disparity between the groups; smaller is better.
 
     labels : sequence of shape (n_models,), default=None
         Names of the models.
 
     on_front : array-like of bool of shape (n_models,), default=None
-        Which models are undominated; ``None`` marks none. `from_frame` finds them.
+        True for undominated models; ``None`` marks none. `from_frame` finds them.
 
     selected : int, default=None
         Position of a model to mark as chosen.
@@ -152,7 +152,7 @@ class TradeoffDisplay:
             Predictions of each model, by its label.
 
         sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
-            What defines the groups.
+            Columns whose distinct combinations of values are the groups.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, >= 0.
@@ -163,10 +163,10 @@ class TradeoffDisplay:
             values between groups.
 
         method : {"between_groups", "to_overall"}, default="between_groups"
-            Whether the difference is the largest between two groups, or from all rows.
+            Take the largest difference between two groups, or from all rows.
 
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; ``None`` makes a figure.
+            Axes to draw in; ``None`` makes a figure.
 
         legend : bool, default=True
             As in `plot`.
@@ -235,7 +235,7 @@ class TradeoffDisplay:
             True values.
 
         sensitive_features : list, array, Series or DataFrame
-            What defines the groups, or names of columns of X that do; they stay features.
+            Columns that define the groups, or names of columns of X; these stay features.
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows in the metric; those of ``fit`` are among ``fit_params``.
@@ -253,17 +253,17 @@ class TradeoffDisplay:
             As in `LossMixDisplay.from_estimator`.
 
         fit_params : dict, default=None
-            What ``fit`` is given beside X and y.
+            Arguments of ``fit`` beside X and y.
 
         clusters : array-like of shape (n_samples,), default=None
             Rows with the same value belong together, such as those of a person or a school, or
             names of columns of X: no fold splits a cluster. ``None`` takes rows as independent.
 
         random_state : int, RandomState, Generator or None, default=None
-            Shuffles the folds.
+            Random numbers that shuffle the folds.
 
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; ``None`` makes a figure.
+            Axes to draw in; ``None`` makes a figure.
 
         legend : bool, default=True
             As in `plot`.
@@ -316,7 +316,7 @@ class TradeoffDisplay:
             Column with the error over all rows.
 
         disparity : str
-            Column with what the groups differ by.
+            Column with the disparity between the groups.
 
         label : str, default=None
             Column with the names of the models.
@@ -367,10 +367,10 @@ class TradeoffDisplay:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; ``None`` makes a figure.
+            Axes to draw in; ``None`` makes a figure.
 
         legend : bool, default=True
-            Whether to explain the marks, above them and inside the axes.
+            If True, explain the marks, above them and inside the axes.
 
         title : str, default=None
             Above the axes; ``None`` leaves the title as it is.

@@ -59,7 +59,7 @@ class GroupEstimates:
         Names of the groups that occur, a tuple for several columns.
 
     group_name : str
-        What defines the groups: the names of the columns.
+        Names of the columns that define the groups.
 
     positions : ndarray of shape (n_groups,)
         Their rows in ``metric_frame.by_group``.
@@ -68,7 +68,7 @@ class GroupEstimates:
         Their numbers of rows.
 
     method : str
-        How difference and ratio compare.
+        Compare groups with one another or with all rows.
 
     by_group_limits : ndarray of shape (2, n_groups, n_metrics)
         Lower and upper limits; NaN without an interval.

@@ -41,7 +41,7 @@ def group_metric_frame(
         Predictions.
 
     sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
-        What defines the groups: the distinct combinations of the columns.
+        Columns whose distinct combinations of values are the groups.
 
     control_features : like sensitive_features, default=None
         Groups are compared within each combination of these columns, not across them.
@@ -66,7 +66,7 @@ def group_metric_frame(
         Quantiles in (0, 1) of the bootstrap distribution; needs ``n_boot``.
 
     random_state : int, RandomState, Generator or None, default=None
-        Draws the bootstrap samples.
+        Random numbers for the bootstrap samples.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def group_metric_frame(
     Raises
     ------
     TypeError
-        If ``metrics`` is none of what is described above, or a function cannot be called as
+        If ``metrics`` is not as described above, or a function cannot be called as
         ``metric(y_true, y_pred)``.
 
     ValueError

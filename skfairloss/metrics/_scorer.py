@@ -38,10 +38,10 @@ def make_group_scorer(
     greater_is_better: bool | None = None,
     method: str = "between_groups",
 ) -> GroupScorer:
-    """Make a scorer that compares a metric between groups, for GridSearchCV and its like.
+    """Make a scorer that compares a metric between groups, for ``GridSearchCV`` and other searches.
 
-    The score is the aggregate that fairlearn's MetricFrame calls by the same name, with the
-    sign that makes greater scores better:
+    The score is the aggregate of the same name in fairlearn's MetricFrame, with the sign that
+    makes greater scores better:
 
     - difference: negated, 0 is parity;
     - ratio: as it is, 1 is parity;
@@ -57,7 +57,7 @@ def make_group_scorer(
     Parameters
     ----------
     metric : str or callable, default="mae"
-        What is computed for each group: a metric that `group_metric_frame` names, all but
+        Metric of each group: one that `group_metric_frame` names, except
         "count". "mean_residual" and "bias" take the absolute value of each group's mean
         residual, so that groups with means of -0.1 and 0.1 do not differ. A callable
         ``metric(y_true, y_pred)`` is given the rows of a group as float64 arrays, of shape
@@ -65,11 +65,11 @@ def make_group_scorer(
         ``sample_weight``.
 
     aggregate : {"difference", "ratio", "group_max", "group_min"}, default="difference"
-        How the groups' values become one number.
+        Aggregate of the groups' values.
 
     sensitive_features : str or sequence of str, default=None
         Name or names of the columns of X, a pandas or polars DataFrame, that define the groups;
-        ``None`` takes them from metadata routing. The scorer sees X as it was given to the
+        ``None`` takes them from metadata routing. The scorer reads X as it was passed to the
         search, before any step of a pipeline.
 
     groups : sequence, default=None
@@ -77,11 +77,11 @@ def make_group_scorer(
         Groups that are not listed count as well. ``None`` demands at least two groups.
 
     greater_is_better : bool, default=None
-        For a callable metric: whether greater values of the metric are better. Must be given
-        with a callable, and left out with a named metric.
+        True if greater values of a callable metric are better. It must be given with a
+        callable, and left out with a named metric.
 
     method : {"between_groups", "to_overall"}, default="between_groups"
-        Whether difference and ratio compare groups with one another or with all rows.
+        Compare groups with one another or with all rows.
 
     Returns
     -------
@@ -97,8 +97,8 @@ def make_group_scorer(
 
     Notes
     -----
-    A scorer that is called without groups and without column names raises a ValueError that says
-    what to do; so it is in every fold of a search with routing off.
+    A scorer that is called without groups and without column names raises a ValueError that
+    states the remedy. A search with routing off calls it like that in every fold.
 
     A fold with fewer than two groups is an error, not a difference of 0. GridSearchCV turns
     errors of scorers into NaN and a warning unless it is told ``error_score="raise"``. If groups
@@ -106,7 +106,7 @@ def make_group_scorer(
 
     Tools that change columns of X before they score, as
     ``sklearn.inspection.permutation_importance`` does, change the groups too where these are a
-    column of X: do not read the importance of that column from such a scorer.
+    column of X. The importance of that column from such a scorer has no meaning.
 
     Examples
     --------
@@ -155,7 +155,7 @@ class GroupScorer:
         Groups that must be present.
 
     greater_is_better : bool or None
-        Whether greater values of a callable metric are better.
+        True if greater values of a callable metric are better.
 
     method : str
         As in make_group_scorer.
@@ -198,13 +198,13 @@ class GroupScorer:
             Fitted estimator with a method ``predict``.
 
         X : array-like or DataFrame of shape (n_samples, n_features)
-            What the estimator predicts from; a DataFrame if the groups are columns of X.
+            Features to predict from; a DataFrame if the groups are columns of X.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             True values.
 
         sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays, default=None
-            What defines the groups, or names of columns of X that do, unless the scorer has such
+            Columns that define the groups, or names of columns of X, unless the scorer has such
             names.
 
         sample_weight : array-like of shape (n_samples,), default=None

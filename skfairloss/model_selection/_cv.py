@@ -65,8 +65,8 @@ class PixelLossRegressorCV(
     """`PixelLossRegressor` with ``loss_mix`` and ``alpha`` chosen by cross-validation.
 
     Candidates, folds, scores and choice are those of ``GridSearchCV`` over the same grid. It takes
-    a fraction of the time: each fold is read once, and each fit starts from the solution of the
-    mix next to it. Every fit has a certificate of its own.
+    less time: each fold is read once, and each fit starts from the solution of the mix next to
+    it. Every fit has a certificate of its own.
 
     Parameters
     ----------
@@ -82,14 +82,14 @@ class PixelLossRegressorCV(
         ``list(StratifiedKFold(...).split(X, groups))``.
 
     scoring : str, callable, list of str or dict, default=None
-        How candidates are scored on the rows left out: a name known to scikit-learn, a scorer such
+        Scoring of the rows left out: a name known to scikit-learn, a scorer such
         as those of `skfairloss.metrics.make_group_scorer`, or several, as a list of names or a
         dict of names and scorers. ``None`` is R².
 
     refit : True, str or callable, default=True
-        How the candidate is chosen: the one with the best score; with several scorers the name of
-        one of them; or a callable that takes ``cv_results_`` and returns an index, such as
-        `best_within_disparity`.
+        Rule that chooses the candidate. True takes the best score; with several scorers give the
+        name of one of them, or a callable that takes ``cv_results_`` and returns an index, such
+        as `best_within_disparity`.
 
     error_score : "raise" or float, default=nan
         Score of a fit or a scorer that fails, or of a scorer that returns NaN, with a warning;
@@ -105,10 +105,10 @@ class PixelLossRegressorCV(
         Share of the L1 norm in the penalty.
 
     fit_intercept : bool, default=True
-        Whether to fit an intercept.
+        If True, fit an intercept.
 
     fairness : fairness term or list of them, default=None
-        What is asked of the groups in every fit.
+        Requests about the groups in every fit.
 
     clip : tuple of two floats, default=None
         Interval that predictions are clipped to, those that are scored included.
@@ -141,19 +141,19 @@ class PixelLossRegressorCV(
         Position of the candidate chosen.
 
     best_params_ : dict
-        Its ``loss_mix`` and ``alpha``.
+        ``loss_mix`` and ``alpha`` of the candidate chosen.
 
     best_score_ : float
-        Its mean score, where ``refit`` is no callable.
+        Mean score of the candidate chosen; absent if ``refit`` is a callable.
 
     best_estimator_ : PixelLossRegressor
-        The candidate chosen, fitted to all rows. The attributes below are its.
+        The candidate chosen, fitted to all rows. It has the attributes below as well.
 
     scorer_ : callable or dict of callables
-        What candidates were scored with.
+        Scorers of the candidates.
 
     multimetric_ : bool
-        Whether there are several scorers.
+        True if there are several scorers.
 
     n_splits_ : int
         Number of folds.
@@ -209,7 +209,7 @@ class PixelLossRegressorCV(
     See Also
     --------
     loss_mix_path : The fits of one data set.
-    compare_loss_mixes : How sure differences between mixes are.
+    compare_loss_mixes : Intervals for the differences between mixes.
 
     Notes
     -----
@@ -219,7 +219,7 @@ class PixelLossRegressorCV(
     `make_group_scorer` that were made without a column name, and ``sample_weight`` to the scorers
     that can take it. ``clusters`` need no routing.
 
-    Scores choose; they do not tell whether differences between candidates exceed their resolution.
+    Scores always choose a candidate, even where no difference between candidates is detectable.
 
     Examples
     --------
@@ -321,8 +321,8 @@ class PixelLossRegressorCV(
             Weights >= 0 of the rows.
 
         sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
-            What defines the groups, as in ``PixelLossRegressor.fit``, or names of columns of a
-            DataFrame X, which stay features. Folds and scorers are given rows of a list, array,
+            Columns that define the groups, as in ``PixelLossRegressor.fit``, or names of columns
+            of a DataFrame X, which stay features. Folds and scorers get rows of a list, array,
             Series or DataFrame, or else an array of the rows' groups.
 
         clusters : array-like of shape (n_samples,) or (n_samples, k), default=None
@@ -331,7 +331,7 @@ class PixelLossRegressorCV(
             and a splitter is given them as ``groups``. ``None`` takes rows as independent.
 
         **params : dict
-            What scorers and splitter request; only with metadata routing.
+            Metadata that scorers and splitter request; only with metadata routing.
 
         Returns
         -------

@@ -254,8 +254,8 @@ def loss_mix_path(
         The mixes, in [0, 1], in any order.
 
     sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
-        What defines the groups, as in ``PixelLossRegressor.fit``, or names of columns of X; needed
-        with ``fairness``.
+        Columns that define the groups, as in ``PixelLossRegressor.fit``, or names of columns of X;
+        needed with ``fairness``.
 
     sample_weight : array-like of shape (n_samples,), default=None
         Weights >= 0 of the rows.

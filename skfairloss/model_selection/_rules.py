@@ -48,7 +48,7 @@ def best_within_disparity(
     Raises
     ------
     ValueError
-        If an argument is not what is described above. Called, the rule raises it if a scorer is
+        If an argument is not as described above. A call of the rule raises it if a scorer is
         missing, no candidate has a mean score, or a disparity is positive; and if no candidate is
         within the bound, unless ``if_none="closest"``.
 
@@ -60,11 +60,11 @@ def best_within_disparity(
 
     Notes
     -----
-    With several scorers and a callable ``refit``, ``GridSearchCV.score`` does not know which
-    scorer is meant, and raises a ``KeyError``. Score with one of ``scorer_``, as below.
+    With several scorers and a callable ``refit``, ``GridSearchCV.score`` raises a ``KeyError``.
+    Score with one of ``scorer_``, as below.
 
-    Means over folds are estimates. That a candidate is within the bound on the folds does not say
-    that it is on new rows, least of all where it was chosen for it.
+    Means over folds are estimates. A candidate that is within the bound on the folds can exceed it
+    on new rows, above all because it was chosen by these folds.
 
     Examples
     --------
@@ -183,8 +183,9 @@ def pareto_front(cv_results: Mapping[str, Any], *, accuracy: str, disparity: str
 
     Notes
     -----
-    The front is one of estimates. Standard deviations over folds are not those of the means, since
-    folds share training rows; `compare_loss_mixes` has confidence intervals.
+    Means over folds are estimates, and so is the front. Standard deviations over folds are not
+    those of the means, because folds share training rows; `compare_loss_mixes` has confidence
+    intervals.
 
     Examples
     --------

@@ -50,7 +50,7 @@ def group_report(
         Predictions.
 
     sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays
-        What defines the groups: the distinct combinations of the columns.
+        Columns whose distinct combinations of values are the groups.
 
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the rows, >= 0. Rows of weight zero are left out, also from the count.
@@ -61,7 +61,7 @@ def group_report(
         r2.
 
     method : {"between_groups", "to_overall"}, default="between_groups"
-        Whether difference and ratio compare groups with one another or with all rows.
+        Compare groups with one another or with all rows.
 
     n_boot : int, default=1000
         Number of bootstrap samples, at least 2; ``None`` for no intervals. Named metrics are
@@ -69,14 +69,14 @@ def group_report(
         which takes as long as that.
 
     confidence_level : float, default=0.95
-        Of the intervals, in (0, 1).
+        Confidence level of the intervals, in (0, 1).
 
     clusters : list, array, Series, DataFrame or dict of 1-D arrays, default=None
         Rows with the same value belong together, such as those of a person or a school: intervals
         are between clusters. ``None`` takes rows as independent.
 
     random_state : int, RandomState, Generator or None, default=None
-        Draws the bootstrap samples.
+        Random numbers for the bootstrap samples.
 
     image_shape : tuple (height, width) or (height, width, n_channels), default=None
         Shape of an image where samples are images, as rows of pixels or as arrays. The report
@@ -91,7 +91,7 @@ def group_report(
     Raises
     ------
     TypeError
-        If ``metrics`` is none of what is described above, a function cannot be called as
+        If ``metrics`` is not as described above, a function cannot be called as
         ``metric(y_true, y_pred)``, or a metric does not return one number.
 
     ValueError
@@ -107,7 +107,7 @@ def group_report(
     Notes
     -----
     Rows are drawn with replacement within each group, so that the groups keep their sizes. The
-    intervals speak of rows drawn like these, not of another model or training set. They treat
+    intervals are for rows drawn like these, not for another model or training set. They treat
     rows as independent: neighbours in space or time, or several rows of one person, make them too
     narrow. With ``clusters`` these are drawn whole, within each group where none has rows in two
     groups, else all together; the numbers of rows below are numbers of clusters then.
@@ -123,7 +123,7 @@ def group_report(
       the largest difference lies between the largest lower end and the largest upper end. An
       interval that begins at 0 means: no difference detected.
     - ratio: the same of logarithms, where all values are positive; NaN elsewhere, and for
-      mean_residual, bias and r2, of which a ratio says nothing.
+      mean_residual, bias and r2, whose ratio has no meaning.
     - too few rows: below 10 rows, for mse and rmse below 20, a group has no interval, and what
       compares it has none. Groups of fewer than 30 rows are flagged. The guide shows how often the
       intervals contain the truth in simulations, and where they do not: those of absolute and above
@@ -191,13 +191,13 @@ class GroupReport:
     Parameters
     ----------
     estimates : GroupEstimates
-        What the report shows, as `group_report` computes it.
+        Estimates that the report shows, as `group_report` computes them.
 
     n_boot : int or None
         Number of bootstrap samples; None without intervals.
 
     confidence_level : float
-        Of the intervals.
+        Confidence level of the intervals.
 
     images : PixelGroupDisplay, default=None
         Images of each group.
@@ -362,13 +362,13 @@ class GroupReport:
         Parameters
         ----------
         metric : str, default=None
-            Which metric; ``None`` takes the first one.
+            Name of the metric; ``None`` takes the first one.
 
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; ``None`` makes a figure.
+            Axes to draw in; ``None`` makes a figure.
 
         legend : bool, default=True
-            Whether to explain the marks, above the points and inside the axes.
+            If True, explain the marks, above the points and inside the axes.
 
         title : str, default=None
             Above the axes; ``None`` leaves the title as it is.
@@ -397,10 +397,10 @@ class GroupReport:
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; ``None`` makes a figure.
+            Axes to draw in; ``None`` makes a figure.
 
         legend : bool, default=True
-            Whether to draw the scales of the images.
+            If True, draw the scales of the images.
 
         title : str, default=None
             Above the images; ``None`` leaves the title as it is.

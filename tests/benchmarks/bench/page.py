@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 MARKED = re.compile(r"<!-- begin (\w+) -->\n.*?<!-- end \1 -->", re.S)
 
 
-def fill(page: str, texts: Mapping[str, str]) -> str:
-    """The page with its parts written anew, between the comments that name them."""
-    found = [match[1] for match in MARKED.finditer(page)]
+def fill(pages: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the pages with their parts written anew, between the comments that name them.
+
+    Each part is marked once, on one of the pages.
+    """
+    found = [match[1] for page in pages.values() for match in MARKED.finditer(page)]
     if sorted(found) != sorted(texts):
-        raise ValueError(f"the page marks {found}, expected {list(texts)}")
-    return MARKED.sub(
-        lambda match: f"<!-- begin {match[1]} -->\n\n{texts[match[1]]}\n\n<!-- end {match[1]} -->",
-        page,
-    )
+        raise ValueError(f"the pages mark {found}, expected {list(texts)}")
+
+    def written(match: re.Match[str]) -> str:
+        return f"<!-- begin {match[1]} -->\n\n{texts[match[1]]}\n\n<!-- end {match[1]} -->"
+
+    return {name: MARKED.sub(written, page) for name, page in pages.items()}
+
+
+def read(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the text of each page."""
+    return {name: (folder / name).read_text("utf-8") for name in names}
+
+
+def write(folder: Path, pages: Mapping[str, str]) -> None:
+    """Write the pages into a folder."""
+    for name, text in pages.items():
+        (folder / name).write_text(text, "utf-8")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], n_text: int = 1) -> str:

@@ -1,9 +1,8 @@
-"""Tables and counted sentences of docs/speed.md in Markdown, from the result files alone."""
+"""Tables of docs/speed_tables.md in Markdown, from the result files alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from statistics import median
 
 from bench.fits import OURS
 from bench.measure import ACCURATE
@@ -17,7 +16,6 @@ from bench.speed.results import (
     Row,
     cases,
     fastest_peer,
-    is_accurate,
     is_measured,
     kind_of,
     own,
@@ -33,7 +31,6 @@ LOSS = {0.0: "L2", 1.0: "L1"}
 # Above these a case is listed among those that cost much more than what they are relative to.
 MUCH = {TWIN: 2.0, PLAIN: 4.0}
 BLAS = {"openblas": "OpenBLAS", "mkl": "MKL", "blis": "BLIS"}  # as they write themselves
-LARGE = 100_000  # rows from which a summary speaks of large fits
 ROUNDING = 1e-14  # excess below which it is called 0
 PATH = "mix_path"
 # The scripts whose tables hold fits beside references and peers, and what each adds to them.
@@ -179,28 +176,6 @@ def compared(results: Results) -> list[tuple[Row, list[Row]]]:
         for row in own(rows)
         if row["term"] or row[EXCESS] <= ACCURATE  # a loose tol buys speed that is not compared
     ]
-
-
-def summary(results: Results) -> str:
-    """In how many cases ours is the fastest, and by how much."""
-    found = compared(results)
-    if not found:
-        return "Nothing has been measured yet."
-    raced = [(row, rows) for row, rows in found if any(map(is_accurate, rows))]
-    won = sum(row[TO_C] <= peer[TO_C] for row, rows in raced if (peer := fastest_peer(rows)))
-    text = (
-        f"Of {len(found)} fits of ours in the tables below, {len(raced)} have a peer that comes "
-        f"within a relative excess of {ACCURATE:g}. Ours is faster than all of these in {won}"
-    )
-    if raced:
-        middle = median(row[TO_PEER] for row, _ in raced)
-        text += f"; the median of its time relative to the fastest is {number(middle)}"
-    large = [row for row, _ in found if row["shape"][0] >= LARGE]
-    slower = sum(row["ratio to R"] > 1 for row in large)
-    return (
-        f"{text}. Of {len(large)} fits with {spaced(LARGE)} rows or more, {slower} take longer "
-        "than `LinearRegression().fit` on the same rows."
-    )
 
 
 def lost(results: Results) -> str:

@@ -1,4 +1,4 @@
-"""The sentences of docs/study.md that hold numbers, from the results file alone."""
+"""The sentences of the study that hold numbers, from the results file alone."""
 
 from __future__ import annotations
 
@@ -203,6 +203,45 @@ def answers(results: Record) -> str:
     return "\n".join(f"- *{question}* {answer(results)}" for question, answer in found.items())
 
 
+def findings(results: Record) -> str:
+    """The three findings of the first page: accuracy, groups, direction."""
+    middle = results["protocol"]["primary"]
+
+    def counts(quantity: str) -> str:
+        less, more = (detected(results, quantity, k, middle) for k in (-1, 1))
+        return f"smaller on {counted(less)} and larger on {counted(more)}"
+
+    grown = detected(results, "mae gap", 1, middle)
+    lower = [r for r in grown if sign(contrast(r, "mae", middle)) < 0]
+    levels = [100 * gap(r, "residual", L2) / base(r, "mae") for r in real(results)]
+    changes = [abs(contrast(r, "residual gap", middle)[0]) for r in real(results)]
+    change = median(contrast(r, "mae", middle)[0] for r in real(results))
+    return (
+        f"1. **Accuracy.** With a mix of {middle:g} the MAE is {counts('mae')} of "
+        f"{len(real(results))} data sets, compared with L2; the median change is {change:+.1f} %. "
+        f"Its MSE is {counts('mse')}.\n"
+        f"2. **Groups.** The difference in MAE between two groups is {counts('mae gap')}. On "
+        f"{len(lower)} of the {len(grown)} where it is larger, the MAE over all rows is smaller.\n"
+        "3. **Direction.** Under L2 the mean residuals of two groups differ by a median "
+        f"{median(levels):.0f} % of the MAE. The mix changes that by a median "
+        f"{median(changes):.1f} %."
+    )
+
+
+def short(results: Record) -> str:
+    """Two sentences for the landing page: accuracy and groups."""
+    middle = results["protocol"]["primary"]
+    (less, more), (shrunk, grown) = (
+        [counted(detected(results, quantity, k, middle)) for k in (-1, 1)]
+        for quantity in ("mae", "mae gap")
+    )
+    return (
+        f"Compared with L2, a mix of {middle:g} has a smaller mean absolute error on {less}, and a "
+        f"larger one on {more}. The difference between two groups grows on {grown} and shrinks on "
+        f"{shrunk}."
+    )
+
+
 def shown_contrasts(results: Record) -> list[list[float]]:
     """Every interval that tables and answers rest on, but those of the best mix."""
     middle = results["protocol"]["primary"]
@@ -220,7 +259,7 @@ def caution(results: Record) -> str:
     short = f", with a certified relative gap of at most {gaps:.0e}" if gaps > 0 else ""
     return (
         f"- *Many intervals.* Tables and answers rest on {len(found)} intervals, those of the best "
-        f"mix aside; {sum(map(bool, map(sign, found)))} do not hold 0. If there were no "
+        f"mix aside; {sum(map(bool, map(sign, found)))} exclude 0. If there were no "
         f"difference anywhere, about {chance:.0f} would not, by chance. Intervals of one data set "
         "are not independent, and a single one that ends close to 0 is no finding.\n"
         "- *Fits.* Ties under L1 that were not resolved, so that other models have the same "

@@ -1,13 +1,16 @@
-"""docs/study.md: the parts of it that the results file says."""
+"""The parts of docs/study.md, docs/study_tables.md and docs/index.md that the results file says."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bench import page as marked
-from bench.study.answers import answers, caution
+from bench.study.answers import answers, caution, findings, short
 from bench.study.results import Record
 from bench.study.tables import (
     accuracy_tables,
     best_table,
+    counts_tables,
     data_table,
     group_tables,
     residual_table,
@@ -24,7 +27,15 @@ TABLES = {
     "residuals": residual_table,
     "best": best_table,
 }
-COUNTS = {"summary": summary_table, "answers": answers, "caution": caution}
+COUNTS = {
+    "short": short,
+    "findings": findings,
+    "summary": summary_table,
+    "counts": counts_tables,
+    "answers": answers,
+    "caution": caution,
+}
+PAGES = ("index.md", "study.md", "study_tables.md")
 
 
 def tables(results: Record) -> str:
@@ -32,7 +43,7 @@ def tables(results: Record) -> str:
     return "\n\n".join(write(results) for write in TABLES.values())
 
 
-def fill(page: str, results: Record) -> str:
-    """The page with its parts written anew, between the comments that name them."""
+def fill(pages: Mapping[str, str], results: Record) -> dict[str, str]:
+    """Return the pages with their parts written anew."""
     texts = {name: write(results) for name, write in (TABLES | COUNTS).items()}
-    return marked.fill(page, texts)
+    return marked.fill(pages, texts)

@@ -179,23 +179,30 @@ def best_table(results: Record) -> str:
     )
 
 
-def summary_table(results: Record) -> str:
+def counts_table(results: Record, mix: float) -> str:
     """On how many real data sets each quantity is smaller or larger than under L2."""
-    middle = results["protocol"]["primary"]
-    names = {middle: f"{middle:g}", L1: "L1"}
-    header = ["quantity"]
-    for name in names.values():
-        header += [f"{name} - L2", "median, %"]
+    header = ["quantity", "smaller", "no difference detected", "larger", "median change, %"]
     rows = []
     for quantity, words in WORDS.items():
-        row = [words]
-        for mix in names:
-            counts = [len(detected(results, quantity, k, mix)) for k in (-1, 0, 1)]
-            changes = [contrast(record, quantity, mix)[0] for record in real(results)]
-            row += ["/".join(map(str, counts)), f"{median(changes):+.2f}"]
-        rows.append(row)
+        counts = [len(detected(results, quantity, k, mix)) for k in (-1, 0, 1)]
+        changes = [contrast(record, quantity, mix)[0] for record in real(results)]
+        rows.append([words, *map(str, counts), f"{median(changes):+.2f}"])
+    return table(header, rows)
+
+
+def summary_table(results: Record) -> str:
+    """The counts of the middle."""
+    middle = results["protocol"]["primary"]
     return (
-        f"On how many of {len(real(results))} real data sets a quantity is detectably smaller than "
-        "under L2 / not detectably different / larger, with the median change in percent of the "
-        f"MAE (MSE) of L2 over all rows:\n\n{table(header, rows)}"
+        f"`loss_mix={middle:g}` compared with L2, changes in percent of the MAE (MSE) of L2 over "
+        f"all rows:\n\n{counts_table(results, middle)}"
+    )
+
+
+def counts_tables(results: Record) -> str:
+    """The counts of L1; those of the middle are on the first page."""
+    return (
+        "L1 compared with L2, changes in percent of the MAE (MSE) of L2 over all rows. The "
+        f"[summary](study.md) has the counts of {results['protocol']['primary']:g}:\n\n"
+        f"{counts_table(results, L1)}"
     )
