@@ -217,16 +217,27 @@ def _cholesky_twice(design: Design, weights: Array, center: Array, gram: Array) 
 def _pivoted(r: Array, scale: Array, center: Array) -> Factor:
     """Return the factor of a triangle of centred columns, cut at its rank.
 
-    In units of their size before centring, columns have the same rounding errors. Column i of R⁻¹
-    is the combination that predicts 1 in direction i: where its terms are so large that their
-    rounding errors are of that size, there is no such direction.
+    Where that is below p, columns are compared in units of their size before centring: these have
+    the same rounding errors, so that what is cut comes last.
     """
     level = np.hypot(1.0, center / scale)
-    _, upper, pivot = qr(r / level, mode="economic", pivoting=True, check_finite=False)
+    for unit in (np.ones_like(level), level):
+        _, upper, pivot = qr(r / unit, mode="economic", pivoting=True, check_finite=False)
+        rank = _rank(upper, (level / unit)[pivot])
+        if rank == len(level):
+            break
+    return Factor(upper[:rank] * unit[pivot], pivot.astype(np.intp), scale)
+
+
+def _rank(upper: Array, level: Array) -> int:
+    """Return how many directions of a triangle are more than rounding errors of its columns.
+
+    Column i of R⁻¹ is the combination that predicts 1 in direction i: where its terms, of the size
+    ``level`` (p,) before centring, have rounding errors of that size, there is no such direction.
+    """
     rank = int((np.abs(np.diag(upper)) > _ROUNDING).sum())
     terms = np.abs(solve_triangular(upper[:rank, :rank], np.eye(rank), check_finite=False))
-    rank = int(np.append(_ROUNDING * terms.sum(axis=0) > 1.0, True).argmax())
-    return Factor(upper[:rank] * level[pivot], pivot.astype(np.intp), scale)
+    return int(np.append(_ROUNDING * (level[:rank] @ terms) > 1.0, True).argmax())
 
 
 def _factor_rows(design: Design, weights: Array, center: Array, columns: Index) -> Factor:
