@@ -95,7 +95,7 @@ def test_outputs_may_have_sizes_of_their_own(loss_mix):
 
 @pytest.mark.parametrize("loss_mix", [0.5, 1.0])
 def test_a_first_band_that_is_too_narrow_changes_nothing(loss_mix, monkeypatch):
-    monkeypatch.setattr("skfairloss._solvers.many_outputs._STEPS", 1)
+    monkeypatch.setattr("skfairloss._solvers.many_outputs._ADMM_STEPS", 1)
     X, Y, weights = make_outputs("outliers")
     assert_as_one_by_one(make_problem(X, Y, weights, loss_mix))
 

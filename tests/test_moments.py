@@ -61,17 +61,17 @@ def test_the_data_are_left_as_they_are():
 
 def test_coordinates_that_cost_digits_are_left_to_the_rows():
     X, y, weights, codes = data()
-    assert problem_of(X, y, weights, codes).group_moments.serves(problem_of(*data()).basis)
+    assert problem_of(X, y, weights, codes).group_moments.accurate_in(problem_of(*data()).basis)
     X[:, 2] = X[:, 0] + 1e-3 * X[:, 2]
     problem = problem_of(X, y, weights, codes)
-    assert not problem.group_moments.serves(problem.basis)
+    assert not problem.group_moments.accurate_in(problem.basis)
 
 
 def test_squares_that_cancel_are_left_to_the_rows():
     X, y, weights, codes = data()
     moments = problem_of(X, y, weights, codes).group_moments
-    assert moments.tell(moments.squares)
-    assert not moments.tell(moments.squares * 1e-6)
+    assert moments.accurate_at(moments.squares)
+    assert not moments.accurate_at(moments.squares * 1e-6)
 
 
 @pytest.mark.parametrize("kind", ["nearly exact", "collinear", "far away"])

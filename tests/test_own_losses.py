@@ -513,7 +513,7 @@ def test_the_loss_by_group_has_the_conjugate_of_its_definition():
 
             conjugate = (s[k, 0] * grid - value(grid)).max()
             expected = value(z[k, 0]) + conjugate - s[k, 0] * z[k, 0]
-            got = loss.young_gap(z, s, loss.value(z))[k, 0]
+            got = loss.fenchel_young_gap(z, s, loss.value(z))[k, 0]
             assert got == pytest.approx(expected, abs=1e-8)
             assert loss.value(z)[k, 0] == pytest.approx(value(z[k, 0]), rel=1e-12)
 

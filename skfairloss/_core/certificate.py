@@ -260,7 +260,7 @@ def measure(
         value = loss.value(residual)
         losses = here @ value
         u = loss.into_domain(duals_at(rows, residual))
-        gaps = here @ loss.young_gap(residual, u, value)
+        gaps = here @ loss.fenchel_young_gap(residual, u, value)
         u = u * here[:, None]
         return u, np.array([losses, gaps, u.sum(axis=0)])
 

@@ -99,7 +99,7 @@ class MixedLoss:
             return np.where(excess == 0.0, 0.0, np.inf)
         return excess * excess / (2.0 * self.curvature)
 
-    def young_gap(self, z: Array, s: Array, value: Array) -> Array:
+    def fenchel_young_gap(self, z: Array, s: Array, value: Array) -> Array:
         """Return ℓ(z) + ℓ*(s) - s z >= 0, given ℓ(z), for finite ℓ*(s); ``value`` is overwritten.
 
         It is 0 where s is a subgradient at z (Fenchel-Young).
@@ -175,7 +175,7 @@ class GroupedLoss:
         lower, upper, curvature = self._by_row()
         return np.where(curvature > 0, s, np.clip(s, lower, upper))
 
-    def young_gap(self, z: Array, s: Array, value: Array) -> Array:
+    def fenchel_young_gap(self, z: Array, s: Array, value: Array) -> Array:
         """Return ℓ(z) + ℓ*(s) - s z >= 0 for finite ℓ*(s); ``value`` is overwritten.
 
         With t the part of s in [lower, upper] and e the excess over it, this is the gap of the kink

@@ -56,7 +56,7 @@ class GroupMoments:
         total = self.totals.sum() * np.outer(move, move)
         return self.second.sum(axis=0) - crossed - crossed.T + total
 
-    def serves(self, basis: Basis) -> bool:
+    def accurate_in(self, basis: Basis) -> bool:
         """Return True where coordinates leave the moments their digits."""
         return basis.amplification(self.origin[0]) <= _AMPLIFIED
 
@@ -92,6 +92,6 @@ class GroupMoments:
             out = np.concatenate([out, total[:, None, :]], axis=1)
         return out, squares
 
-    def tell(self, squares: Array) -> bool:
+    def accurate_at(self, squares: Array) -> bool:
         """Return True where squares of residuals found from the moments have digits left."""
         return bool((self.squares <= _CANCELLED * squares).all())

@@ -28,8 +28,8 @@ from skfairloss._solvers.kinked import KinkedQuadratic
 from skfairloss._solvers.tolerances import FLAT, REGULAR
 from skfairloss._typing import Array, Index, Mask
 
-_ROUNDS = 20  # guesses of the active rows at most ...
-_FEW_ROUNDS = 5  # ... where there is another way
+_GUESSES = 20  # guesses of the active rows at most ...
+_FEW_GUESSES = 5  # ... where there is another way
 
 Sides = np.ndarray[tuple[int, ...], np.dtype[np.int8]]
 
@@ -81,7 +81,7 @@ def guess_sides(
     settled, n_iter = np.zeros(q, dtype=bool), np.zeros(q, dtype=np.intp)
     stopped = np.zeros_like(settled)
     side, open_ = side.copy(), np.arange(q)
-    for _ in range(min(_ROUNDS, max_iter)):
+    for _ in range(min(_GUESSES, max_iter)):
         here, known, solved = _equations(kinks, side[:, open_], open_)
         open_, here, known = open_[solved], here[:, solved], known[:, solved]
         n_iter[open_] += 1
@@ -113,7 +113,7 @@ class Diagonal:
 
         Rows beside their kink have a dual at the very end of its interval.
         """
-        found = guess_sides(self.kinks, side[:, None], _FEW_ROUNDS)
+        found = guess_sides(self.kinks, side[:, None], _FEW_GUESSES)
         if not found.settled[0]:
             return None
         delta, dual = found.theta[:, 0], found.dual[:, 0]

@@ -12,7 +12,7 @@ from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import FLOOR, INNER_TOL
 from skfairloss._typing import Array
 
-_REFINEMENTS = 2
+_CORRECTIONS = 2
 _AT_KINK = 1e-9  # residuals of a warm start this small, relative to the scale, are 0
 
 
@@ -67,13 +67,13 @@ def _refined(
     """
     step, dual = found.delta, found.dual
     rest = np.zeros_like(step)
-    for attempt in range(_REFINEMENTS + 1):
+    for attempt in range(_CORRECTIONS + 1):
         change, shift = output.basis.to_model(step)
         coef, intercept = coef + change, intercept + float(shift)
         residual = output.residual(coef, intercept)
         pq = formulate(output, coef, residual, rows)
         gap = pq.gap(rest, dual)
-        if attempt == _REFINEMENTS or not found.polished:
+        if attempt == _CORRECTIONS or not found.polished:
             break
         better = solve_active_set(pq, rest, dual, found.active)
         if better is None or not pq.gap(*better[:2]) < 0.5 * gap:

@@ -19,16 +19,16 @@ from skfairloss._solvers.tolerances import TINY
 from skfairloss._solvers.whole import Anchor, Whole, by_row, column, order_statistic, within
 from skfairloss._typing import Array, Index, Mask
 
-_BAND = 1.75  # rows in a first band, in units of √(d n) for rows of one weight ...
+_FIRST_BAND = 1.75  # rows in a first band, in units of √(d n) for rows of one weight ...
 _WIDEST = 0.1  # ... and at most, as a share of all
-_FEWEST = 20  # rows for each coordinate, at least: a band has to have a minimum
+_PER_COORDINATE = 20  # rows for each coordinate, at least: a band has to have a minimum
 _LIGHT = 0.01  # weight, in means, below which the signs of rows matter the less
-_LEAST = 5  # the same where squares make up for others
+_PER_COORDINATE_BESIDE_SQUARES = 5  # the same where squares make up for others
 _HEAVY = 4.0  # weight, in means, from which a row may be in every band
 _ADJUSTMENTS = 3  # tries for a band of the right size
 _OFF = 3  # factor by which a band may miss the size aimed at
 _SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
-_FAR = 4.5  # standard deviations that a row may be moved by
+_DEVIATIONS = 4.5  # standard deviations that a row may be moved by
 
 
 @dataclass(frozen=True)
@@ -53,22 +53,22 @@ class BandSize:
         band smallest. Rows of next to no weight are no part of it.
         """
         weights, d, scale = whole.weights(multipliers), whole.basis.n_coordinates, None
-        n, fewest = float(len(weights)), _LEAST * d
+        n, fewest = float(len(weights)), _PER_COORDINATE_BESIDE_SQUARES * d
         if whole.uncertain:
             scale = np.maximum(np.minimum(1.0, weights * (n / _LIGHT)), TINY)
             n = float(scale.sum())
-            fewest = int(np.ceil(min(_FEWEST * d, n)))  # a small group that decides alone
+            fewest = int(np.ceil(min(_PER_COORDINATE * d, n)))  # a small group that decides alone
         squares = float(weights @ weights)
-        near, heavy = _BAND * n * (d * squares) ** 0.5, np.inf
+        near, heavy = _FIRST_BAND * n * (d * squares) ** 0.5, np.inf
         if weights.max() * near > 1.0:
             weight = -np.sort(-weights[weights > _HEAVY / n])
             left = np.maximum(squares - np.cumsum(weight * weight), 0.0)
             below = np.append(weight[1:], _HEAVY / n)
-            sizes = np.where(weight > below, _BAND * n * np.sqrt(d * left), np.inf)
+            sizes = np.where(weight > below, _FIRST_BAND * n * np.sqrt(d * left), np.inf)
             count = int(np.argmin(np.append(sizes + np.arange(1, len(sizes) + 1), near)))
             if count < len(sizes):
                 near, heavy = float(sizes[count]), float(below[count])
-        near = max(_FEWEST * d, min(near, _WIDEST * n))
+        near = max(_PER_COORDINATE * d, min(near, _WIDEST * n))
         return cls(int(near), min(heavy, 1.0 / near), fewest, scale)
 
     def limit(self, residual: Array) -> Any:
@@ -206,7 +206,7 @@ def near_band(at: Smoothed, delta: Array, size: BandSize) -> Band | None:
     whole, near, slope = at.whole, size.near, at.slope
     limit = size.limit(at.residual)
     spread, shift = moves(whole.basis, delta)
-    close = within(at.residual, max(limit + shift + _FAR * spread, at.h))
+    close = within(at.residual, max(limit + shift + _DEVIATIONS * spread, at.h))
     if len(at.kinks):
         close = np.setdiff1d(close, at.kinks, assume_unique=True)
     inside = np.empty(len(close), dtype=bool)

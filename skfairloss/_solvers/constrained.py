@@ -34,9 +34,9 @@ from skfairloss._solvers.tolerances import FLOOR, INNER_TOL, TINY
 from skfairloss._solvers.whole import Goal
 from skfairloss.exceptions import InfeasibleFairnessError
 
-_ROUGH = 1e-3
+_ROUGH_GAP = 1e-3
 _SMALLEST = 1e-5  # a factor this close to its lower bound, relative, is the smallest
-_FAR = 100.0  # bounds above so many times the loss of the mean of y are tried without
+_FAR_BOUND = 100.0  # bounds above so many times the loss of the mean of y are tried without
 _NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
 _MET_EXACTLY = 1e-10  # differences of means, relative to the spread of y, that are none
 _MET_LINEAR = 1e-7  # the same for HiGHS, whose feasibility tolerance this is
@@ -85,7 +85,7 @@ def _without_far_bounds(problem: Problem) -> Problem:
         return problem
     kept = []
     for bounds, size in zip(criterion.bounds, problem.bounded_sizes, strict=True):
-        far = bounds.values > _FAR * size / criterion.shares
+        far = bounds.values > _FAR_BOUND * size / criterion.shares
         kept.append(replace(bounds, values=np.where(far, np.inf, bounds.values)))
     pairs = zip(kept, criterion.bounds, strict=True)
     if all(np.array_equal(one.values, other.values) for one, other in pairs):
@@ -103,7 +103,9 @@ def _solve(
         return to_solution(coupled, nothing_moved(coupled.kq), 1)
     report = None if progress is None else progress.report_all
     floor = FLOOR * problem.n_outputs * problem.natural_loss
-    goal = Goal(_ROUGH / INNER_TOL if rough else tol, floor, max_iter, not rough, not rough, report)
+    goal = Goal(
+        _ROUGH_GAP / INNER_TOL if rough else tol, floor, max_iter, not rough, not rough, report
+    )
     found = None if rough else _from_before(coupled, setting, goal)
     if found is None:
         found = solve_coupled(coupled, goal, setting.latest)
@@ -170,7 +172,9 @@ def _check_bounds(
         setting = Setting(problem)
     coupled = formulate_coupled(problem, setting.basis, setting.start, factor=True)
     found = solve_coupled(coupled, Goal(tol, 0.0, max_iter, certified=False), None)
-    mean = PRESENT * _FAR * problem.n_outputs * problem.natural_loss  # at most, of a better model
+    mean = (
+        PRESENT * _FAR_BOUND * problem.n_outputs * problem.natural_loss
+    )  # at most, of a better model
     least = (found.objective - found.gap - mean) / largest_bound(problem)
     if not least > 1.0 + tol:
         return

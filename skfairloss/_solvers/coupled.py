@@ -34,7 +34,7 @@ from skfairloss._typing import Array, Index, Mask
 # vanish: far below the gap asked for.
 PRESENT = 1e-9
 # Rows of each group that a sample has at least, if there are as many: a mean to an eighth.
-_FEWEST = 60
+_PER_GROUP = 60
 
 
 class Setting:
@@ -121,7 +121,7 @@ class DataRows:
         """Some of them with shares, as many of each group as far as there are, and their design."""
         n, d = len(self.index), self._basis.n_coordinates
         size = sample_size(n, d)
-        place = np.random.default_rng(0).random(max(size, _FEWEST * self.n_groups))
+        place = np.random.default_rng(0).random(max(size, _PER_GROUP * self.n_groups))
         index, share = drawn(self.share, self.codes, self.n_groups, place)
         return index, share, self.design.subset(index)
 
@@ -438,10 +438,10 @@ def _from_moments(
     None where they have to be taken from the rows themselves.
     """
     moments = problem.group_moments
-    if moments is None or not moments.serves(basis):
+    if moments is None or not moments.accurate_in(basis):
         return None
     pulls, squares = moments.residuals(*start, basis)
-    if not moments.tell(squares):
+    if not moments.accurate_at(squares):
         return None
     shares = problem.groups.shares[:, None, None]
     return moments.grams(basis) / shares, pulls / shares, squares / shares[:, 0]

@@ -27,7 +27,7 @@ from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import FLAT, TINY
 from skfairloss._typing import Array, Mask
 
-_STEPS = 20  # after which the interior point is the better choice
+_NEWTON_LIMIT = 20  # after which the interior point is the better choice
 _HALVINGS = 6
 
 
@@ -73,7 +73,7 @@ def dual_newton(
         if on_iteration is not None and on_iteration(start):
             return replace(start, stopped=True)
         at, last, iteration = _start(kq, coupling), np.inf, 1
-        while at is not None and np.isfinite(at.value) and iteration < min(max_iter, _STEPS):
+        while at is not None and np.isfinite(at.value) and iteration < min(max_iter, _NEWTON_LIMIT):
             iteration += 1
             gap = _gap(kq, coupling, at)
             size = max(abs(at.value + gap), floor)

@@ -29,7 +29,7 @@ _SECANTS, _SAFEGUARDED = 60, 10  # exact points towards a crossing; every other 
 _NEAR = 2e-2  # of the step between levels: how near to a crossing rough points lead
 _DOUBT = 5e-2  # of the plain fit's spread: of a hundred rough points one is further off
 _DIP = 1e-3  # of a step: how near to the lowest point between levels
-_ROUNDING = 1e-9  # spread that is rounding, relative to t
+_SAME_LOSS = 1e-9  # spread that is rounding, relative to t
 _INSIDE = 1e-7  # levels this close to t*, relative, are left to the worst-group problem
 
 
@@ -60,7 +60,7 @@ class Equalized:
 
     def within(self, tolerance: float) -> bool:
         """Return True where the spread is at most the tolerance, up to rounding."""
-        return self.spread <= tolerance + _ROUNDING * self.t
+        return self.spread <= tolerance + _SAME_LOSS * self.t
 
 
 def solve_equalized(
@@ -126,7 +126,7 @@ class _Scan:
 
     def _allowed(self, t: float) -> float:
         """Return the largest spread that counts as the tolerance."""
-        return self._tolerance + _ROUNDING * t
+        return self._tolerance + _SAME_LOSS * t
 
     def _rough_excess(self, t: float) -> float:
         """Return the same of a point whose gap tells it nearly."""

@@ -21,8 +21,8 @@ from skfairloss._design.sample import Sample
 from skfairloss._typing import Array
 
 _REFINEMENTS = 5  # at most: they end where a correction is not half of the last
-_ROUNDING = 1e-14  # size of a correction, relative to what it corrects, that corrects nothing
-_EXACT = 8 * EPS  # relative rounding error of a residual
+_NO_CORRECTION = 1e-14  # size of a correction, relative to what it corrects, that corrects nothing
+_RESIDUAL_ERROR = 8 * EPS  # relative rounding error of a residual
 
 
 def least_squares(problem: Problem) -> Solution:
@@ -55,7 +55,7 @@ def least_squares(problem: Problem) -> Solution:
 def ridge_fit(problem: Problem) -> tuple[Array, Array]:
     """Coefficients (p, m) and intercept (m,) of the squared loss with the problem's ridge."""
     moments = problem.group_moments
-    if moments is not None and moments.serves(problem.basis):
+    if moments is not None and moments.accurate_in(problem.basis):
         coef = np.zeros((problem.design.shape[1], problem.n_outputs))
         means = moments.origin[1] + moments.targets.sum(axis=0) if problem.fit_intercept else 0.0
         intercept = np.zeros(problem.n_outputs) + means
@@ -63,7 +63,7 @@ def ridge_fit(problem: Problem) -> tuple[Array, Array]:
         theta = _solve(problem, _factor(problem), pulls.sum(axis=0))
         coef, shift = problem.basis.to_model(theta)
         intercept = intercept + shift
-        if moments.tell(moments.residuals(coef, intercept, problem.basis)[1]):
+        if moments.accurate_at(moments.residuals(coef, intercept, problem.basis)[1]):
             return coef, intercept
     weights = problem.weights
 
@@ -100,7 +100,7 @@ def _fit(
         target[:k] -= 0.5 * problem.l2 * (basis.transform.T @ coef)
         theta = _solve(problem, factor, target)
         size = float(np.abs(theta).max(initial=0.0))
-        if size >= 0.5 * last or size <= _ROUNDING * last:  # rounding is all that is left
+        if size >= 0.5 * last or size <= _NO_CORRECTION * last:  # rounding is all that is left
             break
         step, shift = basis.to_model(theta)
         coef, intercept, last = coef + step, intercept + shift, size
@@ -133,7 +133,7 @@ def fits_exactly(problem: Problem, k: int, coef: Array, intercept: float) -> boo
     if residual.max() > 1e-9 * np.abs(y).max():  # spares the pass below
         return False
     size = problem.design.absolute().predict(np.abs(coef), abs(intercept)) + np.abs(y)
-    return bool((residual <= _EXACT * size).all())
+    return bool((residual <= _RESIDUAL_ERROR * size).all())
 
 
 def better_start(problem: Problem, coef: Array, intercept: Array) -> tuple[Array, Array]:

@@ -26,7 +26,7 @@ from skfairloss._solvers.formulation import Iteration, Options
 from skfairloss._solvers.least_squares import sample_fit
 from skfairloss._typing import Array
 
-_ROUNDS = 4  # sets of rows that are tried at most
+_SETS = 4  # sets of rows that are tried at most
 _RANK = 1e-10  # relative size of singular values that are 0
 _MET = 1e-10  # what a row may miss, relative to the spread of y
 _PULLS = 1e-9  # multipliers this small, relative to the largest, pull at nothing
@@ -156,7 +156,7 @@ def solve_on_rows(
     guess = rows.nearest(seen, best[:, 0])
     side, spent = None, np.zeros(problem.n_outputs, dtype=np.intp)
     start: Start | None = None
-    for _ in range(_ROUNDS):
+    for _ in range(_SETS):
         if guess is None or (side is not None and (guess[0] == side).all()):
             break
         side, flat = guess

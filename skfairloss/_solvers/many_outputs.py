@@ -29,15 +29,15 @@ from skfairloss._solvers.tolerances import FLOOR, INNER_TOL
 from skfairloss._typing import Array, Index
 
 _OUTPUTS = 4  # outputs from which sharing pays
-_STEPS = 30  # of the alternating direction method
+_ADMM_STEPS = 30  # of the alternating direction method
 _LOOK = 10  # steps after which its gap is looked at ...
 _LOOSE = 1e-6  # ... for tolerances from here, smaller ones being out of reach ...
-_ROUGH = 0.5  # ... and has to be this share of them
+_SHARE_OF_LOOSE = 0.5  # ... and has to be this share of them
 _RELAXATION = 1.6  # over-relaxation, 1.5 to 1.8 in Boyd et al. (2011), section 3.4.3
-_SMALLEST = 0.01  # step, relative to the spread of y
-_BAND = 2.2  # rows in a first band, per coordinate
+_SMALLEST_STEP = 0.01  # step, relative to the spread of y
+_SHARED_BAND = 2.2  # rows in a first band, per coordinate
 _TOGETHER = 2**16  # residuals of a group of outputs: its arrays stay in cache
-_FEWEST = 16  # outputs in a group, so that products are of matrices
+_IN_A_GROUP = 16  # outputs in a group, so that products are of matrices
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Shared:
     def groups(self) -> list[range]:
         """Outputs that are treated together."""
         n, m = self.problem.y.shape
-        size = max(_FEWEST, _TOGETHER // n)
+        size = max(_IN_A_GROUP, _TOGETHER // n)
         return [range(k, min(k + size, m)) for k in range(0, m, size)]
 
     def output(self, k: int) -> Output:
@@ -105,7 +105,9 @@ def solve_together(
 
     def enough(theta: Array, dual: Array) -> bool:
         model = shared.basis.to_model(theta)
-        found[:] = _measured(shared, index, model, _all_settled(theta, dual), _ROUGH * options.tol)
+        found[:] = _measured(
+            shared, index, model, _all_settled(theta, dual), _SHARE_OF_LOOSE * options.tol
+        )
         return all(model is not None for model, _ in found)
 
     # beside a ridge the certificate takes rough duals for worse than they are
@@ -120,7 +122,7 @@ def solve_together(
         model, spent = found[i]
         if model is None and spent < options.max_iter:
             coef, intercept = shared.basis.to_model(theta[:, i])
-            size = int(_BAND * shared.rows.shape[1])
+            size = int(_SHARED_BAND * shared.rows.shape[1])
             near = (coef, float(intercept))
             model, more = solve_output_near(shared.output(k), near, size, options.after(spent))
             found[i] = model, spent + more
@@ -156,7 +158,7 @@ def _directions(
     ridge[: len(norms)] = problem.l2 * np.multiply.outer(norms, step)
     scaled = 1.0 / (gram + ridge)
     dual = np.zeros_like(z)  # in units of the step, with its sign turned
-    for done in range(1, _STEPS + 1):
+    for done in range(1, _ADMM_STEPS + 1):
         theta = scaled * (rows.T @ (weights * (y - z - dual)))
         moved = rows @ theta
         np.subtract(y, moved, out=moved)
@@ -178,7 +180,7 @@ def _step_sizes(problem: Problem, y: Array, residual: Array) -> Array:
     """Typical residual over the slope of the absolute part, for each output."""
     level = problem.weights @ y if problem.fit_intercept else 0.0
     spread = problem.weights @ np.abs(y - level)
-    size = np.maximum(np.median(np.abs(residual), axis=0), _SMALLEST * spread)
+    size = np.maximum(np.median(np.abs(residual), axis=0), _SMALLEST_STEP * spread)
     return np.where(size > 0, size, 1.0) / problem.loss.loss_mix
 
 

@@ -31,7 +31,7 @@ from skfairloss._solvers.whole import (
 from skfairloss._typing import Array, Index
 
 # Growth of dual intervals, and with them of rounding errors, up to which duals are carried over.
-_WIDER = 100.0
+_CARRIED_WITHIN = 100.0
 # Fenchel-Young gaps of the rows, in losses, up to which duals go with residuals.
 _SETTLED = 1e-12
 
@@ -245,7 +245,7 @@ class OutputRows(Whole):
             return None
         loss, before, weights = self.output.problem.loss, known.under, self.own
         same = known.is_of(coef[:, None], np.array([intercept]), known.dual)  # none screened out
-        if not same or loss.loss_mix > _WIDER * before.loss_mix:
+        if not same or loss.loss_mix > _CARRIED_WITHIN * before.loss_mix:
             return None
         if known.rows[0] > _SETTLED * known.loss[0]:  # stopped, or loose: duals are not the signs'
             return None

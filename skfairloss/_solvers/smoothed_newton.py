@@ -26,7 +26,7 @@ from skfairloss._typing import Array, Index
 # Gaps of a step that sees the kinks of single rows, whose signs it is to tell, and of one that
 # sees those of a penalty or the bounds of groups alone.
 _KINKED_TOL, _PENALTY_TOL = 1e-6, 1e-3
-_MAX_ITER = 50  # of such a step: twice what is usual
+ROUGH_ITER = 50  # iterations of a step, and of a sample: twice what is usual
 
 
 @dataclass(frozen=True)
@@ -156,9 +156,9 @@ def _solve(kq: KinkedQuadratic, tol: float, guess: Array | None) -> KinkedSoluti
     """Solve the problem of a step, which may have no rows."""
     found = None
     if not kq.rows.n_rows:
-        found = dual_newton(kq, tol=tol, floor=0.0, max_iter=_MAX_ITER)
+        found = dual_newton(kq, tol=tol, floor=0.0, max_iter=ROUGH_ITER)
     return found or interior_point(
-        kq, tol=tol, floor=0.0, max_iter=_MAX_ITER, crossover=False, multipliers=guess
+        kq, tol=tol, floor=0.0, max_iter=ROUGH_ITER, crossover=False, multipliers=guess
     )
 
 

@@ -28,7 +28,7 @@ from skfairloss._typing import Array, Index
 
 # Residuals this small, relative to y, are rounding errors of 0: as many as a few dozen products of
 # columns with coefficients of mixed signs leave.
-_ROUNDING = 64 * EPS
+_AT_ZERO = 64 * EPS
 # Rows that settle second derivatives to a tenth: for each coordinate, and in all.
 _ENOUGH, _AT_LEAST = 50, 4000
 
@@ -178,7 +178,7 @@ class Whole(ABC):
     def rounding(self) -> float:
         """Residuals up to this are rounding errors of 0."""
         some = np.abs(self.y[self.sampled[0]])
-        return _ROUNDING * float(np.partition(some, len(some) // 2, axis=0)[len(some) // 2].max())
+        return _AT_ZERO * float(np.partition(some, len(some) // 2, axis=0)[len(some) // 2].max())
 
     def some_residuals(self, anchor: Anchor) -> Array:
         """Compute the residuals of a sample of the rows."""

@@ -34,7 +34,9 @@ from skfairloss.exceptions import InfeasibleFairnessError
 
 _FIRST = 50  # columns at least: a problem of so few costs little beside a pass over X
 _REACHED = 1.0 - 1e-6  # share of l1 that counts as l1: errors of duals are far smaller
-_NEAR = 0.8  # share of l1 below which columns leave: of 0.5 to 0.999 the least work at λ = 0 and 1
+_LEAVES = (
+    0.8  # share of l1 below which columns leave: of 0.5 to 0.999 the least work at λ = 0 and 1
+)
 _ZERO = 1e-9  # |w_j| ‖x_j‖, relative to the spread of y, of a coefficient that may be rounding
 
 Solve = Callable[[Problem, Options], Solution]
@@ -60,7 +62,7 @@ def solve_by_working_sets(problem: Problem, options: Options, solve: Solve) -> S
             return replace(found, coef=coef, measured=None, n_iter=n_iter)
         objective = float(part.objective(found.coef, found.intercept).sum())
         if objective < lowest:
-            columns = np.intersect1d(columns, _columns_above(gradient, _NEAR * problem.l1))
+            columns = np.intersect1d(columns, _columns_above(gradient, _LEAVES * problem.l1))
         lowest = min(objective, lowest)
         order = np.argsort(-np.abs(gradient[outside]).max(axis=1), kind="stable")
         columns = np.union1d(columns, outside[order[: max(_FIRST, len(columns))]])
