@@ -635,3 +635,26 @@ def test_a_violation_of_a_very_small_bound_is_relative_to_it(bound, loss_mix):
     excess = model.group_losses_[0] / bound - 1
     assert excess > 1e-3
     assert model.infeasibility_ == pytest.approx(excess, rel=1e-6)
+
+
+@pytest.mark.parametrize("tolerance", [1e-300, 1e-16, 1e-12])
+@pytest.mark.parametrize("asked", [Asked(worst=0.5), Asked(spread=0.3), Asked(bound=3.0)])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_a_parity_to_the_last_digit_is_one_to_none(tolerance, asked, loss_mix):
+    problem = replace(penalised_pair(0, 0.5), asked=asked, loss_mix=loss_mix, alpha=0.01)
+    exact = replace(problem, asked=replace(asked, prediction=0.0)).fit()
+    found = replace(problem, asked=replace(asked, prediction=tolerance)).fit()
+    np.testing.assert_array_equal(found.coef_, exact.coef_)
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("asked", [Asked(worst=0.5), Asked(worst=1.0), Asked(bound=2.5)])
+def test_more_groups_than_coefficients_are_held_to_their_terms(asked, loss_mix):
+    rng = np.random.default_rng(0)
+    X, groups = rng.normal(size=(600, 3)), np.arange(600) % 150
+    y = X @ np.array([1.0, 2.0, -1.0]) + rng.normal(size=600)
+    problem = FairProblem(X, y, groups, asked, loss_mix=loss_mix)
+    if asked.bound is not None:
+        factor = fairness_oracle.smallest_factor(problem)
+        problem = replace(problem, asked=Asked(bound=asked.bound * factor * 1.05))
+    check(problem)

@@ -12,16 +12,16 @@ three weights for each output. Its multiplier μ_j adds to the weights of the gr
 
 affine in the multipliers. `Border` is what this does to a Newton step of `interior_point`: once δ
 and the rows are eliminated, J equations in the multipliers and one in t are left (the Schur
-complement, Nocedal & Wright 2006, section 16.2).
+complement, Nocedal & Wright 2006, section 16.2). Many constraints, each on a group of its own, are
+eliminated in their turn: what is their own is diagonal, and equations of the size of δ are left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import block_diag, lapack
 
 from skfairloss._cached import cached_property
 from skfairloss._design.rows import Membership, Rows
@@ -29,6 +29,7 @@ from skfairloss._solvers.tolerances import INSIDE, TINY
 from skfairloss._typing import Array, Index, Mask
 
 SIGNED, ABSOLUTE, SQUARED = range(3)
+_MANY = 100  # constraints whose equations take a moment; fewer are solved with more digits
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,9 @@ class Coupling:
 
     def spread_out(self, multipliers: Array) -> Array:
         """Σ_j μ_j weights_j by group, (3, G, m)."""
-        flat = self.incidence @ (multipliers[:, None] * self._weights_by_constraint)
+        flat = np.zeros((self.n_groups, self._weights_by_constraint.shape[1]))
+        np.add.at(flat, self.groups, multipliers[:, None] * self._weights_by_constraint)
         return flat.reshape(self.n_groups, 3, self.base.shape[2]).transpose(1, 0, 2)
-
-    @cached_property
-    def incidence(self) -> Array:
-        """1 where a constraint is about a group, (G, J)."""
-        return (np.arange(self.n_groups)[:, None] == self.groups).astype(np.float64)
 
     @cached_property
     def _weights_by_constraint(self) -> Array:
@@ -116,9 +113,20 @@ class Coupling:
         return np.ascontiguousarray(self.weights.transpose(1, 0, 2)).reshape(j, 3 * m)
 
     @cached_property
-    def same_group(self) -> Array:
-        """1 where two constraints are about the same group, (J, J)."""
-        return self.incidence.T @ self.incidence
+    def same_group(self) -> Mask:
+        """True where two constraints are about the same group, (J, J)."""
+        return np.asarray(self.groups[:, None] == self.groups)
+
+    @property
+    def crowded(self) -> bool:
+        """True where constraints are many, and more than unknowns: these are solved for then."""
+        return len(self.bound) > max(_MANY, self.base.shape[2] * self.gradients.shape[2])
+
+    @cached_property
+    def apart(self) -> bool:
+        """True where no two constraints are about the loss of one group."""
+        groups = self.groups[self.weights.any(axis=(0, 2))]
+        return len(np.unique(groups)) == len(groups)
 
     @cached_property
     def sloped(self) -> Mask:
@@ -358,8 +366,8 @@ class Border:
     open: Openness
     sides: Array  # φ and 1 - φ, (2, N, m)
     pulls: Array  # (m, d, J)
-    solved: Array  # M⁻¹ pulls, (m, d, J)
-    reduced: Array  # (J, J)
+    own: Array  # of the reduced matrix, what is not pullsᵀ M⁻¹ pulls: (J, J), or its diagonal (J,)
+    factors: list[Array]  # lower Cholesky factors of M, for each output
 
     @classmethod
     def at(
@@ -371,29 +379,31 @@ class Border:
         openness: Openness,
         ratio: Array,
         d: Array,
-        solve: Callable[[Array], Array],
+        factors: list[Array],
     ) -> Border:
         """Set up the equations; ``ratio`` (2, N, m) is u/s_u and v/s_l, d (N, m) 1 / their sum.
 
-        ``solve`` multiplies (m, d, J) by the inverse of each output's Newton matrix.
+        ``factors`` are those of each output's Newton matrix M.
         """
         sides = d * ratio
         slopes = np.broadcast_to(1.0, d.shape), sides[0] - sides[1]
         pulls = np.ascontiguousarray(coupling.pulls(rows, delta, slopes).transpose(2, 1, 0))
-        solved = solve(pulls)
-        reduced = np.einsum("kij,kil->jl", pulls, solved)
         spread = coupling.by_group(coupling.share[:, None] ** 2 * sides[0] * ratio[1])
-        width = 2.0 * coupling.weights[ABSOLUTE]
-        reduced += coupling.same_group * ((width * spread[coupling.groups]) @ width.T)
-        np.einsum("jj->j", reduced)[:] += bounds.slack / bounds.multipliers
-        return cls(coupling, bounds, openness, sides, pulls, solved, reduced)
+        width, ratio_of = 2.0 * coupling.weights[ABSOLUTE], bounds.slack / bounds.multipliers
+        weighted = width * spread[coupling.groups]
+        if coupling.crowded and coupling.apart:
+            own = (weighted * width).sum(axis=1) + ratio_of
+        else:
+            own = coupling.same_group * (weighted @ width.T)
+            np.einsum("jj->j", own)[:] += ratio_of
+        return cls(coupling, bounds, openness, sides, pulls, own, factors)
 
-    def step(self, first: Array, push: Array, push_slack: Array) -> tuple[Array, Bounds]:
-        """Return the changes of δ and of the constraints; ``first`` is that of δ under fixed μ.
+    def step(self, right: Array, push: Array, push_slack: Array) -> tuple[Array, Bounds]:
+        """Return the changes of δ and of the constraints.
 
         Parameters
         ----------
-        first : (d, m).
+        right : (d, m), M times the change of δ under fixed μ.
         push : (2, N, m), changes of u and v beside those of their dual slacks.
         push_slack : (J,), changes of the slacks beside those of their multipliers.
 
@@ -402,23 +412,55 @@ class Border:
         numpy.linalg.LinAlgError
             If the equations are singular.
         """
-        coupling, n = self.coupling, len(push_slack)
+        coupling = self.coupling
         shift = push[0] * self.sides[1] + push[1] * self.sides[0]
         shift = coupling.by_group(coupling.share[:, None] * shift)[coupling.groups]
-        rhs = self.open.infeasibility + push_slack
-        rhs += 2.0 * np.einsum("jk,jk->j", coupling.weights[ABSOLUTE], shift)
-        rhs -= self.pulls.reshape(first.size, n).T @ first.T.ravel()
+        rest = self.open.infeasibility + push_slack
+        rest += 2.0 * np.einsum("jk,jk->j", coupling.weights[ABSOLUTE], shift)
+        solve = self._by_unknowns if self.own.ndim == 1 else self._by_constraints
+        delta, multipliers, t = solve(right, rest)
+        ratio = self.bounds.slack / self.bounds.multipliers
+        return delta, Bounds(t, push_slack - ratio * multipliers, multipliers)
+
+    def _by_constraints(self, right: Array, rest: Array) -> tuple[Array, Array, float]:
+        """Return the changes of δ, of the multipliers and of t: δ is eliminated."""
+        coupling, n = self.coupling, len(rest)
+        first, (solved, reduced) = solve_each(self.factors, right.T).T, self._reduced
+        rest = rest - self.pulls.reshape(first.size, n).T @ first.T.ravel()
         if coupling.leveled:
             bordered = np.zeros((n + 1, n + 1))
-            bordered[:n, :n] = self.reduced
+            bordered[:n, :n] = reduced
             bordered[:n, n] = bordered[n, :n] = coupling.slope
-            unknown = solve_small(bordered, np.append(rhs, self.open.missing))
+            unknown = solve_small(bordered, np.append(rest, self.open.missing))
             multipliers, t = unknown[:n], float(unknown[n])
         else:
-            multipliers, t = solve_small(self.reduced, rhs), 0.0
-        ratio = self.bounds.slack / self.bounds.multipliers
-        step = Bounds(t, push_slack - ratio * multipliers, multipliers)
-        return first + (self.solved @ multipliers).T, step
+            multipliers, t = solve_small(reduced, rest), 0.0
+        return first + (solved @ multipliers).T, multipliers, t
+
+    @cached_property
+    def _reduced(self) -> tuple[Array, Array]:
+        """M⁻¹ pulls, (m, d, J), and the matrix of the multipliers, (J, J)."""
+        solved = solve_each(self.factors, self.pulls)
+        return solved, np.einsum("kij,kil->jl", self.pulls, solved) + self.own
+
+    def _by_unknowns(self, right: Array, rest: Array) -> tuple[Array, Array, float]:
+        """Return the same where constraints are more than unknowns: multipliers are eliminated."""
+        coupling, own = self.coupling, self.own
+        pulls = self.pulls.reshape(right.size, len(rest))
+        matrix = block_diag(*(np.tril(factor) @ np.tril(factor).T for factor in self.factors))
+        matrix += (pulls / own) @ pulls.T
+        sides = np.column_stack([rest, coupling.slope])
+        known = np.column_stack([right.T.ravel(), np.zeros(right.size)]) + pulls @ (
+            sides / own[:, None]
+        )
+        delta = solve_small(matrix, known)
+        multipliers, t = (sides - pulls.T @ delta) / own[:, None], 0.0
+        if coupling.leveled:
+            found, along = coupling.slope @ multipliers
+            t = float((found - self.open.missing) / along)
+        change = delta[:, 0] - t * delta[:, 1]
+        out = multipliers[:, 0] - t * multipliers[:, 1]
+        return change.reshape(right.T.shape).T, out, t
 
     def closing(self, dual: Array, step: Bounds) -> Array:
         """Return what the two dual slacks lose, (2, N, m), where da is ``dual`` under fixed μ."""
@@ -427,6 +469,14 @@ class Border:
         out[0] += dual
         out[1] -= dual
         return out
+
+
+def solve_each(factors: list[Array], right: Array) -> Array:
+    """Multiply (m, d) or (m, d, J) by the inverses of matrices with such Cholesky factors."""
+    if not right.size:
+        return right
+    pairs = zip(factors, right, strict=True)
+    return np.array([lapack.dpotrs(factor, one, lower=True)[0] for factor, one in pairs])
 
 
 def solve_small(matrix: Array, rhs: Array) -> Array:

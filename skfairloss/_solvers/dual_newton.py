@@ -29,6 +29,9 @@ from skfairloss._typing import Array, Mask
 
 _NEWTON_LIMIT = 20  # after which the interior point is the better choice
 _HALVINGS = 6
+_MANY = (
+    100  # constraints, if they are also more than unknowns, from which an interior point is faster
+)
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,13 @@ def dual_newton(
 ) -> KinkedSolution | None:
     """Solve a problem without rows to a gap of ``tol`` · max(objective, ``floor``).
 
-    None where that is not reached. The start counts as an iteration; the parameters are those of
-    `interior_point`.
+    None where that is not reached, or constraints are many. The start counts as an iteration; the
+    parameters are those of `interior_point`.
     """
     coupling = kq.coupling
     assert coupling is not None
+    if coupling.crowded:
+        return None
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         start = replace(nothing_moved(kq), n_iter=1)
         if on_iteration is not None and on_iteration(start):

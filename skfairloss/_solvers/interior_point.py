@@ -481,21 +481,10 @@ class _Newton:
             factors.append(factor)
         assert point.bounds is not None
         assert point.open is not None
-        newton = cls(kq, point, d, factors, None)
         border = Border.at(
-            kq.coupling, kq.rows, point.delta, point.bounds, point.open, ratio, d, newton.solve
+            kq.coupling, kq.rows, point.delta, point.bounds, point.open, ratio, d, factors
         )
-        return replace(newton, border=border)
-
-    def solve(self, rhs: Array) -> Array:
-        """Multiply by the inverse of each output's matrix, (d,) or (m, d) or (m, d, J)."""
-        if rhs.ndim == 1:
-            flat: Array = lapack.dpotrs(self.factors[0], rhs, lower=True)[0]
-            return flat
-        if not rhs.size:
-            return rhs
-        pairs = zip(self.factors, rhs, strict=True)
-        return np.array([lapack.dpotrs(factor, one, lower=True)[0] for factor, one in pairs])
+        return cls(kq, point, d, factors, border)
 
     def direction(self, push: Array, push_slack: Array) -> tuple[Array, Array, Bounds | None]:
         """Return changes of δ, the shares of dual slacks that are lost, and the constraints'.
@@ -506,10 +495,10 @@ class _Newton:
         rho = push[1] - push[0]
         rhs = rows.adjoint(self.d * rho) - point.dual_residual
         if self.border is None:
-            delta = self.solve(rhs)
+            delta = lapack.dpotrs(self.factors[0], rhs, lower=True)[0]
             dual = self.d * (rho - rows.dot(delta))
             return delta, _SIDES * dual / point.dual_slack, None
-        delta, step = self.border.step(self.solve(rhs.T).T, push, push_slack)
+        delta, step = self.border.step(rhs, push, push_slack)
         dual = self.d * (rho - rows.dot(delta))
         return delta, self.border.closing(dual, step) / point.dual_slack, step
 
