@@ -223,6 +223,13 @@ def compare_models(
     ...     random_state=0,
     ... )
     >>> found.by_group.query("metric == 'mae'")[["model", "group", "value"]].round(2)
+             model   group  value
+    0           L2  bright   0.13
+    1           L2    dark   0.49
+    4  worst group  bright   0.31
+    5  worst group    dark   0.31
+    8      squares  bright   0.19
+    9      squares    dark   0.43
     """
     _check_models(models)
     first = next(iter(models))
@@ -423,7 +430,9 @@ def _pair(named: Any, rows: Rows, measure: Measure, predictions: Array) -> tuple
     if named is None:
         found = [measure.linearise(rows, each).value[1:] for each in predictions]
         means = np.mean(found, axis=0)
-        return int(means.argmax()), int(means.argmin())
+        high = int(means.argmax())
+        others = np.delete(np.arange(len(means)), high)
+        return high, int(others[means[others].argmin()])  # another group, also where all are equal
     labels = rows.groups.labels
     if len(named) != 2 or named[0] == named[1] or not all(name in labels for name in named):
         raise ValueError(f"disparity_groups must be two of the groups {labels}, got {named!r}")
