@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet, Lasso, QuantileRegressor
 
 from skfairloss import PixelLossRegressor
@@ -111,6 +112,17 @@ def test_a_bound_that_needs_many_columns_is_met():
     bound = BoundedGroupLoss(1.2 * float(free.group_losses_.max()), loss=None)
     model = lasso_like(0.0, 50.0, fairness=bound).fit(X, y, sensitive_features=group)
     assert model.group_losses_.max() <= bound.upper_bound * (1 + 1e-8)
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_max_iter_limits_the_iterations_of_all_sets_together(loss_mix):
+    X, y, _ = wide()
+    whole = lasso_like(loss_mix, 0.05).fit(X, y)
+    short = lasso_like(loss_mix, 0.05, max_iter=3)
+    with pytest.warns(ConvergenceWarning, match="Remedy: raise max_iter"):
+        short.fit(X, y)
+    assert short.n_iter_ == 3 < whole.n_iter_
+    assert short.objective_ - short.dual_gap_ <= whole.objective_
 
 
 def test_callbacks_hear_of_all_coefficients():

@@ -65,7 +65,7 @@ class _Support:
 
 @dataclass(frozen=True)
 class _Better:
-    """Of any better point: bounds on its objective and on how far its predictions are.
+    """Bounds on any better point: its objective, and the distance of its predictions.
 
     Parameters
     ----------

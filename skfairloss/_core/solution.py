@@ -32,7 +32,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Multipliers:
-    """Of the constraints of a problem.
+    """Lagrange multipliers of the constraints of a problem.
 
     Parameters
     ----------

@@ -92,7 +92,7 @@ class Membership:
         return np.bincount(self.codes, a, self.n_groups)
 
     def split(self, ends: Index) -> list[Membership]:
-        """Of consecutive parts of the rows."""
+        """Return a `Membership` for each of consecutive parts of the rows."""
         return [Membership(codes, self.n_groups) for codes in np.split(self.codes, ends)]
 
 

@@ -72,7 +72,7 @@ def factor_kkt(hessian: Array, rows: Array, room: Callable[[], Array]) -> KKT:
 
 
 class _Vertex(KKT):
-    """As many independent rows as there are columns determine everything."""
+    """The equations of a vertex: d independent active rows determine δ."""
 
     def __init__(self, hessian: Array, factors: tuple[Array, Array]) -> None:
         self._hessian, self._factors = hessian, factors

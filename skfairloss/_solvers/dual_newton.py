@@ -180,7 +180,7 @@ def _on_face(coupling: Coupling, at: _Dual, steep: Array, free: Mask) -> tuple[A
 
 
 def _moved(kq: KinkedQuadratic, coupling: Coupling, at: _Dual, change: Array) -> _Dual | None:
-    """As far along the change as the dual does not fall."""
+    """Take the longest step along the change at which the dual does not fall. None if none."""
     length = 1.0
     for _ in range(_HALVINGS):
         further = _at(kq, coupling, np.maximum(at.multipliers + length * change, 0.0))

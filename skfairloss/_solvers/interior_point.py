@@ -265,7 +265,8 @@ class _Crossing:
         at_kink = _at_kink(point, kq.residual_scale)
         active = at_kink > 1.0
         count = int(np.count_nonzero(active))
-        if not kq.curved and full < count <= _CROWDED * full:  # the last to leave are of no vertex
+        # a vertex has exactly d active rows: of a few too many the least likely are dropped
+        if not kq.curved and full < count <= _CROWDED * full:
             active, count = _largest(at_kink, full), full
         likely = count <= full if kq.curved else count == full
         guess = np.concatenate([active.ravel(), binding])

@@ -111,7 +111,7 @@ def _from_start(whole: Whole, start: Start, size: BandSize) -> Smoothed | None:
 def _solve_ahead(
     at: Smoothed, size: BandSize, guess: Array | None, spent: int, goal: Goal
 ) -> tuple[Outcome | None, _Latest]:
-    """Do steps 2 to 5 once. Return where they have led if there is no solution.
+    """Do steps 2 to 5 once. Return the outcome, None if signs are still wrong, and the last state.
 
     Under constraints step 2 is repeated where the model moves beyond the bandwidth: other groups
     may decide there.

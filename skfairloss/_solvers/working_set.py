@@ -55,7 +55,7 @@ def solve_by_working_sets(problem: Problem, options: Options, solve: Solve) -> S
         spent += int(found.n_iter.max())
         gradient = _gradient(problem, found, columns)
         outside = np.setdiff1d(_columns_above(gradient, _REACHED * problem.l1), columns)
-        if not len(outside) or found.stopped.any():
+        if not len(outside) or found.stopped.any() or spent >= options.max_iter:
             coef = _with_zeros(part, found.coef, gradient[columns])
             n_iter = np.full_like(found.n_iter, spent)
             coef = _spread_out(problem, coef, columns)
