@@ -12,7 +12,7 @@ from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import FLOOR, INNER_TOL
 from skfairloss._typing import Array
 
-_CORRECTIONS = 2
+_CORRECTIONS = 2  # at most, for true residuals: they end where a gap is not halved
 _AT_KINK = 1e-9  # residuals of a warm start this small, relative to the scale, are 0
 
 

@@ -34,7 +34,7 @@ from skfairloss._solvers.tolerances import FLOOR, INNER_TOL, TINY
 from skfairloss._solvers.whole import Goal
 from skfairloss.exceptions import InfeasibleFairnessError
 
-_ROUGH_GAP = 1e-3
+_ROUGH_GAP = 1e-3  # gap of points that only lead near: what they miss is solved for anyway
 _SMALLEST = 1e-5  # a factor this close to its lower bound, relative, is the smallest
 _FAR_BOUND = 100.0  # bounds above so many times the loss of the mean of y are tried without
 _NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors

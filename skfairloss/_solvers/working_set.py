@@ -34,9 +34,8 @@ from skfairloss.exceptions import InfeasibleFairnessError
 
 _FIRST = 50  # columns at least: a problem of so few costs little beside a pass over X
 _REACHED = 1.0 - 1e-6  # share of l1 that counts as l1: errors of duals are far smaller
-_LEAVES = (
-    0.8  # share of l1 below which columns leave: of 0.5 to 0.999 the least work at λ = 0 and 1
-)
+# Share of l1 below which columns leave: 0.8 and 0.95 took about the same time, 0.5 and 0.999 more.
+_LEAVES = 0.8
 _ZERO = 1e-9  # |w_j| ‖x_j‖, relative to the spread of y, of a coefficient that may be rounding
 
 Solve = Callable[[Problem, Options], Solution]
