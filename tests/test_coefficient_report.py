@@ -99,8 +99,9 @@ def test_several_outputs_and_sparse_features_have_replicates():
     np.testing.assert_array_equal(frame["coefficient"][:3], model.coef_[0])
     assert "1: x2" in repr(report)
     assert report.plot(1).values.tolist() == model.coef_[1].tolist()
-    with pytest.raises(ValueError, match="output must be from 0 to 1, got 2"):
-        report.plot(2)
+    for wrong in (2, -1, 0.5, [0], "0", True):
+        with pytest.raises(ValueError, match="output must be from 0 to 1, got"):
+            report.plot(wrong)
 
 
 def test_limits_are_quantiles_of_the_replicates_further_out():

@@ -19,7 +19,13 @@ from skfairloss._estimator.regressor import PixelLossRegressor
 from skfairloss._estimator.training import Training, read_training
 from skfairloss._inputs.columns import named_columns
 from skfairloss._inputs.groups import check_index, counted, encode_clusters
-from skfairloss._inputs.parameters import BETWEEN_0_AND_1, Check, check_parameters, integer_from
+from skfairloss._inputs.parameters import (
+    BETWEEN_0_AND_1,
+    Check,
+    check_parameters,
+    integer_from,
+    is_integer,
+)
 from skfairloss._inputs.place import warn_user
 from skfairloss._inputs.validation import check_weights
 from skfairloss._typing import Array, Index
@@ -547,10 +553,10 @@ class CoefficientReport:
         ValueError
             If there is no such output.
         """
-        frame = self.to_frame()
-        if output not in set(frame["output"]):
+        if not is_integer(output) or not 0 <= output < len(self.coef):
             raise ValueError(f"output must be from 0 to {len(self.coef) - 1}, got {output!r}")
-        own = frame[(frame["output"] == output) & (frame["feature"] != INTERCEPT)]
+        frame = self.to_frame()
+        own = frame[frame["output"] == output].iloc[:-1]  # the intercept is last, whatever its name
         display = CoefficientDisplay(
             own["feature"].tolist(), own["coefficient"], lower=own["lower"], upper=own["upper"]
         )
