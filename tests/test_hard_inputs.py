@@ -6,6 +6,7 @@ solvers, or known in closed form. Each kind has at least three members.
 
 from __future__ import annotations
 
+import re
 import threading
 import warnings
 from contextlib import suppress
@@ -140,7 +141,7 @@ def refusal_or(fit, name: str):
     try:
         return fit()
     except ValueError as error:
-        if name not in str(error):
+        if not re.search(rf"\b{name}\b", str(error)):
             raise
         return None
 
