@@ -379,7 +379,7 @@ class Programme:
     @staticmethod
     def run(programme: cp.Problem) -> float:
         """Solve as exactly as Clarabel can."""
-        for tol in (1e-11, 1e-10, 1e-9, 1e-8):
+        for tol in (1e-11, 1e-10, 1e-9, 1e-8, 1e-7):
             tight = {"tol_gap_abs": tol, "tol_gap_rel": tol, "tol_feas": tol}
             with warnings.catch_warnings(), contextlib.suppress(cp.SolverError):
                 warnings.simplefilter("ignore")  # an inaccurate solution is tried again
