@@ -12,9 +12,9 @@ from skfairloss._core.losses import MixedLoss
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Point
 from skfairloss._design import make_design
-from skfairloss._design.sample import sample_size
+from skfairloss._design.sample import sample_size, scattered
 from skfairloss._solvers import solve
-from skfairloss._solvers.band import BandSize
+from skfairloss._solvers.band import BandSize, split
 from skfairloss._solvers.formulation import Output
 from skfairloss._solvers.output_rows import OutputRows
 
@@ -167,6 +167,34 @@ def test_a_band_is_smaller_with_the_heaviest_rows_in_it(name):
     rows = size.near + len(size.outstanding(problem.weights))
     assert rows < 0.7 * min(near, 0.1 * len(y))
     assert size.times(4.0).near == 4 * size.near
+
+
+@pytest.mark.parametrize("period", [2, 3, 4, 7, 64])
+def test_rows_picked_by_their_hash_are_of_every_group_that_takes_turns(period):
+    rows = np.arange(10, 50_010)
+    few = scattered(rows, 5000)
+    assert len(few) == 5000
+    assert (np.diff(few) > 0).all()
+    expected = 5000 / period
+    counts = np.bincount(few % period)
+    assert np.abs(counts - expected).max() < 5 * np.sqrt(expected)
+    np.testing.assert_array_equal(scattered(rows, len(rows)), rows)
+
+
+@pytest.mark.parametrize("n_groups", [2, 3, 4])
+def test_a_thinned_band_has_rows_of_groups_that_take_turns(n_groups):
+    # 90 % of the rows are at 0, of which a twelfth is wanted
+    turn, group = np.divmod(np.arange(10 * ROWS), n_groups)
+    noise = np.random.default_rng(2).standard_normal(len(group))
+    y = group + np.where(turn % 10 < 9, 0.0, noise)
+    problem = make_problem(np.eye(n_groups)[group], y)
+    whole = OutputRows.of(Output(problem, 0, problem.basis))
+    wanted = int((y == group).sum()) // 12
+    size = BandSize(wanted, np.inf)
+    band = split(whole, whole.anchor((np.arange(n_groups) * 1.0, 0.0)), size, 0.0, None)
+    assert len(band.index) == pytest.approx(wanted, abs=1)
+    share = np.bincount(group[band.index], minlength=n_groups) / len(band.index)
+    np.testing.assert_allclose(share, 1 / n_groups, atol=0.02)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

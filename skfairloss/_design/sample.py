@@ -106,6 +106,25 @@ def proportional(weights: Array, size: int, place: Array) -> tuple[Index, Array]
     return index, drawn[index]
 
 
+def scattered(index: Index, size: int) -> Index:
+    """Return ``size`` rows of an index, in its order: those whose numbers have the smallest hashes.
+
+    Every k-th row of data in which groups take turns would be of one group, or of none of another.
+    """
+    if size >= len(index):
+        return index
+    return index[np.sort(np.argpartition(_hash(index), size)[:size])]
+
+
+def _hash(number: Index) -> Array:
+    """Return the finaliser of SplitMix64 (Steele, Lea & Flood 2014), an integer for each number."""
+    h = number.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        h ^= h >> np.uint64(shift)
+        h *= np.uint64(factor)
+    return h ^ (h >> np.uint64(31))
+
+
 def _counted(index: Index) -> tuple[Index, Index]:
     """Return the different entries of an ascending index, and how often each occurs."""
     ends = np.append(np.flatnonzero(index[1:] != index[:-1]), len(index) - 1)

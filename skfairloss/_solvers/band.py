@@ -13,6 +13,7 @@ import numpy as np
 
 from skfairloss._core.solution import Measured
 from skfairloss._design.basis import Basis
+from skfairloss._design.sample import scattered
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.smoothed_newton import Smoothed, line_sums
 from skfairloss._solvers.tolerances import TINY
@@ -298,7 +299,8 @@ def _thinned(band: Band, heavy: Index, near: int, multipliers: Array | None) -> 
     if thin <= 1:
         return band
     light = np.setdiff1d(band.index, heavy, assume_unique=True)
-    taken = np.sort(np.append(light[::thin], heavy))
+    few = scattered(light, -(-len(light) // thin))
+    taken = np.sort(np.append(few, heavy))
     idle = np.setdiff1d(band.index, taken, assume_unique=True)
     thinner = replace(band, index=taken, idle=idle)
     if not whole.tilted:

@@ -22,6 +22,7 @@ from skfairloss._core.solution import Measured
 from skfairloss._design.basis import EPS, Basis
 from skfairloss._design.design import Design
 from skfairloss._design.rows import pieces_of
+from skfairloss._design.sample import scattered
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import TINY
 from skfairloss._typing import Array, Index
@@ -305,6 +306,6 @@ def order_statistic(residual: Array, rank: int) -> Any:
 
 def thinned(near: Index, weights: Array, d: int) -> tuple[Index, Array]:
     """Return as many of the rows as settle second derivatives, with weights for all of them."""
-    few = near[:: max(1, len(near) // max(_ENOUGH * d, _AT_LEAST))]
+    few = scattered(near, max(_ENOUGH * d, _AT_LEAST))
     own = weights[few]
     return few, own * float(weights[near].sum() / max(own.sum(), TINY))
