@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skfairloss._core.certificate import certify
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Certificate, Solution, Start
-from skfairloss._design.threads import one_blas_thread
+from skfairloss._design.threads import one_blas_thread, passes_in_threads
 from skfairloss._estimator.attributes import Attributes
 from skfairloss._estimator.compat import has_callbacks, with_callbacks
 from skfairloss._estimator.training import Training
@@ -29,7 +29,8 @@ def fit_model(model: Any, training: Training, start: Start | None) -> Start:
     """
     problem = training.problem
     attributes = Attributes(problem, training.scale, training.groups, training.single)
-    with one_blas_thread(problem.design.shape[1], problem.design.blas_size):
+    shape = problem.design.shape[1], problem.design.blas_size
+    with one_blas_thread(*shape), passes_in_threads(model.n_jobs, *shape):
         problem, solution, limit = _solve(model, training, start, attributes)
         certificate = certify(problem, solution, model.tol)
         if limit is not None and not certificate.certified.all():

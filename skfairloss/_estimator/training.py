@@ -15,7 +15,7 @@ from skfairloss._core.requests import GroupedData
 from skfairloss._core.solution import Start
 from skfairloss._design import make_design
 from skfairloss._design.design import Design
-from skfairloss._design.threads import one_blas_thread
+from skfairloss._design.threads import one_blas_thread, passes_in_threads
 from skfairloss._estimator.scale import RANGE, in_units, residual_scale
 from skfairloss._estimator.terms import read_terms, translate
 from skfairloss._inputs.columns import named_columns
@@ -114,7 +114,8 @@ def read_training(
     scale = residual_scale(model.scale, targets, weights, bool(model.fit_intercept))
     design = make_design(X)
     problem, tolerance = _problem(model, design, targets, weights, scale, terms, groups)
-    with one_blas_thread(X.shape[1]):
+    shape = design.shape[1], design.blas_size
+    with one_blas_thread(X.shape[1]), passes_in_threads(model.n_jobs, *shape):
         _check_finite(model, X, problem.means)
     _check_sizes(model, X, problem.means)
     return Training(problem, scale, tolerance, groups, terms, y.ndim == 1, given)

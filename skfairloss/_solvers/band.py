@@ -266,9 +266,10 @@ def _split_at(
     whole: Whole, anchor: Anchor, size: BandSize, limit: Array | float, heavy: Index
 ) -> Band:
     """Return the band of all rows with |r| <= limit, and of heavy rows."""
-    slope, inside = np.empty(whole.y.shape), []
+    slope = np.empty(whole.y.shape)
     chosen = np.zeros(len(slope), dtype=bool)
     chosen[heavy] = True
+    inside: dict[int, Index] = {}
 
     def lines(rows: slice, residual: Array) -> tuple[Array, Array | float, Array]:
         here = slope[rows]
@@ -278,7 +279,7 @@ def _split_at(
             near |= chosen[rows]
         taken = np.flatnonzero(near)
         here[taken] = 0.0
-        inside.append(taken + rows.start)
+        inside[rows.start] = taken + rows.start
         signed: Array | float = 1.0
         if whole.tilted:
             signed = 1.0 - column(near, here)
@@ -286,7 +287,7 @@ def _split_at(
 
     residual, sums = whole.sweep(anchor, lines, squares=True)
     kq = whole.on_lines(anchor, sums)
-    index, none = np.concatenate(inside), np.zeros(0, dtype=np.intp)
+    index, none = np.concatenate([inside[at] for at in sorted(inside)]), np.zeros(0, dtype=np.intp)
     return Band(whole, anchor, residual, index, none, slope, kq, np.zeros_like(kq.linear))
 
 
