@@ -352,8 +352,7 @@ class Parity(FairnessTerm):
     def translate(self, data: GroupedData) -> Request:
         """Return |target - (x̄_g - x̄)ᵀ w| <= tolerance as rows in the coefficients."""
         groups, scale = data.groups, data.scale
-        sums = data.design.sums_by_group(data.weights, groups.codes, groups.n_groups)
-        rows = sums / data.shares[:, None] - sums.sum(axis=0)
+        rows = data.design.mean_differences(data.weights, groups.codes, groups.n_groups)
         tolerance, labels = float(self.tolerance) / scale, tuple(groups.labels)
         size = data.weights @ np.abs(data.deviations)
         if ((tolerance <= _ROUNDING * size) | (size == 0)).all():

@@ -27,7 +27,7 @@ from skfairloss._solvers.coupling import ABSOLUTE, SQUARED, Coupling
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.least_squares import better_start, ridge_fit, sample_fit
-from skfairloss._solvers.tolerances import INSIDE, RANK
+from skfairloss._solvers.tolerances import INSIDE
 from skfairloss._typing import Array, Index, Mask
 
 # Weight of the mean loss in the smallest factor's problem, so that groups without a bound do not
@@ -354,7 +354,7 @@ def _linear_multipliers(
             slopes = found.dual[coupled.n_data :]
             rest[columns] += full.norms[columns, None] * slopes
         rows = np.vstack([problem.linear[j].rows for j in exact])
-        left = np.linalg.lstsq((rows @ full.transform).T, -full.transform.T @ rest, rcond=RANK)[0]
+        left = particular_and_null((rows @ full.transform).T, -full.transform.T @ rest)[0]
         ends = np.cumsum([len(problem.linear[j].rows) for j in exact])[:-1]
         for j, part in zip(exact, np.split(left, ends), strict=True):
             out[j] = part
@@ -401,7 +401,7 @@ def _on_linear_rows(
         return coef, intercept
     rows = np.vstack([term.rows for term in terms])
     rest = np.vstack([term.target for term in terms]) - rows @ coef
-    step = np.linalg.lstsq(rows @ basis.transform, rest, rcond=RANK)[0]
+    step = particular_and_null(rows @ basis.transform, rest)[0]
     zero = np.zeros((basis.n_coordinates - len(step), problem.n_outputs))
     change, shift = basis.to_model(np.vstack([step, zero]))
     return coef + change, intercept + shift
