@@ -5,5 +5,6 @@ blocks, which need not fit into memory together.
 """
 
 from skfairloss.rows._blocks import from_blocks
+from skfairloss.rows._parquet import from_parquet
 
-__all__ = ["from_blocks"]
+__all__ = ["from_blocks", "from_parquet"]

@@ -61,9 +61,13 @@ def from_blocks(
     """
     if not callable(block):
         raise TypeError(f"block must be a function of the number of a block, got {block!r}")
-    for name, value in (("n_blocks", n_blocks), ("n_jobs", n_jobs)):
-        if not isinstance(value, Integral) or isinstance(value, bool):
-            raise TypeError(f"{name} must be an integer, got {value!r}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {value}")
-    return BlockRows(block, int(n_blocks), int(n_jobs))
+    return BlockRows(block, check_count("n_blocks", n_blocks), check_count("n_jobs", n_jobs))
+
+
+def check_count(name: str, value: Any) -> int:
+    """Return a number of blocks or threads, an integer of at least 1."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, got {value}")
+    return int(value)
