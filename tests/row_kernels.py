@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,3 +68,12 @@ def assert_identical(found: Sums, aim: Sums) -> None:
     assert set(found.added) == set(aim.added)
     for name, value in aim.added.items():
         np.testing.assert_array_equal(found.added[name], value)
+
+
+@dataclass(frozen=True)
+class Slow(Moments):
+    """The same, with time for a worker to be lost meanwhile."""
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        time.sleep(0.3)
+        return super().__call__(piece, own)
