@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._rows.source import Piece
+from skfairloss._rows.source import Kernel, Piece
 from skfairloss._rows.sums import Sums
 
 
 @dataclass(frozen=True)
-class Moments:
+class Moments(Kernel):
     """Weighted sums of the rows, by group as well, and rows of a block that are asked for."""
 
     power: float = 1.0

@@ -94,10 +94,11 @@ class DaskRows:
 
     @cached_property
     def _head(self) -> Block:
-        return first_rows(
-            dask.compute(delayed(_some)(i, self.names, part))[0]
-            for i, part in enumerate(self.parts)
-        )
+        for i, part in enumerate(self.parts):
+            (found,) = dask.compute(delayed(_some)(i, self.names, part))
+            if found is not None:
+                return found
+        return first_rows([])  # the error of no rows
 
     def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
         """Send a kernel to all partitions, and what is sent to single ones, and return the sums."""
@@ -184,10 +185,11 @@ def _reduce(
     return reduce_block(kernel, number, _block(number, names, values), own)
 
 
-def _some(number: int, names: Sequence[str], values: Sequence[Any]) -> Block:
-    """Return some rows of a block, if it has any."""
+def _some(number: int, names: Sequence[str], values: Sequence[Any]) -> Block | None:
+    """Return some rows of a block. None where it has none with a weight."""
     block = _block(number, names, values)
-    return first_rows([block]) if len(block.X) else block
+    kept = len(block.X) if block.weights is None else np.count_nonzero(block.weights)
+    return first_rows([block]) if kept else None
 
 
 def _apply(
