@@ -21,3 +21,10 @@ def collected(X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> Ro
     from skfairloss.rows._dask import DaskRows
 
     return DaskRows.of(X, y, sample_weight, sensitive_features)
+
+
+def predicted(model: Any, X: Any) -> Any:
+    """Return the predictions of a fitted model for a collection, lazily and of its kind."""
+    from skfairloss.rows._dask import predict_lazily
+
+    return predict_lazily(model, X)
