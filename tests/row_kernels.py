@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_info
 
 from skfairloss._rows.source import Kernel, Piece
 from skfairloss._rows.sums import Sums
@@ -77,3 +78,12 @@ class Slow(Moments):
     def __call__(self, piece: Piece, own: Any) -> Sums:
         time.sleep(0.3)
         return super().__call__(piece, own)
+
+
+@dataclass(frozen=True)
+class Threads(Kernel):
+    """The most threads that BLAS has while a piece is looked at."""
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+        return Sums(largest={"threads": max(pool["num_threads"] for pool in pools)})
