@@ -106,6 +106,7 @@ GUIDE = {
         "CoefficientPathDisplay",
     ],
     "persistence": ["register_converters"],
+    "larger_than_memory": ["from_blocks", "from_parquet"],
 }
 autosummary_context = {
     "guide_pages": {name: page for page, names in GUIDE.items() for name in names}

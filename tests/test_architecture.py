@@ -33,11 +33,12 @@ def test_no_function_body_is_longer_than_a_page(path):
     assert not too_long
 
 
-def test_importing_any_public_module_does_not_import_matplotlib():
+@pytest.mark.parametrize("library", ["matplotlib", "dask", "pyarrow.dataset"])
+def test_importing_any_public_module_does_not_import_an_optional_library(library):
     code = (
         "import importlib, pkgutil, sys, skfairloss\n"
         "for module in pkgutil.walk_packages(skfairloss.__path__, 'skfairloss.'):\n"
         "    importlib.import_module(module.name)\n"
-        "sys.exit('matplotlib' in sys.modules)\n"
+        f"sys.exit({library!r} in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

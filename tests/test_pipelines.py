@@ -333,7 +333,7 @@ CONTAINERS = {
     "object array": lambda g: np.array(g, dtype=object),
     "column": lambda g: np.array(g)[:, None],
     "Series": pd.Series,
-    "index": pd.Index,
+    "index": lambda g: pd.Index(g, dtype=object),  # sklearn slices Arrow strings in 2-D
     "Categorical": pd.Categorical,
     "categories": lambda g: pd.Series(g, dtype="category"),
     "arrow strings": lambda g: pd.Series(g, dtype="string"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -24,18 +25,19 @@ _NEAR = 10.0  # means of columns, relative to their spread, that cost a Gram mat
 
 
 class DenseDesign(Design):
-    """A NumPy array of any memory order; float32 stays float32 and is read block by block.
+    """A NumPy array of any memory order; what is not float64 is read as such block by block.
 
-    With ``absolute`` it stands for |X|.
+    With ``absolute`` it stands for |X|, with ``kept`` for these rows of it, which are not copied.
     """
 
     block_size = 2**18  # stays in cache, and is large enough for single calls not to count
 
-    def __init__(self, x: Array, absolute: bool = False) -> None:
+    def __init__(self, x: Array, absolute: bool = False, kept: Index | None = None) -> None:
         self.x = x
-        self.shape = x.shape
+        self.shape = x.shape if kept is None else (len(kept), x.shape[1])
         self._absolute = absolute
-        self._as_is = x.dtype == np.float64 and not absolute
+        self._kept = kept
+        self._float64 = x.dtype == np.float64 and not absolute
 
     def predict(self, coef: Array, intercept: Array | float) -> Array:
         out = np.empty((self.shape[0], *coef.shape[1:]))
@@ -94,13 +96,13 @@ class DenseDesign(Design):
         return out
 
     def subset(self, index: Index) -> Design:
-        return DenseDesign(take_rows(self.x, index), absolute=self._absolute)
+        return DenseDesign(take_rows(self.x, self._place(index)), absolute=self._absolute)
 
     def columns(self, index: Index) -> Design:
-        return DenseDesign(self.x[:, index], self._absolute)
+        return DenseDesign(self.x[:, index], self._absolute, self._kept)
 
     def absolute(self) -> Design:
-        return DenseDesign(self.x, absolute=True)
+        return DenseDesign(self.x, absolute=True, kept=self._kept)
 
     def moments(self, weights: Array, center: Array) -> Array:
         if not self._near_zero(weights, center):
@@ -187,9 +189,9 @@ class DenseDesign(Design):
 
     def take(self, index: Index, room: Array) -> Array:
         """Return the rows, put into ``room`` if they fit: fresh arrays cost more than products."""
-        if not (self._as_is and self.x.flags.c_contiguous):  # `take` would copy all of X
+        if not (self._float64 and self.x.flags.c_contiguous):  # `take` would copy all of X
             return self.block(index)
-        return np.take(self.x, index, axis=0, out=room[: len(index)], mode="clip")
+        return np.take(self.x, self._place(index), axis=0, out=room[: len(index)], mode="clip")
 
     def _origin(self, y: Array) -> tuple[Array, Array]:
         """Means of some rows of X, 0 where all are near it, and of y."""
@@ -207,9 +209,14 @@ class DenseDesign(Design):
         return bool((np.abs(center) <= _NEAR * first.std(axis=0)).all())
 
     def block(self, rows: slice | Index) -> Array:
+        rows = self._place(rows)
         some = self.x[rows] if isinstance(rows, slice) else take_rows(self.x, rows)
         block = np.asarray(some, dtype=np.float64)
         return np.abs(block) if self._absolute else block
+
+    def _place(self, rows: Any) -> Any:
+        """Return where rows, a slice or an index, are in ``x``."""
+        return rows if self._kept is None else self._kept[rows]
 
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:
         n, p = (self.shape[0] if index is None else len(index)), self.shape[1]

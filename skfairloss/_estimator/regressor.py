@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, MultiOutputMixin
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skfairloss._design import make_design
 from skfairloss._estimator.compat import CallbackSupportMixin
 from skfairloss._estimator.fitting import fit_model
 from skfairloss._estimator.persistence import VersionStampMixin
-from skfairloss._estimator.training import read_training
+from skfairloss._estimator.training import check_finite, read_features, read_training
 from skfairloss._inputs.validation import MatchedScoreMixin, check_numbers
 from skfairloss._typing import Array
 
@@ -315,10 +315,9 @@ class PixelLossRegressor(
         """
         check_is_fitted(self)
         check_numbers("X", X)
-        X = validate_data(
-            self, X, reset=False, accept_sparse=["csr", "csc"], dtype=[np.float64, np.float32]
-        )
-        prediction = make_design(X).predict(self.coef_.T, self.intercept_)
+        design = make_design(read_features(self, X, reset=False))
+        check_finite(self, design)
+        prediction = design.predict(self.coef_.T, self.intercept_)
         return prediction if self.clip is None else np.clip(prediction, *self.clip)
 
     def _models(self) -> tuple[Array, Array] | None:

@@ -15,6 +15,7 @@ from skfairloss._core.requests import GroupedData
 from skfairloss._core.solution import Start
 from skfairloss._design import make_design
 from skfairloss._design.design import Design
+from skfairloss._design.sparse import SparseDesign
 from skfairloss._design.threads import one_blas_thread, passes_in_threads
 from skfairloss._estimator.scale import RANGE, in_units, residual_scale
 from skfairloss._estimator.terms import read_terms, translate
@@ -24,6 +25,9 @@ from skfairloss._inputs.parameters import REGRESSOR_CHECKS, check_parameters
 from skfairloss._inputs.validation import check_dimensions, check_numbers, check_weights, normalized
 from skfairloss._typing import Array
 from skfairloss.fairness import FairnessTerm
+
+_FLOATS = [np.float64, np.float32]
+_REAL = [*_FLOATS, np.float16, np.bool_, *map(np.dtype, "bhilqBHILQ")]
 
 
 @dataclass(frozen=True)
@@ -107,58 +111,72 @@ def read_training(
         groups = encode_groups(sensitive_features, len(y))
     kept = weights > 0
     if not kept.all():
-        _check_finite(model, X, np.array([np.nan]))
-        X, y, weights = X[kept], y[kept], weights[kept]
+        check_finite(model, make_design(X))
+        y, weights = y[kept], weights[kept]
         groups = groups.subset(kept) if groups is not None else None
     targets = y.reshape(len(y), -1)
     scale = residual_scale(model.scale, targets, weights, bool(model.fit_intercept))
-    design = make_design(X)
+    design = make_design(X, kept)
     problem, tolerance = _problem(model, design, targets, weights, scale, terms, groups)
     shape = design.shape[1], design.blas_size
     with one_blas_thread(X.shape[1]), passes_in_threads(model.n_jobs, *shape):
-        _check_finite(model, X, problem.means)
-    _check_sizes(model, X, problem.means)
+        # sums of all of X with positive weights show what is not finite
+        if not np.isfinite(problem.means).all():
+            check_finite(model, design)
+    _check_sizes(model, design, problem.means)
     return Training(problem, scale, tolerance, groups, terms, y.ndim == 1, given)
 
 
 def _validated(model: Any, X: Any, y: Any) -> tuple[Any, Array]:
-    """Return X as a float array or CSR/CSC matrix, y as float64, (n,) or (n, m)."""
+    """Return X as `read_features` does, and y as float64, (n,) or (n, m)."""
     for name, value in (("X", X), ("y", y)):
         check_dimensions(name, value)
         check_numbers(name, value)
-    X, y = validate_data(
-        model,
-        X,
-        y,
-        accept_sparse=["csr", "csc"],
-        dtype=[np.float64, np.float32],
-        y_numeric=True,
-        multi_output=True,
-        ensure_all_finite=False,  # a pass over X that `_check_finite` spares
-    )
+    X, y = read_features(model, X, reset=True, y=y, y_numeric=True, multi_output=True)
     assert_all_finite(y, input_name="y", estimator_name=type(model).__name__)
     return X, np.asarray(y, dtype=np.float64)
 
 
-def _check_finite(model: Any, X: Any, sums: Array) -> None:
-    """Refuse NaN and infinite features, which sums of all of X with positive weights show."""
-    if not np.isfinite(sums).all():
-        assert_all_finite(
-            X.data if issparse(X) else X, input_name="X", estimator_name=type(model).__name__
-        )
+def read_features(model: Any, X: Any, reset: bool, **others: Any) -> Any:
+    """Return X as an array of real numbers or a CSR or CSC matrix, by scikit-learn's checks.
+
+    Dense numbers keep their dtype: designs read them as float64 a block at a time. Numbers that are
+    not finite pass. With y among ``others`` both are returned.
+    """
+    return validate_data(
+        model,
+        X,
+        reset=reset,
+        accept_sparse=["csr", "csc"],
+        dtype=_FLOATS if issparse(X) else _REAL,
+        ensure_all_finite=False,  # a pass over X that sums of it spare
+        **others,
+    )
 
 
-def _check_sizes(model: Any, X: Any, means: Array) -> None:
+def check_finite(model: Any, design: Design) -> None:
+    """Refuse NaN and infinite features, a block of rows at a time."""
+    name = type(model).__name__
+    if isinstance(design, SparseDesign):
+        assert_all_finite(design.x.data, input_name="X", estimator_name=name)
+    else:
+        for _, block in design.blocks():
+            assert_all_finite(block, input_name="X", estimator_name=name)
+
+
+def _check_sizes(model: Any, design: Design, means: Array) -> None:
     """Refuse columns whose squares under small weights are no floats, which their means show."""
     low, high = RANGE
     suspects = np.flatnonzero(~((np.abs(means) >= low) & (np.abs(means) <= high)))
     if not len(suspects):
         return
-    largest = abs(X[:, suspects]).max(axis=0)
-    largest = largest.toarray().ravel() if issparse(largest) else largest
+    sparse, largest = design.sparse, np.zeros(len(suspects))
+    for _, block in (design.columns(suspects) if sparse else design).blocks():
+        some = block if sparse else block[:, suspects]
+        np.maximum(largest, np.abs(some).max(axis=0), out=largest)
     for j, size in zip(suspects, largest, strict=True):
         if size > 0 and not low <= size <= high:
-            names = getattr(model, "feature_names_in_", range(X.shape[1]))
+            names = getattr(model, "feature_names_in_", range(design.shape[1]))
             raise ValueError(
                 f"column {names[j]!r} of X has numbers of up to {size:.3g} in size, outside of "
                 f"{low:g} to {high:g}: choose another unit"

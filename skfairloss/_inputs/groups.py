@@ -160,6 +160,11 @@ def encode_groups(
     return groups
 
 
+def encode_block(sensitive_features: Any, n_samples: int, name: str) -> Groups:
+    """Encode the groups of some rows of many, as `encode_groups` does: any number of groups."""
+    return _encode(sensitive_features, n_samples, name, "give them a group of their own")
+
+
 def encode_clusters(clusters: Any, n_samples: int) -> Groups:
     """Encode the cluster of each row, such as a person or a school, as `encode_groups` does groups.
 

@@ -1,0 +1,142 @@
+"""`Block`: the rows of one block, checked, in whatever form they were given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from skfairloss._inputs.groups import encode_block
+from skfairloss._typing import Array, Index
+
+_KEYS = ("X", "y", "sample_weight", "sensitive_features")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Rows of a block.
+
+    Parameters
+    ----------
+    X : (n, p), features, of any numeric dtype.
+    y : (n, m), targets, float64.
+    single : True where y was given with one dimension.
+    weights : (n,), >= 0. None where all are 1.
+    codes : (n,), the groups of the rows, as positions in ``labels``. None without groups.
+    labels : the groups that occur.
+    title : names of the columns that groups are from.
+    names : names of the columns of X. None where they have none.
+    """
+
+    X: Array
+    y: Array
+    single: bool
+    weights: Array | None
+    codes: Index | None
+    labels: tuple[Any, ...]
+    title: str
+    names: list[str] | None
+
+    def some(self, rows: slice) -> Block:
+        """Return some of the rows."""
+        weights = None if self.weights is None else self.weights[rows]
+        codes = None if self.codes is None else self.codes[rows]
+        x = np.asarray(self.X[rows], dtype=np.float64)
+        return replace(self, X=x, y=self.y[rows], weights=weights, codes=codes)
+
+
+def read_block(number: int, given: Any, targets: bool = True) -> Block:
+    """Check a block, a mapping with the names of `fit`'s arguments; errors have its number.
+
+    Without ``targets`` only X is read.
+    """
+    if not isinstance(given, Mapping) or "X" not in given or (targets and "y" not in given):
+        needed = "'X' and 'y'" if targets else "'X'"
+        got = sorted(given) if isinstance(given, Mapping) else type(given).__name__
+        raise TypeError(f"block {number} must be a mapping with {needed}, got {got}")
+    unknown = sorted(set(given) - set(_KEYS))
+    if unknown:
+        raise TypeError(f"block {number} has {unknown}, which is none of {list(_KEYS)}")
+    x, names = _features(number, given["X"])
+    if not targets:
+        return Block(x, np.empty((len(x), 0)), True, None, None, (), "", names)
+    y = _numbers(number, "y", given["y"])
+    if y.ndim not in (1, 2):
+        raise ValueError(f"y of block {number} must have one or two dimensions, got {y.shape}")
+    _check_length(number, "y", len(y), len(x))
+    codes, labels, title = None, (), ""
+    if given.get("sensitive_features") is not None and len(x) == 0:
+        codes = np.zeros(0, dtype=np.intp)
+    elif given.get("sensitive_features") is not None:
+        groups = encode_block(
+            given["sensitive_features"], len(x), f"sensitive_features of block {number}"
+        )
+        codes, labels, title = groups.codes, tuple(groups.labels), groups.title
+    weights = _weights(number, given.get("sample_weight"), len(x))
+    columns = y[:, None] if y.ndim == 1 else y
+    block = Block(x, columns, y.ndim == 1, weights, codes, labels, title, names)
+    _check_finite(number, block)
+    return block
+
+
+def _features(number: int, given: Any) -> tuple[Array, list[str] | None]:
+    """Return X as an array (n, p), and the names of its columns."""
+    if issparse(given):
+        raise NotImplementedError(
+            f"X of block {number} is sparse: rows in blocks must be dense. Pass X.toarray(), a "
+            "block at a time, or the whole sparse X to fit"
+        )
+    names = None
+    if hasattr(given, "columns"):
+        columns = list(given.columns)
+        names = columns if all(isinstance(name, str) for name in columns) else None
+    x = _numbers(number, "X", given)
+    if x.ndim != 2:
+        raise ValueError(f"X of block {number} must have two dimensions, got shape {x.shape}")
+    return x, names
+
+
+def _numbers(number: int, name: str, given: Any) -> Array:
+    """Return an array of numbers; y and weights as float64, X in its own dtype."""
+    values = np.asarray(given)
+    if values.dtype.kind not in "biuf":
+        try:
+            if values.dtype.kind in "cmM":
+                raise TypeError(f"dtype {values.dtype}")
+            values = values.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name} of block {number} must hold numbers: {error}") from error
+    return values if name == "X" else np.asarray(values, dtype=np.float64)
+
+
+def _weights(number: int, given: Any, n: int) -> Array | None:
+    """Return weights, finite and >= 0, (n,). None where none are given."""
+    if given is None:
+        return None
+    out = _numbers(number, "sample_weight", given)
+    if out.shape != (n,):
+        raise ValueError(
+            f"sample_weight of block {number} must have shape ({n},), one weight for each row, "
+            f"got {out.shape}"
+        )
+    if not (out >= 0).all() or np.isinf(out).any():
+        raise ValueError(f"sample_weight of block {number} must be finite and >= 0")
+    return out
+
+
+def _check_length(number: int, name: str, got: int, n: int) -> None:
+    """Refuse what has not as many rows as X."""
+    if got != n:
+        raise ValueError(f"X of block {number} has {n} rows, {name} {got}")
+
+
+def _check_finite(number: int, block: Block) -> None:
+    """Refuse NaN and infinity in y, and in rows of X without weight, which no sum shows."""
+    if not np.isfinite(block.y).all():
+        raise ValueError(f"y of block {number} contains NaN or infinity")
+    if block.weights is not None and not block.weights.all():
+        if not np.isfinite(block.X[block.weights == 0]).all():
+            raise ValueError(f"X of block {number} contains NaN or infinity")

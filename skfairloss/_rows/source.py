@@ -1,0 +1,198 @@
+"""`RowSource`: where rows are, and the one thing that a pass asks of them.
+
+A fit knows the rows of a source through its passes alone: a *kernel*, a frozen record of small
+inputs, is sent to the rows, looks at a piece of them at a time, and brings back `Sums`. Blocks of a
+source and the rows in them keep their order while a fit lasts: a row is known by its block and its
+position there, among those with a weight.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+
+from skfairloss._design.threads import one_blas_thread
+from skfairloss._rows.blocks import Block, read_block
+from skfairloss._rows.sums import Sums, in_tree, merge
+from skfairloss._typing import Array, Index
+
+T = TypeVar("T")
+
+_PIECE = 2**18  # numbers of X in a piece: it stays in cache, and calls do not count
+_SOME = 500  # rows of a head
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some consecutive rows of a block, all of positive weight.
+
+    Parameters
+    ----------
+    block : the number of the block.
+    start : position of the first row among those of the block with a weight.
+    X : (k, p), features.
+    y : (k, m), targets.
+    weights : (k,), as given, > 0. None where all are 1.
+    codes : (k,), the groups of the rows, as positions in ``labels``. None without groups.
+    labels : the groups that occur in the block.
+    """
+
+    block: int
+    start: int
+    X: Array
+    y: Array
+    weights: Array | None
+    codes: Index | None
+    labels: tuple[Any, ...]
+
+
+class Kernel(Protocol):
+    """A pass: a frozen record that can be pickled, and that does not keep what it sees."""
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        """Return what a piece of rows adds; ``own`` is what was sent to its block alone."""
+
+
+@runtime_checkable
+class RowSource(Protocol):
+    """Rows in blocks, wherever they are.
+
+    Blocks may have no rows. Their number and the order of the rows stay while a fit lasts.
+    """
+
+    @property
+    def n_blocks(self) -> int:
+        """Number of blocks."""
+
+    @property
+    def n_features(self) -> int:
+        """Number of columns of X."""
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs."""
+
+    @property
+    def single(self) -> bool:
+        """True where y has one dimension."""
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        """Names of the columns of X. None where they have none."""
+
+    def head(self) -> Block:
+        """Return some rows of the first block that has any."""
+
+    def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
+        """Apply a kernel to all rows, with what is sent to single blocks, in one pass."""
+
+    def each(self, function: Callable[[Array], Array]) -> Iterable[Array]:
+        """Apply a function to the features of each block, and return what it gives by block."""
+
+
+def reduce_block(kernel: Kernel, number: int, given: Any, own: Any = None) -> Sums:
+    """Apply a kernel to a block as it was given, a piece at a time. It is all that workers do."""
+    block = given if isinstance(given, Block) else read_block(number, given)
+    with one_blas_thread():
+        parts = (kernel(piece, own) for piece in pieces(number, block))
+        return in_tree(parts, merge) or Sums()
+
+
+def pieces(number: int, block: Block) -> Iterator[Piece]:
+    """Cut a block into pieces, less the rows without weight."""
+    n, p = block.X.shape
+    step, position = max(_PIECE // max(p, 1), 256), 0
+    for start in range(0, n, step):
+        rows: Any = slice(start, min(start + step, n))
+        weights = None
+        if block.weights is not None:
+            weights = block.weights[rows]
+            if not weights.all():
+                rows = start + np.flatnonzero(weights)
+                weights = block.weights[rows]
+        x = np.asarray(block.X[rows], dtype=np.float64)
+        if len(x):
+            codes = None if block.codes is None else block.codes[rows]
+            yield Piece(number, position, x, block.y[rows], weights, codes, block.labels)
+        position += len(x)
+
+
+class BlockRows:
+    """Rows that a function gives block by block, in this process.
+
+    Parameters
+    ----------
+    block : ``block(i)`` is a mapping with "X" and "y", and "sample_weight" and
+        "sensitive_features" where there are any, each with the rows of block i.
+    n_blocks : their number.
+    n_jobs : threads, each with a block in memory.
+    """
+
+    def __init__(
+        self, block: Callable[[int], Mapping[str, Any]], n_blocks: int, n_jobs: int = 1
+    ) -> None:
+        self.block, self.n_blocks, self.n_jobs = block, n_blocks, n_jobs
+
+    @property
+    def n_features(self) -> int:
+        return int(self._head.X.shape[1])
+
+    @property
+    def n_outputs(self) -> int:
+        return int(self._head.y.shape[1])
+
+    @property
+    def single(self) -> bool:
+        return self._head.single
+
+    @property
+    def feature_names(self) -> list[str] | None:
+        return self._head.names
+
+    def head(self) -> Block:
+        return self._head
+
+    @cached_property
+    def _head(self) -> Block:
+        return first_rows(read_block(i, self.block(i)) for i in range(self.n_blocks))
+
+    def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
+        sent = own or {}
+
+        def one(i: int) -> Sums:
+            return reduce_block(kernel, i, self.block(i), sent.get(i))
+
+        return in_tree(_in_threads(one, self.n_blocks, self.n_jobs), merge) or Sums()
+
+    def each(self, function: Callable[[Array], Array]) -> Iterator[Array]:
+        for i in range(self.n_blocks):
+            yield function(read_block(i, self.block(i), targets=False).X)
+
+
+def first_rows(blocks: Iterable[Block]) -> Block:
+    """Return some rows of the first block that has any, spread over it."""
+    for block in blocks:
+        if len(block.X):
+            return block.some(slice(None, None, max(1, len(block.X) // _SOME)))
+    raise ValueError("there are no rows: all blocks are empty")
+
+
+def _in_threads(one: Callable[[int], T], n: int, n_jobs: int) -> Iterator[T]:
+    """Yield one(0), one(1), ..., with no more than ``n_jobs`` at work or waiting beyond the next."""
+    if n_jobs == 1:
+        yield from map(one, range(n))
+        return
+    with ThreadPoolExecutor(n_jobs) as pool:
+        ahead: deque[Future[T]] = deque()
+        for i in chain(range(n), [None] * n_jobs):
+            if i is not None:
+                ahead.append(pool.submit(one, i))
+            if ahead and (i is None or len(ahead) > n_jobs):
+                yield ahead.popleft().result()

@@ -1,0 +1,92 @@
+"""`Sums`: all that a pass brings back from the rows, and the order in which it comes together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from skfairloss._rows.draws import Draw
+from skfairloss._typing import Array
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What some rows add to a pass. A name that one side lacks is taken from the other.
+
+    Parameters
+    ----------
+    added : arrays or numbers that add up.
+    largest : arrays of which the larger entries count.
+    joined : tuples of arrays with an entry for some of the rows, in the order of the rows.
+    triangles : R of a QR decomposition of rows, (k, p).
+    drawn : a sample of the rows. None where none is drawn.
+    """
+
+    added: Mapping[Any, Any] = field(default_factory=dict)
+    largest: Mapping[Any, Any] = field(default_factory=dict)
+    joined: Mapping[Any, tuple[Array, ...]] = field(default_factory=dict)
+    triangles: Mapping[Any, Array] = field(default_factory=dict)
+    drawn: Draw | None = None
+
+
+def merge(first: Sums, second: Sums) -> Sums:
+    """Return the sums of two parts of the rows, the first of which comes first."""
+    drawn = first.drawn or second.drawn
+    if first.drawn is not None and second.drawn is not None:
+        drawn = first.drawn.merged(second.drawn)
+    return Sums(
+        _merged(first.added, second.added, np.add),
+        _merged(first.largest, second.largest, np.maximum),
+        _merged(first.joined, second.joined, _join),
+        _merged(first.triangles, second.triangles, _triangle),
+        drawn,
+    )
+
+
+def in_tree(parts: Iterable[T], merge: Callable[[T, T], T]) -> T | None:
+    """Merge neighbours in pairs, the results in pairs again, and so on. None without parts.
+
+    The pairs depend on the number of parts alone, so that sums have the same rounding errors
+    whoever computes them, and in whatever order. Where parts come one by one, a logarithm of their
+    number is kept.
+    """
+    kept: list[tuple[int, T]] = []  # how many times each was merged
+    for part in parts:
+        times = 0
+        while kept and kept[-1][0] == times:
+            part = merge(kept.pop()[1], part)  # noqa: PLW2901  (that is what it becomes)
+            times += 1
+        kept.append((times, part))
+    if not kept:
+        return None
+    out = kept.pop()[1]
+    while kept:
+        out = merge(kept.pop()[1], out)
+    return out
+
+
+def _merged(first: Mapping, second: Mapping, merge: Callable) -> dict[Any, Any]:
+    """Return the union of two mappings; what has the same name is merged."""
+    out = dict(first)
+    for name, value in second.items():
+        out[name] = merge(out[name], value) if name in out else value
+    return out
+
+
+def _join(first: tuple[Array, ...], second: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Return arrays one after the other."""
+    if not len(first[0]):
+        return second
+    if not len(second[0]):
+        return first
+    return tuple(map(np.concatenate, zip(first, second, strict=True)))
+
+
+def _triangle(first: Array, second: Array) -> Array:
+    """Return R of the rows that two triangles stand for."""
+    return np.asarray(np.linalg.qr(np.vstack([first, second]), mode="r"))

@@ -1,0 +1,293 @@
+"""Rows of Parquet files, a row group at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from skfairloss._rows.source import BlockRows
+from skfairloss._typing import Array
+from skfairloss.rows._blocks import check_count
+
+Path = str | os.PathLike[str]
+
+
+def from_parquet(
+    files: Path | Sequence[Path],
+    *,
+    features: Sequence[str],
+    target: str | Sequence[str] | None = None,
+    sample_weight: str | None = None,
+    sensitive_features: str | Sequence[str] | None = None,
+    n_jobs: int = 1,
+) -> BlockRows:
+    """Return a source of the rows of Parquet files, which is read a row group at a time.
+
+    Needs pyarrow, which the extra ``parquet`` installs. Of each row group the named columns alone
+    are read; ``n_jobs`` row groups are in memory at a time. A fit reads all rows a few times: 2 for
+    the squared loss, some 4 for a mix or the absolute loss.
+
+    Parameters
+    ----------
+    files : str, path-like or list of them
+        A folder, whose files are read in the order of their paths, a file, or files in this order.
+        Folders below, such as ``year=2024``, are columns of their name, which may name groups.
+        Row groups of some 100 000 rows are best; their rows keep their order.
+
+    features : list of str
+        Columns of X: integers, floats or booleans, without nulls.
+
+    target : str or list of str, default=None
+        Column of y, or columns for several outputs. ``None`` is enough to predict.
+
+    sample_weight : str, default=None
+        Column of the weights. ``None`` weighs all rows the same.
+
+    sensitive_features : str or list of str, default=None
+        Columns whose combinations of values are the groups; they may also be features.
+
+    n_jobs : int, default=1
+        Threads that read row groups and go through their rows. The results do not depend on it.
+
+    Returns
+    -------
+    source : BlockRows
+        What `PixelLossRegressor.fit` and ``predict`` take in the place of X.
+
+    Raises
+    ------
+    ImportError
+        If pyarrow is not installed.
+
+    TypeError
+        If an argument is not of the type described above.
+
+    FileNotFoundError
+        If there is no such folder or file.
+
+    ValueError
+        If a column is missing in a file, has another type than is needed or has nulls, or if there
+        are no rows.
+
+    See Also
+    --------
+    from_blocks : Rows of anything else that can be read in blocks.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pandas as pd
+    >>> from skfairloss.rows import from_parquet
+    >>> table = pd.DataFrame({"age": [30, 40, 50, 60], "wage": [9.0, 11.0, 14.0, 15.0]})
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table.to_parquet(f"{folder}/part-0.parquet")
+    ...     table.to_parquet(f"{folder}/part-1.parquet")
+    ...     source = from_parquet(folder, features=["age"], target="wage")
+    >>> source.n_blocks
+    2
+    """
+    wanted = _read_columns(features, target, sample_weight, sensitive_features)
+    groups = _row_groups(_open(files), wanted)
+    if not groups:
+        raise ValueError(f"files has no rows: {files!r}")
+    return BlockRows(lambda i: groups[i].read(wanted), len(groups), check_count("n_jobs", n_jobs))
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Names of the columns that arguments take."""
+
+    features: tuple[str, ...]
+    target: tuple[str, ...]
+    single: bool
+    weight: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    @property
+    def numeric(self) -> dict[str, str]:
+        """The argument of each column that must hold numbers."""
+        arguments = {
+            "sample_weight": self.weight,
+            "target": self.target,
+            "features": self.features,
+        }
+        return {name: argument for argument, names in arguments.items() for name in names}
+
+    @property
+    def every(self) -> list[str]:
+        """Each column once."""
+        return list(dict.fromkeys([*self.features, *self.target, *self.weight, *self.groups]))
+
+
+def _read_columns(features: Any, target: Any, sample_weight: Any, groups: Any) -> _Columns:
+    """Check the names of columns."""
+    if isinstance(features, str):
+        raise TypeError(f"features must be a list of column names, got the string {features!r}")
+    found = _Columns(
+        _names("features", features),
+        () if target is None else _names("target", target),
+        isinstance(target, str),
+        () if sample_weight is None else _names("sample_weight", sample_weight),
+        () if groups is None else _names("sensitive_features", groups),
+    )
+    if len(found.weight) > 1:
+        raise TypeError(f"sample_weight must be the name of a column, got {sample_weight!r}")
+    twice = {*found.features} & {*found.target}
+    if twice:
+        raise ValueError(f"features and target share the columns {sorted(twice)}")
+    return found
+
+
+def _names(argument: str, given: Any) -> tuple[str, ...]:
+    """Return one or several column names as a tuple without repetition."""
+    names = (given,) if isinstance(given, str) else given
+    try:
+        names = tuple(names)
+    except TypeError:
+        names = (None,)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{argument} must be column names, got {given!r}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{argument} names a column twice, got {given!r}")
+    return names
+
+
+def _open(files: Any) -> Any:
+    """Return a dataset of pyarrow."""
+    try:
+        import pyarrow.dataset
+    except ImportError as error:
+        raise ImportError(
+            "from_parquet needs pyarrow: pip install 'skfairloss[parquet]'"
+        ) from error
+    several = not isinstance(files, (str, os.PathLike))
+    try:
+        paths = [os.fspath(path) for path in files] if several else os.fspath(files)
+    except TypeError as error:
+        raise TypeError(f"files must be a path or a list of paths, got {files!r}") from error
+    return pyarrow.dataset.dataset(paths, format="parquet", partitioning="hive")
+
+
+@dataclass(frozen=True)
+class _RowGroup:
+    """A row group of a file.
+
+    Parameters
+    ----------
+    part : a fragment of pyarrow.
+    schema : types of the columns that are read.
+    where : its name in errors.
+    """
+
+    part: Any
+    schema: Any
+    where: str
+
+    def read(self, wanted: _Columns) -> dict[str, Any]:
+        """Return the rows by the names of `fit`'s arguments."""
+        table = self.part.to_table(schema=self.schema, columns=wanted.every)
+        numbers = {}
+        for name, argument in wanted.numeric.items():
+            if table[name].null_count:
+                raise _has_nulls(name, argument, self.where)
+            numbers[name] = table[name].to_numpy()
+            if not np.isfinite(numbers[name]).all():
+                raise ValueError(
+                    f"column {name!r} ({argument}) has NaN or infinity in {self.where}"
+                )
+        x = _together([numbers[name] for name in wanted.features])
+        out: dict[str, Any] = {"X": pd.DataFrame(x, columns=list(wanted.features), copy=False)}
+        if wanted.target:
+            y = _together([numbers[name] for name in wanted.target])
+            out["y"] = y[:, 0] if wanted.single else y
+        if wanted.weight:
+            out["sample_weight"] = numbers[wanted.weight[0]]
+        if wanted.groups:
+            out["sensitive_features"] = table.select(list(wanted.groups)).to_pandas()
+        return out
+
+
+def _row_groups(dataset: Any, wanted: _Columns) -> list[_RowGroup]:
+    """Return the row groups of all files in a fixed order; types and nulls are checked."""
+    out: list[_RowGroup] = []
+    kinds: dict[str, tuple[str, str]] = {}
+    for file in dataset.get_fragments():
+        schema = _schema(dataset, file, wanted)
+        for name in wanted.groups:
+            kind = _value_kind(schema.field(name).type)
+            first, before = kinds.setdefault(name, (kind, file.path))
+            if kind != first:
+                raise ValueError(
+                    f"column {name!r} (sensitive_features) is {first} in {before} and {kind} in "
+                    f"{file.path}: values of one type are needed to tell groups"
+                )
+        stored = set(file.physical_schema.names)
+        for part in file.split_by_row_group():
+            group = part.row_groups[0]
+            where = f"row group {group.id} of {file.path}"
+            _check_nulls(file.metadata.row_group(group.id), stored, wanted, where)
+            if group.num_rows:
+                out.append(_RowGroup(part, schema, where))
+    return out
+
+
+def _schema(dataset: Any, file: Any, wanted: _Columns) -> Any:
+    """Return the types of the columns that are read of a file; each must be there, and fit."""
+    import pyarrow as pa
+
+    own, common = file.physical_schema, dataset.schema
+    below = set(pa.dataset.get_partition_keys(file.partition_expression))
+    fields = []
+    for name in wanted.every:
+        if name not in own.names and name not in below:
+            raise ValueError(f"column {name!r} is not in {file.path}, which has {own.names}")
+        fields.append(own.field(name) if name in own.names else common.field(name))
+        kind, argument = fields[-1].type, wanted.numeric.get(name)
+        number = (
+            pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+        )
+        if argument is not None and not number:
+            raise ValueError(
+                f"column {name!r} ({argument}) must hold numbers, got {kind} in {file.path}"
+            )
+    return pa.schema(fields)
+
+
+def _value_kind(kind: Any) -> str:
+    """Return what values are to Python, which a dictionary may encode, as any size of text."""
+    import pyarrow as pa
+
+    kind = getattr(kind, "value_type", kind)
+    for name in ("string", "large_string", "string_view", "integer", "floating"):
+        if getattr(pa.types, f"is_{name}")(kind):
+            return "string" if "string" in name else name
+    return str(kind)
+
+
+def _check_nulls(found: Any, stored: set[str], wanted: _Columns, where: str) -> None:
+    """Refuse nulls that the statistics of a row group tell of."""
+    places = {found.column(j).path_in_schema: j for j in range(found.num_columns)}
+    for name in wanted.every:
+        statistics = found.column(places[name]).statistics if name in stored else None
+        if statistics is not None and statistics.has_null_count and statistics.null_count:
+            argument = wanted.numeric.get(name, "sensitive_features")
+            raise _has_nulls(name, argument, where)
+
+
+def _has_nulls(name: str, argument: str, where: str) -> ValueError:
+    """Return the error about missing values."""
+    return ValueError(f"column {name!r} ({argument}) has nulls in {where}: drop or fill them")
+
+
+def _together(columns: list[Array]) -> Array:
+    """Return columns as one array (n, p) of their common dtype, each contiguous in it."""
+    dtype = np.result_type(*columns)
+    out = np.empty((len(columns[0]), len(columns)), dtype=dtype, order="F")
+    for j, column in enumerate(columns):
+        out[:, j] = column
+    return out

@@ -1,0 +1,208 @@
+"""The fit of arrays, from Parquet files and Dask collections: the same model and certificate."""
+
+from __future__ import annotations
+
+import warnings
+
+import dask
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from threadpoolctl import threadpool_info
+
+from skfairloss import PixelLossRegressor
+from skfairloss.rows import from_blocks, from_parquet
+from skfairloss.rows._dask import DaskRows
+from tests.clusters import in_process, kept_keys
+from tests.row_kernels import Threads
+
+N = 12_000  # more than the sample of a fit keeps of 4 columns
+FEATURES = list("pqrs")
+# blocks of no row, of one row, and of many
+ENDS = [0, 0, 3000, 3001, 3001, 7500, 11_000, 12_000]
+SIZES = tuple(np.diff(ENDS).tolist())
+
+
+def table(seed=0):
+    rng = np.random.default_rng([19, seed])
+    X = rng.normal(size=(N, 4)) * [1.0, 10.0, 0.1, 3.0] + [5.0, 0.0, -1.0, 2.0]
+    out = pd.DataFrame(X, columns=FEATURES)
+    out["group"] = rng.choice(["a", "b", "c"], N, p=[0.6, 0.3, 0.1])
+    scale = out["group"].map({"a": 1.0, "b": 2.0, "c": 4.0})
+    out["y"] = 3.0 + X @ [1.0, -0.2, 4.0, 0.5] + scale * rng.standard_t(2, N)
+    out["other"] = -2.0 + X @ [0.0, 1.0, 1.0, 0.0] + rng.laplace(size=N)
+    out["weight"] = np.where(rng.random(N) < 0.1, 0.0, rng.uniform(0.5, 2.0, N))
+    return out
+
+
+def arguments(data, target, weighted):
+    """Arguments of a fit: columns of a table, or of a collection."""
+    weight = data["weight"] if weighted else None
+    return data[FEATURES], data[target], weight, data["group"]
+
+
+def fit(model, X, y=None, weight=None, group=None):
+    return model.fit(X, y, sample_weight=weight, sensitive_features=group)
+
+
+def in_blocks(model, data, target, weighted, folder):
+    def block(i):
+        rows = data.iloc[ENDS[i] : ENDS[i + 1]]
+        X, y, weight, group = arguments(rows, target, weighted)
+        return {"X": X, "y": y, "sample_weight": weight, "sensitive_features": group}
+
+    return fit(model, from_blocks(block, len(SIZES)))
+
+
+def from_files(model, data, target, weighted, folder):
+    for i, rows in enumerate(np.array_split(np.arange(N), 3)):
+        part = pa.Table.from_pandas(data.iloc[rows], preserve_index=False)
+        pq.write_table(part, folder / f"{i}.parquet", row_group_size=1500)
+    named = {"sample_weight": "weight"} if weighted else {}
+    named |= {"features": FEATURES, "target": target, "sensitive_features": "group"}
+    return fit(model, from_parquet(folder, **named))
+
+
+def from_dask_arrays(model, data, target, weighted, folder):
+    def chunked(values):
+        values = values.to_numpy()
+        return da.from_array(values, chunks=(SIZES, *values.shape[1:]))
+
+    given = [None if part is None else chunked(part) for part in arguments(data, target, weighted)]
+    with dask.config.set(scheduler="threads"):
+        return fit(model, *given)
+
+
+def from_dask_frames(model, data, target, weighted, folder):
+    frame = dd.from_pandas(data, npartitions=7)
+    with in_process():
+        return fit(model, *arguments(frame.persist(), target, weighted))
+
+
+SOURCES = [in_blocks, from_files, from_dask_arrays, from_dask_frames]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_every_source_gives_the_model_of_the_arrays(source, loss_mix, weighted, tmp_path):
+    data, settings = table(), {"alpha": 0.01}
+    found = source(PixelLossRegressor(loss_mix, **settings), data, "y", weighted, tmp_path)
+    aim = fit(PixelLossRegressor(loss_mix, tol=1e-12, **settings), *arguments(data, "y", weighted))
+    np.testing.assert_allclose(found.scale_, aim.scale_, rtol=1e-9)
+    np.testing.assert_allclose(found.coef_, aim.coef_, rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(found.intercept_, aim.intercept_, rtol=1e-9)
+    np.testing.assert_allclose(found.objective_, aim.objective_, rtol=1e-12)
+    assert found.dual_gap_ <= 1e-8 * found.objective_
+    assert found.groups_.tolist() == aim.groups_.tolist() == ["a", "b", "c"]
+    for name, errors in aim.group_errors_.items():
+        np.testing.assert_allclose(found.group_errors_[name], errors, rtol=1e-9)
+    if source is not from_dask_arrays:
+        assert found.feature_names_in_.tolist() == FEATURES
+    assert found.n_features_in_ == 4
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda f: f.__name__)
+def test_every_source_gives_the_models_of_several_outputs(source, tmp_path):
+    data, target = table(), ["y", "other"]
+    found = source(PixelLossRegressor(0.5), data, target, False, tmp_path)
+    aim = fit(PixelLossRegressor(0.5, tol=1e-12), *arguments(data, target, False))
+    assert found.coef_.shape == (2, 4)
+    np.testing.assert_allclose(found.coef_, aim.coef_, rtol=1e-9, atol=1e-10)
+    assert (found.dual_gap_ <= 1e-8 * found.objective_).all()
+
+
+def test_threads_and_a_cluster_give_the_same_bits():
+    data = table()
+    X, y, weight, _ = (
+        da.from_array(part.to_numpy(), chunks=(2000, *part.shape[1:]))
+        for part in arguments(data, "y", True)
+    )
+    models = []
+    with dask.config.set(scheduler="threads"):
+        models.append(PixelLossRegressor(1.0).fit(X, y, sample_weight=weight))
+    with in_process():
+        models.append(PixelLossRegressor(1.0).fit(X, y, sample_weight=weight))
+    first, second = models
+    np.testing.assert_array_equal(first.coef_, second.coef_)
+    assert first.dual_gap_ == second.dual_gap_
+
+
+def test_a_fit_leaves_no_key_on_the_cluster():
+    frame = dd.from_pandas(table(), npartitions=4)
+    with in_process() as client:
+        PixelLossRegressor(0.5).fit(frame[FEATURES], frame["y"])
+        assert kept_keys(client) == []
+
+
+def test_a_graph_that_computes_other_rows_each_time_is_named():
+    rng = np.random.default_rng(0)
+
+    def draw(block):
+        return rng.normal(size=block.shape)
+
+    blank = da.zeros((N, 5), chunks=(3000, 5))
+    changing = blank.map_blocks(draw, dtype=float, meta=np.empty((0, 0)))
+    with (
+        dask.config.set(scheduler="threads"),
+        pytest.raises(RuntimeError, match=r"rows of block \d changed between passes"),
+    ):
+        PixelLossRegressor(1.0).fit(changing[:, :4], changing[:, 4])
+
+
+def test_kernels_hold_blas_to_one_thread_where_dask_has_several():
+    X = da.ones((400, 2), chunks=(100, 2))
+    with dask.config.set(scheduler="threads"):
+        found = DaskRows.of(X, X[:, 0]).run(Threads())
+    assert found.largest["threads"] == 1
+    assert any(pool["user_api"] == "blas" for pool in threadpool_info())
+
+
+def test_a_failed_fit_of_a_collection_leaves_the_estimator_as_it_was():
+    data = table()
+    model = PixelLossRegressor(0.0).fit(data[FEATURES], data["y"])
+    before = model.coef_.copy()
+    frame = dd.from_pandas(data, npartitions=2)
+    bad = frame["y"].where(frame["y"] < 10, np.nan)
+    with (
+        dask.config.set(scheduler="threads"),
+        pytest.raises(ValueError, match="y of block 0 contains NaN"),
+    ):
+        model.fit(frame[FEATURES], bad)
+    np.testing.assert_array_equal(model.coef_, before)
+
+
+@pytest.mark.parametrize("named", ["y", "sample_weight", "sensitive_features"])
+def test_numpy_beside_dask_is_refused_by_the_estimator(named):
+    data = table()
+    X, y, weight, group = arguments(dd.from_pandas(data, npartitions=2), "y", True)
+    given = {"y": y, "sample_weight": weight, "sensitive_features": group}
+    given[named] = given[named].compute(scheduler="threads").to_numpy()
+    with pytest.raises(ValueError, match=f"must be of one kind.*{named} is a numpy ndarray"):
+        PixelLossRegressor().fit(X, given.pop("y"), **given)
+    with pytest.raises(ValueError, match="X is a numpy ndarray"):
+        PixelLossRegressor().fit(data[FEATURES].to_numpy(), y)
+
+
+def test_the_estimator_predicts_collections_lazily_and_of_their_kind():
+    data = table()
+    model = PixelLossRegressor(0.0, clip=(0.0, 5.0)).fit(data[FEATURES], data["y"])
+    frame = dd.from_pandas(data.set_index(data.index + 5), npartitions=3)
+    lazy = model.predict(frame[FEATURES])
+    assert isinstance(lazy, dd.Series)
+    with dask.config.set(scheduler="threads"):
+        found = lazy.compute()
+    np.testing.assert_allclose(found, model.predict(data[FEATURES]), rtol=1e-14)
+    assert found.index[0] == 5
+
+
+def test_no_warning_is_raised_on_the_way():
+    frame = dd.from_pandas(table(), npartitions=3)
+    with dask.config.set(scheduler="threads"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        PixelLossRegressor(1.0).fit(frame[FEATURES], frame["y"]).predict(frame[FEATURES]).compute()
+    assert not caught
