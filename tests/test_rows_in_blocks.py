@@ -112,6 +112,36 @@ def test_a_plain_fit_takes_few_passes(loss_mix, passes):
     assert len(passes) <= (4 if loss_mix else 2)
 
 
+Y = {
+    "continuous": lambda y: y,
+    "an offset": lambda y: y + 1e6,
+    "rounded": np.round,
+    "a few values": np.sign,
+    "mostly constant": lambda y: np.where(y > 1, y, 0.5),
+    "constant": lambda y: np.full_like(y, 0.1),
+    "heavy tails": lambda y: np.sign(y) * np.exp(3 * np.abs(y)),
+}
+
+
+@pytest.mark.parametrize("kind", Y)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("options", [{}, {"fit_intercept": False}], ids=str)
+def test_the_scale_is_that_of_all_rows(kind, weighted, options, passes):
+    X, y = data(outputs=2)
+    y = np.column_stack([Y[kind](y[:, 0]), 3.0 * y[:, 1]])
+    weights = np.random.default_rng(5).exponential(size=len(X)) if weighted else None
+    expected = PixelLossRegressor(0.0, **options).fit(X, y, sample_weight=weights)
+    found = PixelLossRegressor(0.0, **options).fit(in_blocks(X, y, weights))
+    np.testing.assert_allclose(found.scale_, expected.scale_, rtol=1e-9)
+    assert sum(not kernel.needs_features for kernel in passes) == 1
+
+
+@every_mix
+def test_a_fit_at_the_default_scale_is_that_in_memory(loss_mix):
+    X, y = data()
+    assert_same_fit(*both(X, 5.0 * y, loss_mix=loss_mix, scale="auto"))
+
+
 @every_mix
 def test_rows_without_weight_do_not_enter(loss_mix):
     X, y = data()

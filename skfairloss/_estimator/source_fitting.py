@@ -15,12 +15,19 @@ from skfairloss._design.threads import one_blas_thread
 from skfairloss._estimator.attributes import Attributes
 from skfairloss._estimator.compat import has_callbacks
 from skfairloss._estimator.fitting import fit_model, warn_unless_certified
-from skfairloss._estimator.scale import RANGE, in_units, residual_scale
+from skfairloss._estimator.scale import (
+    RANGE,
+    in_units,
+    residual_scale,
+    scale_of,
+    without_rounding,
+)
 from skfairloss._estimator.terms import read_terms
 from skfairloss._estimator.training import Training
 from skfairloss._inputs.groups import Groups, encode_block
 from skfairloss._inputs.parameters import REGRESSOR_CHECKS, check_parameters
 from skfairloss._rows.blocks import Block
+from skfairloss._rows.deviations import mean_deviations
 from skfairloss._rows.facts import Facts, Passes, Standing, first_look, settled_factor
 from skfairloss._rows.source import RowSource
 from skfairloss._rows.sums import Sums
@@ -48,7 +55,7 @@ def fit_source(model: Any, source: RowSource) -> None:
         labels = None if groups is None else tuple(groups.labels)
         facts = Facts.of(look, sums, labels)
         _check_sizes(model, facts)
-        scale = _scale(model, facts)
+        scale = _scale(model, passes, facts)
         if facts.sampled_all:
             _fit_in_memory(model, facts, scale, head.single)
             return
@@ -125,11 +132,13 @@ def _check_sizes(model: Any, facts: Facts) -> None:
         )
 
 
-def _scale(model: Any, facts: Facts) -> Array:
-    """Return the residual scale of each output, (m,)."""
+def _scale(model: Any, passes: Passes, facts: Facts) -> Array:
+    """Return the residual scale of each output, (m,); "auto" takes a pass over y alone."""
     _, y, own, _, _ = facts.sample()
     if isinstance(model.scale, str) and not facts.sampled_all:
-        raise NotImplementedError("scale='auto' for rows in blocks")
+        pairs = zip(*mean_deviations(passes, facts, bool(model.fit_intercept)), strict=True)
+        deviation = np.array([without_rounding(float(d), float(at)) for d, at in pairs])
+        return np.full(y.shape[1], scale_of(deviation, float(np.abs(y).max())))
     return residual_scale(model.scale, y, own / own.sum(), bool(model.fit_intercept))
 
 

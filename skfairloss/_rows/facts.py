@@ -215,10 +215,9 @@ def first_look(passes: Passes, by_group: bool, fit_intercept: bool) -> tuple[Loo
     Where these are far from the means, moments have lost digits, and are taken again.
     """
     head = passes.source.head()
-    some = DenseDesign(head.X)
-    origin = some.origin(head.y) if fit_intercept else None
-    if origin is None:
-        origin = np.zeros(head.X.shape[1]), np.zeros(head.y.shape[1])
+    origin = np.zeros(head.X.shape[1]), np.zeros(head.y.shape[1])
+    if fit_intercept:  # a constant is its median to the last digit
+        origin = DenseDesign(head.X).origin(head.y)[0], np.median(head.y, axis=0)
     look = Look(origin, by_group, True)
     sums = passes.run(look)
     if not fit_intercept:

@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -56,7 +56,12 @@ class Piece:
 
 
 class Kernel(ABC):
-    """A pass: a frozen record that can be pickled, and that does not keep what it sees."""
+    """A pass: a frozen record that can be pickled, and that does not keep what it sees.
+
+    One that ``needs_features`` not is of y, weights and groups alone, and goes through no pieces.
+    """
+
+    needs_features: ClassVar[bool] = True
 
     @abstractmethod
     def __call__(self, piece: Piece, own: Any) -> Sums:
@@ -112,7 +117,9 @@ def reduce_block(kernel: Kernel, number: int, given: Any, own: Any = None) -> Su
     """Apply a kernel to a block as it was given, a piece at a time. It is all that workers do."""
     block = given if isinstance(given, Block) else read_block(number, given)
     with one_blas_thread():
-        parts = in_tree((kernel(piece, own) for piece in pieces(number, block)), merge)
+        parts = None
+        if kernel.needs_features:
+            parts = in_tree((kernel(piece, own) for piece in pieces(number, block)), merge)
         check = zlib.crc32(np.ascontiguousarray(block.y).data)
         alone = Sums(seen={number: (len(block.y), check)})
         return merge(parts or Sums(), merge(alone, kernel.of_block(number, block)))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skfairloss._core.solution import Multipliers, Verdict
+from skfairloss._design.basis import EPS
 from skfairloss._rows.certifying import Errors, certify_outputs
 from skfairloss._rows.facts import Passes, Standing
 from skfairloss._rows.kernels import SQUARED, Measure, Reading
@@ -96,7 +97,7 @@ def least_squares(
         problem.mix_sums[:, :1],
     )
     coef, intercept = ridge_fit(problem)
-    last = np.inf
+    last, rounding = np.full(problem.n_outputs, np.inf), EPS * np.abs(problem.y).max(axis=0)
     for _ in range(_REFINEMENTS):
         kernel = Measure(reading, coef, intercept, None, problem.loss, reading.unit, labels=labels)
         request = Request(kernel)
@@ -105,9 +106,10 @@ def least_squares(
         target = basis.pull_back(0.5 * sums.added["adjoint"], 0.5 * total)
         target[:k] -= 0.5 * problem.l2 * (basis.transform.T @ coef)
         theta = solve_normal(problem, factor, target)
-        size = float(np.abs(theta).max(initial=0.0))
+        size = np.abs(theta).max(axis=0, initial=0.0)
         errors = Errors.of(sums, labels, problem.known.total)
-        if size <= _NO_CORRECTION * _size(problem, coef, errors) or size >= 0.5 * last:
+        settled = size <= np.maximum(_NO_CORRECTION * _size(problem, coef, errors), rounding)
+        if (settled | (size >= 0.5 * last)).all():
             break
         step, shift = basis.to_model(theta)
         coef, intercept, last = coef + step, intercept + shift, size
@@ -117,7 +119,8 @@ def least_squares(
     return RowSolution(*measured, errors, verdict, ones, ones.astype(bool))
 
 
-def _size(problem: Standing, coef: Array, errors: Errors) -> float:
-    """Return the size that coordinates of models have: of residuals and terms of predictions."""
-    residual = float(np.sqrt(errors.sums[SQUARED].sum(axis=0).max()))
-    return max(residual, float(np.abs(problem.basis.norms[:, None] * coef).max(initial=0.0)))
+def _size(problem: Standing, coef: Array, errors: Errors) -> Array:
+    """Return the size that coordinates of models have, (m,): of residuals and of predictions."""
+    residual = np.sqrt(errors.sums[SQUARED].sum(axis=0))
+    terms = np.abs(problem.basis.norms[:, None] * coef).max(axis=0, initial=0.0)
+    return np.asarray(np.maximum(residual, terms))
