@@ -130,8 +130,7 @@ def test_the_scale_is_that_of_all_rows(kind, weighted, options, passes):
     X, y = data(outputs=2)
     y = np.column_stack([Y[kind](y[:, 0]), 3.0 * y[:, 1]])
     weights = np.random.default_rng(5).exponential(size=len(X)) if weighted else None
-    expected = PixelLossRegressor(0.0, **options).fit(X, y, sample_weight=weights)
-    found = PixelLossRegressor(0.0, **options).fit(in_blocks(X, y, weights))
+    found, expected = both(X, y, weights, loss_mix=0.0, scale="auto", **options)
     np.testing.assert_allclose(found.scale_, expected.scale_, rtol=1e-9)
     assert sum(not kernel.needs_features for kernel in passes) == 1
 
