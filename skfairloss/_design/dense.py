@@ -141,11 +141,16 @@ class DenseDesign(Design):
         return grams
 
     def group_moments(
-        self, y: Array, weights: Array, codes: Index, n_groups: int, centred: bool
+        self,
+        y: Array,
+        weights: Array,
+        codes: Index,
+        n_groups: int,
+        origin: tuple[Array, Array] | None = None,
     ) -> GroupMoments:
-        """Moments of each group in one pass, around 0 unless ``centred``."""
+        """Moments of each group in one pass, around an origin; around 0 where it is None."""
         p, m = self.shape[1], y.shape[1]
-        origin = self._origin(y) if centred else (np.zeros(p), np.zeros(m))
+        origin = (np.zeros(p), np.zeros(m)) if origin is None else origin
         equal, moved = bool(weights.max() == weights.min()), bool(origin[0].any())
         order, ends = None, np.array([len(y)])
         if n_groups > 1:
@@ -193,8 +198,8 @@ class DenseDesign(Design):
             return self.block(index)
         return np.take(self.x, self._place(index), axis=0, out=room[: len(index)], mode="clip")
 
-    def _origin(self, y: Array) -> tuple[Array, Array]:
-        """Means of some rows of X, 0 where all are near it, and of y."""
+    def origin(self, y: Array) -> tuple[Array, Array]:
+        """Return the means of some rows of X, 0 where all are near it, and of y."""
         some = slice(0, None, max(1, self.shape[0] // SOME))
         block = self.block(some)
         means = block.mean(axis=0)
