@@ -450,7 +450,7 @@ def solve_tie_rule(problem: RegressionProblem) -> OracleSolution:
 
     def least(value: Any, *constraints: Any) -> float:
         programme = cp.Problem(cp.Minimize(value), [*constraints, *fixed])
-        for tol in (1e-11, 1e-10, 1e-9, 1e-8):
+        for tol in (1e-11, 1e-10, 1e-9, 1e-8, 1e-7):
             tight = {"tol_gap_abs": tol, "tol_gap_rel": tol, "tol_feas": tol}
             with warnings.catch_warnings(), contextlib.suppress(cp.SolverError):
                 warnings.simplefilter("ignore")  # an inaccurate solution is tried again

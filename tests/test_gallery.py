@@ -26,7 +26,7 @@ def page(tmp_path_factory):
             text = printed[name] = run(f"examples/plot_{name}.py", cwd=folder)
             figures = re.findall(r"figure saved in the working directory: (\S+)", text)
             assert {path.name for path in folder.iterdir()} == set(figures)
-            assert figures
+            assert figures or text.startswith("Skipped")
             assert all((folder / figure).read_bytes().startswith(PNG) for figure in figures)
         return printed[name]
 

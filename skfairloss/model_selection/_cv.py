@@ -290,7 +290,7 @@ class PixelLossRegressorCV(
         routing : sklearn.utils.metadata_routing.MetadataRouter
             Requests of this estimator, its scorers and its splitter.
         """
-        router = MetadataRouter(owner=self).add_self_request(self)
+        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
         mapping = MethodMapping().add(caller="fit", callee="score")
         for key, scorer in make_scorers(self.scoring, PixelLossRegressor()).by_key().items():
             router.add(**{key: scorer}, method_mapping=mapping)
