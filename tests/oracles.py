@@ -24,6 +24,10 @@ import scipy.sparse as sp
 from tests.problems import LONG, RegressionProblem
 
 
+class NoSolutionError(RuntimeError):
+    """An oracle that gives up on a problem."""
+
+
 @dataclass(frozen=True)
 class OracleSolution:
     """Coefficients of one output, the objective there, and a lower bound on the optimum."""
@@ -457,7 +461,7 @@ def solve_tie_rule(problem: RegressionProblem) -> OracleSolution:
                 programme.solve("CLARABEL", **tight)
                 if programme.status == cp.OPTIMAL:
                     return programme.value
-        raise RuntimeError("no solution of the tie rule to compare with")
+        raise NoSolutionError("no solution of the tie rule to compare with")
 
     optimum = least(absolute)
     optimal = absolute <= optimum + 1e-9 * max(optimum, 1e-3)
