@@ -240,8 +240,9 @@ class Coupled:
         """Return the optimum of a problem under other constraints; None where it is not known."""
         if start is None or start.multipliers is None:
             return None
-        given, bounds = start.multipliers, self.problem.groups.bounds
-        if (len(given.bounds), len(given.linear)) != (len(bounds), len(self.problem.linear)):
+        given, criterion = start.multipliers, self.problem.groups
+        sizes = len(criterion.shares), len(criterion.bounds), len(self.problem.linear)
+        if (len(given.worst), len(given.bounds), len(given.linear)) != sizes:
             return None
         found = [np.zeros(0)]
         for part in _parts(self.problem, factor=False):
