@@ -10,6 +10,7 @@ Without terms that couple the outputs (the columns of y) the sum separates into 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -189,9 +190,15 @@ class Problem:
         other = replace(self, criterion=None, linear=(), grouped_loss=loss)
         return self._sharing(other)
 
-    def with_loss(self, loss: MixedLoss) -> Problem:
-        """Return the problem under another loss, with all that is known of it under any loss."""
-        return self._sharing(replace(self, loss=loss))
+    def under(self, **changes: Any) -> Problem:
+        """Return the problem under another loss or criterion, or other linear rows.
+
+        All that is known of its rows whatever these are goes along.
+        """
+        other = self._sharing(replace(self, **changes))
+        if (other.criterion is None) != (self.criterion is None):
+            other.__dict__.pop("group_moments", None)  # they are by group
+        return other
 
     def _sharing(self, other: Problem) -> Problem:
         """Return another problem of the same rows, with what is known of them."""

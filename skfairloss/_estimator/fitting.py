@@ -44,7 +44,8 @@ def fit_model(model: Any, training: Training, start: Start | None) -> Start:
     model.__dict__.update(attributes.constraints(problem, solution.multipliers, training.terms))
     model.squared_share_ = problem.squared_share(certificate.residual)
     model.n_iter_ = int(solution.n_iter.max())
-    return Start(solution.coef, solution.intercept, solution.measured)
+    measured = None if problem.constrained else solution.measured
+    return Start(solution.coef, solution.intercept, measured, solution.multipliers)
 
 
 @with_callbacks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ _REAL = [*_FLOATS, np.float16, np.bool_, *map(np.dtype, "bhilqBHILQ")]
 
 @dataclass(frozen=True)
 class Training:
-    """Parameters and data of a fit. All but the loss is the same for every mix.
+    """Parameters and data of a fit. Its data are the same for every mix and all terms.
 
     Parameters
     ----------
@@ -82,10 +83,14 @@ class Training:
         plain = problem.l1 == problem.l2 == 0 and not self.terms
         return plain and problem.loss.loss_mix in (0.0, 1.0)
 
-    def with_loss_mix(self, loss_mix: float) -> Training:
-        """Return the same data and penalty under another mix."""
-        loss = replace(self.problem.loss, loss_mix=float(loss_mix))
-        return replace(self, problem=self.problem.with_loss(loss))
+    def under(self, model: Any) -> Training:
+        """Return the same data and penalty under the mix and the terms of a model."""
+        loss = replace(self.problem.loss, loss_mix=float(model.loss_mix))
+        problem, terms = self.problem.under(loss=loss), read_terms(model.fairness)
+        if all(one is other for one, other in zip_longest(terms, self.terms)):
+            return replace(self, problem=problem)
+        problem, tolerance = _constrained(problem, terms, self.groups, self.scale)
+        return replace(self, problem=problem, terms=terms, tolerance=tolerance)
 
 
 def read_training(
@@ -220,7 +225,15 @@ def _problem(
         l2=float(model.alpha * (1.0 - model.l1_ratio)),
         fit_intercept=bool(model.fit_intercept),
     )
+    return _constrained(problem, terms, groups, scale)
+
+
+def _constrained(
+    problem: Problem, terms: tuple[FairnessTerm, ...], groups: Groups | None, scale: Array
+) -> tuple[Problem, float | None]:
+    """Return a problem under the terms, and the tolerance of an `EqualizedLoss`."""
     if not terms or groups is None:
-        return problem, None
-    asked = translate(terms, GroupedData(groups, problem.design, y, weights, scale))
-    return replace(problem, criterion=asked.criterion, linear=asked.linear), asked.spread
+        return problem.under(criterion=None, linear=()), None
+    data = GroupedData(groups, problem.design, problem.y, problem.weights, scale)
+    asked = translate(terms, data)
+    return problem.under(criterion=asked.criterion, linear=asked.linear), asked.spread

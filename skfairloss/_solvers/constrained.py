@@ -18,6 +18,7 @@ from skfairloss._inputs.groups import spelled
 from skfairloss._solvers.coupled import (
     PRESENT,
     Coupled,
+    Near,
     Setting,
     formulate_coupled,
     largest_bound,
@@ -108,8 +109,8 @@ def _solve(
     )
     found = None if rough else _from_before(coupled, setting, goal)
     if found is None:
-        found = solve_coupled(coupled, goal, setting.latest)
-    setting.latest = found
+        found = solve_coupled(coupled, goal, setting.latest or coupled.near(options.start))
+    setting.latest = Near(found.delta, found.multipliers)
     if not rough:
         setting.exact = found
     if problem.groups.is_bounded and not (found.stopped or rough):

@@ -16,7 +16,7 @@ import numpy as np
 from skfairloss._cached import cached_property
 from skfairloss._core.constraints import LinearRows
 from skfairloss._core.problem import Problem
-from skfairloss._core.solution import Multipliers, Slopes, Solution
+from skfairloss._core.solution import Multipliers, Slopes, Solution, Start
 from skfairloss._design.basis import Basis
 from skfairloss._design.design import Design
 from skfairloss._design.design_rows import DesignRows
@@ -37,6 +37,14 @@ PRESENT = 1e-9
 _PER_GROUP = 60
 
 
+@dataclass(frozen=True)
+class Near:
+    """The optimum of a problem close to another one: δ, (d, m), and the multipliers, (J,)."""
+
+    delta: Array
+    multipliers: Array
+
+
 class Setting:
     """A problem's basis, start and rows: problems that differ in their criterion share them.
 
@@ -50,7 +58,7 @@ class Setting:
         self.problem = problem
         self.start = _on_linear_rows(problem, exact, full, *_first_model(problem, full))
         self.basis = _restricted(full, exact)
-        self.latest: KinkedSolution | None = None
+        self.latest: Near | None = None
         self.exact: KinkedSolution | None = None
         self._built: dict[tuple[bytes, bool], Coupled] = {}
 
@@ -227,6 +235,25 @@ class Coupled:
             own[part.groups] = part.price * found[at : at + len(part.groups)]
             at += len(part.groups)
         return Multipliers(worst, tuple(bounds), ())
+
+    def near(self, start: Start | None) -> Near | None:
+        """Return the optimum of a problem under other constraints; None where it is not known."""
+        if start is None or start.multipliers is None:
+            return None
+        given, criterion = start.multipliers, self.problem.groups
+        sizes = len(criterion.shares), len(criterion.bounds), len(self.problem.linear)
+        if (len(given.worst), len(given.bounds), len(given.linear)) != sizes:
+            return None
+        found = [np.zeros(0)]
+        for part in _parts(self.problem, factor=False):
+            own = given.worst if part.which is None else given.bounds[part.which]
+            found.append(own[part.groups] / part.price)
+        terms = zip(self.problem.linear, given.linear, _prices(self.problem), strict=True)
+        for term, held, price in terms:
+            if not term.exact:
+                found += [np.maximum(side * held / price, 0.0).ravel() for side in (-1.0, 1.0)]
+        coef, intercept = start.coef - self.start[0], start.intercept - self.start[1]
+        return Near(self.basis.of_model(coef, intercept), np.concatenate(found))
 
 
 def formulate_coupled(

@@ -16,7 +16,7 @@ from skfairloss._core.certificate import measure
 from skfairloss._core.solution import Measured
 from skfairloss._design.design import Design
 from skfairloss._design.rows import DenseRows, sorted_by_group
-from skfairloss._solvers.coupled import Coupled, drawn, to_model, with_zeros
+from skfairloss._solvers.coupled import Coupled, Near, drawn, to_model, with_zeros
 from skfairloss._solvers.coupling import ABSOLUTE, SIGNED, Coupling
 from skfairloss._solvers.dual_newton import dual_newton
 from skfairloss._solvers.interior_point import interior_point
@@ -239,10 +239,10 @@ def _of(kq: KinkedQuadratic) -> Coupling:
     return kq.coupling
 
 
-def solve_coupled(coupled: Coupled, goal: Goal, latest: KinkedSolution | None) -> KinkedSolution:
+def solve_coupled(coupled: Coupled, goal: Goal, latest: Near | None) -> KinkedSolution:
     """Solve a fit under constraints: on a band where rows are many, on all of them if that fails.
 
-    ``latest`` is the solution of a problem close to this one. None where there is none.
+    ``latest`` is the optimum of a problem close to this one. None where there is none.
     """
     same = latest is not None and len(latest.multipliers) == len(coupled.coupling.bound)
     guess = latest.multipliers if latest is not None and same else None
