@@ -54,7 +54,7 @@ def test_the_data_are_left_as_they_are():
     X, y, weights, codes = data(300.0)
     before = X.copy(), y.copy()
     problem = Problem(make_design(X), y, weights / weights.sum(), problem_of(*data()).loss)
-    problem.design.group_moments(y, problem.weights, np.zeros_like(codes), 1, centred=True)
+    problem.design.group_moments(y, problem.weights, np.zeros_like(codes), 1, (X[0], y[0]))
     np.testing.assert_array_equal(X, before[0])
     np.testing.assert_array_equal(y, before[1])
 

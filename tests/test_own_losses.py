@@ -11,7 +11,8 @@ import pytest
 import scipy.sparse as sp
 
 from skfairloss import PixelLossRegressor
-from skfairloss._core.certificate import _Better, certify
+from skfairloss._core.bounds import Better
+from skfairloss._core.certificate import certify
 from skfairloss._core.constraints import (
     ABSOLUTE_ERROR,
     LIMIT,
@@ -485,7 +486,8 @@ def test_at_weight_1_a_better_point_is_as_near_as_the_worst_loss_says(loss, loss
     best = solve(problem)
     residual = problem.residual(best.coef, best.intercept)
     objective = np.full(2, certify(problem, best).objective[0])
-    better = _Better.by_terms(problem, residual, objective)
+    sizes = problem.weights @ abs(residual), problem.weights @ residual**2
+    better = Better.by_terms(problem, *sizes, objective)
     top = objective / (1.0 - LIMIT)
     reach = top if loss == ABSOLUTE_ERROR else np.sqrt(top)
     expected = reach + problem.weights @ abs(residual)

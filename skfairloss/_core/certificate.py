@@ -35,83 +35,23 @@ A may as well be orthonormal on a sample of rows alone, or on rows of other weig
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from skfairloss._core.bounds import NEGLIGIBLE, Better, Support, bound, bound_by_penalty
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Certificate, Measured, Point, Slopes
-from skfairloss._design.basis import EPS, Basis, row_sorted_qr
+from skfairloss._design.basis import EPS, Basis
 from skfairloss._design.design import Design
 from skfairloss._typing import Array
 
-# A charge below this share of the objective is not worth another pass over X.
-_NEGLIGIBLE = 1e-10
 # Share of the gap allowed from which a bound is worth another pass over X.
 _SHARP = 0.1
 # Objectives below this share of the loss of the best constant are measured against the latter.
 _NATURAL = 1e-6
-
-
-@dataclass(frozen=True)
-class _Support:
-    """Rows in which a basis is orthonormal; ``excess`` is e, 1 for all rows."""
-
-    basis: Basis
-    design: Design
-    excess: float
-
-
-@dataclass(frozen=True)
-class _Better:
-    """Bounds on any better point: its objective, and the distance of its predictions.
-
-    Parameters
-    ----------
-    objective : (m,).
-    mean, root : (m,), bounds on Σ v |Δf| and √(Σ v Δf²); infinite where there are none.
-    """
-
-    objective: Array
-    mean: Array
-    root: Array
-
-    @classmethod
-    def by_mix(cls, problem: Problem, objective: Array) -> _Better:
-        """Bound it by the mix: that of neither point is above the objective (m,)."""
-        loss = problem.loss
-        mean, root = np.full_like(objective, np.inf), np.full_like(objective, np.inf)
-        if loss.curvature > 0:
-            root = 2 * np.sqrt(2 * objective / loss.curvature)
-            mean = root
-        if loss.loss_mix > 0:
-            mean = np.fmin(mean, 2 * objective / min(loss.upper, -loss.lower))
-        return cls(objective, mean, root)
-
-    @classmethod
-    def by_terms(cls, problem: Problem, residual: Array, objective: Array) -> _Better:
-        """Bound it by what is asked, which it meets; the point has these residuals (n, m)."""
-        criterion, weights = problem.groups, problem.weights
-        asked = [
-            (one.loss, bound)
-            for one, bound in zip(criterion.bounds, problem.group_bounds, strict=True)
-        ]
-        shape = len(criterion.shares), problem.n_outputs
-        if criterion.worst_weight > 0:
-            largest = float(objective[0]) / criterion.worst_weight
-            asked.append((criterion.worst_loss, np.full(shape[0], largest)))
-        absolute, squared = np.full((2, *shape), np.inf)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for loss, bound in asked:
-                tilt, steep, curvature = loss.weights(problem.loss, problem.n_outputs)
-                absolute = np.fmin(absolute, bound[:, None] / (steep - np.abs(tilt)))
-                squared = np.fmin(squared, 2 * bound[:, None] / curvature)
-        mix = cls.by_mix(problem, objective / problem.mean_weight)
-        means = criterion.shares @ np.fmin(absolute, np.sqrt(squared))
-        mean = np.fmin(0.5 * mix.mean, means) + weights @ np.abs(residual)
-        root = np.fmin(0.5 * mix.root, np.sqrt(criterion.shares @ squared))
-        return cls(objective, mean, root + np.sqrt(weights @ (residual * residual)))
 
 
 def certify(problem: Problem, point: Point, tol: float = 1e-8) -> Certificate:
@@ -181,23 +121,23 @@ def _gaps(
     tried first, in coordinates of a sample, if a tenth of ``tol`` is sharp enough; no mean is above
     the largest of its parts. ``pull`` is what linear rows add to Xᵀu.
     """
-    gaps, enough = np.full_like(size, np.inf), max(_NEGLIGIBLE, _SHARP * tol) * size
+    gaps, enough = np.full_like(size, np.inf), max(NEGLIGIBLE, _SHARP * tol) * size
     if point.dual is None:
         return gaps
     own = replace(fit, weights=problem.weights) if problem.constrained else fit
     about_mix = fit.grouped_loss is None
-    reach = _Better.by_mix(problem, better)
+    reach = Better.by_mix(problem, better)
     if not about_mix:
-        reach = _Better.by_terms(problem, found.residual, better)
+        reach = Better.by_terms(problem, *_sizes(problem, found.residual), better)
     near = _sample_support(problem)
     if near is not None:
-        gaps, _ = _bound(own, point.coef, found, reach, pull, near)
+        gaps, _ = bound(own, point.coef, found, reach, pull, near)
     if problem.l1 > 0:
-        gaps = np.fmin(gaps, _bound_by_penalty(problem, point.coef, found, reach, pull))
+        gaps = np.fmin(gaps, bound_by_penalty(problem, point.coef, found, reach, pull))
     if problem.constrained and (gaps > enough).any():
-        gaps = np.fmin(gaps, _bound(own, point.coef, found, reach, pull, _whole(problem))[0])
+        gaps = np.fmin(gaps, bound(own, point.coef, found, reach, pull, _whole(problem))[0])
     if not (gaps <= enough).all():
-        reach = _Better.by_mix(fit, better + price) if about_mix else reach
+        reach = Better.by_mix(fit, better + price) if about_mix else reach
         support = _whole(fit if about_mix else problem)
         gaps = np.fmin(gaps, _sharp_gap(fit, point, found, reach, pull, size, support))
     return gaps
@@ -213,13 +153,22 @@ def _allowed(
     """
     allowed = tol * size
     for k in map(int, np.flatnonzero(~(gaps <= allowed))):
-        natural = _constant_loss(problem, k)
+        natural = constant_loss(problem, k)
         y_only = np.zeros_like(point.coef[:, k])
         inevitable = _rounding_floor(problem, y_only, 0.0, residual[:, k], k)
         floor = _rounding_floor(problem, point.coef[:, k], point.intercept[k], residual[:, k], k)
-        rounding = min(floor, max(4 * inevitable, _NATURAL * natural))
-        allowed[k] = tol * max(size[k], _NATURAL * natural) + rounding
+        allowed[k] = excused(tol, float(size[k]), natural, floor, inevitable)
     return allowed
+
+
+def excused(tol: float, size: float, natural: float, floor: float, inevitable: float) -> float:
+    """Return the gap that counts as optimal where the objective is ``size``.
+
+    ``natural`` is the loss of the best constant, ``floor`` what rounding alone can make of it, and
+    ``inevitable`` what y alone does.
+    """
+    rounding = min(floor, max(4 * inevitable, _NATURAL * natural))
+    return tol * max(size, _NATURAL * natural) + rounding
 
 
 def _measure(problem: Problem, point: Point) -> Measured:
@@ -275,10 +224,10 @@ def _sharp_gap(
     problem: Problem,
     point: Point,
     found: Measured,
-    better: _Better,
+    better: Better,
     pull: Array | float,
     size: Array,
-    support: _Support,
+    support: Support,
 ) -> Array:
     """Return the bound from all rows, (m,), with duals projected where that is worth it.
 
@@ -286,136 +235,49 @@ def _sharp_gap(
     """
     assert point.dual is not None
     dual, loss = point.dual, problem.row_loss
-    gap, defect = _bound(problem, point.coef, found, better, pull, support)
-    if (gap > _NEGLIGIBLE * size).any():
+    gap, defect = bound(problem, point.coef, found, better, pull, support)
+    if (gap > NEGLIGIBLE * size).any():
         # Project the duals onto Xᵀu = penalty, 1ᵀu = 0 (A is orthonormal), and measure again.
         if isinstance(dual, Slopes):
             dual = loss.derivative(found.residual)
-        dual = loss.into_domain(dual) - _predict(support, defect)
+        dual = loss.into_domain(dual) - _predict(support.basis, problem.design, defect)
         again = _measure(problem, replace(point, dual=dual))
-        gap = np.fmin(gap, _bound(problem, point.coef, again, better, pull, support)[0])
+        gap = np.fmin(gap, bound(problem, point.coef, again, better, pull, support)[0])
     return np.where(np.isfinite(gap), gap, np.inf)
 
 
-def _whole(problem: Problem) -> _Support:
+def _whole(problem: Problem) -> Support:
     """All rows."""
-    return _Support(problem.exact_basis, problem.design, 1.0)
+    basis, smallest = problem.exact_basis, float(problem.weights.min())
+    return Support(basis, 1.0, smallest, partial(_largest, basis, problem.design))
 
 
-def _sample_support(problem: Problem) -> _Support | None:
+def _sample_support(problem: Problem) -> Support | None:
     """Return the sample with its basis. None where there is no sample, or none with a basis."""
     basis = problem.sample_basis  # asked first: a sample without a basis need not be drawn
     if basis is None or (sample := problem.sample) is None:
         return None
-    return _Support(basis, sample.design, sample.excess)
+    largest = partial(_largest, basis, sample.design)
+    return Support(basis, sample.excess, float(problem.weights.min()), largest)
 
 
-def _bound(
-    problem: Problem,
-    coef: Array,
-    found: Measured,
-    better: _Better,
-    pull: Array | float,
-    support: _Support,
-) -> tuple[Array, Array]:
-    """Return the sums of the module's bound, (m,), and the coordinates d of what is left of Xᵀu."""
-    objective = better.objective
-    basis, rows, total = support.basis, found.rows, found.total
-    gradient = found.gradient - np.multiply.outer(basis.center, total) + pull
-    gap, defect = np.full_like(rows, np.inf), np.zeros((basis.n_coordinates, len(rows)))
-    for slope in _penalty_slopes(problem, coef, gradient, objective):
-        # ĝ = l2 w + slope, and what is left of Xᵀu is charged ...
-        rest = gradient - problem.l2 * coef - slope
-        left = basis.pull_back(rest, np.zeros(len(rows)))
-        left[basis.n_directions :] = total
-        charge = _charge(problem, support, left, better)
-        unseen = _outside_row_space(problem, basis, rest, coef, objective)
-        bound = rows + _kink_gap(problem, coef, slope) + unseen + charge
-        defect = np.where(bound < gap, basis.resolved(left)[0], defect)
-        gap = np.fmin(gap, bound)
-    if problem.l2 > 0:  # ... or ĝ = Xᵀu, and only the intercept is charged.
-        slope = np.clip(gradient, -problem.l1, problem.l1)
-        square = ((problem.l2 * coef - (gradient - slope)) ** 2).sum(axis=0) / (2 * problem.l2)
-        lone = np.zeros_like(defect)
-        lone[basis.n_directions :] = total
-        charge = _charge(problem, support, lone, better)
-        gap = np.fmin(gap, rows + _kink_gap(problem, coef, slope) + square + charge)
-    return gap, defect
+def _largest(basis: Basis, design: Design, theta: Array) -> Array:
+    """Return the largest |A θ| of the rows, (m,)."""
+    return np.abs(_predict(basis, design, theta)).max(axis=0)
 
 
-def _bound_by_penalty(
-    problem: Problem, coef: Array, found: Measured, better: _Better, pull: Array | float
-) -> Array:
-    """Return the module's bound, (m,), without coordinates, under an L1 penalty.
-
-    What is left of Xᵀu is charged by ‖w*‖₁ ≤ F / l1, and 1ᵀu to the mean prediction.
-    """
-    center = problem.means if problem.fit_intercept else np.zeros(len(coef))
-    gradient = found.gradient - np.multiply.outer(center, found.total) + pull
-    norm = better.objective / problem.l1
-    shift = np.abs(found.total) * np.fmin(better.mean, better.root)
-    lone = found.rows + np.where(found.total == 0, 0.0, shift)
-    gap = np.full_like(lone, np.inf)
-    for slope in _penalty_slopes(problem, coef, gradient, better.objective):
-        rest = np.abs(gradient - problem.l2 * coef - slope)
-        charge = (rest * np.abs(coef)).sum(axis=0) + rest.max(axis=0, initial=0.0) * norm
-        gap = np.fmin(gap, lone + _kink_gap(problem, coef, slope) + charge)
-    return gap
+def _sizes(problem: Problem, residual: Array) -> tuple[Array, Array]:
+    """Return Σ v |r| and Σ v r² of residuals (n, m), (m,) each."""
+    return problem.weights @ np.abs(residual), problem.weights @ (residual * residual)
 
 
-def _penalty_slopes(
-    problem: Problem, coef: Array, gradient: Array, objective: Array
-) -> list[Array]:
-    """Admissible slopes of l1 |w|: the closest to Xᵀu, and the subgradient away from 0."""
-    nearest = np.clip(gradient - problem.l2 * coef, -problem.l1, problem.l1)
-    if problem.l1 == 0:
-        return [nearest]
-    away = problem.l1 * np.abs(coef) > _NEGLIGIBLE / len(coef) * objective
-    return [nearest, np.where(away, problem.l1 * np.sign(coef), nearest)]
-
-
-def _kink_gap(problem: Problem, coef: Array, slope: Array) -> Array:
-    """Σ_j l1 |w_j| - slope_j w_j, the Fenchel-Young gap of the L1 penalty."""
-    return (problem.l1 * np.abs(coef) - slope * coef).clip(min=0).sum(axis=0)
-
-
-def _outside_row_space(
-    problem: Problem, basis: Basis, rest: Array, coef: Array, objective: Array
-) -> Array:
-    """Charge for the part of Xᵀu - ĝ that no prediction sees, by |w*_j| ≤ F / l1."""
-    transform = basis.transform
-    if problem.l1 == 0 or transform.shape[1] == len(coef):
-        return np.zeros_like(objective)
-    q = row_sorted_qr(transform)[0]
-    unseen = np.abs(rest - q @ (q.T @ rest))
-    return (unseen * (np.abs(coef) + objective / problem.l1)).sum(axis=0)
-
-
-def _charge(problem: Problem, support: _Support, left: Array, better: _Better) -> Array:
-    """Upper bound on leftᵀ(θ* - θ), by cheap norms first, by a pass over X where those are coarse.
-
-    The basis makes it Σ v (A d) Δf + ridge (T d)ᵀΔw.
-    """
-    basis, objective = support.basis, better.objective
-    defect, size = basis.resolved(left)
-    root = np.fmin(better.root, better.mean / np.sqrt(problem.weights.min()))
-    root, mean = root * np.sqrt(support.excess), better.mean * support.excess
-    norm = 2 * np.sqrt(2 * objective / problem.l2) if problem.l2 > 0 else np.zeros_like(size)
-    bound = np.where(size == 0, 0.0, size * np.hypot(root, np.sqrt(problem.l2) * norm))
-    if (bound > _NEGLIGIBLE * objective).any():
-        largest = np.abs(_predict(support, defect)).max(axis=0)
-        move = np.linalg.norm(basis.transform @ defect[: basis.n_directions], axis=0)
-        bound = np.fmin(bound, largest * mean + problem.l2 * move * norm)
-    return bound
-
-
-def _predict(support: _Support, theta: Array) -> Array:
+def _predict(basis: Basis, design: Design, theta: Array) -> Array:
     """Return A θ, (n, m)."""
-    coef, intercept = support.basis.to_model(theta)
-    return support.design.predict(coef, intercept)
+    coef, intercept = basis.to_model(theta)
+    return design.predict(coef, intercept)
 
 
-def _constant_loss(problem: Problem, k: int) -> float:
+def constant_loss(problem: Problem, k: int) -> float:
     """Loss of the best constant prediction: the natural size of an objective."""
     y = problem.y[:, k]
     low, high = float(y.min()), float(y.max())

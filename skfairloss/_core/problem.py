@@ -133,7 +133,7 @@ class Problem:
                 self.weights,
                 self.groups.codes,
                 n_groups,
-                centred=self.fit_intercept,
+                origin=self.design.origin(self.y) if self.fit_intercept else None,
             )
 
     @cached_property

@@ -11,7 +11,7 @@ from skfairloss._typing import Array, Index, Mask
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Verdict:
     """Bounds on the distance of a point from the optimum, for each output.
 
     Parameters
@@ -20,13 +20,18 @@ class Certificate:
     gap : (m,), an upper bound on objective - optimum.
     infeasibility : (m,), largest relative violation of a constraint.
     certified : (m,) of bool, gap and infeasibility within the tolerance asked for.
-    residual : (n, m), at the point.
     """
 
     objective: Array
     gap: Array
     infeasibility: Array
     certified: Mask
+
+
+@dataclass(frozen=True)
+class Certificate(Verdict):
+    """The same with the residuals at the point, (n, m)."""
+
     residual: Array
 
 

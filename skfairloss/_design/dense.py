@@ -122,11 +122,16 @@ class DenseDesign(Design):
         return out
 
     def group_moments(
-        self, y: Array, weights: Array, codes: Index, n_groups: int, centred: bool
+        self,
+        y: Array,
+        weights: Array,
+        codes: Index,
+        n_groups: int,
+        origin: tuple[Array, Array] | None = None,
     ) -> GroupMoments:
-        """Moments of each group in one pass, around 0 unless ``centred``."""
+        """Moments of each group in one pass, around an origin; around 0 where it is None."""
         p, m = self.shape[1], y.shape[1]
-        origin = self._origin(y) if centred else (np.zeros(p), np.zeros(m))
+        origin = (np.zeros(p), np.zeros(m)) if origin is None else origin
         first, targets, squares = (np.zeros((n_groups, width)) for width in (p, m, m))
         second, cross = np.zeros((n_groups, p, p)), np.zeros((n_groups, p, m))
         equal = bool(weights.max() == weights.min())
@@ -170,8 +175,8 @@ class DenseDesign(Design):
             return self.block(index)
         return np.take(self.x, self._place(index), axis=0, out=room[: len(index)], mode="clip")
 
-    def _origin(self, y: Array) -> tuple[Array, Array]:
-        """Means of some rows of X, 0 where all are near it, and of y."""
+    def origin(self, y: Array) -> tuple[Array, Array]:
+        """Return the means of some rows of X, 0 where all are near it, and of y."""
         some = slice(0, None, max(1, self.shape[0] // _SOME))
         block = self.block(some)
         means = block.mean(axis=0)

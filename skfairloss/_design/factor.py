@@ -60,7 +60,7 @@ def orthonormal_basis(
     factor, known = None, None
     if has_many_rows(n, p):
         known = design.moments(weights, center) if moments is None else moments
-        factor = _factor_gram(known, center)
+        factor = factor_gram(known, center)
     if factor is None or not _truncated_rightly(design, weights, center, factor):
         twice = None if known is None else _cholesky_twice(design, weights, center, known)
         factor = twice or _factor_rows(design, weights, center, np.arange(p))
@@ -86,7 +86,7 @@ def column_basis(
     if center is None:
         center = _center(design, weights, fit_intercept)
     moments = design.moments(weights, center)
-    factor = _factor_gram(moments, center)
+    factor = factor_gram(moments, center)
     if factor is None or not len(factor.r) or not comparable(factor.scale):
         return None
     if np.diag(factor.r).min() ** 2 < _PLAIN_PIVOT:
@@ -121,7 +121,7 @@ def coefficient_basis(
         live = _spread(design, weights, here, columns)[1] > 0
         moments = np.where(np.logical_and.outer(live, live), moments, 0.0)
         many = len(columns) == 0 or len(columns) > design.shape[0]
-        if diagonal or many or _factor_gram(moments, here) is not None:
+        if diagonal or many or factor_gram(moments, here) is not None:
             basis = diagonal_basis(moments, here, fit_intercept, ridge)
             return embedded(basis, columns, center)
     factor = _factor_rows(design, weights, center, columns)
@@ -139,7 +139,7 @@ def _center(design: Design, weights: Array, fit_intercept: bool) -> Array:
     return design.adjoint(weights) if fit_intercept else np.zeros(design.shape[1])
 
 
-def _factor_gram(gram: Array, center: Array) -> Factor | None:
+def factor_gram(gram: Array, center: Array) -> Factor | None:
     """Pivoted Cholesky factor of the scaled Gram matrix; None where its rank is in doubt."""
     p, scale = len(gram), _safe_scale(gram, center)
     if scale is None:
@@ -211,10 +211,10 @@ def _cholesky_twice(design: Design, weights: Array, center: Array, gram: Array) 
     if not np.linalg.norm(second - np.eye(len(gram))) <= _CORRECTED:
         return None
     corrected, info = lapack.dpotrf(second, lower=False)
-    return _pivoted(corrected @ first, scale, center)
+    return pivoted(corrected @ first, scale, center)
 
 
-def _pivoted(r: Array, scale: Array, center: Array) -> Factor:
+def pivoted(r: Array, scale: Array, center: Array) -> Factor:
     """Return the factor of a triangle of centred columns, cut at its rank.
 
     Where that is below p, columns are compared in units of their size before centring: these have
@@ -252,7 +252,7 @@ def _factor_rows(design: Design, weights: Array, center: Array, columns: Index) 
         scaled = centred * (np.sqrt(weights[rows])[:, None] / scale)
         scaled[:, ~live] = 0.0
         r = qr(np.vstack([r, scaled]), mode="r", check_finite=False)[0][:p]
-    return _pivoted(r, scale, center)
+    return pivoted(r, scale, center)
 
 
 def _spread(design: Design, weights: Array, center: Array, columns: Index) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ import numpy as np
 from skfairloss._cached import cached_property
 from skfairloss._core.problem import Problem
 from skfairloss._core.requests import FoundMultipliers
-from skfairloss._core.solution import Certificate, Multipliers, Solution
+from skfairloss._core.solution import Multipliers, Verdict
 from skfairloss._inputs.groups import Groups, group_means
 from skfairloss._typing import Array
 from skfairloss.fairness import FairnessTerm
@@ -25,14 +25,23 @@ class Attributes:
     scale : (m,), the residual scale c: coefficients are those of the problem times c.
     groups : the groups of its rows. None where they are not known.
     single : whether y is one-dimensional, so that attributes of an output are scalars.
+    shares : (G,), the groups' shares of the weight. None where the rows of the problem tell them.
     """
 
-    def __init__(self, problem: Problem, scale: Array, groups: Groups | None, single: bool) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        scale: Array,
+        groups: Groups | None,
+        single: bool,
+        shares: Array | None = None,
+    ) -> None:
         self._problem = problem
         self._scale = scale
         self._groups = groups
         self._single = single
         self._means: Array | None = None
+        self._known_shares = shares
 
     def model(
         self,
@@ -40,11 +49,13 @@ class Attributes:
         intercept: Array,
         output: int | None = None,
         residual: Array | None = None,
+        means: Array | None = None,
     ) -> dict[str, Any]:
         """Return the attributes of a model, (p, m) and (m,), optimal or not.
 
         ``output`` is the only output that differs from the last model. If any may differ it is
-        None. ``residual`` (n, m) spares a pass over X. If it is not known it is None.
+        None. ``residual`` (n, m) spares a pass over X. If it is not known it is None. So are
+        ``means``, each group's means of the mix, |z| and z² by output, (3, n_groups, m).
         """
         has_intercept = self._problem.fit_intercept
         out = {
@@ -55,7 +66,8 @@ class Attributes:
             "scale_": self._per_output(self._scale),
         }
         if self._groups is not None:
-            means = self._group_means(self._groups, coef, intercept, output, residual)
+            if means is None:
+                means = self._group_means(self._groups, coef, intercept, output, residual)
             with np.errstate(over="ignore"):
                 mae, mse = means[1] @ self._scale, means[2] @ np.square(self._scale)
             out["groups_"] = self._groups.names
@@ -67,18 +79,20 @@ class Attributes:
     @cached_property
     def _shares(self) -> Array:
         """The groups' shares of the weight, (G,)."""
+        if self._known_shares is not None:
+            return self._known_shares
         if self._problem.criterion is not None:
             return self._problem.criterion.shares
         codes = self._groups.codes if self._groups is not None else np.zeros(0, dtype=np.intp)
         return np.bincount(codes, weights=self._problem.weights)
 
     def constraints(
-        self, problem: Problem, solution: Solution, terms: Sequence[FairnessTerm]
+        self, problem: Problem, found: Multipliers | None, terms: Sequence[FairnessTerm]
     ) -> dict[str, Any]:
         """Return the group weights of the equivalent plain fit, and the multipliers by term."""
         if not terms:
             return {}
-        found, criterion = solution.multipliers, problem.criterion
+        criterion = problem.criterion
         nothing = np.zeros(self._groups.n_groups if self._groups is not None else 0)
         if found is None:  # terms that ask nothing
             found = Multipliers(nothing, (), ())
@@ -105,7 +119,7 @@ class Attributes:
             out["group_weights_"] = problem.mix_weights(found)
         return out
 
-    def certificate(self, certificate: Certificate) -> dict[str, Any]:
+    def certificate(self, certificate: Verdict) -> dict[str, Any]:
         """Return objective, duality gap and infeasibility of a certificate."""
         return {
             "objective_": self._per_output(certificate.objective),

@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skfairloss._core.certificate import certify
 from skfairloss._core.problem import Problem
-from skfairloss._core.solution import Certificate, Solution, Start
+from skfairloss._core.solution import Solution, Start, Verdict
 from skfairloss._design.threads import one_blas_thread
 from skfairloss._estimator.attributes import Attributes
 from skfairloss._estimator.compat import has_callbacks, with_callbacks
@@ -35,12 +35,12 @@ def fit_model(model: Any, training: Training, start: Start | None) -> Start:
         if limit is not None and not certificate.certified.all():
             certified = certify(*limit, model.tol).certified
             certificate = replace(certificate, certified=certified)
-    _warn_unless_certified(model, solution, certificate)
+    warn_unless_certified(model, solution, certificate)
     model.__dict__.update(
         attributes.model(solution.coef, solution.intercept, residual=certificate.residual)
     )
     model.__dict__.update(attributes.certificate(certificate))
-    model.__dict__.update(attributes.constraints(problem, solution, training.terms))
+    model.__dict__.update(attributes.constraints(problem, solution.multipliers, training.terms))
     model.squared_share_ = problem.squared_share(certificate.residual)
     model.n_iter_ = int(solution.n_iter.max())
     return Start(solution.coef, solution.intercept, solution.measured)
@@ -98,7 +98,7 @@ def _warn_unless_equal(found: Equalized, tolerance: float) -> None:
     )
 
 
-def _warn_unless_certified(model: Any, solution: Solution, certificate: Certificate) -> None:
+def warn_unless_certified(model: Any, solution: Any, certificate: Verdict) -> None:
     """State the gap reached, and the remedy, where a fit is not certified."""
     name = type(model).__name__
     open_outputs = np.flatnonzero(~certificate.certified)
@@ -126,7 +126,7 @@ def _warn_unless_certified(model: Any, solution: Solution, certificate: Certific
         )
 
 
-def _remedy(solution: Solution, output: int, max_iter: int) -> str:
+def _remedy(solution: Any, output: int, max_iter: int) -> str:
     """Name the remedy for a gap that is left."""
     if solution.stopped[output]:
         return "a callback stopped the fit: let it go on"

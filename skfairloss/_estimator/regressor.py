@@ -14,9 +14,12 @@ from skfairloss._design import make_design
 from skfairloss._estimator.compat import CallbackSupportMixin
 from skfairloss._estimator.fitting import fit_model
 from skfairloss._estimator.persistence import VersionStampMixin
+from skfairloss._estimator.source_fitting import fit_source, predict_source
 from skfairloss._estimator.training import check_finite, read_features, read_training
 from skfairloss._inputs.validation import MatchedScoreMixin, check_numbers
+from skfairloss._rows.source import is_source
 from skfairloss._typing import Array
+from skfairloss.rows._collections import collected, is_collection, predicted
 
 
 class PixelLossRegressor(
@@ -238,8 +241,8 @@ class PixelLossRegressor(
 
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: Any,
+        y: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
         sensitive_features: Any = None,
@@ -248,11 +251,14 @@ class PixelLossRegressor(
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features; finite numbers.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or row source
+            Features; finite numbers. A source of `skfairloss.rows` holds all rows, with their
+            targets, weights and groups. With a Dask Array or DataFrame the other arguments are
+            collections of Dask as well, in the same partitions; fit computes on the scheduler
+            that is current, and leaves nothing there.
 
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets; finite numbers.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Targets; finite numbers. ``None`` with a source alone.
 
         sample_weight : array-like of shape (n_samples,) or float, default=None
             Weights >= 0 of the rows, not all 0; ``None`` weighs all rows the same. Only their
@@ -275,6 +281,12 @@ class PixelLossRegressor(
         ValueError
             If a parameter is out of range, or an argument is not what is described above.
 
+        NotImplementedError
+            If rows of a source or of Dask are asked for what needs all rows in one array.
+
+        RuntimeError
+            If such rows change between two passes.
+
         skfairloss.exceptions.InfeasibleFairnessError
             If no model meets the fairness terms.
 
@@ -291,6 +303,15 @@ class PixelLossRegressor(
         try:
             previous = self._models() if self.warm_start else None
             self._forget()
+            source = collected(X, y, sample_weight, sensitive_features)
+            if source is None and is_source(X):
+                _refuse_beside(
+                    y=y, sample_weight=sample_weight, sensitive_features=sensitive_features
+                )
+                source = X
+            if source is not None:
+                fit_source(self, source)
+                return self
             training = read_training(self, X, y, sample_weight, sensitive_features)
             fit_model(self, training, training.start(previous))
             return self
@@ -299,20 +320,26 @@ class PixelLossRegressor(
             self.__dict__.update(before)
             raise
 
-    def predict(self, X: ArrayLike) -> Array:
+    def predict(self, X: Any) -> Any:
         """Predict, clipped to ``clip`` where that is set.
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or row source
+            Features; a Dask Array or DataFrame as well.
 
         Returns
         -------
         y_pred : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictions, in units of y.
+            Predictions, in units of y. For a source an iterator over those of its blocks. For a
+            Dask Array a lazy one of the same rows in a chunk; for a Dask DataFrame a lazy Series,
+            "prediction", or a DataFrame for several outputs, with the index of X.
         """
         check_is_fitted(self)
+        if is_collection(X):
+            return predicted(self, X)
+        if is_source(X):
+            return predict_source(self, X)
         check_numbers("X", X)
         design = make_design(read_features(self, X, reset=False))
         check_finite(self, design)
@@ -335,3 +362,13 @@ class PixelLossRegressor(
         """Remove the previous fit: what this one does not set must not survive."""
         for name in [name for name in self.__dict__ if name.endswith("_") and name[0] != "_"]:
             delattr(self, name)
+
+
+def _refuse_beside(**arguments: Any) -> None:
+    """Refuse what a source of rows holds itself."""
+    for name, value in arguments.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} must be None beside a source of rows, which holds it: give blocks "
+                f"{name!r}, got {type(value).__name__}"
+            )

@@ -63,10 +63,18 @@ def _auto(y: Array, weights: Array, fit_intercept: bool) -> float:
     """Return 2 Σ D² / Σ D, or 1 where y is constant."""
     with np.errstate(over="ignore", invalid="ignore"):
         deviation = np.array([_deviation(column, weights, fit_intercept) for column in y.T])
+    return scale_of(deviation, float(np.abs(y).max(initial=0.0)))
+
+
+def scale_of(deviation: Array, size: float) -> float:
+    """Return 2 Σ D² / Σ D of mean absolute deviations (m,), or 1 where all are 0.
+
+    ``size`` is the largest number of y, for messages.
+    """
     largest = float(deviation.max(initial=0.0))
     if not np.isfinite(2.0 * largest):
         raise ValueError(
-            f"y of up to {np.abs(y).max():.3g} is too large for scale='auto': rescale y, or pass "
+            f"y of up to {size:.3g} is too large for scale='auto': rescale y, or pass "
             "scale as a number"
         )
     if largest == 0.0:
@@ -85,6 +93,11 @@ def _deviation(y: Array, weights: Array, fit_intercept: bool) -> float:
     for rows in pieces_of(len(y), 1):
         away = y[rows] - center
         mean += float(weights[rows] @ np.abs(away, out=away))
+    return without_rounding(mean, center)
+
+
+def without_rounding(mean: float, center: float) -> float:
+    """Return a mean absolute deviation from a center; 0 where it is no more than rounding."""
     return 0.0 if mean <= _ROUNDING * abs(center) else mean
 
 

@@ -27,7 +27,7 @@ class Block:
     weights : (n,), >= 0. None where all are 1.
     codes : (n,), the groups of the rows, as positions in ``labels``. None without groups.
     labels : the groups that occur.
-    title : names of the columns that groups are from.
+    columns : names of the columns that groups are from, None for one without.
     names : names of the columns of X. None where they have none.
     """
 
@@ -37,10 +37,10 @@ class Block:
     weights: Array | None
     codes: Index | None
     labels: tuple[Any, ...]
-    title: str
+    columns: tuple[Any, ...]
     names: list[str] | None
 
-    def some(self, rows: slice) -> Block:
+    def some(self, rows: Index) -> Block:
         """Return some of the rows."""
         weights = None if self.weights is None else self.weights[rows]
         codes = None if self.codes is None else self.codes[rows]
@@ -62,22 +62,23 @@ def read_block(number: int, given: Any, targets: bool = True) -> Block:
         raise TypeError(f"block {number} has {unknown}, which is none of {list(_KEYS)}")
     x, names = _features(number, given["X"])
     if not targets:
-        return Block(x, np.empty((len(x), 0)), True, None, None, (), "", names)
+        return Block(x, np.empty((len(x), 0)), True, None, None, (), (), names)
     y = _numbers(number, "y", given["y"])
     if y.ndim not in (1, 2):
         raise ValueError(f"y of block {number} must have one or two dimensions, got {y.shape}")
     _check_length(number, "y", len(y), len(x))
-    codes, labels, title = None, (), ""
+    codes, labels, from_columns = None, (), ()
     if given.get("sensitive_features") is not None and len(x) == 0:
         codes = np.zeros(0, dtype=np.intp)
     elif given.get("sensitive_features") is not None:
         groups = encode_block(
             given["sensitive_features"], len(x), f"sensitive_features of block {number}"
         )
-        codes, labels, title = groups.codes, tuple(groups.labels), groups.title
+        codes, labels = groups.codes, tuple(groups.labels)
+        from_columns = tuple(factor.label for factor in groups.factors)
     weights = _weights(number, given.get("sample_weight"), len(x))
     columns = y[:, None] if y.ndim == 1 else y
-    block = Block(x, columns, y.ndim == 1, weights, codes, labels, title, names)
+    block = Block(x, columns, y.ndim == 1, weights, codes, labels, from_columns, names)
     _check_finite(number, block)
     return block
 
@@ -137,6 +138,5 @@ def _check_finite(number: int, block: Block) -> None:
     """Refuse NaN and infinity in y, and in rows of X without weight, which no sum shows."""
     if not np.isfinite(block.y).all():
         raise ValueError(f"y of block {number} contains NaN or infinity")
-    if block.weights is not None and not block.weights.all():
-        if not np.isfinite(block.X[block.weights == 0]).all():
-            raise ValueError(f"X of block {number} contains NaN or infinity")
+    if block.weights is not None and not np.isfinite(block.X[block.weights == 0]).all():
+        raise ValueError(f"X of block {number} contains NaN or infinity")

@@ -8,16 +8,19 @@ known before; t only falls, so that merging samples in any order ends at all row
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import sqrt
+from typing import Any
 
 import numpy as np
 
+from skfairloss._design.sample import sample_size, smallest_sample
 from skfairloss._typing import Array, Index
 
 _SEED = 0x5EED  # of keys, beside the number of a block
 _MOST = 2**16  # rows of a sample
-_PER_COORDINATE = 100  # at least
+_NUMBERS = 2**22  # of a sample, 32 MiB, unless coordinates need more
+_PER_GROUP = 60  # of a group at least: its mean to an eighth
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Draw:
     n_rows : how many rows it stands for.
     limit : t; infinite where all of them are kept.
     keys : (s,), in ascending order.
-    rows : arrays with an entry for each row kept: features (s, p), targets (s, m), weights (s,), ...
+    rows : features (s, p), targets (s, m) and weights (s,) of the rows kept.
     """
 
     n_rows: int
@@ -40,39 +43,55 @@ class Draw:
     def merged(self, other: Draw) -> Draw:
         """Return the sample of both."""
         limit = min(self.limit, other.limit)
-        parts = [(part.keys[part.keys < limit], part) for part in (self, other)]
-        keys = np.concatenate([kept for kept, _ in parts])
+        counts = [int(np.searchsorted(part.keys, limit)) for part in (self, other)]
+        keys = np.concatenate([self.keys[: counts[0]], other.keys[: counts[1]]])
         order = np.argsort(keys, kind="stable")
-        n_rows = self.n_rows + other.n_rows
-        most = sample_size(n_rows, self.rows[0].shape[1])
-        if len(keys) > most:
-            limit, order = float(keys[order[most]]), order[:most]
         pairs = zip(self.rows, other.rows, strict=True)
-        counts = [len(kept) for kept, _ in parts]
         rows = tuple(np.concatenate([a[: counts[0]], b[: counts[1]]])[order] for a, b in pairs)
-        return Draw(n_rows, limit, keys[order], rows)
+        return Draw(self.n_rows + other.n_rows, limit, keys[order], rows)
+
+    def cut(self, most: int) -> Draw:
+        """Return a sample of no more rows."""
+        if len(self.keys) <= most:
+            return self
+        rows = tuple(part[:most].copy() for part in self.rows)
+        return Draw(self.n_rows, float(self.keys[most]), self.keys[:most], rows)
 
     @property
     def stands_for(self) -> Array:
         """Weights of the rows kept, under which their sums are those of all rows, expected."""
-        weights = self.rows[2]
+        weights: Array = self.rows[2]
         return weights if np.isinf(self.limit) else np.maximum(weights, 1.0 / self.limit)
 
 
-def sample_size(n: int, p: int) -> int:
-    """Return how many of n rows settle a first model of p features: min(2¹⁶, max(100 d, √(d n)))."""
+def merge_draws(first: Mapping[Any, Draw], second: Mapping[Any, Draw]) -> dict[Any, Draw]:
+    """Return the samples of two parts of the rows, by group; each group has the same size."""
+    out = dict(first)
+    for label, draw in second.items():
+        out[label] = out[label].merged(draw) if label in out else draw
+    if not out:
+        return out
+    p = next(iter(out.values())).rows[0].shape[1]
+    n_rows = sum(draw.n_rows for draw in out.values())
+    most = max(_PER_GROUP, size_of(n_rows, p) // len(out))
+    return {label: draw.cut(most) for label, draw in out.items()}
+
+
+def size_of(n: int, p: int) -> int:
+    """Return how many of n rows of p features a sample has: as in memory, up to a limit."""
     d = p + 1
-    return int(min(_MOST, max(_PER_COORDINATE * d, sqrt(d * n))))
+    return min(sample_size(n, d), max(smallest_sample(d), min(_MOST, _NUMBERS // d)))
 
 
 def row_keys(block: int, weights: Array) -> Array:
     """Return the keys of the rows of a block, the same each time, (n,)."""
-    return np.random.default_rng([_SEED, block]).random(len(weights)) / weights
+    with np.errstate(divide="ignore"):  # a row without weight has no place
+        return np.random.default_rng([_SEED, block]).random(len(weights)) / weights
 
 
 def smallest(keys: Array, n_features: int) -> tuple[Index, float]:
     """Return which rows of a block a sample of it keeps, by key, and its limit."""
-    most = sample_size(len(keys), n_features)
+    most = size_of(len(keys), n_features)
     if len(keys) <= most:
         return np.argsort(keys, kind="stable"), np.inf
     order = np.argpartition(keys, most)

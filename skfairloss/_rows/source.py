@@ -8,13 +8,15 @@ position there, among those with a weight.
 
 from __future__ import annotations
 
+import zlib
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 
@@ -53,14 +55,23 @@ class Piece:
     labels: tuple[Any, ...]
 
 
-class Kernel(Protocol):
-    """A pass: a frozen record that can be pickled, and that does not keep what it sees."""
+class Kernel(ABC):
+    """A pass: a frozen record that can be pickled, and that does not keep what it sees.
 
+    One that ``needs_features`` not is of y, weights and groups alone, and goes through no pieces.
+    """
+
+    needs_features: ClassVar[bool] = True
+
+    @abstractmethod
     def __call__(self, piece: Piece, own: Any) -> Sums:
         """Return what a piece of rows adds; ``own`` is what was sent to its block alone."""
 
+    def of_block(self, number: int, block: Block) -> Sums:  # noqa: ARG002  (most ask for nothing)
+        """Return what a block as a whole adds."""
+        return Sums()
 
-@runtime_checkable
+
 class RowSource(Protocol):
     """Rows in blocks, wherever they are.
 
@@ -97,12 +108,21 @@ class RowSource(Protocol):
         """Apply a function to the features of each block, and return what it gives by block."""
 
 
+def is_source(given: Any) -> bool:
+    """Return True for a `RowSource`; no row is read for that."""
+    return all(callable(getattr(type(given), name, None)) for name in ("run", "each", "head"))
+
+
 def reduce_block(kernel: Kernel, number: int, given: Any, own: Any = None) -> Sums:
     """Apply a kernel to a block as it was given, a piece at a time. It is all that workers do."""
     block = given if isinstance(given, Block) else read_block(number, given)
     with one_blas_thread():
-        parts = (kernel(piece, own) for piece in pieces(number, block))
-        return in_tree(parts, merge) or Sums()
+        parts = None
+        if kernel.needs_features:
+            parts = in_tree((kernel(piece, own) for piece in pieces(number, block)), merge)
+        check = zlib.crc32(np.ascontiguousarray(block.y).data)
+        alone = Sums(seen={number: (len(block.y), check)})
+        return merge(parts or Sums(), merge(alone, kernel.of_block(number, block)))
 
 
 def pieces(number: int, block: Block) -> Iterator[Piece]:
@@ -177,15 +197,16 @@ class BlockRows:
 
 
 def first_rows(blocks: Iterable[Block]) -> Block:
-    """Return some rows of the first block that has any, spread over it."""
+    """Return some rows of the first block that has any with a weight, spread over it."""
     for block in blocks:
-        if len(block.X):
-            return block.some(slice(None, None, max(1, len(block.X) // _SOME)))
-    raise ValueError("there are no rows: all blocks are empty")
+        rows = np.arange(len(block.X)) if block.weights is None else np.flatnonzero(block.weights)
+        if len(rows):
+            return block.some(rows[:: max(1, len(rows) // _SOME)])
+    raise ValueError("there are no rows with a weight: all blocks are empty")
 
 
 def _in_threads(one: Callable[[int], T], n: int, n_jobs: int) -> Iterator[T]:
-    """Yield one(0), one(1), ..., with no more than ``n_jobs`` at work or waiting beyond the next."""
+    """Yield one(0), one(1), ..., made in threads, a few ahead of what is asked for."""
     if n_jobs == 1:
         yield from map(one, range(n))
         return

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from skfairloss._rows.draws import Draw
+from skfairloss._rows.draws import Draw, merge_draws
 from skfairloss._typing import Array
 
 T = TypeVar("T")
@@ -16,35 +16,35 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Sums:
-    """What some rows add to a pass. A name that one side lacks is taken from the other.
+    """The sums that some rows add to a pass. A name that one side lacks is taken from the other.
 
     Parameters
     ----------
     added : arrays or numbers that add up.
     largest : arrays of which the larger entries count.
     joined : tuples of arrays with an entry for some of the rows, in the order of the rows.
-    triangles : R of a QR decomposition of rows, (k, p).
-    drawn : a sample of the rows. None where none is drawn.
+    triangles : R of QR decompositions of rows, (k, p).
+    drawn : samples of the rows, by group.
+    seen : by block, the number of its rows and a checksum of their targets.
     """
 
     added: Mapping[Any, Any] = field(default_factory=dict)
     largest: Mapping[Any, Any] = field(default_factory=dict)
     joined: Mapping[Any, tuple[Array, ...]] = field(default_factory=dict)
     triangles: Mapping[Any, Array] = field(default_factory=dict)
-    drawn: Draw | None = None
+    drawn: Mapping[Any, Draw] = field(default_factory=dict)
+    seen: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
 def merge(first: Sums, second: Sums) -> Sums:
     """Return the sums of two parts of the rows, the first of which comes first."""
-    drawn = first.drawn or second.drawn
-    if first.drawn is not None and second.drawn is not None:
-        drawn = first.drawn.merged(second.drawn)
     return Sums(
         _merged(first.added, second.added, np.add),
         _merged(first.largest, second.largest, np.maximum),
         _merged(first.joined, second.joined, _join),
         _merged(first.triangles, second.triangles, _triangle),
-        drawn,
+        merge_draws(first.drawn, second.drawn) if first.drawn or second.drawn else {},
+        {**first.seen, **second.seen},
     )
 
 

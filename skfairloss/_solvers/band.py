@@ -53,20 +53,31 @@ class BandSize:
         heaviest rows add to it is spared where they are in the band themselves: as many as make the
         band smallest. Rows of next to no weight are no part of it.
         """
-        weights, d, scale = whole.weights(multipliers), whole.basis.n_coordinates, None
-        n, fewest = float(len(weights)), _PER_COORDINATE_BESIDE_SQUARES * d
+        return cls.among(whole.weights(multipliers), None, whole)
+
+    @classmethod
+    def among(cls, weights: Array, counts: Array | None, whole: Whole) -> BandSize:
+        """Do the same from some rows, their weights and how many rows each stands for, (s,).
+
+        ``counts`` are None where all rows are there.
+        """
+        d, scale = whole.basis.n_coordinates, None
+        n = float(len(weights) if counts is None else counts.sum())
+        fewest = _PER_COORDINATE_BESIDE_SQUARES * d
         if whole.uncertain:
-            scale = np.maximum(np.minimum(1.0, weights * (n / _LIGHT)), TINY)
-            n = float(scale.sum())
+            scale = in_units(weights, n)
+            n = float(scale.sum() if counts is None else scale @ counts)
             fewest = int(np.ceil(min(_PER_COORDINATE * d, n)))  # a small group that decides alone
-        squares = float(weights @ weights)
+        squares = float((weights if counts is None else weights * counts) @ weights)
         near, heavy = _FIRST_BAND * n * (d * squares) ** 0.5, np.inf
         if weights.max() * near > 1.0:
-            weight = -np.sort(-weights[weights > _HEAVY / n])
-            left = np.maximum(squares - np.cumsum(weight * weight), 0.0)
+            order = np.flatnonzero(weights > _HEAVY / n)
+            order = order[np.argsort(-weights[order], kind="stable")]
+            weight, each = weights[order], np.ones(len(order)) if counts is None else counts[order]
+            left = np.maximum(squares - np.cumsum(weight * weight * each), 0.0)
             below = np.append(weight[1:], _HEAVY / n)
             sizes = np.where(weight > below, _FIRST_BAND * n * np.sqrt(d * left), np.inf)
-            count = int(np.argmin(np.append(sizes + np.arange(1, len(sizes) + 1), near)))
+            count = int(np.argmin(np.append(sizes + np.cumsum(each), near)))
             if count < len(sizes):
                 near, heavy = float(sizes[count]), float(below[count])
         near = max(_PER_COORDINATE * d, min(near, _WIDEST * n))
@@ -102,6 +113,11 @@ class BandSize:
         """Return the rows that are in the band by their weight."""
         some = weights.max() > self.heavy
         return np.flatnonzero(weights > self.heavy) if some else np.zeros(0, dtype=np.intp)
+
+
+def in_units(weights: Array, n: float) -> Array:
+    """Return what the residuals of n rows are compared in: 1, less where a weight is next to 0."""
+    return np.maximum(np.minimum(1.0, weights * (n / _LIGHT)), TINY)
 
 
 @dataclass(frozen=True)

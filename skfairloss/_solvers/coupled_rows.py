@@ -140,15 +140,20 @@ class CoupledRows(Whole):
     def with_near(
         self, kq: KinkedQuadratic, near: Index, residual: Array, h: float
     ) -> KinkedQuadratic:
-        coupling, d = _of(kq), self.basis.n_coordinates
+        d = self.basis.n_coordinates
         order, ends = sorted_by_group(self.codes[near], self.n_groups)
-        grams, constants = np.zeros((self.n_groups, d, d)), coupling.constants.copy()
+        grams = np.zeros((self.n_groups, d, d))
         for g, part in enumerate(np.split(near[order], ends[:-1])):
             if len(part):
                 few, steep = thinned(part, self.share, d)
                 grams[g] = self.design.rows(self.basis, few).gram(steep / h)
         r, share = residual[near, 0], self.share[near]
         missing = np.bincount(self.codes[near], 0.5 * share * (h - r * r / h), self.n_groups)
+        return self.with_curvature(kq, grams, missing)
+
+    def with_curvature(self, kq: KinkedQuadratic, grams: Array, missing: Array) -> KinkedQuadratic:
+        coupling = _of(kq)
+        constants = coupling.constants.copy()
         constants[ABSOLUTE] += missing[:, None]
         return replace(kq, coupling=replace(coupling, near=grams, constants=constants))
 

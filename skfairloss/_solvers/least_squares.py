@@ -60,7 +60,7 @@ def ridge_fit(problem: Problem) -> tuple[Array, Array]:
         means = moments.origin[1] + moments.targets.sum(axis=0) if problem.fit_intercept else 0.0
         intercept = np.zeros(problem.n_outputs) + means
         pulls, _ = moments.residuals(coef, intercept, problem.basis)
-        theta = _solve(problem, _factor(problem), pulls.sum(axis=0))
+        theta = solve_normal(problem, normal_factor(problem), pulls.sum(axis=0))
         coef, shift = problem.basis.to_model(theta)
         intercept = intercept + shift
         if moments.accurate_at(moments.residuals(coef, intercept, problem.basis)[1]):
@@ -89,16 +89,16 @@ def _fit(
     problem: Problem, look: Callable[[Array, Array], tuple[Array, Array]]
 ) -> tuple[Array, Array]:
     """Coefficients and intercepts; each refinement looks at the residuals of a model once."""
-    basis, k, factor = problem.exact_basis, problem.exact_basis.n_directions, _factor(problem)
+    basis, k, factor = problem.exact_basis, problem.exact_basis.n_directions, normal_factor(problem)
     means = problem.weights @ problem.y
-    theta = _solve(problem, factor, basis.pull_back(problem.first_moments[1], means))
+    theta = solve_normal(problem, factor, basis.pull_back(problem.first_moments[1], means))
     coef, intercept = basis.to_model(theta)
     last = float(np.abs(theta).max(initial=0.0))
     for _ in range(_REFINEMENTS):
         adjoint, total = look(coef, intercept)
         target = basis.pull_back(adjoint, total)
         target[:k] -= 0.5 * problem.l2 * (basis.transform.T @ coef)
-        theta = _solve(problem, factor, target)
+        theta = solve_normal(problem, factor, target)
         size = float(np.abs(theta).max(initial=0.0))
         if size >= 0.5 * last or size <= _NO_CORRECTION * last:  # rounding is all that is left
             break
@@ -107,7 +107,7 @@ def _fit(
     return coef, intercept
 
 
-def _factor(problem: Problem) -> tuple[Array, bool] | None:
+def normal_factor(problem: Problem) -> tuple[Array, bool] | None:
     """Cholesky factor of G + (l2/2) TᵀT. None where there is no direction."""
     basis = problem.exact_basis
     if not basis.n_directions:
@@ -115,7 +115,7 @@ def _factor(problem: Problem) -> tuple[Array, bool] | None:
     return cho_factor(basis.gram + 0.5 * problem.l2 * basis.norm_gram, check_finite=False)
 
 
-def _solve(problem: Problem, factor: tuple[Array, bool] | None, target: Array) -> Array:
+def solve_normal(problem: Problem, factor: tuple[Array, bool] | None, target: Array) -> Array:
     """Solve for every output, (d, m); the intercept's equation is 1·b₀."""
     theta = target.copy()
     if factor is not None:

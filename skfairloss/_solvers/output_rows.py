@@ -187,8 +187,11 @@ class OutputRows(Whole):
         self, kq: KinkedQuadratic, near: Index, residual: Array, h: float
     ) -> KinkedQuadratic:
         few, steep = thinned(near, self.own, self.basis.n_coordinates)
-        rows = self.design.rows(self.basis, few)
-        return replace(kq, hessian=kq.hessian + rows.gram(steep * (self.half / h)))
+        gram = self.design.rows(self.basis, few).gram(steep / h)
+        return self.with_curvature(kq, gram[None], np.zeros(1))
+
+    def with_curvature(self, kq: KinkedQuadratic, grams: Array, missing: Array) -> KinkedQuadratic:
+        return replace(kq, hessian=kq.hessian + self.half * grams[0])
 
     def weights(self, multipliers: Array | None) -> Array:
         return self.own

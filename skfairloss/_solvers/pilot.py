@@ -46,8 +46,12 @@ class Pilot:
 
 def pilot(whole: Whole, start: Start | None) -> Pilot:
     """Solve a sample of the rows."""
-    few, anchor = whole.few(start)
-    d, s = whole.basis.n_coordinates, len(few.y)
+    return pilot_of(*whole.few(start))
+
+
+def pilot_of(few: Whole, anchor: Anchor) -> Pilot:
+    """Solve rows that stand for all, from a model."""
+    d, s = few.basis.n_coordinates, len(few.y)
     part = max(_PART * d, _PART_AT_LEAST)
     small, known = (few.part(part), part) if s >= _LARGE * part else (few, s)
     kq = small.with_rows(few.smooth(anchor), small.residual(anchor))

@@ -145,11 +145,21 @@ def newton_step(at: Smoothed, guess: Array | None = None) -> Step:
     kq = whole.with_near(at.kq, near, at.residual, at.h)
     if len(at.kinks):
         kq = whole.with_rows(kq, at.residual[at.kinks], at.kinks)
+    return step_of(at.kq, kq, bool(len(at.kinks)), guess)
+
+
+def step_of(
+    squares: KinkedQuadratic, kq: KinkedQuadratic, kinked: bool, guess: Array | None
+) -> Step:
+    """Take the step of a problem; ``squares`` is the same without second derivatives of kinks.
+
+    ``kinked`` tells whether rows of the data have kept theirs.
+    """
     if kq.coupling is None and not kq.rows.n_rows:
-        return Step(curved_minimum(kq.hessian, kq.linear), np.zeros(0), 0, at.kq, kq)
-    found = _solve(kq, _KINKED_TOL if len(at.kinks) else _PENALTY_TOL, guess)
+        return Step(curved_minimum(kq.hessian, kq.linear), np.zeros(0), 0, squares, kq)
+    found = _solve(kq, _KINKED_TOL if kinked else _PENALTY_TOL, guess)
     spent = 0 if kq.coupling is None else found.n_iter
-    return Step(found.delta, found.multipliers, spent, at.kq, kq)
+    return Step(found.delta, found.multipliers, spent, squares, kq)
 
 
 def _solve(kq: KinkedQuadratic, tol: float, guess: Array | None) -> KinkedSolution:

@@ -241,6 +241,13 @@ class Whole(ABC):
         """Return a problem in which |r| of near rows is r²/2h + h/2, not a line of slope r/h."""
 
     @abstractmethod
+    def with_curvature(self, kq: KinkedQuadratic, grams: Array, missing: Array) -> KinkedQuadratic:
+        """Return a problem with second derivatives of absolute sums, (G, d, d).
+
+        ``missing`` (G,) is what the lines of the rows they are of lack in value.
+        """
+
+    @abstractmethod
     def weights(self, multipliers: Array | None) -> Array:
         """Return the weights of the rows' kinks, (n,), summing to 1."""
 

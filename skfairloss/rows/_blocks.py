@@ -21,10 +21,11 @@ def from_blocks(
     Parameters
     ----------
     block : callable
-        ``block(i)`` returns the rows of block i = 0, ..., n_blocks - 1 as a mapping: "X", array or
-        DataFrame of shape (n_rows, n_features), "y", of shape (n_rows,) or (n_rows, n_outputs), and,
-        where there are any, "sample_weight" and "sensitive_features", as `PixelLossRegressor.fit`
-        takes them. The same rows in the same order each time; a block may have none.
+        ``block(i)`` returns the rows of block i = 0, ..., n_blocks - 1 as a mapping: "X", an array
+        or DataFrame of shape (n_rows, n_features), "y", of shape (n_rows,) or (n_rows, n_outputs),
+        and, where there are any, "sample_weight" and "sensitive_features", as
+        `PixelLossRegressor.fit` takes them. The same rows in the same order each time; a block may
+        have none.
 
     n_blocks : int
         Number of blocks.
@@ -56,7 +57,7 @@ def from_blocks(
     ...     X = rng.normal(size=(100, 2))
     ...     return {"X": X, "y": X @ [1.0, 2.0] + rng.laplace(size=100)}
     >>> model = PixelLossRegressor(loss_mix=1).fit(from_blocks(block, 5))
-    >>> model.coef_.round(1)
+    >>> model.coef_.round()
     array([1., 2.])
     """
     if not callable(block):

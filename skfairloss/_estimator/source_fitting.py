@@ -1,0 +1,222 @@
+"""The fit of a model to rows in blocks: look, choose the scale, translate terms, solve, report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skfairloss._core.losses import MixedLoss
+from skfairloss._core.problem import Problem
+from skfairloss._design.dense import DenseDesign
+from skfairloss._design.threads import one_blas_thread
+from skfairloss._estimator.attributes import Attributes
+from skfairloss._estimator.compat import has_callbacks
+from skfairloss._estimator.fitting import fit_model, warn_unless_certified
+from skfairloss._estimator.scale import (
+    RANGE,
+    in_units,
+    residual_scale,
+    scale_of,
+    without_rounding,
+)
+from skfairloss._estimator.terms import read_terms
+from skfairloss._estimator.training import Training
+from skfairloss._inputs.groups import Groups, encode_block
+from skfairloss._inputs.parameters import REGRESSOR_CHECKS, check_parameters
+from skfairloss._rows.blocks import Block
+from skfairloss._rows.deviations import mean_deviations
+from skfairloss._rows.facts import Facts, Passes, Standing, first_look, settled_factor
+from skfairloss._rows.source import RowSource
+from skfairloss._rows.sums import Sums
+from skfairloss._solvers.formulation import Options
+from skfairloss._solvers.row_fit import RowSolution, solve_rows
+from skfairloss._typing import Array
+
+
+def fit_source(model: Any, source: RowSource) -> None:
+    """Fit a `PixelLossRegressor` to the rows of a source, and set its fitted attributes."""
+    name = type(model).__name__
+    check_parameters(name, vars(model), REGRESSOR_CHECKS)
+    terms = read_terms(model.fairness)
+    _refuse(model, terms)
+    head = source.head()
+    if terms and head.codes is None:
+        raise ValueError(
+            f"fairness={model.fairness!r} needs the groups: give blocks 'sensitive_features'"
+        )
+    _set_names(model, source, head)
+    with one_blas_thread():
+        passes = Passes(source)
+        look, sums = first_look(passes, bool(terms), bool(model.fit_intercept))
+        groups = _groups(sums, head)
+        labels = None if groups is None else tuple(groups.labels)
+        facts = Facts.of(look, sums, labels)
+        _check_sizes(model, facts)
+        scale = _scale(model, passes, facts)
+        if facts.sampled_all:
+            _fit_in_memory(model, facts, scale, head.single)
+            return
+        problem = _problem(model, facts, scale)
+        factor = settled_factor(passes, problem)
+        if factor is not None:
+            problem.__dict__["factor"] = factor
+        found = solve_rows(problem, passes, labels, Options(model.tol, model.max_iter))
+    _report(model, problem, found, groups, head.single)
+
+
+def _refuse(model: Any, terms: Any) -> None:
+    """Refuse what rows in blocks do not have."""
+    if model.warm_start:
+        raise NotImplementedError(
+            "warm_start=True needs rows in one array: a fit of rows in blocks starts from a sample"
+        )
+    if has_callbacks(model):
+        raise NotImplementedError(
+            "callbacks need rows in one array: remove them by set_callbacks() to fit rows in blocks"
+        )
+    if terms:
+        raise NotImplementedError("fairness terms of rows in blocks")
+    if model.alpha * model.l1_ratio > 0:
+        raise NotImplementedError("l1_ratio > 0 of rows in blocks")
+
+
+def _set_names(model: Any, source: RowSource, head: Block) -> None:
+    """Set ``n_features_in_`` and ``feature_names_in_``, as scikit-learn does."""
+    model.n_features_in_ = head.X.shape[1]
+    names = source.feature_names
+    if names is not None:
+        model.feature_names_in_ = np.array(names, dtype=object)
+
+
+def _groups(sums: Sums, head: Block) -> Groups | None:
+    """Return the groups that occur in any block, a row for each. None without groups."""
+    found = [key[1] for key in sums.added if key[0] == "share"]
+    if not found:
+        return None
+    values: Any = found
+    if len(head.columns) > 1:
+        columns = zip(*found, strict=True)
+        values = np.column_stack([np.array(column, dtype=object) for column in columns])
+        if len(set(head.columns)) == len(head.columns) and None not in head.columns:
+            values = dict(zip(head.columns, values.T.tolist(), strict=True))
+    elif head.columns[0] is not None:
+        values = {head.columns[0]: found}
+    groups = encode_block(values, len(found), "sensitive_features")
+    if groups.n_groups > max(2, sum(draw.n_rows for draw in sums.drawn.values()) / 2):
+        raise ValueError(
+            f"sensitive_features has {groups.n_groups} groups: the values look continuous or "
+            "nearly unique. Bin them, or merge small groups"
+        )
+    return groups
+
+
+def _check_sizes(model: Any, facts: Facts) -> None:
+    """Refuse weights and columns whose squares under small weights are no floats."""
+    low, high = RANGE
+    smallest, largest = float(facts.lightest.min()), float(facts.heaviest.max())
+    if smallest < low * largest:
+        raise ValueError(
+            f"sample_weight must be 0 or at least {low:g} times the largest, {largest:.3g}, "
+            f"got {smallest:.3g}"
+        )
+    around_0 = facts.moments.around(np.zeros(len(facts.moments.origin[0])))
+    size = np.sqrt(np.diag(around_0).clip(min=0.0))
+    for j in np.flatnonzero((size > 0) & ~((size >= low) & (size <= high))):
+        names = getattr(model, "feature_names_in_", range(len(size)))
+        raise ValueError(
+            f"column {names[j]!r} of X has numbers of the size {size[j]:.3g}, outside of "
+            f"{low:g} to {high:g}: choose another unit"
+        )
+
+
+def _scale(model: Any, passes: Passes, facts: Facts) -> Array:
+    """Return the residual scale of each output, (m,); "auto" takes a pass over y alone."""
+    _, y, own, _, _ = facts.sample()
+    if isinstance(model.scale, str) and not facts.sampled_all:
+        pairs = zip(*mean_deviations(passes, facts, bool(model.fit_intercept)), strict=True)
+        deviation = np.array([without_rounding(float(d), float(at)) for d, at in pairs])
+        return np.full(y.shape[1], scale_of(deviation, float(np.abs(y).max())))
+    return residual_scale(model.scale, y, own / own.sum(), bool(model.fit_intercept))
+
+
+def _problem(model: Any, facts: Facts, scale: Array) -> Standing:
+    """Return the problem of all rows."""
+    x, y, own, counts, _ = facts.sample()
+    return Standing(
+        design=DenseDesign(x),
+        y=in_units(y, scale),
+        weights=own,
+        **_parameters(model),
+        facts=facts,
+        scale=scale,
+        columns=np.arange(y.shape[1]),
+        counts=counts,
+    )
+
+
+def _parameters(model: Any) -> dict[str, Any]:
+    """Return what of a problem a model's parameters say."""
+    return {
+        "loss": MixedLoss(float(model.loss_mix), float(model.quantile)),
+        "l1": float(model.alpha * model.l1_ratio),
+        "l2": float(model.alpha * (1.0 - model.l1_ratio)),
+        "fit_intercept": bool(model.fit_intercept),
+    }
+
+
+def _fit_in_memory(model: Any, facts: Facts, scale: Array, single: bool) -> None:
+    """Fit rows that are all in the sample: few enough to be one array."""
+    x, y, own, _, _ = facts.sample()
+    design = DenseDesign(x)
+    problem = Problem(design=design, y=in_units(y, scale), weights=own, **_parameters(model))
+    training = Training(problem, scale, None, None, (), single, (x, y, None))
+    fit_model(model, training, None)
+
+
+def _report(
+    model: Any, problem: Standing, found: RowSolution, groups: Groups | None, single: bool
+) -> None:
+    """Set the fitted attributes, and warn where a fit is not certified."""
+    facts, errors, verdict = problem.known, found.errors, found.verdict
+    shares = facts.weights / facts.total
+    attributes = Attributes(problem, problem.scale, groups, single, shares)
+    warn_unless_certified(model, found, verdict)
+    means = None
+    if groups is not None:
+        by_group = errors.sums / shares[:, None]
+        mix = errors.losses(problem.mix_sums) / shares[:, None]
+        means = np.array([mix, by_group[1], by_group[2]])
+    model.__dict__.update(attributes.model(found.coef, found.intercept, means=means))
+    model.__dict__.update(attributes.certificate(verdict))
+    squares = problem.mix_sums[2] * 0.5 * errors.sums[2].sum(axis=0)
+    total = float(errors.losses(problem.mix_sums).sum())
+    model.squared_share_ = float(squares.sum()) / total if total > 0 else np.nan
+    if problem.loss.loss_mix in (0.0, 1.0):
+        model.squared_share_ = 1.0 - problem.loss.loss_mix
+    model.n_iter_ = int(found.n_iter.max())
+
+
+@dataclass(frozen=True)
+class _Predict:
+    """Predictions of a model for the features of a block."""
+
+    coef: Array
+    intercept: Array | float
+    clip: tuple[float, float] | None
+
+    def __call__(self, x: Array) -> Array:
+        if x.shape[1] != len(self.coef):
+            raise ValueError(
+                f"X has {x.shape[1]} features, but PixelLossRegressor is expecting "
+                f"{len(self.coef)} features as input"
+            )
+        out = np.asarray(x, dtype=np.float64) @ self.coef + self.intercept
+        return out if self.clip is None else np.clip(out, *self.clip)
+
+
+def predict_source(model: Any, source: RowSource) -> Iterable[Array]:
+    """Return the predictions for a source by block, as they are asked for."""
+    return source.each(_Predict(model.coef_.T, model.intercept_, model.clip))

@@ -1,0 +1,99 @@
+r"""Mean absolute deviations of y from its medians, from one pass over y alone.
+
+    D_k = min over a of Σ_i v_i |y_ik - a|
+
+A sample tells between which values the median lies, all but for certain, and a pass sums weights,
+v y and v y² in narrow bins between them. The bin with the median has its mean for a: D is flat
+there, and all rows outside are exact. Of those inside only the standard deviation is known; they
+are a share of 1e-6 of the rows, in a bin of 1e-6 of the spread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from skfairloss._rows.blocks import Block
+from skfairloss._rows.facts import Facts, Passes
+from skfairloss._rows.source import Kernel, Piece
+from skfairloss._rows.sums import Sums
+from skfairloss._typing import Array
+
+_BINS = 2**16
+TINY = 1e-300  # a divisor that is not 0
+_DEVIATIONS = 4.0  # standard deviations of a sample's median that are looked through ...
+_WIDER = 4.0  # ... and what they are multiplied with where it is not among them
+_UNIFORM = 0.5 * 3**0.5  # mean absolute deviation of a uniform distribution, in standard ones
+
+
+@dataclass(frozen=True)
+class Bins(Kernel):
+    """Sums of v, v z and v z², z = y - low, in bins between ``low`` and ``high`` (m,)."""
+
+    low: Array
+    high: Array
+    needs_features: ClassVar[bool] = False
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:  # noqa: ARG002
+        return Sums()
+
+    def of_block(self, number: int, block: Block) -> Sums:  # noqa: ARG002
+        weights = np.ones(len(block.y)) if block.weights is None else block.weights
+        found = {}
+        for k, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
+            z = block.y[:, k] - low
+            with np.errstate(over="ignore"):  # it is clipped
+                share = np.clip(z / max(high - low, TINY), 0.0, 1.0) * _BINS
+            place = np.minimum(share.astype(np.intp), _BINS - 1) + 1
+            place[z < 0], place[block.y[:, k] > high] = 0, _BINS + 1
+            weighted = weights * z
+            parts = weights, weighted, weighted * z
+            found["bins", k] = np.array([np.bincount(place, p, _BINS + 2) for p in parts])
+        return Sums(found)
+
+
+def mean_deviations(passes: Passes, facts: Facts, fit_intercept: bool) -> tuple[Array, Array]:
+    """Return D of each output and the median that it is from, (m,) each, in one pass over y."""
+    _, y, weights, _, _ = facts.sample()
+    m = y.shape[1]
+    if not fit_intercept:  # the best "constant" is 0
+        sums = passes.run(Bins(np.zeros(m), np.zeros(m)))
+        bins = np.array([sums.added["bins", k] for k in range(m)])
+        return np.abs(bins[:, 1]).sum(axis=1) / facts.total, np.zeros(m)
+    share = 0.5 * _DEVIATIONS * float(np.sqrt(weights @ weights)) / float(weights.sum())
+    while True:
+        low, high = _bracket(y, weights, share)
+        sums = passes.run(Bins(low, high))
+        found = [_deviation(sums.added["bins", k] / facts.total) for k in range(m)]
+        if all(one is not None for one in found):
+            pairs = np.array([one for one in found if one is not None])
+            return pairs[:, 0], low + pairs[:, 1]
+        share *= _WIDER
+
+
+def _bracket(y: Array, weights: Array, share: float) -> tuple[Array, Array]:
+    """Return values between which the medians lie, (m,) each, a share of the weight apart."""
+    out = np.empty((2, y.shape[1]))
+    for k, column in enumerate(y.T):
+        order = np.argsort(column, kind="stable")
+        below = np.cumsum(weights[order])
+        place = np.searchsorted(below, np.array([0.5 - share, 0.5 + share]) * below[-1])
+        out[:, k] = column[order[np.clip(place + np.array([-1, 1]), 0, len(order) - 1)]]
+    return out[0], out[1]
+
+
+def _deviation(bins: Array) -> tuple[float, float] | None:
+    """Return D and the median, relative to the lower end, from sums in bins (3, B + 2).
+
+    None where the median is not in any of the bins between the ends.
+    """
+    weight, first, second = bins
+    j = int(np.searchsorted(np.cumsum(weight), 0.5 * weight.sum()))
+    if j in (0, _BINS + 1):
+        return None
+    center = first[j] / weight[j]
+    inside = _UNIFORM * np.sqrt(max(second[j] * weight[j] - first[j] ** 2, 0.0))
+    outside = np.abs(first - center * weight)
+    return float(outside.sum() - outside[j] + inside), float(center)

@@ -1,0 +1,262 @@
+"""`Facts`: all that is known of rows elsewhere after a first look, and the problem made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from skfairloss._cached import cached_property
+from skfairloss._core.problem import Problem
+from skfairloss._design.basis import EPS, Basis, Factor, orthonormal, orthonormal_with_ridge
+from skfairloss._design.dense import DenseDesign
+from skfairloss._design.factor import factor_gram, pivoted
+from skfairloss._design.moments import GroupMoments
+from skfairloss._design.sample import Sample
+from skfairloss._rows.draws import Draw
+from skfairloss._rows.kernels import Look, Triangle
+from skfairloss._rows.source import Kernel, RowSource
+from skfairloss._rows.sums import Sums
+from skfairloss._typing import Array, Index
+
+_FAR = 30.0  # distance of an origin from the means, in spreads, that costs three digits
+_NAMES = ("totals", "first", "second", "cross", "targets", "squares")
+
+
+class Passes:
+    """Passes over a source: counts them, and notices rows that change from one to the next."""
+
+    def __init__(self, source: RowSource) -> None:
+        self.source, self.count = source, 0
+        self._seen: Mapping[int, tuple[int, int]] = {}
+
+    def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
+        """Make a pass over all rows."""
+        sums = self.source.run(kernel, own)
+        self.count += 1
+        for block, (n, check) in self._seen.items():
+            now = sums.seen.get(block)
+            if now is not None and now[0] != n:
+                raise RuntimeError(
+                    f"the rows of block {block} changed between passes: it had {n} rows, and now "
+                    f"has {now[0]}. A block must have the same rows in the same order each time"
+                )
+            if now is not None and now[1] != check:
+                raise RuntimeError(
+                    f"the rows of block {block} changed between passes: y is not the same. A block "
+                    "must have the same rows in the same order each time, random numbers a seed"
+                )
+        self._seen = self._seen or sums.seen
+        return sums
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The facts that a first look has found of rows.
+
+    Parameters
+    ----------
+    n_rows : with a weight.
+    labels : the groups, in their order. None without groups.
+    weights : (G,), raw weights of the groups; of all rows without them.
+    moments : of the groups, or of all rows as one, under weights that sum to 1; y as given.
+    by_group : whether moments, extreme weights and samples are those of the groups.
+    lightest, heaviest : extreme raw weights of a row, (G,) or (1,).
+    draws : samples, in the order of the groups, or one.
+    """
+
+    n_rows: int
+    labels: tuple[Any, ...] | None
+    weights: Array
+    moments: GroupMoments
+    by_group: bool
+    lightest: Array
+    heaviest: Array
+    draws: tuple[Draw, ...]
+
+    @classmethod
+    def of(cls, look: Look, sums: Sums, labels: tuple[Any, ...] | None) -> Facts:
+        """Read the sums of a first look; ``labels`` are all groups in their order."""
+        keys: tuple[Any, ...] = labels if look.by_group and labels is not None else (None,)
+        parts = [np.array([sums.added[name, key] for key in keys]) for name in _NAMES]
+        total = float(parts[0].sum())
+        moments = GroupMoments(look.origin, *[part / total for part in parts])
+        weights = np.array([total])
+        if labels is not None:
+            weights = np.array([sums.added["share", label] for label in labels])
+        lightest = -np.array([sums.largest["lightest", key] for key in keys])
+        heaviest = np.array([sums.largest["heaviest", key] for key in keys])
+        draws = tuple(sums.drawn[key] for key in keys)
+        n_rows = sum(draw.n_rows for draw in draws)
+        return cls(n_rows, labels, weights, moments, look.by_group, lightest, heaviest, draws)
+
+    @property
+    def total(self) -> float:
+        """The weight of all rows."""
+        return float(self.weights.sum())
+
+    @property
+    def sampled_all(self) -> bool:
+        """True where the samples hold all rows."""
+        return all(np.isinf(draw.limit) for draw in self.draws)
+
+    def scaled(self, columns: Index, scale: Array) -> GroupMoments:
+        """Return the moments of some outputs where y is in units of a scale (m,)."""
+        found, (x, y) = self.moments, self.moments.origin
+        return replace(
+            found,
+            origin=(x, y[columns] / scale),
+            cross=found.cross[:, :, columns] / scale,
+            targets=found.targets[:, columns] / scale,
+            squares=found.squares[:, columns] / scale**2,
+        )
+
+    def sample(self) -> tuple[Array, Array, Array, Array, Index]:
+        """Return the rows drawn: X, y, weights, how many rows each stands for, and codes.
+
+        The weights sum to the groups' shares.
+        """
+        parts = []
+        for g, draw in enumerate(self.draws):
+            own = draw.stands_for
+            share = self.weights[g] / self.total if self.by_group else 1.0
+            codes = np.full(len(own), g, dtype=np.intp)
+            x, y, weights = draw.rows
+            parts.append((x, y, own * (share / own.sum()), own / weights, codes))
+        x, y, own, counts, codes = map(np.concatenate, zip(*parts, strict=True))
+        return x, y, own, counts, codes
+
+
+@dataclass(frozen=True)
+class Standing(Problem):
+    """The problem of all rows, its rows those of a sample, which stand for them.
+
+    Whatever is a sum over rows comes from passes; whatever is asked of single rows, as a first
+    model, is asked of the sample. Sizes that only decide what counts as small are those of the
+    sample as well.
+
+    Parameters
+    ----------
+    facts : of all rows.
+    scale : (m,), the units of y.
+    columns : (m,), the outputs among those of the facts.
+    counts : (s,), how many rows each of the sample stands for.
+    factor : R of all rows. None where the Gram matrix will do.
+    """
+
+    facts: Facts | None = None
+    scale: Array = field(default_factory=lambda: np.ones(1))
+    columns: Index = field(default_factory=lambda: np.zeros(1, dtype=np.intp))
+    counts: Array = field(default_factory=lambda: np.ones(1))
+    factor: Factor | None = None
+
+    @property
+    def known(self) -> Facts:
+        """The facts."""
+        assert self.facts is not None
+        return self.facts
+
+    def outputs(self, which: slice) -> Standing:
+        parts = self.y[:, which], self.scale[which], self.columns[which]
+        other = replace(self, y=parts[0], scale=parts[1], columns=parts[2])
+        other.__dict__["basis"] = self.basis
+        return other
+
+    @cached_property
+    def group_moments(self) -> GroupMoments:
+        found = self.known.scaled(self.columns, self.scale)
+        if len(found.totals) == len(self.groups.shares):
+            return found
+        names = {name: getattr(found, name).sum(axis=0, keepdims=True) for name in _NAMES}
+        return replace(found, **names)
+
+    @cached_property
+    def means(self) -> Array:
+        return self.group_moments.of_all()[0]
+
+    @cached_property
+    def center(self) -> Array:
+        """The means of the columns; zeros without an intercept."""
+        return self.means if self.fit_intercept else np.zeros_like(self.means)
+
+    @cached_property
+    def basis(self) -> Basis:
+        factor = self.factor or factor_gram(self.group_moments.around(self.center), self.center)
+        assert factor is not None
+        if self.l2 == 0:
+            return orthonormal(factor, self.center, self.fit_intercept)
+        return orthonormal_with_ridge(factor, self.center, self.fit_intercept, self.l2)
+
+    @cached_property
+    def kink_basis(self) -> Basis:
+        """Coordinates for rows with kinks: a penalised coefficient needs one of its own."""
+        return self.basis
+
+    @cached_property
+    def exact_basis(self) -> Basis:
+        return self.basis
+
+    @cached_property
+    def sample(self) -> Sample:
+        n = len(self.y)
+        every = (self.design, self.weights)
+        return Sample(np.arange(n), *every, 1.0, every, self.fit_intercept, self.l2)
+
+    @property
+    def sample_basis(self) -> Basis | None:
+        return None
+
+
+def first_look(passes: Passes, by_group: bool, fit_intercept: bool) -> tuple[Look, Sums]:
+    """Make the first pass: moments around the means of some rows, and a sample.
+
+    Where these are far from the means, moments have lost digits, and are taken again.
+    """
+    head = passes.source.head()
+    origin = np.zeros(head.X.shape[1]), np.zeros(head.y.shape[1])
+    if fit_intercept:  # a constant is its median to the last digit
+        origin = DenseDesign(head.X).origin(head.y)[0], np.median(head.y, axis=0)
+    look = Look(origin, by_group, True)
+    sums = passes.run(look)
+    if not fit_intercept:
+        return look, sums
+    moved, spread, y = _spread(sums)
+    if (np.abs(moved) > _FAR * spread + 1e-8 * np.abs(origin[0])).any():
+        look = replace(look, origin=(origin[0] + moved, origin[1] + y))
+        sums = passes.run(look)
+    return look, sums
+
+
+def _spread(sums: Sums) -> tuple[Array, Array, Array]:
+    """Return means and standard deviations of columns around an origin, (p,), and means of y."""
+
+    def total(name: str) -> Any:
+        return sum(value for key, value in sums.added.items() if key[0] == name)
+
+    first, weight = total("first") / total("totals"), total("totals")
+    variance = np.diag(total("second")) / weight - first * first
+    return first, np.sqrt(variance.clip(min=0.0)), total("targets") / weight
+
+
+def settled_factor(passes: Passes, problem: Standing) -> Factor | None:
+    """Return R of all rows, in one more pass, where the Gram matrix leaves the rank in doubt.
+
+    A null direction of a Gram matrix may be one that its rounding errors hide, and a basis without
+    it would certify the wrong model. None where there is none.
+    """
+    moments, center = problem.group_moments, problem.center
+    gram = moments.around(center)
+    found = factor_gram(gram, center)
+    if found is not None and len(found.r) == len(center):
+        return None
+    origin, shift = moments.origin[0], center - moments.origin[0]
+    if problem.fit_intercept:
+        shift = moments.first.sum(axis=0) / moments.totals.sum()
+    scale = np.sqrt(np.diag(gram).clip(min=0.0))
+    constant = scale <= 8 * EPS * np.abs(center)
+    scale[constant | (scale == 0)] = np.inf
+    sums = passes.run(Triangle(origin, shift, scale, 1.0 / problem.known.total))
+    scale[np.isinf(scale)] = 1.0
+    return pivoted(sums.triangles["rows"], scale, center)

@@ -1,0 +1,540 @@
+r"""The passes of a fit, as kernels: what each asks of the rows, and the sums that it brings back.
+
+    look       moments by group around an origin, sizes of weights, a sample of the rows
+    factor     R of the centred rows, where the Gram matrix leaves its rank in doubt
+    smooth     lines of slope r/h, and second derivatives of the rows within ±h
+    split      lines of slope ±1, and the rows near 0 themselves
+    measure    losses, Fenchel-Young gaps, Xᵀu: the certificate; and the rows whose sign is wrong
+
+No state of a row is kept between passes. The dual of a row follows from two models (`Sides`), or,
+for the few rows of a band, is sent to their block. Sums of the certificate are those of whatever
+duals its pass has used: rows that have changed, or rounded differently, can only widen the gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from skfairloss._core.losses import GroupedLoss, MixedLoss
+from skfairloss._design.basis import EPS, Basis
+from skfairloss._design.dense import DenseDesign
+from skfairloss._design.rows import sorted_by_group
+from skfairloss._rows.blocks import Block
+from skfairloss._rows.draws import Draw, row_keys, smallest
+from skfairloss._rows.source import Kernel, Piece
+from skfairloss._rows.sums import Sums
+from skfairloss._typing import Array, Index, Mask
+
+_HASH = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio (Knuth, volume 3, section 6.4)
+_RUN = 64  # rows folded into one: maxima along them are vectorised
+
+SIGNED, ABSOLUTE, SQUARED = range(3)  # sums over rows, as `Coupling` orders them
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The way in which a search reads the rows.
+
+    Parameters
+    ----------
+    outputs : (m,), the columns of y that it is about.
+    scale : (m,), y is read in units of it.
+    unit : (G,), what weights are multiplied with: the inverse weight of all rows, or of each group.
+    labels : the groups, in the order of the sums. None where all rows are one.
+    kinds : (3, K), weights of the signed, absolute and squared sums in each of K lines of a row.
+    """
+
+    outputs: Index
+    scale: Array
+    unit: Array
+    labels: tuple[Any, ...] | None
+    kinds: Array
+
+    @property
+    def n_groups(self) -> int:
+        """G."""
+        return len(self.unit)
+
+    def codes(self, piece: Piece) -> Index | None:
+        """Return the groups of a piece's rows, (k,). None where all are one."""
+        return None if self.labels is None else codes_of(piece, self.labels)
+
+    def share(self, piece: Piece, codes: Index | None) -> Array:
+        """Return the weights of a piece's rows, (k,)."""
+        unit = self.unit[0] if codes is None else self.unit[codes]
+        if piece.weights is None:
+            return np.broadcast_to(unit, len(piece.X))
+        return piece.weights * unit
+
+    def targets(self, piece: Piece) -> Array:
+        """Return the targets of a piece's rows, (k, m)."""
+        y = piece.y
+        if len(self.outputs) < y.shape[1]:
+            y = y[:, self.outputs]
+        return y if (self.scale == 1.0).all() else y / self.scale
+
+    def lines(
+        self, X: Array, share: Array, codes: Index | None, slope: Array, signed: Any, r: Array
+    ) -> dict[str, Array]:
+        """Sum lines over rows: Xᵀu (p, C), 1ᵀu and values (C,), for kinds, outputs and groups.
+
+        A line of kind c has u = share (c₀ e + c₁ s + c₂ r) for slopes s (k, m) and e, ``signed``,
+        and the value u r, half of that of a square.
+        """
+        u, values = [], []
+        for tilt, steep, curvature in self.kinds.T:
+            one = steep * slope if steep != 0 else np.zeros_like(slope)
+            if tilt != 0:
+                one = one + tilt * signed
+            one *= share[:, None]
+            values.append(one * r)
+            if curvature != 0:
+                square = (curvature * share)[:, None] * r
+                values[-1] += 0.5 * square * r
+                one += square
+            u.append(one)
+        every, value = (parts[0] if len(parts) == 1 else np.hstack(parts) for parts in (u, values))
+        if codes is None:
+            return {"adjoint": X.T @ every, "total": every.sum(0), "value": value.sum(0)}
+        width, n_sums = every.shape[1], every.shape[1] * self.n_groups
+        place = codes[:, None] + self.n_groups * np.arange(width)
+        place = place.ravel().astype(np.int32)
+        starts = np.arange(0, every.size + 1, width, dtype=np.int32)
+        columns = sp.csr_array((every.ravel(), place, starts), shape=(len(every), n_sums))
+        return {
+            "adjoint": np.asarray((columns.T @ X).T),
+            "total": np.bincount(place, every.ravel(), n_sums),
+            "value": np.bincount(place, value.ravel(), n_sums),
+        }
+
+
+def codes_of(piece: Piece, labels: tuple[Any, ...]) -> Index:
+    """Return the groups of a piece's rows as positions among labels, (k,)."""
+    assert piece.codes is not None
+    if piece.labels == labels:
+        return piece.codes
+    position = {label: code for code, label in enumerate(labels)}
+    table = np.array([position[label] for label in piece.labels], dtype=np.intp)
+    return table[piece.codes]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The side of 0 of each row at a base model, (p, m) and (m,).
+
+    Where more rows lie at 0 than a band needs, up to ``rounding``, one of ``thin`` is in the band;
+    the rest are idle: they are to stay at 0, with the middle of their interval for a dual.
+    """
+
+    coef: Array
+    intercept: Array
+    rounding: float = 0.0
+    thin: int = 1
+
+    def slopes(self, r: Array) -> Array:
+        """Return s, 1 or -1, of rows with residuals r at the base model, (k, m)."""
+        return np.where(r > 0, 1.0, -1.0)
+
+    def idle(self, block: int, at: Index, r: Array) -> Mask:
+        """Return which rows are idle, unless they are in the band, (k,)."""
+        if self.thin == 1:
+            return np.zeros(len(r), dtype=bool)
+        low = (np.abs(r) <= self.rounding).all(axis=1)
+        # a hash: every thin-th row may be all of a group
+        number = (at.astype(np.uint64) + np.uint64(block << 40)) * _HASH >> np.uint64(33)
+        return low & (number % np.uint64(self.thin) != 0)
+
+
+@dataclass(frozen=True)
+class Look(Kernel):
+    """Moments by group around an origin, extreme weights, and a sample.
+
+    Parameters
+    ----------
+    origin : (p,) and (m,), near the means of X and y.
+    by_group : whether moments and samples are those of the groups, or of all rows.
+    drawn : whether a sample is drawn.
+    """
+
+    origin: tuple[Array, Array]
+    by_group: bool
+    drawn: bool
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        equal = piece.weights is None
+        weights = np.ones(len(piece.X)) if piece.weights is None else piece.weights
+        labels: tuple[Any, ...] = (None,)
+        codes = np.zeros(len(weights), dtype=np.intp)
+        added: dict[Any, Any] = {}
+        if piece.codes is not None:
+            totals = np.bincount(piece.codes, weights, len(piece.labels))
+            added.update({("share", g): v for g, v in zip(piece.labels, totals, strict=True) if v})
+            if self.by_group:
+                labels, codes = piece.labels, piece.codes
+        design = DenseDesign(piece.X)
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = design.group_moments(piece.y, weights, codes, len(labels), self.origin)
+        if not np.isfinite(found.second).all():
+            raise ValueError(
+                f"X of block {piece.block} contains NaN, infinity or too large numbers"
+            )
+        names = ("totals", "first", "second", "cross", "targets", "squares")
+        largest: dict[Any, Any] = {}
+        for g, label in enumerate(labels):
+            rows = slice(None) if len(labels) == 1 else codes == g
+            if not weights[rows].size:
+                continue
+            added.update({(name, label): getattr(found, name)[g] for name in names})
+            some = np.ones(1) if equal else weights[rows]
+            largest["lightest", label] = -some.min()
+            largest["heaviest", label] = some.max()
+        return Sums(added, largest)
+
+    def of_block(self, number: int, block: Block) -> Sums:
+        if not self.drawn:
+            return Sums()
+        weights = np.ones(len(block.X)) if block.weights is None else block.weights
+        keys = row_keys(number, weights)
+        groups: list[tuple[Any, Any]] = [(None, np.flatnonzero(weights > 0))]
+        if self.by_group and block.codes is not None:
+            order, ends = sorted_by_group(block.codes, len(block.labels))
+            parts = np.split(order, ends[:-1])
+            groups = [
+                (label, part[weights[part] > 0])
+                for label, part in zip(block.labels, parts, strict=True)
+            ]
+        drawn = {}
+        for label, rows in groups:
+            if len(rows):
+                kept, limit = smallest(keys[rows], block.X.shape[1])
+                some = rows[kept]
+                x = np.asarray(block.X[some], dtype=np.float64)
+                own = x, block.y[some], weights[some]
+                drawn[label] = Draw(len(rows), limit, keys[some], own)
+        return Sums(drawn=drawn)
+
+
+@dataclass(frozen=True)
+class Triangle(Kernel):
+    """R of the weighted, centred and scaled rows, (p, p), Householder's.
+
+    Parameters
+    ----------
+    origin, shift : (p,), the means as a sum: rounded, they would look like one more direction.
+    scale : (p,), infinite for constant columns.
+    unit : what weights are multiplied with.
+    """
+
+    origin: Array
+    shift: Array
+    scale: Array
+    unit: float
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        z = ((piece.X - self.origin) - self.shift) / self.scale
+        share = self.unit * (np.ones(len(z)) if piece.weights is None else piece.weights)
+        r = np.linalg.qr(z * np.sqrt(share)[:, None], mode="r")
+        return Sums(triangles={"rows": np.asarray(r)})
+
+
+@dataclass(frozen=True)
+class Extent(Kernel):
+    """The largest |x_j - c_j| of each column, (p,), around a center."""
+
+    center: Array
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        x, p = piece.X, piece.X.shape[1]
+        whole = len(x) - len(x) % _RUN
+        high, low = x[whole:].max(axis=0, initial=-np.inf), x[whole:].min(axis=0, initial=np.inf)
+        if whole:
+            folded = np.ascontiguousarray(x[:whole]).reshape(-1, _RUN * p)
+            high = np.maximum(high, folded.max(axis=0).reshape(_RUN, p).max(axis=0))
+            low = np.minimum(low, folded.min(axis=0).reshape(_RUN, p).min(axis=0))
+        return Sums(largest={"extent": np.maximum(high - self.center, self.center - low)})
+
+
+@dataclass(frozen=True)
+class Smooth(Kernel):
+    """Lines of slope r/h at a model, and second derivatives of the rows within ±h.
+
+    Parameters
+    ----------
+    reading : how rows are read.
+    coef, intercept : (p, m) and (m,), the model.
+    h : the bandwidth.
+    basis : coordinates of the second derivatives.
+    mass : (G,), what weights are multiplied with to sum to 1 over all rows.
+    heavy : weight from which a row keeps its kink and comes itself.
+    """
+
+    reading: Reading
+    coef: Array
+    intercept: Array
+    h: float
+    basis: Basis
+    mass: Array
+    heavy: float
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        reading, codes = self.reading, self.reading.codes(piece)
+        share, r = reading.share(piece, codes), residuals(reading, piece, self)
+        slope = np.clip(r / self.h, -1.0, 1.0)
+        signed: Any = 1.0
+        kept = is_heavy(piece, codes, self.mass, self.heavy)
+        joined = {}
+        near = np.abs(r[:, 0]) < self.h
+        if kept is not None:
+            slope[kept], signed = 0.0, (~kept)[:, None]
+            near &= ~kept
+            joined["kinks"] = taken(piece, np.flatnonzero(kept), r, codes)
+        added = reading.lines(piece.X, share, codes, slope, signed, r)
+        index = np.flatnonzero(near)
+        added.update(self._curvature(piece.X[index], r[index, 0], share[index], codes, index))
+        return Sums(added, joined=joined)
+
+    def _curvature(
+        self, x: Array, r: Array, share: Array, codes: Index | None, index: Index
+    ) -> dict[str, Array]:
+        """Σ share A_i A_iᵀ / h by group (G, d, d), and what r²/2h + h/2 adds to the lines (G,)."""
+        n_groups = self.reading.n_groups
+        missing = 0.5 * share * (self.h - r * r / self.h)
+        z = self.basis.coordinates(x)
+        z *= np.sqrt(share / self.h)[:, None]
+        if codes is None:
+            return {"near": (z.T @ z)[None], "missing": missing.sum(keepdims=True)}
+        own = codes[index]
+        order, ends = sorted_by_group(own, n_groups)
+        parts = np.split(z[order], ends[:-1])
+        grams = np.array([part.T @ part for part in parts])
+        return {"near": grams, "missing": np.bincount(own, missing, n_groups)}
+
+
+@dataclass(frozen=True)
+class Split(Kernel):
+    """Lines of the sides at a model, and the rows near 0 themselves.
+
+    Parameters
+    ----------
+    reading : how rows are read.
+    sides : the model.
+    limit : float or (m,), how far the band reaches.
+    light : what weights are multiplied with to be units of the residual, at most 1. None where the
+        unit is 1.
+    mass, heavy : as in `Smooth`.
+    """
+
+    reading: Reading
+    sides: Sides
+    limit: Array | float
+    light: float | None
+    mass: Array
+    heavy: float
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        reading, codes = self.reading, self.reading.codes(piece)
+        share, r = reading.share(piece, codes), residuals(reading, piece, self.sides)
+        slope = self.sides.slopes(r)
+        limit = self.limit
+        if self.light is not None:
+            limit = limit * units_of(weights_of(piece, codes, self.mass), self.light)[:, None]
+        idle = self.sides.idle(piece.block, piece.start + np.arange(len(r)), r)
+        inside = (np.abs(r) <= limit).any(axis=1) & ~idle
+        heavy = is_heavy(piece, codes, self.mass, self.heavy)
+        if heavy is not None:
+            inside |= heavy
+            idle &= ~heavy
+        index = np.flatnonzero(inside)
+        slope[index], slope[idle] = 0.0, 0.0
+        added = reading.lines(piece.X, share, codes, slope, (~inside)[:, None], r)
+        return Sums(added, joined={"band": taken(piece, index, r, codes)})
+
+
+@dataclass(frozen=True)
+class Measure(Kernel):
+    """The certificate's sums at a model, and the rows whose dual does not go with its sign.
+
+    What is sent to a block are positions of rows, ascending, and their slopes s, (k,) and (k, m).
+
+    Parameters
+    ----------
+    reading : how rows are read.
+    coef, intercept : (p, m) and (m,), the model.
+    sides : where the slopes of all other rows come from. None where no row has a kink.
+    loss : that of the rows, by group where terms have a loss of their own; its codes are not read.
+    factor : (G,), what weights are multiplied with.
+    shift : (p, m) and (m,), a model whose predictions are subtracted from the duals. None for none.
+    labels : groups by which errors are summed. None without groups.
+    """
+
+    reading: Reading
+    coef: Array
+    intercept: Array
+    sides: Sides | None
+    loss: MixedLoss | GroupedLoss
+    factor: Array
+    shift: tuple[Array, Array] | None = None
+    labels: tuple[Any, ...] | None = None
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        reading, codes = self.reading, self.reading.codes(piece)
+        y = reading.targets(piece)
+        coef, intercept, m = self.coef, self.intercept, y.shape[1]
+        if self.sides is not None:
+            coef = np.hstack([coef, self.sides.coef])
+            intercept = np.concatenate([intercept, self.sides.intercept])
+        every = piece.X @ coef + intercept
+        r = y - every[:, :m]
+        loss, joined = self._loss(codes), {}
+        z = loss.squared_slope(r)
+        if self.sides is not None:
+            before = y - every[:, m:]
+            slope, wrong = self._slopes(piece, before, r, own)
+            z += self._kinked(codes, slope)
+            joined["wrong"] = (*taken(piece, wrong, before, codes), slope[wrong], r[wrong])
+        if self.shift is not None:
+            z -= piece.X @ self.shift[0] + self.shift[1]
+        u = loss.into_domain(z)
+        factor = self.factor[0] if codes is None else self.factor[codes]
+        weights = factor if piece.weights is None else factor * piece.weights
+        weights = np.broadcast_to(weights, len(r))
+        gaps = weights @ loss.fenchel_young_gap(r, u, loss.value(r))
+        u = u * weights[:, None]
+        added = {"adjoint": piece.X.T @ u, "total": u.sum(axis=0), "rows": gaps}
+        added.update(self._errors(piece, r))
+        return Sums(added, joined=joined)
+
+    def _slopes(self, piece: Piece, before: Array, r: Array, own: Any) -> tuple[Array, Index]:
+        """Return the slopes s of a piece's rows, and those that do not go with their residuals."""
+        assert self.sides is not None
+        slope, at = self.sides.slopes(before), piece.start + np.arange(len(r))
+        idle = self.sides.idle(piece.block, at, before)
+        slope[idle] = 0.0
+        wrong = (slope * r < 0).any(axis=1)
+        wrong |= idle & (np.abs(r) > self.sides.rounding).any(axis=1)
+        if own is not None:
+            first, last = np.searchsorted(own[0], [piece.start, piece.start + len(r)])
+            here = own[0][first:last] - piece.start
+            slope[here], wrong[here] = own[1][first:last], False
+        return slope, np.flatnonzero(wrong)
+
+    def _loss(self, codes: Index | None) -> MixedLoss | GroupedLoss:
+        """Return the loss of the rows of some groups."""
+        if isinstance(self.loss, MixedLoss):
+            return self.loss
+        assert codes is not None
+        return replace(self.loss, codes=codes)
+
+    def _kinked(self, codes: Index | None, slope: Array) -> Array:
+        """Return the duals of kinks at slopes s, (k, m)."""
+        lower, upper = self.loss.lower, self.loss.upper
+        middle: Any = 0.5 * (upper + lower)
+        half: Any = 0.5 * (upper - lower)
+        if isinstance(self.loss, GroupedLoss):
+            middle, half = middle[codes], half[codes]
+        return np.asarray(middle + half * slope)
+
+    def _errors(self, piece: Piece, r: Array) -> dict[Any, Array]:
+        """Return sums of the weights, and of r, |r| and r² under them, by label: (m,)."""
+        weights = np.ones(len(r)) if piece.weights is None else piece.weights
+        parts = r, np.abs(r), r * r
+        if self.labels is None or piece.codes is None:
+            return {("errors", None): np.array([weights @ part for part in parts])}
+        found: dict[Any, Array] = {}
+        n = len(piece.labels)
+        sums = np.array(
+            [[np.bincount(piece.codes, weights * c, n) for c in part.T] for part in parts]
+        )
+        for g, label in enumerate(piece.labels):
+            found["errors", label] = sums[:, :, g]
+        return found
+
+
+@dataclass(frozen=True)
+class Rounding(Kernel):
+    """The loss that rounding alone can make, (2, m): beside a model, and of y alone.
+
+    It is ℓ at r = 8 ε (|y| + |x|ᵀ|w| + |b|), and at 8 ε |y|.
+    """
+
+    reading: Reading
+    coef: Array
+    intercept: Array
+    loss: MixedLoss
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        share, loss = self.reading.share(piece, self.reading.codes(piece)), self.loss
+        steep = max(loss.upper, -loss.lower)
+        slope = steep + loss.curvature * np.abs(residuals(self.reading, piece, self))
+        y = np.abs(self.reading.targets(piece))
+        sizes = y + np.abs(piece.X) @ np.abs(self.coef) + np.abs(self.intercept), y
+        errors = [8 * EPS * size for size in sizes]
+        out = [share @ (slope * e + 0.5 * loss.curvature * e * e) for e in errors]
+        return Sums(added={"rounding": np.array(out)})
+
+
+@dataclass(frozen=True)
+class Together(Kernel):
+    """Several kernels in one pass; names of sums become pairs, the position of a kernel first."""
+
+    kernels: tuple[Kernel, ...]
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        parts = [
+            kernel(piece, None if own is None else own[j]) for j, kernel in enumerate(self.kernels)
+        ]
+
+        def named(name: str) -> dict[Any, Any]:
+            found = (getattr(part, name) for part in parts)
+            return {(j, key): v for j, part in enumerate(found) for key, v in part.items()}
+
+        return Sums(named("added"), named("largest"), named("joined"), named("triangles"))
+
+    def of(self, sums: Sums, j: int) -> Sums:
+        """Return the sums of one of the kernels."""
+
+        def own(values: Mapping[Any, Any]) -> dict[Any, Any]:
+            return {key: value for (i, key), value in values.items() if i == j}
+
+        parts = sums.added, sums.largest, sums.joined, sums.triangles
+        return Sums(*map(own, parts))
+
+
+def residuals(reading: Reading, piece: Piece, model: Any) -> Array:
+    """Return y - predictions of a piece's rows, (k, m)."""
+    r = piece.X @ model.coef
+    r += model.intercept
+    return np.subtract(reading.targets(piece), r, out=r)
+
+
+def weights_of(piece: Piece, codes: Index | None, mass: Array) -> Array:
+    """Return the weights of a piece's rows, summing to 1 over all rows, (k,)."""
+    own = mass[0] if codes is None else mass[codes]
+    weights = own if piece.weights is None else piece.weights * own
+    return np.broadcast_to(weights, len(piece.X))
+
+
+def is_heavy(piece: Piece, codes: Index | None, mass: Array, heavy: float) -> Mask | None:
+    """Return which rows are in the band by their weight, (k,). None where none is."""
+    if np.isinf(heavy):
+        return None
+    out = weights_of(piece, codes, mass) > heavy
+    return out if out.any() else None
+
+
+def units_of(weights: Array, light: float) -> Array:
+    """Return what residuals are compared in: 1, or less for rows of next to no weight, (k,)."""
+    return np.clip(weights * light, 1e-300, 1.0)
+
+
+def taken(piece: Piece, index: Index, r: Array, codes: Index | None) -> tuple[Array, ...]:
+    """Return some rows themselves: block, position, X, residual, weight and group of each."""
+    weights = np.ones(len(index)) if piece.weights is None else piece.weights[index]
+    own = np.zeros(len(index), dtype=np.intp) if codes is None else codes[index]
+    block = np.full(len(index), piece.block)
+    return block, piece.start + index, piece.X[index], r[index], weights, own

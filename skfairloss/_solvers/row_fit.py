@@ -1,0 +1,126 @@
+"""Fits of rows elsewhere: which search solves what, and what they find together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skfairloss._core.solution import Multipliers, Verdict
+from skfairloss._design.basis import EPS
+from skfairloss._rows.certifying import Errors, certify_outputs
+from skfairloss._rows.facts import Passes, Standing
+from skfairloss._rows.kernels import SQUARED, Measure, Reading
+from skfairloss._rows.searches import Request, Search, side_by_side
+from skfairloss._solvers.formulation import Options
+from skfairloss._solvers.least_squares import normal_factor, ridge_fit, solve_normal
+from skfairloss._solvers.row_forms import OutputForm
+from skfairloss._solvers.row_search import Found, search_signs
+from skfairloss._solvers.tolerances import FLOOR
+from skfairloss._solvers.whole import Goal
+from skfairloss._typing import Array, Index, Mask
+
+_REFINEMENTS = 4  # of a closed form at most; one is usual, and is the certificate's pass
+_NO_CORRECTION = (
+    1e-13  # size of a correction, relative to what it corrects, that is not worth a pass
+)
+
+
+@dataclass(frozen=True)
+class RowSolution:
+    """Models of all outputs with their certificate.
+
+    Parameters
+    ----------
+    coef, intercept : (p, m) and (m,).
+    errors : sums of residuals by group.
+    verdict : the certificate.
+    n_iter : (m,).
+    tie_resolved : (m,) of bool.
+    multipliers : of the constraints. None without any.
+    """
+
+    coef: Array
+    intercept: Array
+    errors: Errors
+    verdict: Verdict
+    n_iter: Index
+    tie_resolved: Mask
+    multipliers: Multipliers | None = None
+
+    @property
+    def stopped(self) -> Mask:
+        """False for all: nobody is told of iterations."""
+        return np.zeros(len(self.n_iter), dtype=bool)
+
+
+def solve_rows(
+    problem: Standing, passes: Passes, labels: tuple[Any, ...] | None, options: Options
+) -> RowSolution:
+    """Solve a problem of rows elsewhere."""
+    if problem.loss.loss_mix == 0:
+        return side_by_side(passes, [least_squares(problem, labels, options)])[0]
+    searches = []
+    for k in range(problem.n_outputs):
+        form = OutputForm(problem.outputs(slice(k, k + 1)), labels)
+        floor = FLOOR * form.whole.output.spread
+        searches.append(search_signs(form, Goal(options.tol, floor, options.max_iter)))
+    return _together(side_by_side(passes, searches))
+
+
+def _together(found: list[Found]) -> RowSolution:
+    """Return the models of single outputs as one solution."""
+    verdicts = [one.verdict for one in found]
+    names = Verdict.__dataclass_fields__
+    joined = Verdict(*(np.concatenate([getattr(v, name) for v in verdicts]) for name in names))
+    return RowSolution(
+        np.column_stack([one.point.anchor.coef for one in found]),
+        np.array([float(one.point.anchor.intercept) for one in found]),
+        Errors.joined([one.point.errors for one in found]),
+        joined,
+        np.array([one.point.n_iter for one in found], dtype=np.intp),
+        np.array([one.tie_resolved for one in found]),
+    )
+
+
+def least_squares(
+    problem: Standing, labels: tuple[Any, ...] | None, options: Options
+) -> Search[RowSolution]:
+    """Solve the squared loss from moments, refined by the certificate's own pass."""
+    basis, k, factor = problem.basis, problem.basis.n_directions, normal_factor(problem)
+    reading = Reading(
+        problem.columns,
+        problem.scale,
+        np.array([1.0 / problem.known.total]),
+        None,
+        problem.mix_sums[:, :1],
+    )
+    coef, intercept = ridge_fit(problem)
+    last, rounding = np.full(problem.n_outputs, np.inf), EPS * np.abs(problem.y).max(axis=0)
+    for _ in range(_REFINEMENTS):
+        kernel = Measure(reading, coef, intercept, None, problem.loss, reading.unit, labels=labels)
+        request = Request(kernel)
+        sums = yield request
+        total = sums.added["total"] if problem.fit_intercept else np.zeros(len(intercept))
+        target = basis.pull_back(0.5 * sums.added["adjoint"], 0.5 * total)
+        target[:k] -= 0.5 * problem.l2 * (basis.transform.T @ coef)
+        theta = solve_normal(problem, factor, target)
+        size = np.abs(theta).max(axis=0, initial=0.0)
+        errors = Errors.of(sums, labels, problem.known.total)
+        settled = size <= np.maximum(_NO_CORRECTION * _size(problem, coef, errors), rounding)
+        if (settled | (size >= 0.5 * last)).all():
+            break
+        step, shift = basis.to_model(theta)
+        coef, intercept, last = coef + step, intercept + shift, size
+    verdict = yield from certify_outputs(problem, request, sums, errors, options.tol)
+    ones = np.ones(problem.n_outputs, dtype=np.intp)
+    measured = kernel.coef, kernel.intercept
+    return RowSolution(*measured, errors, verdict, ones, ones.astype(bool))
+
+
+def _size(problem: Standing, coef: Array, errors: Errors) -> Array:
+    """Return the size that coordinates of models have, (m,): of residuals and of predictions."""
+    residual = np.sqrt(errors.sums[SQUARED].sum(axis=0))
+    terms = np.abs(problem.basis.norms[:, None] * coef).max(axis=0, initial=0.0)
+    return np.asarray(np.maximum(residual, terms))

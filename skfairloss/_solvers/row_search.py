@@ -1,0 +1,330 @@
+r"""`sign_fixing` for rows elsewhere: the same steps, each one pass, and no state of a row.
+
+  1. solve a sample (`pilot`), which a first look at all rows has brought;
+  2. take one Newton step on all rows, |r| smoothed within h: one pass;
+  3. all rows far from 0 are one linear term, the rows near 0 come themselves: one pass;
+  4. solve these exactly, to the vertex where that is what an optimum is: signs of other rows follow
+     from the model of step 3, and its neighbours differ in the 10th digit of the objective;
+  5. measure the model and the duals of all rows, and get the rows whose sign is wrong: one pass;
+     these join the band, and 4 is repeated.
+
+Where many signs are wrong, or the band has no minimum, all is split anew at the better model, with
+a band four times as wide; never are all rows asked for. A row is told to be in the band by its
+number, since another machine may round its residual to the other side of the limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from skfairloss._core.solution import Verdict
+from skfairloss._design.basis import EPS
+from skfairloss._rows.certifying import Errors
+from skfairloss._rows.kernels import Sides, Smooth, Split
+from skfairloss._rows.searches import Request, Search
+from skfairloss._rows.sums import Sums
+from skfairloss._solvers.band import BandSize, moves
+from skfairloss._solvers.interior_point import interior_point
+from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
+from skfairloss._solvers.pilot import pilot_of
+from skfairloss._solvers.row_forms import Gathered, RowForm
+from skfairloss._solvers.smoothed_newton import Step, step_of
+from skfairloss._solvers.tolerances import FLAT, TINY
+from skfairloss._solvers.whole import Anchor, Goal, Whole
+from skfairloss._typing import Array
+
+_EXACT = 1e-14  # gap of a band: neighbours of a vertex are within 1e-10, and differ in coefficients
+_WIDER = 4  # a band that has failed, to the next
+_MOVED = 0.25  # rows in a band at least, as a share of those that a Newton step may take to 0
+_AGAIN = 2  # Newton steps more, while multipliers are not settled
+_SPLITS = 3  # times that the rows are split before the search is given up
+_ROUNDS = 4  # times that violators are added to one band
+_MANY = 0.5  # violators, as a share of the band, from which it is split anew
+_NO_MINIMUM = 1e-3  # gap of a band's solution, relative, from which it has none
+_ROUNDING = 8 * EPS  # of a residual, relative to the sizes of its terms
+_NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
+_SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model, and what the certificate's pass has found of it.
+
+    Parameters
+    ----------
+    anchor : the model.
+    multipliers : (J,).
+    n_iter : iterations spent.
+    errors : sums of residuals by group.
+    objective : of all outputs together.
+    request, sums : the pass.
+    band, solution : where it comes from. None where that was no band.
+    """
+
+    anchor: Anchor
+    multipliers: Array
+    n_iter: int
+    errors: Errors
+    objective: float
+    request: Request
+    sums: Sums
+    band: RowBand | None = None
+    solution: KinkedSolution | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model with its certificate; ``tie_resolved`` tells whether no other is as good."""
+
+    point: Measured
+    verdict: Verdict
+    tie_resolved: bool = True
+
+
+@dataclass(frozen=True)
+class RowBand:
+    """The rows near 0, and lines for the others, at a model.
+
+    Parameters
+    ----------
+    form : the problem.
+    anchor, sides : the model at which the rows were split.
+    gathered : the rows of the band.
+    kq : the problem at the model without the band's rows.
+    """
+
+    form: RowForm
+    anchor: Anchor
+    sides: Sides
+    gathered: Gathered
+    kq: KinkedQuadratic
+
+    def problem(self) -> KinkedQuadratic:
+        """Return the problem with the band's rows."""
+        rows = self.form.rows(self.gathered)
+        return rows.with_rows(self.kq, self.form.flat(self.gathered.residual))
+
+    def slopes(self, found: KinkedSolution) -> Array:
+        """Return the slopes of the band's rows in a solution, (K, m)."""
+        rows, n = self.form.rows(self.gathered), len(self.gathered.at)
+        out = rows.slopes(np.arange(n), found.dual[:n], found.multipliers)
+        return out.reshape(n, -1)
+
+    def widened(self, wrong: Gathered, slope: Array) -> RowBand:
+        """Return the band with more rows: what they added on their lines (K, m) is taken back."""
+        form, rows = self.form, self.form.rows(wrong)
+        r, s = form.flat(wrong.residual), form.flat(slope)
+        sums = rows.sums_at(r, lambda _, residual: (s, 1.0, residual))
+        kq = rows.with_lines(self.kq, sums, -1.0)
+        return replace(self, gathered=self.gathered.with_more(wrong), kq=kq)
+
+
+@dataclass(frozen=True)
+class _Latest:
+    """The model that a search has led to, its multipliers, and the iterations so far."""
+
+    anchor: Anchor
+    multipliers: Array | None
+    n_iter: int
+
+
+def search_signs(form: RowForm, goal: Goal) -> Search[Found]:
+    """Search for the optimum of a problem whose rows have kinks."""
+    few, start = form.few
+    if _fits_exactly(few, start):  # rounding errors have no sides
+        found = yield from certified(form, (yield from measured(form, start, None, 0)), goal)
+        if found.verdict.certified.all():
+            return found
+    point = yield from _optimum(form, few, start, goal)
+    return (yield from certified(form, point, goal))
+
+
+def _fits_exactly(few: Whole, start: Anchor) -> bool:
+    """Return True where a model leaves rounding errors only, by some rows."""
+    residual = np.abs(few.residual(start)).reshape(len(few.y), -1)
+    y = np.abs(few.y).reshape(len(few.y), -1)
+    return bool((residual.max(axis=0) <= _NEARLY_EXACT * y.max(axis=0)).all())
+
+
+def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Measured]:
+    """Do steps 1 to 5, and return the best model found."""
+    first = pilot_of(few, start)
+    size = form.size(first.multipliers)
+    latest = _Latest(first.anchor, first.multipliers, first.n_iter)
+    if first.h > form.whole.rounding:
+        latest, size = yield from _newton(form, latest, first.h, size)
+    best: Measured | None = None
+    for _ in range(_SPLITS):
+        band = yield from _split(form, latest, size)
+        point, right, spent = yield from _solve_band(band, latest, goal)
+        if point is not None and (right or best is None or point.objective < best.objective):
+            best = point
+        if best is not None and (right or spent >= goal.max_iter):
+            return best
+        latest = replace(latest, n_iter=spent)
+        if best is not None:
+            latest = _Latest(best.anchor, best.multipliers, spent)
+        size = size.times(_WIDER)
+    return best or (yield from measured(form, latest.anchor, latest.multipliers, latest.n_iter))
+
+
+def measured(
+    form: RowForm, anchor: Anchor, multipliers: Array | None, spent: int
+) -> Search[Measured]:
+    """Measure a model for which no duals are known but those of squares."""
+    given = form.none if multipliers is None else multipliers
+    request = form.measure(anchor, None, given, {})
+    sums = yield request
+    return _point(form, anchor, given, spent, request, sums)
+
+
+def certified(form: RowForm, point: Measured, goal: Goal) -> Search[Found]:
+    """Return a model with its certificate."""
+    asked = point.request, point.sums, point.errors, point.multipliers
+    return Found(point, (yield from form.certify(*asked, goal.tol)))
+
+
+def _point(
+    form: RowForm,
+    anchor: Anchor,
+    multipliers: Array,
+    spent: int,
+    request: Request,
+    sums: Sums,
+) -> Measured:
+    """Read what a pass has found of a model."""
+    errors = Errors.of(sums, form.labels, form.problem.known.total)
+    objective = form.objective(errors, anchor.coef)
+    return Measured(anchor, multipliers, spent, errors, objective, request, sums)
+
+
+def _newton(
+    form: RowForm, latest: _Latest, h: float, size: BandSize
+) -> Search[tuple[_Latest, BandSize]]:
+    """Do step 2: return where it leads, and the band that is wanted there."""
+    whole, multipliers, spent = form.whole, latest.multipliers, latest.n_iter
+    anchor = latest.anchor
+    for _ in range(1 + (_AGAIN if whole.uncertain else 0)):
+        step = yield from _step(form, anchor, multipliers, h, size)
+        residual = form.whole.residual(anchor)
+        spent += step.n_iter
+        anchor, multipliers = whole.moved(anchor, step.delta), step.multipliers
+        if moves(whole.basis, step.delta)[0] <= h:
+            break
+    if whole.uncertain:
+        size = form.size(multipliers)
+    inside = np.abs(residual.reshape(len(residual), -1)).max(axis=1)
+    moved = form.counts @ (inside < sum(moves(whole.basis, step.delta)))
+    size = replace(size, near=max(size.near, int(_MOVED * moved))).reduced(step.share)
+    return _Latest(anchor, multipliers, spent), size
+
+
+def _step(
+    form: RowForm, anchor: Anchor, multipliers: Array | None, h: float, size: BandSize
+) -> Search[Step]:
+    """Take a Newton step on all rows, in one pass."""
+    at, mass = form.sides(anchor), form.mass(multipliers)
+    basis = form.whole.basis
+    kernel = Smooth(form.reading, at.coef, at.intercept, h, basis, mass, size.heavy)
+    sums = yield Request(kernel)
+    squares = form.on_lines(anchor, sums)
+    kq = form.whole.with_curvature(squares, sums.added["near"], sums.added["missing"])
+    kinks = sums.joined.get("kinks")
+    if kinks is not None:
+        gathered = Gathered(*kinks)
+        kq = form.rows(gathered).with_rows(kq, form.flat(gathered.residual))
+    return step_of(squares, kq, kinks is not None, multipliers)
+
+
+def _split(form: RowForm, latest: _Latest, size: BandSize) -> Search[RowBand]:
+    """Do step 3.
+
+    Where more rows lie at 0 than the band needs, most of them stay there; that enough have come is
+    known once the pull of the others is.
+    """
+    whole, multipliers = form.whole, latest.multipliers
+    residual = whole.residual(latest.anchor).reshape(len(whole.y), -1)
+    limit = form.limit(residual, multipliers, size.near)
+    thin, rounding = 1, 0.0
+    if limit.max() <= whole.rounding:
+        rounding = whole.rounding
+        piled = float(form.counts @ (np.abs(residual) <= rounding).all(axis=1))
+        pull = (whole.basis.n_coordinates * form.counts.sum()) ** 0.5
+        thin = max(1, int(piled / max(size.near, _SPARE * pull)))
+    limit = np.maximum(limit, whole.rounding)
+    while True:
+        sides = form.sides(latest.anchor, rounding, thin)
+        mass = form.mass(multipliers)
+        kernel = Split(form.reading, sides, limit, form.light(), mass, size.heavy)
+        sums = yield Request(kernel)
+        gathered = Gathered(*sums.joined["band"])
+        band = RowBand(form, latest.anchor, sides, gathered, form.on_lines(latest.anchor, sums))
+        push = _push(form, band.kq, multipliers)
+        if thin == 1 or len(gathered.at) >= min(_SPARE * push, piled):
+            return band
+        thin = max(1, int(thin * len(gathered.at) / (2 * _SPARE * push)))
+
+
+def _push(form: RowForm, kq: KinkedQuadratic, multipliers: Array | None) -> float:
+    """Return how many rows at 0 must balance the pull of all others."""
+    pull = float(np.linalg.norm(kq.lagrangian(multipliers).linear))
+    half = form.whole.half_widths(slice(None), multipliers).reshape(len(form.counts), -1)
+    return pull / max(float(half.mean(axis=1).sum() / form.counts.sum()), TINY)
+
+
+def _solve_band(
+    band: RowBand, latest: _Latest, goal: Goal
+) -> Search[tuple[Measured | None, bool, int]]:
+    """Do steps 4 and 5; also return whether all signs are right, and the iterations spent.
+
+    The model is None where the band has no minimum.
+    """
+    form, multipliers, spent = band.form, latest.multipliers, latest.n_iter
+    point: Measured | None = None
+    for _ in range(_ROUNDS):
+        kq = band.problem()
+        solved = interior_point(
+            kq,
+            tol=_EXACT,
+            floor=goal.floor,
+            max_iter=max(1, goal.max_iter - spent),
+            bounded=kq.coupling is not None,
+            multipliers=multipliers,
+        )
+        spent, multipliers = spent + solved.n_iter, solved.multipliers
+        size = max(abs(solved.objective), goal.floor, TINY)
+        if solved.gap > _NO_MINIMUM * size:
+            break
+        there = form.whole.reached(band.anchor, solved)
+        there = replace(there, coef=form.coefficients(there, solved))
+        slope = band.slopes(solved)
+        request = form.measure(there, band.sides, multipliers, band.gathered.by_block(slope))
+        sums = yield request
+        point = _point(form, there, multipliers, spent, request, sums)
+        point = replace(point, band=band, solution=solved)
+        *rows, slopes, now = sums.joined["wrong"]
+        wrong = Gathered(*rows)
+        if _lost(form, there, wrong, slopes, now, multipliers) <= FLAT * size:
+            return point, solved.gap <= goal.tol * size, spent
+        if len(wrong.at) > _MANY * len(band.gathered.at) or spent >= goal.max_iter:
+            break
+        band = band.widened(wrong, slopes)
+    return point, False, spent
+
+
+def _lost(
+    form: RowForm, anchor: Anchor, wrong: Gathered, slope: Array, now: Array, multipliers: Array
+) -> float:
+    """Return the sum of what rows lose whose slope (K, m) does not go with their residual.
+
+    Residuals that rounding alone can make have no side.
+    """
+    at = form.sides(anchor)
+    size = np.abs(wrong.X) @ np.abs(at.coef) + np.abs(at.intercept)
+    now = np.where(np.abs(now) <= _ROUNDING * size, 0.0, now)
+    if not now.any():
+        return 0.0
+    half = form.rows(wrong).half_widths(slice(None), multipliers).reshape(now.shape)
+    return float((half * (np.abs(now) - slope * now)).sum())
