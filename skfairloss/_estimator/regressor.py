@@ -19,6 +19,7 @@ from skfairloss._estimator.training import check_finite, read_features, read_tra
 from skfairloss._inputs.validation import MatchedScoreMixin, check_numbers
 from skfairloss._rows.source import is_source
 from skfairloss._typing import Array
+from skfairloss.rows._collections import collected, is_collection, predicted
 
 
 class PixelLossRegressor(
@@ -253,7 +254,9 @@ class PixelLossRegressor(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features) or row source
             Features; finite numbers. A source of `skfairloss.rows` holds all rows, with their
-            targets, weights and groups.
+            targets, weights and groups. With a Dask Array or DataFrame the other arguments are
+            collections of Dask as well, in the same partitions; fit computes on the scheduler
+            that is current, and leaves nothing there.
 
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Targets; finite numbers. ``None`` with a source alone.
@@ -279,6 +282,12 @@ class PixelLossRegressor(
         ValueError
             If a parameter is out of range, or an argument is not what is described above.
 
+        NotImplementedError
+            If rows of a source or of Dask are asked for what needs all rows in one array.
+
+        RuntimeError
+            If such rows change between two passes.
+
         skfairloss.exceptions.InfeasibleFairnessError
             If no model meets the fairness terms.
 
@@ -295,11 +304,14 @@ class PixelLossRegressor(
         try:
             previous = self._models() if self.warm_start else None
             self._forget()
-            if is_source(X):
+            source = collected(X, y, sample_weight, sensitive_features)
+            if source is None and is_source(X):
                 _refuse_beside(
                     y=y, sample_weight=sample_weight, sensitive_features=sensitive_features
                 )
-                fit_source(self, X)
+                source = X
+            if source is not None:
+                fit_source(self, source)
                 return self
             training = read_training(self, X, y, sample_weight, sensitive_features)
             fit_model(self, training, training.start(previous))
@@ -315,14 +327,18 @@ class PixelLossRegressor(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features) or row source
-            Features.
+            Features; a Dask Array or DataFrame as well.
 
         Returns
         -------
         y_pred : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictions, in units of y. For a source an iterator over those of its blocks.
+            Predictions, in units of y. For a source an iterator over those of its blocks. For a
+            Dask Array a lazy one of the same rows in a chunk; for a Dask DataFrame a lazy Series,
+            "prediction", or a DataFrame for several outputs, with the index of X.
         """
         check_is_fitted(self)
+        if is_collection(X):
+            return predicted(self, X)
         if is_source(X):
             return predict_source(self, X)
         check_numbers("X", X)
