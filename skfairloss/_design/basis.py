@@ -94,8 +94,10 @@ class Basis:
 
     def orthonormalised(self) -> Basis:
         """Return a basis of the same directions whose columns are orthonormal."""
-        if self.plain is None:
-            return self
+        return self if self.plain is None else self.turned()
+
+    def turned(self) -> Basis:
+        """Return a basis of the same directions that AᵀVA, as it is here, makes orthonormal."""
         k = self.n_directions
         turn = solve_triangular(self.factor, np.eye(k), lower=True, check_finite=False).T
         gram = turn.T @ self.gram @ turn

@@ -211,6 +211,10 @@ class DenseDesign(Design):
         block = np.asarray(some, dtype=np.float64)
         return np.abs(block) if self._absolute else block
 
+    def column(self, j: int) -> Array:
+        out = np.asarray(self.x[:, j], dtype=np.float64)
+        return np.abs(out) if self._absolute else out
+
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:
         n, p = (self.shape[0] if index is None else len(index)), self.shape[1]
         out, pieces = np.empty((n, basis.n_coordinates)), pieces_of(n, p)

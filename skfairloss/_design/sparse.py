@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from skfairloss._cached import cached_property
 from skfairloss._design.basis import Basis
 from skfairloss._design.design import Design, Score
 from skfairloss._design.rows import (
@@ -97,6 +98,17 @@ class SparseDesign(Design):
 
     def block(self, rows: slice | Index) -> Array:
         return np.asarray(self.x[rows].toarray(), dtype=np.float64)
+
+    def column(self, j: int) -> Array:
+        x, out = self._by_column, np.zeros(self.shape[0])
+        here = slice(x.indptr[j], x.indptr[j + 1])
+        np.add.at(out, x.indices[here], x.data[here])
+        return out
+
+    @cached_property
+    def _by_column(self) -> Any:
+        """The same in CSC format."""
+        return self.x.tocsc()
 
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:
         matrix = (self.x if index is None else self.x[index]).astype(np.float64, copy=False)
