@@ -9,7 +9,6 @@ Without terms that couple the outputs (the columns of y) the sum separates into 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -205,9 +204,9 @@ class Problem:
         design, k = CompensatedDesign(self.design), self.basis.n_directions
         gram = design.rows(self.basis).gram(self.weights)[:k, :k]
         out = self._sharing(replace(self, design=design))
-        with suppress(np.linalg.LinAlgError):  # digits that the basis does not have
-            out.__dict__["basis"] = replace(self.basis, gram=gram, ridge=self.l2).turned()
-        out.__dict__.pop("exact_basis", None)
+        out.__dict__["basis"] = replace(self.basis, gram=gram)
+        for name in ("exact_basis", "first_moments", "group_moments"):
+            out.__dict__.pop(name, None)
         return out
 
     def with_loss(self, loss: MixedLoss) -> Problem:

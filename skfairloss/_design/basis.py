@@ -94,10 +94,8 @@ class Basis:
 
     def orthonormalised(self) -> Basis:
         """Return a basis of the same directions whose columns are orthonormal."""
-        return self if self.plain is None else self.turned()
-
-    def turned(self) -> Basis:
-        """Return a basis of the same directions that AᵀVA, as it is here, makes orthonormal."""
+        if self.plain is None:
+            return self
         k = self.n_directions
         turn = solve_triangular(self.factor, np.eye(k), lower=True, check_finite=False).T
         gram = turn.T @ self.gram @ turn
