@@ -22,8 +22,8 @@ from skfairloss._typing import Array, Index
 # Squares of a column may be at most this multiple of those that centring leaves: hardly an entry of
 # such a column is 0, so that its rows may as well be dense.
 _CANCELLED = 1e4
-# Rows of nearly collinear columns are dense in coordinates. Up to so many numbers, 128 MiB, they are
-# kept: products that do not form them have other rounding errors than their Gram matrix.
+# Rows of nearly collinear columns are dense in coordinates. Up to so many numbers, 128 MiB, they
+# are kept: products that do not form them have other rounding errors than their Gram matrix.
 _HELD = 2**24
 
 
