@@ -223,6 +223,10 @@ class DenseDesign(Design):
         """Return where rows, a slice or an index, are in ``x``."""
         return rows if self._kept is None else self._kept[rows]
 
+    def column(self, j: int) -> Array:
+        out = np.asarray(self.x[self._place(slice(None)), j], dtype=np.float64)
+        return np.abs(out) if self._absolute else out
+
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:
         n, p = (self.shape[0] if index is None else len(index)), self.shape[1]
         out, pieces = np.empty((n, basis.n_coordinates)), pieces_of(n, p)

@@ -30,14 +30,24 @@ class Design(ABC):
     shape: tuple[int, int]
     block_size = 2**17  # numbers in a block of rows: 1 MiB
     sparse = False
+    compensated = False  # whether products are free of rounding errors that cancel
 
     @abstractmethod
     def predict(self, coef: Array, intercept: Array | float) -> Array:
         """X coef + intercept for coef of shape (p,) or (p, m)."""
 
+    def predict_in(self, basis: Basis, theta: Array) -> Array:
+        """Return A θ for θ of shape (n_coordinates, m)."""
+        return self.predict(*basis.to_model(theta))
+
     @abstractmethod
     def adjoint(self, u: Array) -> Array:
         """Xᵀ u for u of shape (n,) or (n, m), dense or sparse."""
+
+    def total(self, u: Array) -> Array:
+        """1ᵀu for u of shape (n,) or (n, m)."""
+        out: Array = u.sum(axis=0)
+        return out
 
     @abstractmethod
     def sweep(
@@ -116,6 +126,10 @@ class Design(ABC):
     @abstractmethod
     def block(self, rows: slice | Index) -> Array:
         """Return a few rows of X as a float64 array."""
+
+    @abstractmethod
+    def column(self, j: int) -> Array:
+        """Return a column of X, (n,), as float64."""
 
     @abstractmethod
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:
