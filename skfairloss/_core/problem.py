@@ -168,6 +168,16 @@ class Problem:
         return draw_sample(self.design, self.weights, self.fit_intercept, self.l2)
 
     @property
+    def moments_decide(self) -> bool:
+        """True where moments count, whatever their digits: rows are but a sample."""
+        return False
+
+    @property
+    def penalty_basis(self) -> Basis | None:
+        """Coordinates with one for each coefficient; None where they are found from the rows."""
+        return None
+
+    @property
     def sample_basis(self) -> Basis | None:
         """Coordinates from the sample, where no squares have to be exact in them; or None."""
         if self.has_squares or self.l1 > 0 or self.sample is None:

@@ -71,7 +71,7 @@ class Training:
         if isinstance(model.scale, str) and not self._scale_cancels:
             scale = residual_scale(model.scale, targets, weights, before.fit_intercept)
         read = before.design, targets, weights, scale, self.terms, self.groups
-        problem, tolerance = _problem(model, *read)
+        problem, tolerance = problem_of(model, *read)
         if before.sample is not None:
             problem.__dict__["sample"] = before.sample.under(weights)
         return replace(self, problem=problem, scale=scale, tolerance=tolerance)
@@ -122,7 +122,7 @@ def read_training(
     targets = y.reshape(len(y), -1)
     scale = residual_scale(model.scale, targets, weights, bool(model.fit_intercept))
     design = make_design(X, kept)
-    problem, tolerance = _problem(model, design, targets, weights, scale, terms, groups)
+    problem, tolerance = problem_of(model, design, targets, weights, scale, terms, groups)
     shape = design.shape[1], design.blas_size
     with one_blas_thread(X.shape[1]), passes_in_threads(model.n_jobs, *shape):
         # sums of all of X with positive weights show what is not finite
@@ -202,7 +202,17 @@ def _weights(sample_weight: Any, n: int) -> Array:
     return out
 
 
-def _problem(
+def parameters_of(model: Any) -> dict[str, Any]:
+    """Return what of a `Problem` a model's parameters say."""
+    return {
+        "loss": MixedLoss(float(model.loss_mix), float(model.quantile)),
+        "l1": float(model.alpha * model.l1_ratio),
+        "l2": float(model.alpha * (1.0 - model.l1_ratio)),
+        "fit_intercept": bool(model.fit_intercept),
+    }
+
+
+def problem_of(
     model: Any,
     design: Design,
     targets: Array,
@@ -220,10 +230,7 @@ def _problem(
         design=design,
         y=y,
         weights=weights,
-        loss=MixedLoss(float(model.loss_mix), float(model.quantile)),
-        l1=float(model.alpha * model.l1_ratio),
-        l2=float(model.alpha * (1.0 - model.l1_ratio)),
-        fit_intercept=bool(model.fit_intercept),
+        **parameters_of(model),
     )
     return _constrained(problem, terms, groups, scale)
 

@@ -30,10 +30,14 @@ _UNIFORM = 0.5 * 3**0.5  # mean absolute deviation of a uniform distribution, in
 
 @dataclass(frozen=True)
 class Bins(Kernel):
-    """Sums of v, v z and v z², z = y - low, in bins between ``low`` and ``high`` (m,)."""
+    """Sums of v, v z and v z², z = y - low, in bins between ``low`` and ``high`` (m,).
+
+    Also those of v |y - mean| for the means of y, (m,).
+    """
 
     low: Array
     high: Array
+    means: Array
     needs_features: ClassVar[bool] = False
 
     def __call__(self, piece: Piece, own: Any) -> Sums:  # noqa: ARG002
@@ -41,7 +45,7 @@ class Bins(Kernel):
 
     def of_block(self, number: int, block: Block) -> Sums:  # noqa: ARG002
         weights = np.ones(len(block.y)) if block.weights is None else block.weights
-        found = {}
+        found: dict[Any, Array] = {"spread": weights @ np.abs(block.y - self.means)}
         for k, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
             z = block.y[:, k] - low
             with np.errstate(over="ignore"):  # it is clipped
@@ -54,22 +58,40 @@ class Bins(Kernel):
         return Sums(found)
 
 
-def mean_deviations(passes: Passes, facts: Facts, fit_intercept: bool) -> tuple[Array, Array]:
-    """Return D of each output and the median that it is from, (m,) each, in one pass over y."""
+@dataclass(frozen=True)
+class Deviations:
+    """Mean absolute deviations of the outputs, (m,).
+
+    Parameters
+    ----------
+    around_median : D.
+    median : the median that it is from; 0 without an intercept.
+    around_mean : the same from the mean.
+    """
+
+    around_median: Array
+    median: Array
+    around_mean: Array
+
+
+def mean_deviations(passes: Passes, facts: Facts, fit_intercept: bool) -> Deviations:
+    """Find the mean absolute deviations of y in one pass over y."""
     _, y, weights, _, _ = facts.sample()
-    m = y.shape[1]
+    m, means = y.shape[1], facts.target_means
     if not fit_intercept:  # the best "constant" is 0
-        sums = passes.run(Bins(np.zeros(m), np.zeros(m)))
+        sums = passes.run(Bins(np.zeros(m), np.zeros(m), means))
         bins = np.array([sums.added["bins", k] for k in range(m)])
-        return np.abs(bins[:, 1]).sum(axis=1) / facts.total, np.zeros(m)
+        around_0 = np.abs(bins[:, 1]).sum(axis=1) / facts.total
+        return Deviations(around_0, np.zeros(m), sums.added["spread"] / facts.total)
     share = 0.5 * _DEVIATIONS * float(np.sqrt(weights @ weights)) / float(weights.sum())
     while True:
         low, high = _bracket(y, weights, share)
-        sums = passes.run(Bins(low, high))
+        sums = passes.run(Bins(low, high, means))
         found = [_deviation(sums.added["bins", k] / facts.total) for k in range(m)]
         if all(one is not None for one in found):
             pairs = np.array([one for one in found if one is not None])
-            return pairs[:, 0], low + pairs[:, 1]
+            around_mean = sums.added["spread"] / facts.total
+            return Deviations(pairs[:, 0], low + pairs[:, 1], around_mean)
         share *= _WIDER
 
 

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from skfairloss._cached import cached_property
+from skfairloss._core.constraints import MIX, GroupLoss, deviations
 from skfairloss._core.problem import Problem
+from skfairloss._core.requests import GroupedData
 from skfairloss._design.basis import EPS, Basis, Factor, orthonormal, orthonormal_with_ridge
 from skfairloss._design.dense import DenseDesign
 from skfairloss._design.factor import factor_gram, pivoted
@@ -65,6 +67,7 @@ class Facts:
     by_group : whether moments, extreme weights and samples are those of the groups.
     lightest, heaviest : extreme raw weights of a row, (G,) or (1,).
     draws : samples, in the order of the groups, or one.
+    spread : (m,), means of |y - mean y|. None where they are not known.
     """
 
     n_rows: int
@@ -75,6 +78,7 @@ class Facts:
     lightest: Array
     heaviest: Array
     draws: tuple[Draw, ...]
+    spread: Array | None = None
 
     @classmethod
     def of(cls, look: Look, sums: Sums, labels: tuple[Any, ...] | None) -> Facts:
@@ -96,6 +100,11 @@ class Facts:
     def total(self) -> float:
         """The weight of all rows."""
         return float(self.weights.sum())
+
+    @property
+    def target_means(self) -> Array:
+        """The means of y, (m,)."""
+        return np.asarray(self.moments.origin[1] + self.moments.targets.sum(axis=0))
 
     @property
     def sampled_all(self) -> bool:
@@ -127,6 +136,34 @@ class Facts:
             parts.append((x, y, own * (share / own.sum()), own / weights, codes))
         x, y, own, counts, codes = map(np.concatenate, zip(*parts, strict=True))
         return x, y, own, counts, codes
+
+
+@dataclass(frozen=True)
+class GroupedFacts(GroupedData):
+    """Rows elsewhere as terms see them: means of groups are exact, the rows are the sample."""
+
+    facts: Facts | None = None
+
+    @property
+    def shares(self) -> Array:
+        assert self.facts is not None
+        return self.facts.weights / self.facts.total
+
+    @property
+    def feature_differences(self) -> Array:
+        assert self.facts is not None
+        return _differences(self.facts.moments, "first")
+
+    @property
+    def target_differences(self) -> Array:
+        assert self.facts is not None
+        return _differences(self.facts.moments, "targets") / self.scale
+
+
+def _differences(moments: GroupMoments, name: str) -> Array:
+    """Return means in groups less those of all rows, (G, ...)."""
+    sums = getattr(moments, name)
+    return np.asarray(sums / moments.totals[:, None] - sums.sum(axis=0) / moments.totals.sum())
 
 
 @dataclass(frozen=True)
@@ -208,6 +245,33 @@ class Standing(Problem):
     def sample_basis(self) -> Basis | None:
         return None
 
+    @property
+    def moments_decide(self) -> bool:
+        return True
+
+    @cached_property
+    def spread(self) -> Array:
+        found = self.known.spread
+        if found is None:
+            size = self.weights @ np.abs(deviations(self.y, self.weights))
+            return np.where(size > 0, size, 1.0)
+        out = found[self.columns] / self.scale
+        return np.where(out > 0, out, 1.0)
+
+    def natural(self, loss: GroupLoss) -> float:
+        found = self.known.spread
+        if found is None:
+            return Problem.natural(self, loss)
+        moments = self.group_moments
+        first, squares = moments.targets.sum(axis=0), moments.squares.sum(axis=0)
+        size = np.array([found[self.columns] / self.scale, 0.5 * (squares - first * first)])
+        weights = loss.weights(self.loss, self.n_outputs)[1:]
+        return float((weights * size.clip(min=0.0)).sum()) / self.n_outputs
+
+    @cached_property
+    def natural_loss(self) -> float:
+        return self.natural(MIX)
+
 
 def first_look(passes: Passes, by_group: bool, fit_intercept: bool) -> tuple[Look, Sums]:
     """Make the first pass: moments around the means of some rows, and a sample.
@@ -218,7 +282,7 @@ def first_look(passes: Passes, by_group: bool, fit_intercept: bool) -> tuple[Loo
     origin = np.zeros(head.X.shape[1]), np.zeros(head.y.shape[1])
     if fit_intercept:  # a constant is its median to the last digit
         origin = DenseDesign(head.X).origin(head.y)[0], np.median(head.y, axis=0)
-    look = Look(origin, by_group, True)
+    look = Look(origin, by_group)
     sums = passes.run(look)
     if not fit_intercept:
         return look, sums

@@ -158,12 +158,10 @@ class Look(Kernel):
     ----------
     origin : (p,) and (m,), near the means of X and y.
     by_group : whether moments and samples are those of the groups, or of all rows.
-    drawn : whether a sample is drawn.
     """
 
     origin: tuple[Array, Array]
     by_group: bool
-    drawn: bool
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
         equal = piece.weights is None
@@ -196,7 +194,7 @@ class Look(Kernel):
         return Sums(added, largest)
 
     def of_block(self, number: int, block: Block) -> Sums:
-        if not self.drawn:
+        if not len(block.X):
             return Sums()
         weights = np.ones(len(block.X)) if block.weights is None else block.weights
         keys = row_keys(number, weights)
@@ -316,6 +314,20 @@ class Smooth(Kernel):
 
 
 @dataclass(frozen=True)
+class Lines(Kernel):
+    """Lines of slope 0 at a model, (p, m) and (m,): the squares of rows without kinks."""
+
+    reading: Reading
+    coef: Array
+    intercept: Array
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        codes, r = self.reading.codes(piece), residuals(self.reading, piece, self)
+        share = self.reading.share(piece, codes)
+        return Sums(self.reading.lines(piece.X, share, codes, np.zeros_like(r), 0.0, r))
+
+
+@dataclass(frozen=True)
 class Split(Kernel):
     """Lines of the sides at a model, and the rows near 0 themselves.
 
@@ -415,13 +427,21 @@ class Measure(Kernel):
         slope, at = self.sides.slopes(before), piece.start + np.arange(len(r))
         idle = self.sides.idle(piece.block, at, before)
         slope[idle] = 0.0
-        wrong = (slope * r < 0).any(axis=1)
+        wrong = ((slope * r < 0) & self._kinks(piece)).any(axis=1)
         wrong |= idle & (np.abs(r) > self.sides.rounding).any(axis=1)
         if own is not None:
             first, last = np.searchsorted(own[0], [piece.start, piece.start + len(r)])
             here = own[0][first:last] - piece.start
             slope[here], wrong[here] = own[1][first:last], False
         return slope, np.flatnonzero(wrong)
+
+    def _kinks(self, piece: Piece) -> Any:
+        """Return which rows and outputs have a kink."""
+        if isinstance(self.loss, MixedLoss):
+            return True
+        codes = self.reading.codes(piece)
+        assert codes is not None
+        return (self.loss.upper > self.loss.lower)[codes]
 
     def _loss(self, codes: Index | None) -> MixedLoss | GroupedLoss:
         """Return the loss of the rows of some groups."""
@@ -459,16 +479,21 @@ class Measure(Kernel):
 class Rounding(Kernel):
     """The loss that rounding alone can make, (2, m): beside a model, and of y alone.
 
-    It is ℓ at r = 8 ε (|y| + |x|ᵀ|w| + |b|), and at 8 ε |y|.
+    It is ℓ at r = 8 ε (|y| + |x|ᵀ|w| + |b|), and at 8 ε |y|; ``unit`` is what weights are
+    multiplied with.
     """
 
     reading: Reading
     coef: Array
     intercept: Array
     loss: MixedLoss
+    unit: float
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
-        share, loss = self.reading.share(piece, self.reading.codes(piece)), self.loss
+        loss = self.loss
+        share = (
+            np.full(len(piece.X), self.unit) if piece.weights is None else self.unit * piece.weights
+        )
         steep = max(loss.upper, -loss.lower)
         slope = steep + loss.curvature * np.abs(residuals(self.reading, piece, self))
         y = np.abs(self.reading.targets(piece))

@@ -334,7 +334,12 @@ def to_solution(
             dual = fit.row_loss.squared_slope(problem.residual(coef, intercept))
         if n:
             dual += coupled.of_all(found.dual) / fit.weights[:, None]
-    linear = _linear_multipliers(coupled, found, coef, dual, multipliers)
+    adjoint = None
+    if not isinstance(dual, Slopes) and any(term.exact for term in problem.linear):
+        u = problem.plain(multipliers).weights[:, None] * dual
+        adjoint = problem.design.adjoint(u), u.sum(axis=0)
+    slopes = found.dual[coupled.n_data :]
+    linear = linear_multipliers(coupled, found.multipliers, coef, adjoint, slopes)
     m = problem.n_outputs
     return Solution(
         coef,
@@ -348,18 +353,27 @@ def to_solution(
     )
 
 
-def _linear_multipliers(
+def linear_multipliers(
     coupled: Coupled,
-    found: KinkedSolution,
+    found: Array,
     coef: Array,
-    dual: Array | Slopes,
-    multipliers: Multipliers,
+    adjoint: tuple[Array, Array] | None,
+    slopes: Array,
 ) -> tuple[Array, ...]:
-    """η of each term: Xᵀu + Σ rowsᵀη is the gradient of the penalty."""
+    """η of each term: Xᵀu + Σ rowsᵀη is the gradient of the penalty.
+
+    Parameters
+    ----------
+    coupled : the fit.
+    found : (J,), multipliers of the constraints.
+    coef : (p, m).
+    adjoint : Xᵀu (p, m) and 1ᵀu (m,). None where no term holds with equality.
+    slopes : duals of the penalty's rows.
+    """
     problem = coupled.problem
     if not problem.linear:
         return ()
-    prices = found.multipliers[len(found.multipliers) - coupled.n_linear :]
+    prices = found[len(found) - coupled.n_linear :]
     at, out = 0, []
     for term, price in zip(problem.linear, _prices(problem), strict=True):
         held = np.zeros_like(term.target)
@@ -370,15 +384,14 @@ def _linear_multipliers(
         out.append(held)
     full = _basis(problem)
     exact = [j for j, term in enumerate(problem.linear) if term.exact]
-    if exact and not isinstance(dual, Slopes):
-        u = problem.plain(multipliers).weights[:, None] * dual
+    if exact and adjoint is not None:
+        gradient, total = adjoint
         center = full.center if problem.fit_intercept else np.zeros_like(full.center)
-        rest = problem.design.adjoint(u) - np.multiply.outer(center, u.sum(axis=0))
+        rest = gradient - np.multiply.outer(center, total)
         rest += sum(term.rows.T @ held for term, held in zip(problem.linear, out, strict=True))
         rest -= problem.l2 * coef
         if problem.l1 > 0:
             columns = full.norms > 0
-            slopes = found.dual[coupled.n_data :]
             rest[columns] += full.norms[columns, None] * slopes
         rows = np.vstack([problem.linear[j].rows for j in exact])
         left = particular_and_null((rows @ full.transform).T, -full.transform.T @ rest)[0]
@@ -405,6 +418,8 @@ def _basis(problem: Problem) -> Basis:
     """Return an orthonormal basis, or one with a coordinate for each coefficient under l1 > 0."""
     if problem.l1 == 0:
         return problem.sample_basis or problem.basis
+    if problem.penalty_basis is not None:
+        return problem.penalty_basis
     every = np.arange(problem.design.shape[1])
     return coefficient_basis(
         problem.design, problem.weights, problem.fit_intercept, problem.l2, every
@@ -465,10 +480,10 @@ def _from_moments(
     None where they have to be taken from the rows themselves.
     """
     moments = problem.group_moments
-    if moments is None or not moments.accurate_in(basis):
+    if moments is None or not (problem.moments_decide or moments.accurate_in(basis)):
         return None
     pulls, squares = moments.residuals(*start, basis)
-    if not moments.accurate_at(squares):
+    if not (problem.moments_decide or moments.accurate_at(squares)):
         return None
     shares = problem.groups.shares[:, None, None]
     return moments.grams(basis) / shares, pulls / shares, squares / shares[:, 0]

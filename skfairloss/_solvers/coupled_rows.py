@@ -158,28 +158,28 @@ class CoupledRows(Whole):
         return replace(kq, coupling=replace(coupling, near=grams, constants=constants))
 
     def weights(self, multipliers: Array | None) -> Array:
-        own = self._group_weights(multipliers)[ABSOLUTE].sum(axis=1)
+        own = self.group_weights(multipliers)[ABSOLUTE].sum(axis=1)
         weights = (own if own.any() else np.ones_like(own))[self.codes] * self.share
         weights /= weights.sum()
         return weights
 
-    def _group_weights(self, multipliers: Array | None) -> Array:
+    def group_weights(self, multipliers: Array | None) -> Array:
         """Return the weights of the sums of each group, (3, G, m); of the objective if None."""
         coupling = self.coupled.coupling
         return coupling.base if multipliers is None else coupling.group_weights(multipliers)
 
     def half_widths(self, index: Index | slice, multipliers: Array | None) -> Array:
-        own = self._group_weights(multipliers)[ABSOLUTE]
+        own = self.group_weights(multipliers)[ABSOLUTE]
         return own[self.codes[index]] * self.share[index, None]
 
     def slopes(self, index: Index, dual: Array, multipliers: Array) -> Array:
-        weights, share = self._group_weights(multipliers), self.share[index, None]
+        weights, share = self.group_weights(multipliers), self.share[index, None]
         middle, half = (share * weights[which][self.codes[index]] for which in (SIGNED, ABSOLUTE))
         return np.clip((dual - middle) / np.maximum(half, TINY), -1.0, 1.0)
 
     def duals(self, slope: Array, multipliers: Array) -> Array:
         """Return the duals of all rows at slopes s, (n, m)."""
-        weights = self._group_weights(multipliers)
+        weights = self.group_weights(multipliers)
         out = weights[ABSOLUTE].take(self.codes, axis=0)
         out *= slope
         if self.tilted:

@@ -13,8 +13,11 @@ from skfairloss._rows.certifying import Errors, certify_outputs
 from skfairloss._rows.facts import Passes, Standing
 from skfairloss._rows.kernels import SQUARED, Measure, Reading
 from skfairloss._rows.searches import Request, Search, side_by_side
+from skfairloss._solvers.constrained import check_linear, without_far_bounds
+from skfairloss._solvers.coupled import Setting
 from skfairloss._solvers.formulation import Options
 from skfairloss._solvers.least_squares import normal_factor, ridge_fit, solve_normal
+from skfairloss._solvers.row_coupled import CoupledForm, check_bounds, search_together
 from skfairloss._solvers.row_forms import OutputForm
 from skfairloss._solvers.row_search import Found, search_signs
 from skfairloss._solvers.tolerances import FLOOR
@@ -59,6 +62,8 @@ def solve_rows(
     problem: Standing, passes: Passes, labels: tuple[Any, ...] | None, options: Options
 ) -> RowSolution:
     """Solve a problem of rows elsewhere."""
+    if problem.constrained:
+        return _solve_together(problem, passes, labels, options)
     if problem.loss.loss_mix == 0:
         return side_by_side(passes, [least_squares(problem, labels, options)])[0]
     searches = []
@@ -67,6 +72,33 @@ def solve_rows(
         floor = FLOOR * form.whole.output.spread
         searches.append(search_signs(form, Goal(options.tol, floor, options.max_iter)))
     return _together(side_by_side(passes, searches))
+
+
+def _solve_together(
+    problem: Standing, passes: Passes, labels: tuple[Any, ...] | None, options: Options
+) -> RowSolution:
+    """Solve a problem under constraints."""
+    check_linear(problem)
+    setting, near = Setting(problem), without_far_bounds(problem)
+    floor = FLOOR * problem.n_outputs * problem.natural_loss
+    goal = Goal(options.tol, floor, options.max_iter)
+    for asked in (near, problem) if near is not problem else (problem,):
+        form = CoupledForm(problem, labels, setting.formulated(asked))
+        found = side_by_side(passes, [search_together(form, goal)])[0]
+        if found.verdict.infeasibility[0] <= options.tol:
+            break
+    if problem.groups.is_bounded and not found.verdict.certified[0]:
+        check_bounds(form, passes, options)
+    point, m = found.point, problem.n_outputs
+    return RowSolution(
+        point.anchor.coef,
+        np.asarray(point.anchor.intercept),
+        point.errors,
+        found.verdict,
+        np.full(m, point.n_iter, dtype=np.intp),
+        np.full(m, found.tie_resolved),
+        form.multipliers(point.request, point.sums, point.multipliers),
+    )
 
 
 def _together(found: list[Found]) -> RowSolution:

@@ -22,12 +22,12 @@ from skfairloss._rows.facts import Standing
 from skfairloss._rows.kernels import Measure, Reading, Sides
 from skfairloss._rows.searches import Request, Search
 from skfairloss._rows.sums import Sums
-from skfairloss._solvers.band import BandSize, in_units
+from skfairloss._solvers.band import LIGHT, BandSize, in_units
 from skfairloss._solvers.formulation import Output
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.least_squares import ridge_fit, sample_fit
 from skfairloss._solvers.output_rows import OutputRows
-from skfairloss._solvers.whole import Anchor, Whole
+from skfairloss._solvers.whole import Anchor, Whole, rounding_of
 from skfairloss._solvers.whole import Sums as LineSums
 from skfairloss._typing import Array, Index
 
@@ -140,14 +140,19 @@ class RowForm(ABC):
         """The number of rows that each of the sample stands for, (s,)."""
         return self.problem.counts
 
+    @cached_property
+    def rounding(self) -> float:
+        """Residuals up to this are rounding errors of 0."""
+        return rounding_of(self.whole.y)
+
     def size(self, multipliers: Array | None) -> BandSize:
         """Choose a first band."""
         weights = self.whole.weights(multipliers) / self.counts
         return BandSize.among(weights, self.counts, self.whole)
 
     def light(self) -> float | None:
-        """Return the number of rows by which weights become units of residuals. None for none."""
-        return float(self.counts.sum()) if self.whole.uncertain else None
+        """Return the factor by which weights become units of residuals. None where these are 1."""
+        return float(self.counts.sum()) / LIGHT if self.whole.uncertain else None
 
     def limit(self, residual: Array, multipliers: Array | None, near: float) -> Array:
         """Return how far so many rows reach, (m,), told from residuals of the sample (s, m)."""

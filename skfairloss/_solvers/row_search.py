@@ -133,6 +133,9 @@ class _Latest:
 def search_signs(form: RowForm, goal: Goal) -> Search[Found]:
     """Search for the optimum of a problem whose rows have kinks."""
     few, start = form.few
+    if not form.whole.basis.n_coordinates:  # nothing to choose, and any sign will do
+        point = yield from measured(form, start, None, 0, form.sides(start))
+        return (yield from certified(form, point, goal))
     if _fits_exactly(few, start):  # rounding errors have no sides
         found = yield from certified(form, (yield from measured(form, start, None, 0)), goal)
         if found.verdict.certified.all():
@@ -153,7 +156,7 @@ def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Mea
     first = pilot_of(few, start)
     size = form.size(first.multipliers)
     latest = _Latest(first.anchor, first.multipliers, first.n_iter)
-    if first.h > form.whole.rounding:
+    if first.h > form.rounding:
         latest, size = yield from _newton(form, latest, first.h, size)
     best: Measured | None = None
     for _ in range(_SPLITS):
@@ -171,11 +174,15 @@ def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Mea
 
 
 def measured(
-    form: RowForm, anchor: Anchor, multipliers: Array | None, spent: int
+    form: RowForm,
+    anchor: Anchor,
+    multipliers: Array | None,
+    spent: int,
+    sides: Sides | None = None,
 ) -> Search[Measured]:
-    """Measure a model for which no duals are known but those of squares."""
+    """Measure a model with the duals of sides; with those of squares alone where they are None."""
     given = form.none if multipliers is None else multipliers
-    request = form.measure(anchor, None, given, {})
+    request = form.measure(anchor, sides, given, {})
     sums = yield request
     return _point(form, anchor, given, spent, request, sums)
 
@@ -248,12 +255,12 @@ def _split(form: RowForm, latest: _Latest, size: BandSize) -> Search[RowBand]:
     residual = whole.residual(latest.anchor).reshape(len(whole.y), -1)
     limit = form.limit(residual, multipliers, size.near)
     thin, rounding = 1, 0.0
-    if limit.max() <= whole.rounding:
-        rounding = whole.rounding
+    if limit.max() <= form.rounding:
+        rounding = form.rounding
         piled = float(form.counts @ (np.abs(residual) <= rounding).all(axis=1))
         pull = (whole.basis.n_coordinates * form.counts.sum()) ** 0.5
         thin = max(1, int(piled / max(size.near, _SPARE * pull)))
-    limit = np.maximum(limit, whole.rounding)
+    limit = np.maximum(limit, form.rounding)
     while True:
         sides = form.sides(latest.anchor, rounding, thin)
         mass = form.mass(multipliers)
