@@ -208,7 +208,9 @@ class _RowGroup:
         if wanted.weight:
             out["sample_weight"] = numbers[wanted.weight[0]]
         if wanted.groups:
-            out["sensitive_features"] = table.select(list(wanted.groups)).to_pandas()
+            # texts as codes: many rows share them
+            parts = {name: _encoded(table[name]) for name in wanted.groups}
+            out["sensitive_features"] = pd.DataFrame(parts, copy=False)
         return out
 
 
@@ -267,6 +269,12 @@ def _value_kind(kind: Any) -> str:
         if getattr(pa.types, f"is_{name}")(kind):
             return "string" if "string" in name else name
     return str(kind)
+
+
+def _encoded(column: Any) -> Any:
+    """Return a column as a Series of pandas; text as categories."""
+    text = _value_kind(column.type) == "string" and not hasattr(column.type, "value_type")
+    return (column.dictionary_encode() if text else column).to_pandas()
 
 
 def _check_nulls(found: Any, stored: set[str], wanted: _Columns, where: str) -> None:
