@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from skfairloss.rows import from_parquet
+from skfairloss._rows.source import Kernel
+from skfairloss.rows import _parquet, from_parquet
 from tests.row_kernels import Moments, assert_identical, assert_same, expected
 
 FEATURES = ["age", "years", "union"]
@@ -121,6 +122,23 @@ def test_floats_of_half_and_single_precision_stay_so_until_they_are_used(tmp_pat
     source = from_parquet(tmp_path, features=["age", "years"], target="wage")
     assert np.asarray(source.block(0)["X"]).dtype == np.float32
     assert source.run(Moments()).added["gram"].dtype == np.float64
+
+
+def test_a_pass_reads_the_columns_that_it_needs(folder, monkeypatch):
+    read, source = [], make(folder)
+    pass_over_y = type("Count", (Kernel,), {"needs_features": False, "__call__": None})
+    to_table = _parquet._RowGroup.read
+    monkeypatch.setattr(
+        _parquet._RowGroup,
+        "read",
+        lambda self, wanted: read.append(wanted.every) or to_table(self, wanted),
+    )
+    found = source.run(pass_over_y())
+    assert sum(n for n, _ in found.seen.values()) == N
+    assert {*map(tuple, read)} == {("wage", "weight", "town")}
+    read.clear()
+    list(source.each(len))
+    assert {*map(tuple, read)} == {tuple(FEATURES)}
 
 
 def test_without_a_target_blocks_are_for_predictions(folder):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from skfairloss._rows.source import BlockRows
+from skfairloss._rows.source import BlockRows, Kernel
+from skfairloss._rows.sums import Sums
 from skfairloss._typing import Array
 from skfairloss.rows._blocks import check_count
 
@@ -25,7 +26,7 @@ def from_parquet(
     sample_weight: str | None = None,
     sensitive_features: str | Sequence[str] | None = None,
     n_jobs: int = 1,
-) -> BlockRows:
+) -> FileRows:
     """Return a source of the rows of Parquet files, which is read a row group at a time.
 
     Needs pyarrow, which the extra ``parquet`` installs. Of each row group the named columns alone
@@ -56,7 +57,7 @@ def from_parquet(
 
     Returns
     -------
-    source : BlockRows
+    source : FileRows
         What `PixelLossRegressor.fit` and ``predict`` take in the place of X.
 
     Raises
@@ -95,7 +96,7 @@ def from_parquet(
     groups = _row_groups(_open(files), wanted)
     if not groups:
         raise ValueError(f"files has no rows: {files!r}")
-    return BlockRows(lambda i: groups[i].read(wanted), len(groups), check_count("n_jobs", n_jobs))
+    return FileRows(groups, wanted, check_count("n_jobs", n_jobs))
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,33 @@ class _Columns:
     def every(self) -> list[str]:
         """Each column once."""
         return list(dict.fromkeys([*self.features, *self.target, *self.weight, *self.groups]))
+
+
+class FileRows(BlockRows):
+    """Rows of Parquet files: a block is a row group, of which a pass reads the columns it needs.
+
+    Parameters
+    ----------
+    groups : the row groups.
+    wanted : the columns that arguments take.
+    n_jobs : threads, each with a row group in memory.
+    """
+
+    def __init__(self, groups: Sequence[_RowGroup], wanted: _Columns, n_jobs: int) -> None:
+        super().__init__(lambda i: groups[i].read(wanted), len(groups), n_jobs)
+        self._groups, self._wanted = groups, wanted
+
+    def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
+        if kernel.needs_features:
+            return super().run(kernel, own)
+        return self._with(replace(self._wanted, features=())).run(kernel, own)
+
+    def each(self, function: Callable[[Array], Array]) -> Iterator[Array]:
+        return self._with(replace(self._wanted, target=(), weight=(), groups=())).each(function)
+
+    def _with(self, wanted: _Columns) -> BlockRows:
+        """Return the same rows with other columns."""
+        return BlockRows(lambda i: self._groups[i].read(wanted), self.n_blocks, self.n_jobs)
 
 
 def _read_columns(features: Any, target: Any, sample_weight: Any, groups: Any) -> _Columns:
@@ -200,15 +228,17 @@ class _RowGroup:
                 raise ValueError(
                     f"column {name!r} ({argument}) has NaN or infinity in {self.where}"
                 )
-        x = _together([numbers[name] for name in wanted.features])
+        x = _together([numbers[name] for name in wanted.features], table.num_rows)
         out: dict[str, Any] = {"X": pd.DataFrame(x, columns=list(wanted.features), copy=False)}
         if wanted.target:
-            y = _together([numbers[name] for name in wanted.target])
+            y = _together([numbers[name] for name in wanted.target], table.num_rows)
             out["y"] = y[:, 0] if wanted.single else y
         if wanted.weight:
             out["sample_weight"] = numbers[wanted.weight[0]]
         if wanted.groups:
-            out["sensitive_features"] = table.select(list(wanted.groups)).to_pandas()
+            # texts as codes: many rows share them
+            parts = {name: _encoded(table[name]) for name in wanted.groups}
+            out["sensitive_features"] = pd.DataFrame(parts, copy=False)
         return out
 
 
@@ -269,6 +299,12 @@ def _value_kind(kind: Any) -> str:
     return str(kind)
 
 
+def _encoded(column: Any) -> Any:
+    """Return a column as a Series of pandas; text as categories."""
+    text = _value_kind(column.type) == "string" and not hasattr(column.type, "value_type")
+    return (column.dictionary_encode() if text else column).to_pandas()
+
+
 def _check_nulls(found: Any, stored: set[str], wanted: _Columns, where: str) -> None:
     """Refuse nulls that the statistics of a row group tell of."""
     places = {found.column(j).path_in_schema: j for j in range(found.num_columns)}
@@ -284,10 +320,10 @@ def _has_nulls(name: str, argument: str, where: str) -> ValueError:
     return ValueError(f"column {name!r} ({argument}) has nulls in {where}: drop or fill them")
 
 
-def _together(columns: list[Array]) -> Array:
+def _together(columns: list[Array], n: int) -> Array:
     """Return columns as one array (n, p) of their common dtype, each contiguous in it."""
-    dtype = np.result_type(*columns)
-    out = np.empty((len(columns[0]), len(columns)), dtype=dtype, order="F")
+    dtype = np.result_type(*columns) if columns else np.float64
+    out = np.empty((n, len(columns)), dtype=dtype, order="F")
     for j, column in enumerate(columns):
         out[:, j] = column
     return out
