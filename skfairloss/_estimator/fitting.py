@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from skfairloss._estimator.training import Training
 from skfairloss._inputs.place import warn_user
 from skfairloss._solvers import Equalized, Iteration, solve, solve_equalized
 from skfairloss.callbacks import FitTasks
-from skfairloss.exceptions import UnmetFairnessWarning
+from skfairloss.exceptions import InfeasibleFairnessError, UnmetFairnessWarning
 
 _REFINEMENTS = 4  # at most
 
@@ -121,19 +122,20 @@ def _with_more_digits(model: Any, training: Training, ended: _Ended) -> _Ended:
     finer = training.problem.compensated(model.tol) if ended.open else None
     if finer is None:
         return ended
-    if training.tolerance is not None:
-        return _better(ended, _equalize(model, finer, training.tolerance))
-    for _ in range(_REFINEMENTS):
-        left = model.max_iter - int(ended.solution.n_iter.max())
-        if not ended.open or left < 1:
-            break
-        start = Start(ended.solution.coef, ended.solution.intercept)
-        found = solve(finer, tol=model.tol, max_iter=left, start=start, n_jobs=model.n_jobs)
-        found = replace(found, n_iter=found.n_iter + ended.solution.n_iter)
-        better = _better(ended, _Ended(finer, found, certify(finer, found, model.tol)))
-        if better is ended:
-            break
-        ended = better
+    with suppress(InfeasibleFairnessError):  # a bound just out of reach, once digits are right
+        if training.tolerance is not None:
+            return _better(ended, _equalize(model, finer, training.tolerance))
+        for _ in range(_REFINEMENTS):
+            left = model.max_iter - int(ended.solution.n_iter.max())
+            if not ended.open or left < 1:
+                break
+            start = Start(ended.solution.coef, ended.solution.intercept)
+            found = solve(finer, tol=model.tol, max_iter=left, start=start, n_jobs=model.n_jobs)
+            found = replace(found, n_iter=found.n_iter + ended.solution.n_iter)
+            better = _better(ended, _Ended(finer, found, certify(finer, found, model.tol)))
+            if better is ended:
+                break
+            ended = better
     return ended
 
 
