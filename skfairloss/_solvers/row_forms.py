@@ -220,7 +220,7 @@ class OutputForm(RowForm):
             problem.loss.curvature,
         )
         if steep > 0:
-            pulls, squares = problem.group_moments.residuals(coef, intercept, basis)
+            pulls, squares = problem.moments.residuals(coef, intercept, basis)
             linear += steep * pulls.sum(axis=0)[:, 0]
             constant += 0.5 * steep * max(float(squares.sum()), 0.0)
         base = whole.output.quadratic(anchor.coef, basis.full_gram(), linear, constant)
@@ -263,11 +263,13 @@ def first_model(problem: Standing) -> tuple[Array, Array]:
     They are least squares of all rows, those of the sample, which lose no digits to moments, or the
     medians.
     """
-    best = ridge_fit(problem)
     coef, intercept = problem.basis.to_model(sample_fit(problem, problem.sample, problem.basis))
     middle = len(problem.y) // 2
     flat = np.partition(problem.y, middle, axis=0)[middle] * problem.fit_intercept
-    others = [(coef, np.zeros(problem.n_outputs) + intercept), (np.zeros_like(coef), flat)]
+    best = coef, np.zeros(problem.n_outputs) + intercept
+    others = [(np.zeros_like(coef), flat)]
+    if problem.known.products:
+        others.append(ridge_fit(problem))
     for other in others:
         closer = _distance(problem, other) < _distance(problem, best)
         best = np.where(closer, other[0], best[0]), np.where(closer, other[1], best[1])
