@@ -94,8 +94,6 @@ def _refuse(model: Any, terms: Terms) -> None:
             "fairness=EqualizedLoss needs rows in one array: it solves many problems, each some "
             "passes. BoundedGroupLoss bounds the same losses of rows in blocks"
         )
-    if model.alpha * model.l1_ratio > 0:
-        raise NotImplementedError("l1_ratio > 0 of rows in blocks")
 
 
 def _needs_products(model: Any, terms: Terms) -> bool:

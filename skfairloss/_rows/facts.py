@@ -12,7 +12,16 @@ from skfairloss._cached import cached_property
 from skfairloss._core.constraints import MIX, GroupLoss, deviations
 from skfairloss._core.problem import Problem
 from skfairloss._core.requests import GroupedData
-from skfairloss._design.basis import EPS, Basis, Factor, orthonormal, orthonormal_with_ridge
+from skfairloss._design.basis import (
+    EPS,
+    Basis,
+    Factor,
+    completed,
+    diagonal_basis,
+    embedded,
+    orthonormal,
+    orthonormal_with_ridge,
+)
 from skfairloss._design.dense import DenseDesign
 from skfairloss._design.factor import factor_gram, pivoted
 from skfairloss._design.moments import GroupMoments
@@ -85,10 +94,8 @@ class Facts:
     def of(cls, look: Look, sums: Sums, labels: tuple[Any, ...] | None) -> Facts:
         """Read the sums of a first look; ``labels`` are all groups in their order."""
         keys: tuple[Any, ...] = labels if look.by_group and labels is not None else (None,)
-        parts = [np.array([sums.added[name, key] for key in keys]) for name in MOMENTS]
-        total = float(parts[0].sum())
-        moments = GroupMoments(look.origin, *[part / total for part in parts])
-        weights = np.array([total])
+        moments = moments_of(look, sums, keys)
+        weights = np.array([sum(float(sums.added["totals", key]) for key in keys)])
         if labels is not None:
             weights = np.array([sums.added["share", label] for label in labels])
         lightest = -np.array([sums.largest["lightest", key] for key in keys])
@@ -138,6 +145,13 @@ class Facts:
             parts.append((x, y, own * (share / own.sum()), own / weights, codes))
         x, y, own, counts, codes = map(np.concatenate, zip(*parts, strict=True))
         return x, y, own, counts, codes
+
+
+def moments_of(look: Look, sums: Sums, keys: tuple[Any, ...]) -> GroupMoments:
+    """Read the moments of groups from a look, under weights that sum to 1."""
+    parts = [np.array([sums.added[name, key] for key in keys]) for name in MOMENTS]
+    total = float(parts[0].sum())
+    return GroupMoments(look.origin, *[part / total for part in parts])
 
 
 @dataclass(frozen=True)
@@ -235,10 +249,25 @@ class Standing(Problem):
             return orthonormal(factor, self.center, self.fit_intercept)
         return orthonormal_with_ridge(factor, self.center, self.fit_intercept, self.l2)
 
-    @cached_property
+    @property
     def kink_basis(self) -> Basis:
         """Coordinates for rows with kinks: a penalised coefficient needs one of its own."""
-        return self.basis
+        return self.penalty_basis or self.basis
+
+    @cached_property
+    def penalty_basis(self) -> Basis | None:
+        if self.l1 == 0:
+            return None
+        center, moments = self.center, self.moments.around(self.center)
+        scale = np.sqrt(np.diag(moments).clip(min=0.0))
+        columns = np.flatnonzero(scale > 8 * EPS * np.abs(center))
+        here, gram = center[columns], moments[np.ix_(columns, columns)]
+        basis = diagonal_basis(gram, here, self.fit_intercept, self.l2)
+        if self.factor is not None and factor_gram(gram, here) is None:
+            if len(columns) < len(center):
+                return embedded(basis, columns, center)
+            basis = completed(self.factor, here, self.fit_intercept, self.l2)
+        return embedded(basis, columns, center)
 
     @cached_property
     def exact_basis(self) -> Basis:
