@@ -39,7 +39,8 @@ EXACT = 1e-14  # gap of a band: neighbours of a vertex are within 1e-10, and dif
 _WIDER = 4  # a band that has failed, to the next
 _MOVED = 0.25  # rows in a band at least, as a share of those that a Newton step may take to 0
 _AGAIN = 2  # Newton steps more, while multipliers are not settled
-_SPLITS = 3  # times that the rows are split before the search is given up
+_SPLITS = 4  # times that the rows are split before the search is given up ...
+_NUMBERS = 2**24  # ... or a band that has failed is wider than these numbers, 128 MiB
 _ROUNDS = 4  # times that violators are added to one band
 _MANY = 0.5  # violators, as a share of the band, from which it is split anew
 _NO_MINIMUM = 1e-3  # gap of a band's solution, relative, from which it has none
@@ -144,6 +145,8 @@ def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Mea
         if best is not None:
             latest = _Latest(best.anchor, best.multipliers, spent)
         size = size.times(_WIDER)
+        if size.near * form.whole.basis.n_coordinates > _NUMBERS:
+            break
     return best or (yield from measured(form, latest.anchor, latest.multipliers, latest.n_iter))
 
 
