@@ -147,8 +147,12 @@ class DenseDesign(Design):
         codes: Index,
         n_groups: int,
         origin: tuple[Array, Array] | None = None,
+        products: bool = True,
     ) -> GroupMoments:
-        """Moments of each group in one pass, around an origin; around 0 where it is None."""
+        """Moments of each group in one pass, around an origin; around 0 where it is None.
+
+        Without ``products`` those of columns with columns and with y are left at 0.
+        """
         p, m = self.shape[1], y.shape[1]
         origin = (np.zeros(p), np.zeros(m)) if origin is None else origin
         equal, moved = bool(weights.max() == weights.min()), bool(origin[0].any())
@@ -171,8 +175,11 @@ class DenseDesign(Design):
                 first[g] += v @ z
                 targets[g] += v @ e
                 for k in range(m):
-                    cross[g, :, k] += weighted[:, k] @ z
                     squares[g, k] += weighted[:, k] @ e[:, k]
+                if not products:
+                    continue
+                for k in range(m):
+                    cross[g, :, k] += weighted[:, k] @ z
                 scaled = z if equal else np.multiply(z, np.sqrt(v)[:, None], out=work)
                 second[g] += scaled.T @ scaled
             return [first, second, cross, targets, squares]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from skfairloss._core.constraints import SQUARED_ERROR
 from skfairloss._design.dense import DenseDesign
 from skfairloss._design.threads import one_blas_thread
 from skfairloss._estimator.attributes import Attributes
@@ -51,7 +52,8 @@ def fit_source(model: Any, source: RowSource) -> None:
     _set_names(model, source, head)
     with one_blas_thread():
         passes = Passes(source)
-        look, sums = first_look(passes, bool(terms), bool(model.fit_intercept))
+        squares = _needs_products(model, terms)
+        look, sums = first_look(passes, bool(terms), squares, bool(model.fit_intercept))
         groups = _groups(sums, head)
         labels = None if groups is None else tuple(groups.labels)
         facts = Facts.of(look, sums, labels)
@@ -67,9 +69,12 @@ def fit_source(model: Any, source: RowSource) -> None:
             _fit_in_memory(model, facts, scale, groups, terms, head.single)
             return
         problem = _problem(model, facts, scale, groups, terms)
-        factor = settled_factor(passes, problem)
-        if factor is not None:
-            problem.__dict__["factor"] = factor
+        if not squares and problem.sample.basis is None:
+            look = replace(look, products=True)
+            facts = replace(Facts.of(look, passes.run(look), labels), spread=facts.spread)
+            problem = _problem(model, facts, scale, groups, terms)
+        if facts.products:
+            problem = replace(problem, factor=settled_factor(passes, problem))
         found = solve_rows(problem, passes, labels, Options(model.tol, model.max_iter))
     _report(model, problem, found, groups, terms, head.single)
 
@@ -89,8 +94,12 @@ def _refuse(model: Any, terms: Terms) -> None:
             "fairness=EqualizedLoss needs rows in one array: it solves many problems, each some "
             "passes. BoundedGroupLoss bounds the same losses of rows in blocks"
         )
-    if model.alpha * model.l1_ratio > 0:
-        raise NotImplementedError("l1_ratio > 0 of rows in blocks")
+
+
+def _needs_products(model: Any, terms: Terms) -> bool:
+    """Return True where squared residuals or single columns count."""
+    own = any(getattr(term, "loss", None) == SQUARED_ERROR for term in terms)
+    return model.loss_mix < 1 or model.alpha * model.l1_ratio > 0 or own
 
 
 def _set_names(model: Any, source: RowSource, head: Block) -> None:

@@ -99,16 +99,16 @@ class _Rows:
     def gaps(self, sums: Sums, enough: Array) -> Search[Array]:
         """Return the bounds of the outputs, (m,), as sharp as passes are worth it."""
         problem, basis = self.problem, self.problem.basis
-        lightest = float(problem.known.lightest.min()) / problem.known.total
-        support = Support(basis, 1.0, lightest, lambda theta: np.full(theta.shape[1], np.inf))
+        support = _support(problem)
         gap, defect = self._bound(sums, support)
         if (gap <= enough).all():
             return gap
-        extent = (yield Request(Extent(problem.center))).largest["extent"]
-        support = replace(support, largest=lambda theta: _largest(problem, extent, theta))
-        gap, defect = self._bound(sums, support)
-        if (gap <= enough).all():
-            return gap
+        if problem.known.products:
+            extent = (yield Request(Extent(problem.center))).largest["extent"]
+            support = replace(support, largest=lambda theta: _largest(problem, extent, theta))
+            gap, defect = self._bound(sums, support)
+            if (gap <= enough).all():
+                return gap
         kernel = replace(self.measure, shift=basis.to_model(defect))
         again, _ = self._bound((yield replace(self.asked, kernel=kernel)), support)
         return np.fmin(gap, again)
@@ -133,6 +133,23 @@ class _Rows:
             numbers = float(size[k]), natural, float(floor[k]), float(inevitable[k])
             out[k] = excused(tol, *numbers)
         return out
+
+
+def _support(problem: Standing) -> Support:
+    """Return the rows in which the basis is orthonormal: all of them, or those of the sample.
+
+    How large predictions are in the former takes a pass.
+    """
+    lightest = float(problem.known.lightest.min()) / problem.known.total
+    if problem.known.products:
+        nothing = np.full(problem.n_outputs, np.inf)
+        return Support(problem.basis, 1.0, lightest, lambda _: nothing)
+    rows = problem.design.rows(problem.basis)
+
+    def largest(theta: Array) -> Array:
+        return np.array([np.abs(rows.dot(column)).max() for column in theta.T])
+
+    return Support(problem.basis, float(problem.counts.max()), lightest, largest)
 
 
 def _largest(problem: Standing, extent: Array, theta: Array) -> Array:

@@ -32,12 +32,14 @@ _UNIFORM = 0.5 * 3**0.5  # mean absolute deviation of a uniform distribution, in
 class Bins(Kernel):
     """Sums of v, v z and v z², z = y - low, in bins between ``low`` and ``high`` (m,).
 
-    Also those of v |y - mean| for the means of y, (m,).
+    The first bin and the last are what is outside, without v z². Also those of v |y - mean| for
+    the means of y, (m,).
     """
 
     low: Array
     high: Array
     means: Array
+    needs_pieces: ClassVar[bool] = False
     needs_features: ClassVar[bool] = False
 
     def __call__(self, piece: Piece, own: Any) -> Sums:  # noqa: ARG002
@@ -47,14 +49,19 @@ class Bins(Kernel):
         weights = np.ones(len(block.y)) if block.weights is None else block.weights
         found: dict[Any, Array] = {"spread": weights @ np.abs(block.y - self.means)}
         for k, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
-            z = block.y[:, k] - low
-            with np.errstate(over="ignore"):  # it is clipped
-                share = np.clip(z / max(high - low, TINY), 0.0, 1.0) * _BINS
-            place = np.minimum(share.astype(np.intp), _BINS - 1) + 1
-            place[z < 0], place[block.y[:, k] > high] = 0, _BINS + 1
-            weighted = weights * z
-            parts = weights, weighted, weighted * z
-            found["bins", k] = np.array([np.bincount(place, p, _BINS + 2) for p in parts])
+            y, width = block.y[:, k], max(high - low, TINY)
+            below, above = y < low, y > high
+            inside = np.flatnonzero(~(below | above))
+            z, v = y - low, weights[inside]
+            here = z[inside]
+            place = np.minimum((here / width * _BINS).astype(np.intp), _BINS - 1) + 1
+            bins = np.zeros((3, _BINS + 2))
+            for j, part in enumerate((v, v * here, v * here * here)):
+                bins[j] = np.bincount(place, part, _BINS + 2)
+            for j, some in ((0, below), (_BINS + 1, above)):
+                own = weights * some
+                bins[:2, j] = own.sum(), own @ z
+            found["bins", k] = bins
         return Sums(found)
 
 

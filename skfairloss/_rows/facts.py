@@ -12,19 +12,27 @@ from skfairloss._cached import cached_property
 from skfairloss._core.constraints import MIX, GroupLoss, deviations
 from skfairloss._core.problem import Problem
 from skfairloss._core.requests import GroupedData
-from skfairloss._design.basis import EPS, Basis, Factor, orthonormal, orthonormal_with_ridge
+from skfairloss._design.basis import (
+    EPS,
+    Basis,
+    Factor,
+    completed,
+    diagonal_basis,
+    embedded,
+    orthonormal,
+    orthonormal_with_ridge,
+)
 from skfairloss._design.dense import DenseDesign
 from skfairloss._design.factor import factor_gram, pivoted
 from skfairloss._design.moments import GroupMoments
 from skfairloss._design.sample import Sample
 from skfairloss._rows.draws import Draw
-from skfairloss._rows.kernels import Look, Triangle
+from skfairloss._rows.kernels import MOMENTS, Look, Triangle
 from skfairloss._rows.source import Kernel, RowSource
 from skfairloss._rows.sums import Sums
 from skfairloss._typing import Array, Index
 
 _FAR = 30.0  # distance of an origin from the means, in spreads, that costs three digits
-_NAMES = ("totals", "first", "second", "cross", "targets", "squares")
 
 
 class Passes:
@@ -65,6 +73,7 @@ class Facts:
     weights : (G,), raw weights of the groups; of all rows without them.
     moments : of the groups, or of all rows as one, under weights that sum to 1; y as given.
     by_group : whether moments, extreme weights and samples are those of the groups.
+    products : whether moments hold products with columns.
     lightest, heaviest : extreme raw weights of a row, (G,) or (1,).
     draws : samples, in the order of the groups, or one.
     spread : (m,), means of |y - mean y|. None where they are not known.
@@ -75,6 +84,7 @@ class Facts:
     weights: Array
     moments: GroupMoments
     by_group: bool
+    products: bool
     lightest: Array
     heaviest: Array
     draws: tuple[Draw, ...]
@@ -84,17 +94,16 @@ class Facts:
     def of(cls, look: Look, sums: Sums, labels: tuple[Any, ...] | None) -> Facts:
         """Read the sums of a first look; ``labels`` are all groups in their order."""
         keys: tuple[Any, ...] = labels if look.by_group and labels is not None else (None,)
-        parts = [np.array([sums.added[name, key] for key in keys]) for name in _NAMES]
-        total = float(parts[0].sum())
-        moments = GroupMoments(look.origin, *[part / total for part in parts])
-        weights = np.array([total])
+        moments = moments_of(look, sums, keys)
+        weights = np.array([sum(float(sums.added["totals", key]) for key in keys)])
         if labels is not None:
             weights = np.array([sums.added["share", label] for label in labels])
         lightest = -np.array([sums.largest["lightest", key] for key in keys])
         heaviest = np.array([sums.largest["heaviest", key] for key in keys])
         draws = tuple(sums.drawn[key] for key in keys)
         n_rows = sum(draw.n_rows for draw in draws)
-        return cls(n_rows, labels, weights, moments, look.by_group, lightest, heaviest, draws)
+        flags = look.by_group, look.products
+        return cls(n_rows, labels, weights, moments, *flags, lightest, heaviest, draws)
 
     @property
     def total(self) -> float:
@@ -136,6 +145,13 @@ class Facts:
             parts.append((x, y, own * (share / own.sum()), own / weights, codes))
         x, y, own, counts, codes = map(np.concatenate, zip(*parts, strict=True))
         return x, y, own, counts, codes
+
+
+def moments_of(look: Look, sums: Sums, keys: tuple[Any, ...]) -> GroupMoments:
+    """Read the moments of groups from a look, under weights that sum to 1."""
+    parts = [np.array([sums.added[name, key] for key in keys]) for name in MOMENTS]
+    total = float(parts[0].sum())
+    return GroupMoments(look.origin, *[part / total for part in parts])
 
 
 @dataclass(frozen=True)
@@ -202,16 +218,21 @@ class Standing(Problem):
         return other
 
     @cached_property
-    def group_moments(self) -> GroupMoments:
+    def group_moments(self) -> GroupMoments | None:
+        return self.moments if self.known.products else None
+
+    @cached_property
+    def moments(self) -> GroupMoments:
+        """The moments of the groups, with products or without."""
         found = self.known.scaled(self.columns, self.scale)
         if len(found.totals) == len(self.groups.shares):
             return found
-        names = {name: getattr(found, name).sum(axis=0, keepdims=True) for name in _NAMES}
+        names = {name: getattr(found, name).sum(axis=0, keepdims=True) for name in MOMENTS}
         return replace(found, **names)
 
     @cached_property
     def means(self) -> Array:
-        return self.group_moments.of_all()[0]
+        return self.moments.of_all()[0]
 
     @cached_property
     def center(self) -> Array:
@@ -220,16 +241,33 @@ class Standing(Problem):
 
     @cached_property
     def basis(self) -> Basis:
-        factor = self.factor or factor_gram(self.group_moments.around(self.center), self.center)
+        if not self.known.products and self.sample.basis is not None:
+            return self.sample.basis
+        factor = self.factor or factor_gram(self.moments.around(self.center), self.center)
         assert factor is not None
         if self.l2 == 0:
             return orthonormal(factor, self.center, self.fit_intercept)
         return orthonormal_with_ridge(factor, self.center, self.fit_intercept, self.l2)
 
-    @cached_property
+    @property
     def kink_basis(self) -> Basis:
         """Coordinates for rows with kinks: a penalised coefficient needs one of its own."""
-        return self.basis
+        return self.penalty_basis or self.basis
+
+    @cached_property
+    def penalty_basis(self) -> Basis | None:
+        if self.l1 == 0:
+            return None
+        center, moments = self.center, self.moments.around(self.center)
+        scale = np.sqrt(np.diag(moments).clip(min=0.0))
+        columns = np.flatnonzero(scale > 8 * EPS * np.abs(center))
+        here, gram = center[columns], moments[np.ix_(columns, columns)]
+        basis = diagonal_basis(gram, here, self.fit_intercept, self.l2)
+        if self.factor is not None and factor_gram(gram, here) is None:
+            if len(columns) < len(center):
+                return embedded(basis, columns, center)
+            basis = completed(self.factor, here, self.fit_intercept, self.l2)
+        return embedded(basis, columns, center)
 
     @cached_property
     def exact_basis(self) -> Basis:
@@ -262,7 +300,7 @@ class Standing(Problem):
         found = self.known.spread
         if found is None:
             return Problem.natural(self, loss)
-        moments = self.group_moments
+        moments = self.moments
         first, squares = moments.targets.sum(axis=0), moments.squares.sum(axis=0)
         size = np.array([found[self.columns] / self.scale, 0.5 * (squares - first * first)])
         weights = loss.weights(self.loss, self.n_outputs)[1:]
@@ -273,7 +311,9 @@ class Standing(Problem):
         return self.natural(MIX)
 
 
-def first_look(passes: Passes, by_group: bool, fit_intercept: bool) -> tuple[Look, Sums]:
+def first_look(
+    passes: Passes, by_group: bool, products: bool, fit_intercept: bool
+) -> tuple[Look, Sums]:
     """Make the first pass: moments around the means of some rows, and a sample.
 
     Where these are far from the means, moments have lost digits, and are taken again.
@@ -282,9 +322,9 @@ def first_look(passes: Passes, by_group: bool, fit_intercept: bool) -> tuple[Loo
     origin = np.zeros(head.X.shape[1]), np.zeros(head.y.shape[1])
     if fit_intercept:  # a constant is its median to the last digit
         origin = DenseDesign(head.X).origin(head.y)[0], np.median(head.y, axis=0)
-    look = Look(origin, by_group)
+    look = Look(origin, by_group, products)
     sums = passes.run(look)
-    if not fit_intercept:
+    if not (fit_intercept and products):
         return look, sums
     moved, spread, y = _spread(sums)
     if (np.abs(moved) > _FAR * spread + 1e-8 * np.abs(origin[0])).any():
@@ -310,7 +350,7 @@ def settled_factor(passes: Passes, problem: Standing) -> Factor | None:
     A null direction of a Gram matrix may be one that its rounding errors hide, and a basis without
     it would certify the wrong model. None where there is none.
     """
-    moments, center = problem.group_moments, problem.center
+    moments, center = problem.moments, problem.center
     gram = moments.around(center)
     found = factor_gram(gram, center)
     if found is not None and len(found.r) == len(center):

@@ -28,8 +28,9 @@ from skfairloss._solvers.dual_newton import dual_newton
 from skfairloss._solvers.formulation import Options
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
-from skfairloss._solvers.row_forms import Gathered, RowForm, line_sums
-from skfairloss._solvers.row_search import Found, Measured, certified, measured, search_signs
+from skfairloss._solvers.row_forms import Gathered, Measured, RowForm, line_sums
+from skfairloss._solvers.row_search import Found, certified, measured, search_signs
+from skfairloss._solvers.ties import coupled_directions, open_directions
 from skfairloss._solvers.tolerances import INNER_TOL
 from skfairloss._solvers.whole import Anchor, Goal, Whole
 from skfairloss._typing import Array, Index
@@ -123,18 +124,25 @@ class CoupledForm(RowForm):
         assert isinstance(loss, GroupedLoss)
         return replace(loss, codes=np.zeros(0, dtype=np.intp)), np.full(len(shares), 1.0 / total)
 
-    def certify(
-        self, request: Request, sums: Sums, errors: Errors, multipliers: Array, tol: float
-    ) -> Search[Verdict]:
-        found = self.multipliers(request, sums, multipliers)
-        return certify_together(self.problem, request, sums, errors, found, tol)
+    def certify(self, point: Measured, tol: float) -> Search[Verdict]:
+        found = self.multipliers(point)
+        return certify_together(self.problem, point.request, point.sums, point.errors, found, tol)
 
-    def multipliers(self, request: Request, sums: Sums, found: Array) -> Multipliers:
+    def settled(self, point: Measured) -> Search[tuple[Measured, bool]]:
+        """Return the optimum as it is, and whether no other is as good."""
+        yield from ()
+        possible = open_directions(self.problem, self.whole.basis)
+        if point.solution is None or point.band is None or not possible.shape[1]:
+            return point, True
+        free = coupled_directions(point.band.problem(), point.solution, possible)
+        return point, not free.shape[1]
+
+    def multipliers(self, point: Measured) -> Multipliers:
         """Return the multipliers of all constraints, those of equalities from the sums of duals."""
-        coupled, kernel = self.coupled, request.kernel
-        adjoint = sums.added["adjoint"], sums.added["total"]
-        coef: Array = kernel.coef  # type: ignore[attr-defined]
-        linear = linear_multipliers(coupled, found, coef, adjoint, np.zeros((0, coef.shape[1])))
+        coupled, found = self.coupled, point.multipliers
+        adjoint = point.sums.added["adjoint"], point.sums.added["total"]
+        slopes = point.penalty_duals if self.problem.l1 > 0 else np.zeros((0, 1))
+        linear = linear_multipliers(coupled, found, point.measure.coef, adjoint, slopes)
         return replace(coupled.group_multipliers(found), linear=linear)
 
 
