@@ -132,6 +132,36 @@ def test_threads_and_a_cluster_give_the_same_bits():
     assert first.dual_gap_ == second.dual_gap_
 
 
+def test_rows_at_odd_addresses_and_in_any_order_give_the_same_bits():
+    X, y, weight, _ = arguments(table(), "y", True)
+    X, y = X.to_numpy(), y.to_numpy()
+
+    def odd(values):
+        """A copy as a wire may leave it."""
+        room = np.empty(values.nbytes + 8, dtype=np.uint8)
+        out = np.ndarray(values.shape, values.dtype, room.data, 6)
+        out[...] = values
+        assert not out.flags.aligned
+        return out
+
+    models = []
+    for change in (
+        np.ascontiguousarray,
+        np.asfortranarray,
+        odd,
+        lambda a: np.stack([a] * 2, -1)[..., 0],
+    ):
+
+        def block(i, change=change):
+            rows = slice(ENDS[i], ENDS[i + 1])
+            return {"X": change(X[rows]), "y": change(y[rows]), "sample_weight": weight[rows]}
+
+        models.append(PixelLossRegressor(1.0).fit(from_blocks(block, len(SIZES))))
+    for model in models[1:]:
+        np.testing.assert_array_equal(model.coef_, models[0].coef_)
+        assert model.dual_gap_ == models[0].dual_gap_
+
+
 def test_a_fit_leaves_no_key_on_the_cluster():
     frame = dd.from_pandas(table(), npartitions=4)
     with in_process() as client:

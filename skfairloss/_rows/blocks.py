@@ -110,7 +110,7 @@ def _numbers(number: int, name: str, given: Any) -> Array:
             values = values.astype(np.float64)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{name} of block {number} must hold numbers: {error}") from error
-    return values if name == "X" else np.asarray(values, dtype=np.float64)
+    return values if name == "X" else np.require(values, np.float64, "CA")
 
 
 def _weights(number: int, given: Any, n: int) -> Array | None:
