@@ -141,7 +141,7 @@ def test_rows_at_odd_addresses_and_in_any_order_give_the_same_bits():
         room = np.empty(values.nbytes + 8, dtype=np.uint8)
         out = np.ndarray(values.shape, values.dtype, room.data, 6)
         out[...] = values
-        assert not out.flags.aligned
+        assert out.size == 0 or not out.flags.aligned
         return out
 
     models = []

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 
 from skfairloss._design.threads import one_blas_thread
-from skfairloss._rows.blocks import Block, read_block
+from skfairloss._rows.blocks import LAYOUT, Block, read_block
 from skfairloss._rows.sums import Sums, in_tree, merge
 from skfairloss._typing import Array, Index
 
@@ -29,9 +29,6 @@ T = TypeVar("T")
 
 _PIECE = 2**18  # numbers of X in a piece: it stays in cache, and calls do not count
 _SOME = 500  # rows of a head
-# Rows that came over a wire may lie at odd addresses, or in another order: BLAS takes none of these,
-# and products without it have other last bits and took 3 to 13 times as long.
-_LAYOUT = "CA"
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ def pieces(number: int, block: Block) -> Iterator[Piece]:
             if not weights.all():
                 rows = start + np.flatnonzero(weights)
                 weights = block.weights[rows]
-        x = np.require(block.X[rows], np.float64, _LAYOUT)
+        x = np.require(block.X[rows], np.float64, LAYOUT)
         if len(x):
             codes = None if block.codes is None else block.codes[rows]
             yield Piece(number, position, x, block.y[rows], weights, codes, block.labels)
