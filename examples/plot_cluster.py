@@ -43,7 +43,9 @@ table["region"] = region
 # ``fit`` takes Dask DataFrames and Series, and runs on the cluster that is current. The data are
 # persisted: a fit goes through the rows two to four times.
 
-cluster = LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
+cluster = LocalCluster(
+    n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+)
 client = Client(cluster)
 
 LOSSES = {"L2": 0.0, "mix": 0.5, "L1": 1.0}

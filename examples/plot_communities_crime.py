@@ -276,9 +276,9 @@ print("figure saved in the working directory: communities_crime_components.png")
 # Bands are the range over the ten halves. They overlap, and halves of the same rows are not
 # independent samples. The results hold for this year and country.
 #
-# So choose the term before the data, and judge it on rows that no fit has seen: with
-# :func:`~skfairloss.metrics.make_group_scorer` a search chooses ``weight`` or ``upper_bound`` by
-# the worst group of its validation rows.
+# So choose the term before the data, and judge it on rows that no fit has seen:
+# :doc:`plot_searching_a_weight` lets a search choose ``weight`` by the worst-off group of the rows
+# left out.
 #
 # The grouping is a choice too, and a crude one here. A group with a small MSE can have a mean
 # residual far from 0. Nor does a small MSE mean that acting on such predictions does anyone good:

@@ -187,7 +187,11 @@ for label, level, colour in (("dark", DARK, "0.2"), ("bright", BRIGHT, "0.6")):
     axes[1].plot("loss_mix", f"{label} MAE", "o", data=fitted, color=colour, label=f"{label} image")
 overall = share * np.abs(exact - DARK) + (1 - share) * np.abs(exact - BRIGHT)
 axes[1].plot(grid, overall, "--", color="C1", label="all images")
-axes[1].set(title=f"MAE by group, {share:.0%} dark", ylabel="MAE in grey values", ylim=0)
+for line in (np.abs(exact - DARK), np.abs(exact - BRIGHT), overall):
+    for at, side in ((0, "left"), (-1, "right")):
+        place = (grid[at], line[at] + 0.012)
+        axes[1].annotate(f"{line[at]:.2f}", place, ha=side, va="bottom", fontsize="small")
+axes[1].set(title=f"MAE by group, {share:.0%} dark", ylabel="MAE in grey values", ylim=(0, 0.66))
 for ax in axes:
     ax.set_xlabel("loss_mix (0: L2, 1: L1)")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=3, frameon=False)
@@ -257,7 +261,8 @@ for columns, (group, positions) in zip((axes[:, :5], axes[:, 6:]), members.items
         line[0].set_ylabel(label, rotation=0, ha="right", va="center")
     for ax, rank in zip(columns[0], RANKS, strict=True):
         ax.set_title(f"rank {rank:.0%}", fontsize="small")
-    columns[-1, 2].set_xlabel(f"{group}s", fontsize="large", labelpad=8)
+    errors = ", ".join(f"{loss} {absolute.loc[positions, loss].mean():.4f}" for loss in images)
+    columns[-1, 2].set_xlabel(f"{group}s: MAE {errors}", labelpad=8)
 for ax in axes[:, 5]:
     ax.set_axis_off()
 figure.colorbar(axes[0, 0].images[0], ax=axes[:3], label="grey value", aspect=15)

@@ -19,7 +19,6 @@ from sklearn.base import BaseEstimator
 
 from skfairloss._core.constraints import ABSOLUTE_ERROR, LIMIT, SQUARED_ERROR, GroupLoss, LinearRows
 from skfairloss._core.requests import FoundMultipliers, GroupedData, Request
-from skfairloss._inputs.groups import group_means
 from skfairloss._inputs.parameters import (
     NOT_NEGATIVE,
     SHARE,
@@ -351,14 +350,13 @@ class Parity(FairnessTerm):
 
     def translate(self, data: GroupedData) -> Request:
         """Return |target - (x̄_g - x̄)ᵀ w| <= tolerance as rows in the coefficients."""
-        groups, scale = data.groups, data.scale
-        sums = data.design.sums_by_group(data.weights, groups.codes, groups.n_groups)
-        rows = sums / data.shares[:, None] - sums.sum(axis=0)
-        tolerance, labels = float(self.tolerance) / scale, tuple(groups.labels)
-        size = data.weights @ np.abs(data.deviations)
+        scale, size = data.scale, data.spread
+        tolerance, labels = float(self.tolerance) / scale, tuple(data.groups.labels)
         if ((tolerance <= _ROUNDING * size) | (size == 0)).all():
             tolerance = np.zeros_like(scale)
-        return Request(linear=LinearRows(rows, self.target(data), tolerance, labels, scale))
+        return Request(
+            linear=LinearRows(data.feature_differences, self.target(data), tolerance, labels, scale)
+        )
 
     def multipliers(self, found: FoundMultipliers) -> Array:
         """Return the multipliers of the differences, (n_groups, n_outputs), per unit of y."""
@@ -455,5 +453,4 @@ class ResidualParity(Parity):
 
     def target(self, data: GroupedData) -> Array:
         """Return the groups' means of y less the mean, (n_groups, n_outputs)."""
-        columns = data.deviations.T
-        return np.column_stack([group_means(data.groups, y, data.weights) for y in columns])
+        return data.target_differences

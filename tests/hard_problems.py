@@ -4,9 +4,10 @@
     python -m tests.hard_problems fairness --n 2000 --seed 0
 
 counts by kind how fits ended: certified, refused (rightly), declared by a warning, wrong without a
-word, raised, or without a verdict of the judges. Judges are independent: Clarabel and HiGHS on
-rescaled data in `oracles` and `fairness_oracle`, exact fractions for tiny problems. They check the
-objective, its gap, the terms, the fitted attributes, and the laws that a twin of the problem obeys.
+word, raised, or without a verdict of the judges; --json adds the counts to those in a file. Judges
+are independent: Clarabel and HiGHS on rescaled data in `oracles` and `fairness_oracle`, exact
+fractions for tiny problems. They check the objective, its gap, the terms, the fitted attributes,
+and the laws that a twin of the problem obeys.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import signal
+import subprocess
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,11 +30,12 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.exceptions import ConvergenceWarning
 
+import skfairloss
 from skfairloss import PixelLossRegressor
 from skfairloss.exceptions import InfeasibleFairnessError, UnmetFairnessWarning
 from tests import adversarial, fairness_oracle, oracles
 from tests.fairness_oracle import KINDS as TERMS
-from tests.fairness_oracle import Asked, FairProblem
+from tests.fairness_oracle import ON_LOSSES, OWN_LOSSES, Asked, FairProblem
 from tests.hard_kinds import KINDS, PLAIN_ONLY, Rng, Rows, usual_settings
 
 STATUSES = (
@@ -45,6 +50,9 @@ STATUSES = (
 )
 ACCEPTABLE = STATUSES[:4]
 WORDS = {"infeasible agreed": "refused", "unchecked": "no verdict"}  # of the two judges
+OWN = 0.25  # share of the problems with terms on losses that name a loss of their own ...
+OWN_LOSS_TERMS = "terms on other losses"  # ... whatever their data, counted as a kind
+SECONDS = 120.0  # CPU time for a problem, with all that the judges compute
 
 # A refusal that names what is out of range is right where the kind's data are.
 NAMED = defaultdict(lambda: r"$^", {"extreme units": r"\b(X|y|column|sample_weight)\b"})
@@ -92,8 +100,25 @@ def draw(seed: int, fairness: bool) -> Case:
     if not fairness:
         return Case(seed, problem, kind)
     terms = TERMS[seed % len(TERMS)]
-    asked = fairness_oracle.ask(rng, problem, terms, rng.random() < 0.15)
-    return Case(seed, replace(problem, asked=asked), kind, terms)
+    about = _own_losses(seed, terms)
+    asked = fairness_oracle.ask(rng, problem, terms, rng.random() < 0.15, about)
+    problem = replace(problem, asked=asked)
+    if not about:
+        return Case(seed, problem, kind, terms)
+    words = ", ".join([kind, terms, *(f"{name}={loss}" for name, loss in about.items())])
+    return Case(seed, problem, OWN_LOSS_TERMS, words)
+
+
+def _own_losses(seed: int, terms: str) -> dict[str, str | None]:
+    """Draw the losses that a share of the terms are about, two of them in one fit now and then."""
+    rng = np.random.default_rng([47, 2, seed])
+    named = [f"{name}_loss" for name in terms.split() if name in ON_LOSSES]
+    if not named or rng.random() >= OWN:
+        return {}
+    about: dict[str, str | None] = dict.fromkeys(named, str(rng.choice(OWN_LOSSES)))
+    if len(named) > 1 and rng.random() < 0.5:
+        about[named[0]] = [None, *OWN_LOSSES][rng.integers(3)]
+    return about
 
 
 # --------------------------------------------------------------------------------------------------
@@ -116,8 +141,36 @@ class Outcome:
         return f"seed {case.seed}: {self.status} [{kind}; {settings}] {self.detail}"
 
 
+class OutOfTimeError(Exception):
+    """A problem has taken more than its time."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise `OutOfTimeError` after that much CPU time."""
+
+    def stop(*_: Any) -> None:
+        raise OutOfTimeError(f"more than {seconds:g} s of CPU time")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
+        signal.signal(signal.SIGPROF, before)
+
+
 def run(case: Case) -> Outcome:
-    """Fit a case and judge the fit."""
+    """Fit a case and judge the fit; a fit that takes all the time has raised."""
+    try:
+        with time_limit(SECONDS):
+            return _run(case)
+    except OutOfTimeError as error:
+        return Outcome(case, "no verdict", f"the judges took {error}")
+
+
+def _run(case: Case) -> Outcome:
     problem = case.problem
     try:
         model, declared, unmet = _fit(problem)
@@ -188,7 +241,8 @@ def false_attribute(problem: FairProblem, model: PixelLossRegressor) -> str:
     floor = moved.max()
     own = max(reached.parity, reached.bounds, 0.0)
     limit = fairness_oracle.bounds(problem)
-    allowed = 1e-8 + shifted + (moved / np.maximum(limit, 1e-300)).max()
+    bounded = fairness_oracle.rounding(problem, coef, intercept, asked.bound_loss)[0]
+    allowed = 1e-8 + shifted + (bounded / np.maximum(limit, 1e-300)).max()
     losses = np.abs(model.group_losses_ - reached.losses) <= 1e-9 * reached.losses + moved
     squares = _squared_share(problem, coef, intercept)
     shares = (data.averages > 0) @ data.v
@@ -308,7 +362,10 @@ def run_all(seeds: Iterable[int], fairness: bool, jobs: int = 1) -> list[Outcome
 
 def count(outcomes: list[Outcome]) -> dict[str, dict[str, int]]:
     """Counts of statuses by kind, and over all."""
-    counts = {name: Counter(o.status for o in outcomes if o.case.kind == name) for name in KINDS}
+    counts = {
+        name: Counter(o.status for o in outcomes if o.case.kind == name)
+        for name in (*KINDS, OWN_LOSS_TERMS)
+    }
     counts["all"] = Counter(outcome.status for outcome in outcomes)
     return {kind: {s: c[s] for s in STATUSES} for kind, c in counts.items() if c.total()}
 
@@ -335,9 +392,30 @@ def main() -> None:
     found = run_all(seeds, options.which == "fairness", options.jobs)
     print(report(found))
     if options.json:
-        bad = [str(o)[:300] for o in found if o.status not in ACCEPTABLE]
-        record = {"n": options.n, "seed": options.seed, "counts": count(found), "bad": bad}
-        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        known = json.loads(options.json.read_text("utf-8")) if options.json.exists() else {}
+        known["commit"] = _commit()
+        known[options.which] = added(known.get(options.which, {}), found)
+        options.json.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+
+
+def added(known: dict[str, Any], found: list[Outcome]) -> dict[str, Any]:
+    """The record of a file with the outcomes of consecutive seeds added."""
+    counts = count(found)
+    for kind, before in known.get("counts", {}).items():
+        here = counts.get(kind, {})
+        counts[kind] = {status: n + here.get(status, 0) for status, n in before.items()}
+    return {
+        "n": known.get("n", 0) + len(found),
+        "seeds": [*known.get("seeds", []), [found[0].case.seed, found[-1].case.seed + 1]],
+        "counts": dict(sorted(counts.items())),
+        "bad": known.get("bad", []) + [str(o)[:300] for o in found if o.status not in ACCEPTABLE],
+    }
+
+
+def _commit() -> str:
+    """The short name of the commit whose package is imported."""
+    command = ["git", "-C", str(Path(skfairloss.__file__).parent), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 if __name__ == "__main__":

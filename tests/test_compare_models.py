@@ -567,6 +567,18 @@ def test_of_several_models_the_verdict_speaks_of_the_best_or_says_that_none_is()
     assert "b does not detectably change the MAE of all rows" in two.verdict
 
 
+def test_a_verdict_names_the_groups_that_do_worse_under_other_models():
+    models = {"weak": Ridge(1e3), "ridge": Ridge(), "mean": DummyRegressor()}
+    found, _ = compare(models, n=300)
+    of_mean = found.differences.query("model == 'mean' and statistic == 'by_group'")
+    worse = of_mean.loc[of_mean["detected"] & (of_mean["difference"] > 0), "group"].tolist()
+    assert len(worse) == 2
+    named = f"no group is detectably worse off; detectably worse off under other models: {worse[0]}"
+    assert f"{named} and {worse[1]} (mean)" in found.verdict
+    del models["mean"]
+    assert "other models" not in compare(models, n=300)[0].verdict
+
+
 def test_text_html_and_card_hold_every_difference_and_escape_names():
     X, y, _, group = data(120)
     named = np.where(group == "u", "<b>bold</b>|pipe", "v_w*")

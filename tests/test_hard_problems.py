@@ -13,6 +13,7 @@ from tests.fairness_oracle import Asked, FairProblem
 from tests.hard_kinds import KINDS, PLAIN_ONLY
 from tests.hard_problems import (
     ACCEPTABLE,
+    OWN_LOSS_TERMS,
     Outcome,
     broken_law,
     count,
@@ -47,7 +48,7 @@ def test_forty_problems_with_terms_are_right_refused_or_declared():
 def test_every_kind_is_drawn(fairness):
     kinds = {draw(seed, fairness).kind for seed in range(60 if not fairness else 48)}
     assert len(kinds) >= 12
-    assert kinds <= set(KINDS) - (set(PLAIN_ONLY) if fairness else set())
+    assert kinds <= {*KINDS, OWN_LOSS_TERMS} - (set(PLAIN_ONLY) if fairness else set())
 
 
 def test_a_seed_draws_the_same_problem_twice():

@@ -143,3 +143,23 @@ def test_iterations_tell_of_models_that_meet_the_rows():
     assert found.stopped.all()
     assert all(problem.linear_violation(at.coef) < 1e-10 for at in seen)
     assert problem.linear_violation(found.coef) < 1e-10
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, 1e5])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5])
+def test_large_groups_that_are_alike_lose_no_direction_to_rounding(loss_mix, offset):
+    """Of three rows two are independent; the third one's rounding errors are no condition."""
+    rng = np.random.default_rng(0)
+    n, p = 130_000, 5
+    X = rng.normal(size=(n, p)) + offset
+    y = (X - offset) @ rng.normal(size=p) + rng.standard_t(2, n)
+    group = rng.choice(list("abc"), n)
+    model = PixelLossRegressor(loss_mix, fairness=ResidualParity(), scale=1.0)
+    model.fit(X, y, sensitive_features=group)  # a certificate: warnings are errors
+    centred = X - offset
+    rows = np.array([centred[group == g].mean(axis=0) - centred.mean(axis=0) for g in "ab"])
+    target = np.array([y[group == g].mean() - y.mean() for g in "ab"])
+    _, _, vt = np.linalg.svd(rows)
+    step = np.linalg.lstsq(rows, target, rcond=None)[0]
+    plain = PixelLossRegressor(loss_mix, scale=1.0).fit(centred @ vt[2:].T, y - centred @ step)
+    assert model.objective_ == pytest.approx(plain.objective_, rel=1e-7)

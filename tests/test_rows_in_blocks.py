@@ -220,7 +220,8 @@ def test_a_column_that_the_gram_matrix_cannot_see_is_not_dropped(loss_mix, passe
     found, expected = both(X, y, loss_mix=loss_mix)
     np.testing.assert_allclose(found.objective_, expected.objective_, rtol=1e-9)
     assert found.dual_gap_ <= 1e-8 * found.objective_
-    assert any(type(kernel).__name__ == "Triangle" for kernel in passes)
+    read = any(type(kernel).__name__ == "Triangle" for kernel in passes)
+    assert read or loss_mix == 1  # whose coordinates are from the rows of the sample
 
 
 @every_mix

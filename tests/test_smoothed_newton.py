@@ -61,7 +61,7 @@ def carried_from(
 
 
 def at_other_mix(problem: Problem, known: Measured, loss_mix: float) -> tuple[OutputRows, Smoothed]:
-    whole = rows_of(problem.with_loss(replace(problem.loss, loss_mix=loss_mix)))
+    whole = rows_of(problem.under(loss=replace(problem.loss, loss_mix=loss_mix)))
     at = carried_from(whole, model_of(known), known)
     assert at is not None
     return whole, at
@@ -155,7 +155,7 @@ def test_a_path_takes_one_pass_with_residuals_for_each_mix(monkeypatch, skewed):
 def test_a_start_without_duals_is_one_as_well():
     problem = make_problem(0.7)
     known = known_optimum(problem)
-    other = problem.with_loss(MixedLoss(0.8))
+    other = problem.under(loss=MixedLoss(0.8))
     with_duals = solve(other, start=Start(known.coef, known.intercept, known))
     without = solve(other, start=Start(known.coef, known.intercept))
     np.testing.assert_allclose(with_duals.coef, without.coef, rtol=1e-9)
@@ -174,7 +174,7 @@ def test_a_path_of_a_quantile_whose_intercept_moves_all_rows_ends_where_cold_fit
     )
     assert (path.dual_gaps <= 1e-8 * path.objectives).all()
     for mix, coef in zip(mixes, path.coefs, strict=True):
-        alone = solve(problem.with_loss(MixedLoss(mix, quantile)))
+        alone = solve(problem.under(loss=MixedLoss(mix, quantile)))
         np.testing.assert_allclose(coef, alone.coef[:, 0], rtol=1e-6)
 
 

@@ -95,7 +95,10 @@ def test_the_tie_rule_of_the_independent_programmes_is_kept(case, fit_intercept,
             fit_intercept=fit_intercept,
             scale=2.0,
         )
-        best, model = oracles.solve_tie_rule(problem), fit(problem)
+        try:
+            best, model = oracles.solve_tie_rule(problem), fit(problem)
+        except oracles.NoSolutionError as error:
+            pytest.skip(str(error))
         assert model.objective_ == pytest.approx(best.objective, rel=1e-7, abs=1e-9)
         check_same(model, best.coef, best.intercept, atol=2e-4)
 

@@ -119,7 +119,10 @@ def bound(
     basis, rows, total = support.basis, found.rows, found.total
     gradient = found.gradient - np.multiply.outer(basis.center, total) + pull
     gap, defect = np.full_like(rows, np.inf), np.zeros((basis.n_coordinates, len(rows)))
-    for slope in _penalty_slopes(problem, coef, gradient, objective):
+    slopes = _penalty_slopes(problem, coef, gradient, objective)
+    if problem.design.compensated and problem.l1 > 0:
+        slopes += [_balanced(problem, basis, coef, gradient, slope) for slope in slopes]
+    for slope in slopes:
         # ĝ = l2 w + slope, and what is left of Xᵀu is charged ...
         rest = gradient - problem.l2 * coef - slope
         left = basis.pull_back(rest, np.zeros(len(rows)))
@@ -168,6 +171,23 @@ def _penalty_slopes(
         return [nearest]
     away = problem.l1 * np.abs(coef) > NEGLIGIBLE / len(coef) * objective
     return [nearest, np.where(away, problem.l1 * np.sign(coef), nearest)]
+
+
+def _balanced(problem: Problem, basis: Basis, coef: Array, gradient: Array, slope: Array) -> Array:
+    """Return slopes (p, m) of which those inside their interval leave the least of Xᵀu.
+
+    They share the rounding errors that Xᵀu has in the other columns: where columns are nearly
+    collinear, what is left would else be these errors times the condition of the columns.
+    """
+    unit = np.where(basis.norms > 0, basis.norms, 1.0)
+    transform, out = basis.transform * unit[:, None], slope.copy()
+    rest = (gradient - problem.l2 * coef - slope) / unit[:, None]
+    for k in range(slope.shape[1]):
+        inside = np.abs(slope[:, k]) < problem.l1
+        left = transform[~inside].T @ rest[~inside, k]
+        own = np.linalg.lstsq(transform[inside].T, -left, rcond=None)[0]
+        out[inside, k] += (rest[inside, k] - own) * unit[inside]
+    return out.clip(-problem.l1, problem.l1)
 
 
 def _kink_gap(problem: Problem, coef: Array, slope: Array) -> Array:

@@ -211,7 +211,7 @@ def measure(
         u = loss.into_domain(duals_at(rows, residual))
         gaps = here @ loss.fenchel_young_gap(residual, u, value)
         u = u * here[:, None]
-        return u, np.array([losses, gaps, u.sum(axis=0)])
+        return u, np.array([losses, gaps, problem.design.total(u)])
 
     residual, gradient, sums = problem.design.sweep(problem.y, coef, intercept, score)
     losses, gaps, total = sums
@@ -273,8 +273,7 @@ def _sizes(problem: Problem, residual: Array) -> tuple[Array, Array]:
 
 def _predict(basis: Basis, design: Design, theta: Array) -> Array:
     """Return A θ, (n, m)."""
-    coef, intercept = basis.to_model(theta)
-    return design.predict(coef, intercept)
+    return design.predict_in(basis, theta)
 
 
 def constant_loss(problem: Problem, k: int) -> float:

@@ -10,6 +10,7 @@ Without terms that couple the outputs (the columns of y) the sum separates into 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from skfairloss._core.constraints import (
 from skfairloss._core.losses import GroupedLoss, MixedLoss
 from skfairloss._core.solution import Multipliers
 from skfairloss._design.basis import EPS, Basis
+from skfairloss._design.compensated import CompensatedDesign
 from skfairloss._design.dense import DenseDesign
 from skfairloss._design.design import Design
 from skfairloss._design.factor import column_basis, has_many_rows, orthonormal_basis
@@ -35,6 +37,9 @@ from skfairloss._typing import Array
 
 _FEW_OUTPUTS = 8  # whose moments are found in the pass that serves the second moments of X
 _ROUNDING = 32 * EPS  # of a residual, relative to y, that no model can do without
+# Rounding errors of predictions, relative to what a direction predicts and to `tol`, from which
+# more digits are worth their cost: solvers aim at a hundredth of `tol`.
+_CANCELLING = 0.01
 ZERO_BOUND = 5e-10  # a bound of 0 on a group's loss, as a share of the loss of the mean of y
 _SMALL = 1e-4  # what its violation is relative to, as a share of the same
 
@@ -163,6 +168,16 @@ class Problem:
         return draw_sample(self.design, self.weights, self.fit_intercept, self.l2)
 
     @property
+    def moments_decide(self) -> bool:
+        """True where moments count, whatever their digits: rows are but a sample."""
+        return False
+
+    @property
+    def penalty_basis(self) -> Basis | None:
+        """Coordinates with one for each coefficient; None where they are found from the rows."""
+        return None
+
+    @property
     def sample_basis(self) -> Basis | None:
         """Coordinates from the sample, where no squares have to be exact in them; or None."""
         if self.has_squares or self.l1 > 0 or self.sample is None:
@@ -189,9 +204,31 @@ class Problem:
         other = replace(self, criterion=None, linear=(), grouped_loss=loss)
         return self._sharing(other)
 
-    def with_loss(self, loss: MixedLoss) -> Problem:
-        """Return the problem under another loss, with all that is known of it under any loss."""
-        return self._sharing(replace(self, loss=loss))
+    def under(self, **changes: Any) -> Problem:
+        """Return the problem under another loss or criterion, or other linear rows.
+
+        All that is known of its rows whatever these are goes along.
+        """
+        other = self._sharing(replace(self, **changes))
+        if (other.criterion is None) != (self.criterion is None):
+            other.__dict__.pop("group_moments", None)  # they are by group
+        return other
+
+    def compensated(self, tol: float) -> Problem | None:
+        """Return the same with products of twice the digits.
+
+        None where predictions have their digits, or have them already.
+        """
+        rounding = EPS * self.basis.amplification(0.0) ** 0.5
+        if self.design.compensated or not rounding > _CANCELLING * tol:
+            return None
+        design, k = CompensatedDesign(self.design), self.basis.n_directions
+        gram = design.rows(self.basis).gram(self.weights)[:k, :k]
+        out = self._sharing(replace(self, design=design))
+        out.__dict__["basis"] = replace(self.basis, gram=gram)
+        for name in ("exact_basis", "first_moments", "group_moments"):
+            out.__dict__.pop(name, None)
+        return out
 
     def _sharing(self, other: Problem) -> Problem:
         """Return another problem of the same rows, with what is known of them."""

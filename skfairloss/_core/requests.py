@@ -10,7 +10,7 @@ import numpy as np
 
 from skfairloss._core.constraints import ABSOLUTE_ERROR, MIX, GroupLoss, LinearRows, deviations
 from skfairloss._design.design import Design
-from skfairloss._inputs.groups import Groups
+from skfairloss._inputs.groups import Groups, group_means
 from skfairloss._typing import Array
 
 
@@ -39,7 +39,24 @@ class GroupedData:
         return np.bincount(self.groups.codes, weights=self.weights)
 
     @property
-    def deviations(self) -> Array:
+    def feature_differences(self) -> Array:
+        """Means of the columns of X in each group less those of all rows, (G, p)."""
+        groups = self.groups
+        return self.design.mean_differences(self.weights, groups.codes, groups.n_groups)
+
+    @property
+    def target_differences(self) -> Array:
+        """Means of y in each group less those of all rows, (G, m), in units of the scale."""
+        columns = self._deviations.T
+        return np.column_stack([group_means(self.groups, y, self.weights) for y in columns])
+
+    @property
+    def spread(self) -> Array:
+        """Mean of |y - mean y| of each output, (m,), in units of the residual scale."""
+        return np.asarray(self.weights @ np.abs(self._deviations))
+
+    @property
+    def _deviations(self) -> Array:
         """y less its means, (n, m), in units of the residual scale; 0 for a constant output."""
         return deviations(self.y, self.weights)
 

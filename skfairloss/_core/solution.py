@@ -94,11 +94,14 @@ class Start:
     coef, intercept : (p, m) and (m,).
     measured : what was found of them where they are the optimum under another mix, for the same
         rows, targets and weights; None where nothing is known.
+    multipliers : of the constraints where they are the optimum under other ones; None where there
+        were none.
     """
 
     coef: Array
     intercept: Array
     measured: Measured | None = None
+    multipliers: Multipliers | None = None
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,11 @@ class Basis:
             return coef, np.zeros(theta.shape[1:])
         return coef, theta[-1] - self.center @ coef
 
+    def of_model(self, coef: Array, intercept: Array) -> Array:
+        """θ of models (p, m) and (m,): of those with the nearest coefficients that there are."""
+        t = np.linalg.lstsq(self.transform, coef, rcond=None)[0]
+        return np.vstack([t, intercept + self.center @ coef]) if self.fit_intercept else t
+
     def resolved(self, left: Array) -> tuple[Array, Array]:
         """d with (AᵀVA + ridge · TᵀT) d = left, and √(leftᵀd), for left (n_coordinates, m)."""
         if self.plain is None:

@@ -15,8 +15,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from skfairloss._design.basis import Basis
-from skfairloss._design.rows import Membership, Rows
+from skfairloss._design.rows import Membership, Rows, pieces_of
+from skfairloss._design.threads import Room, added, over_runs
 from skfairloss._typing import Array, Index
+
+SOME = 500  # rows that tell where the columns are
 
 Score = Callable[[slice, Array], tuple[Array, Array]]
 
@@ -27,14 +30,24 @@ class Design(ABC):
     shape: tuple[int, int]
     block_size = 2**17  # numbers in a block of rows: 1 MiB
     sparse = False
+    compensated = False  # whether products are free of rounding errors that cancel
 
     @abstractmethod
     def predict(self, coef: Array, intercept: Array | float) -> Array:
         """X coef + intercept for coef of shape (p,) or (p, m)."""
 
+    def predict_in(self, basis: Basis, theta: Array) -> Array:
+        """Return A θ for θ of shape (n_coordinates, m)."""
+        return self.predict(*basis.to_model(theta))
+
     @abstractmethod
     def adjoint(self, u: Array) -> Array:
         """Xᵀ u for u of shape (n,) or (n, m), dense or sparse."""
+
+    def total(self, u: Array) -> Array:
+        """1ᵀu for u of shape (n,) or (n, m)."""
+        out: Array = u.sum(axis=0)
+        return out
 
     @abstractmethod
     def sweep(
@@ -70,12 +83,19 @@ class Design(ABC):
 
     def moments(self, weights: Array, center: Array) -> Array:
         """Return the weighted second moments of the columns around ``center``, (p, p)."""
-        out = np.zeros((self.shape[1], self.shape[1]))
-        work = np.empty((self._step, self.shape[1]))
-        for rows, block in self.blocks():
-            scaled = np.subtract(block, center, out=work[: len(block)])
-            scaled *= np.sqrt(weights[rows])[:, None]
-            out += scaled.T @ scaled
+        p = self.shape[1]
+        room = Room((self._step, p))
+
+        def part(run: list[slice]) -> list[Array]:
+            out, [work] = np.zeros((p, p)), room.arrays()
+            for rows in run:
+                block = self.block(rows)
+                scaled = np.subtract(block, center, out=work[: len(block)])
+                scaled *= np.sqrt(weights[rows])[:, None]
+                out += scaled.T @ scaled
+            return [out]
+
+        [out] = added(over_runs(self.slices(self.shape[0]), p, part, p * p))
         return out
 
     def sums_by_group(self, weights: Array, codes: Index, n_groups: int) -> Array:
@@ -85,6 +105,20 @@ class Design(ABC):
             out += Membership(codes[rows], n_groups).sums(weights[rows], block)
         return out
 
+    def mean_differences(self, weights: Array, codes: Index, n_groups: int) -> Array:
+        """Each group's mean of the rows less the mean of all, (n_groups, p).
+
+        Rows are taken from a point among them and summed a few at a time: large groups are so much
+        alike that rounding errors of plain sums would be differences.
+        """
+        n, p = self.shape
+        origin = self.block(slice(0, None, max(1, n // SOME))).mean(axis=0)
+        sums, shares = np.zeros((n_groups, p)), np.bincount(codes, weights, n_groups)
+        for rows in pieces_of(n, p):
+            moved = self.block(rows) - origin
+            sums += Membership(codes[rows], n_groups).sums(weights[rows], moved)
+        return sums / shares[:, None] - sums.sum(axis=0)
+
     @abstractmethod
     def grams_by_group(self, basis: Basis, weights: Array, codes: Index, n_groups: int) -> Array:
         """Weighted Gram matrix of each group's rows in the coordinates of ``basis``."""
@@ -92,6 +126,10 @@ class Design(ABC):
     @abstractmethod
     def block(self, rows: slice | Index) -> Array:
         """Return a few rows of X as a float64 array."""
+
+    @abstractmethod
+    def column(self, j: int) -> Array:
+        """Return a column of X, (n,), as float64."""
 
     @abstractmethod
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:

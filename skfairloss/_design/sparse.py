@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from skfairloss._cached import cached_property
 from skfairloss._design.basis import Basis
 from skfairloss._design.design import Design, Score
 from skfairloss._design.rows import (
+    DenseRows,
     Rows,
     sorted_by_group,
 )
@@ -20,6 +22,9 @@ from skfairloss._typing import Array, Index
 # Squares of a column may be at most this multiple of those that centring leaves: hardly an entry of
 # such a column is 0, so that its rows may as well be dense.
 _CANCELLED = 1e4
+# Rows of nearly collinear columns are dense in coordinates. Up to so many numbers, 128 MiB, they
+# are kept: products that do not form them have other rounding errors than their Gram matrix.
+_HELD = 2**24
 
 
 class SparseDesign(Design):
@@ -98,7 +103,22 @@ class SparseDesign(Design):
     def block(self, rows: slice | Index) -> Array:
         return np.asarray(self.x[rows].toarray(), dtype=np.float64)
 
+    def column(self, j: int) -> Array:
+        x, out = self._by_column, np.zeros(self.shape[0])
+        here = slice(x.indptr[j], x.indptr[j + 1])
+        np.add.at(out, x.indices[here], x.data[here])
+        return out
+
+    @cached_property
+    def _by_column(self) -> Any:
+        """The same in CSC format."""
+        return self.x.tocsc()
+
     def rows(self, basis: Basis, index: Index | None = None) -> Rows:
         matrix = (self.x if index is None else self.x[index]).astype(np.float64, copy=False)
-        kind = SparseRows if basis.plain is None else PlainRows
-        return kind(matrix, basis)
+        if basis.plain is not None:
+            return PlainRows(matrix, basis)
+        rows = SparseRows(matrix, basis)
+        if rows.moments_serve or matrix.shape[0] * basis.n_coordinates > _HELD:
+            return rows
+        return DenseRows(rows.take(np.arange(matrix.shape[0])))

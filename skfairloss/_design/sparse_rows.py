@@ -40,14 +40,14 @@ class SparseRows(Rows):
 
     def gram(self, d: Array) -> Array:
         basis = self.basis
-        if not self._moments_serve:
+        if not self.moments_serve:
             return self._gram_in_coordinates(d)
         second, first, total = centred_gram(SparseGrams(self.matrix), d, basis.center)
         gram = basis.transform.T @ second @ basis.transform
         return _bordered(gram, basis.transform.T @ first, total) if basis.fit_intercept else gram
 
     @cached_property
-    def _moments_serve(self) -> bool:
+    def moments_serve(self) -> bool:
         """True where coordinates leave the moments of the columns enough of their digits."""
         return self.basis.amplification(0.0) <= _AMPLIFIED
 

@@ -10,8 +10,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skfairloss._core.certificate import certify
 from skfairloss._core.problem import Problem
-from skfairloss._core.solution import Solution, Start, Verdict
-from skfairloss._design.threads import one_blas_thread
+from skfairloss._core.solution import Certificate, Solution, Start, Verdict
+from skfairloss._design.threads import one_blas_thread, passes_in_threads
 from skfairloss._estimator.attributes import Attributes
 from skfairloss._estimator.compat import has_callbacks, with_callbacks
 from skfairloss._estimator.training import Training
@@ -19,6 +19,8 @@ from skfairloss._inputs.place import warn_user
 from skfairloss._solvers import Equalized, solve, solve_equalized
 from skfairloss.callbacks import FitTasks
 from skfairloss.exceptions import UnmetFairnessWarning
+
+_REFINEMENTS = 4  # at most: they end where a gap does not fall
 
 
 def fit_model(model: Any, training: Training, start: Start | None) -> Start:
@@ -29,9 +31,12 @@ def fit_model(model: Any, training: Training, start: Start | None) -> Start:
     """
     problem = training.problem
     attributes = Attributes(problem, training.scale, training.groups, training.single)
-    with one_blas_thread(problem.design.shape[1], problem.design.blas_size):
+    shape = problem.design.shape[1], problem.design.blas_size
+    with one_blas_thread(*shape), passes_in_threads(model.n_jobs, *shape):
         problem, solution, limit = _solve(model, training, start, attributes)
         certificate = certify(problem, solution, model.tol)
+        if limit is None:
+            solution, certificate = _with_more_digits(model, problem, solution, certificate)
         if limit is not None and not certificate.certified.all():
             certified = certify(*limit, model.tol).certified
             certificate = replace(certificate, certified=certified)
@@ -43,7 +48,8 @@ def fit_model(model: Any, training: Training, start: Start | None) -> Start:
     model.__dict__.update(attributes.constraints(problem, solution.multipliers, training.terms))
     model.squared_share_ = problem.squared_share(certificate.residual)
     model.n_iter_ = int(solution.n_iter.max())
-    return Start(solution.coef, solution.intercept, solution.measured)
+    measured = None if problem.constrained else solution.measured
+    return Start(solution.coef, solution.intercept, measured, solution.multipliers)
 
 
 @with_callbacks
@@ -77,6 +83,32 @@ def _solve(
     if tasks is not None:
         tasks.end(solution.coef, solution.intercept)
     return problem, solution, limit
+
+
+def _with_more_digits(
+    model: Any, problem: Problem, solution: Solution, certificate: Certificate
+) -> tuple[Solution, Certificate]:
+    """Return a better solution and its certificate, where rounding keeps the gap open.
+
+    The problem is solved again from where it ended, with products of twice the digits: iterative
+    refinement (Higham, Accuracy and Stability of Numerical Algorithms, chapter 12).
+    """
+    finer: Problem | None = None
+    for _ in range(_REFINEMENTS):
+        left = model.max_iter - int(solution.n_iter.max())
+        if certificate.certified.all() or solution.stopped.any() or left < 1:
+            break
+        finer = finer or problem.compensated(model.tol)
+        if finer is None:
+            break
+        start = Start(solution.coef, solution.intercept)
+        found = solve(finer, tol=model.tol, max_iter=left, start=start, n_jobs=model.n_jobs)
+        better = certify(finer, found, model.tol)
+        if not better.gap.sum() < certificate.gap.sum():
+            break
+        solution = replace(found, n_iter=solution.n_iter + found.n_iter)
+        certificate = better
+    return solution, certificate
 
 
 def _warn_unless_equal(found: Equalized, tolerance: float) -> None:

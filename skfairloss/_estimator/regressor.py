@@ -98,8 +98,9 @@ class PixelLossRegressor(
         same; no effect where the solution has a closed form, or under fairness terms.
 
     n_jobs : int, default=None
-        Number of outputs to fit at a time, in threads; ``None`` is 1, -1 all processors. No effect
-        under fairness terms.
+        Number of threads of a fit; ``None`` is 1, -1 all processors. They share the passes over
+        the rows of a dense X, and fit several outputs at a time. The model does not depend on
+        their number, to the last bit.
 
     Attributes
     ----------

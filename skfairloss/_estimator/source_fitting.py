@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from skfairloss._core.losses import MixedLoss
-from skfairloss._core.problem import Problem
+from skfairloss._core.constraints import SQUARED_ERROR
 from skfairloss._design.dense import DenseDesign
 from skfairloss._design.threads import one_blas_thread
 from skfairloss._estimator.attributes import Attributes
@@ -22,18 +21,21 @@ from skfairloss._estimator.scale import (
     scale_of,
     without_rounding,
 )
-from skfairloss._estimator.terms import read_terms
-from skfairloss._estimator.training import Training
+from skfairloss._estimator.terms import read_terms, translate
+from skfairloss._estimator.training import Training, parameters_of, problem_of
 from skfairloss._inputs.groups import Groups, encode_block
 from skfairloss._inputs.parameters import REGRESSOR_CHECKS, check_parameters
 from skfairloss._rows.blocks import Block
-from skfairloss._rows.deviations import mean_deviations
-from skfairloss._rows.facts import Facts, Passes, Standing, first_look, settled_factor
+from skfairloss._rows.deviations import Deviations, mean_deviations
+from skfairloss._rows.facts import Facts, GroupedFacts, Passes, Standing, first_look, settled_factor
 from skfairloss._rows.source import RowSource
 from skfairloss._rows.sums import Sums
 from skfairloss._solvers.formulation import Options
 from skfairloss._solvers.row_fit import RowSolution, solve_rows
 from skfairloss._typing import Array
+from skfairloss.fairness import EqualizedLoss, FairnessTerm
+
+Terms = tuple[FairnessTerm, ...]
 
 
 def fit_source(model: Any, source: RowSource) -> None:
@@ -50,24 +52,34 @@ def fit_source(model: Any, source: RowSource) -> None:
     _set_names(model, source, head)
     with one_blas_thread():
         passes = Passes(source)
-        look, sums = first_look(passes, bool(terms), bool(model.fit_intercept))
+        squares = _needs_products(model, terms)
+        look, sums = first_look(passes, bool(terms), squares, bool(model.fit_intercept))
         groups = _groups(sums, head)
         labels = None if groups is None else tuple(groups.labels)
         facts = Facts.of(look, sums, labels)
         _check_sizes(model, facts)
-        scale = _scale(model, passes, facts)
+        asked = isinstance(model.scale, str) or bool(terms)
+        if asked and not facts.sampled_all:
+            deviations = mean_deviations(passes, facts, bool(model.fit_intercept))
+            facts = replace(facts, spread=deviations.around_mean)
+        else:
+            deviations = None
+        scale = _scale(model, facts, deviations)
         if facts.sampled_all:
-            _fit_in_memory(model, facts, scale, head.single)
+            _fit_in_memory(model, facts, scale, groups, terms, head.single)
             return
-        problem = _problem(model, facts, scale)
-        factor = settled_factor(passes, problem)
-        if factor is not None:
-            problem.__dict__["factor"] = factor
+        problem = _problem(model, facts, scale, groups, terms)
+        if not squares and problem.sample.basis is None:
+            look = replace(look, products=True)
+            facts = replace(Facts.of(look, passes.run(look), labels), spread=facts.spread)
+            problem = _problem(model, facts, scale, groups, terms)
+        if facts.products:
+            problem = replace(problem, factor=settled_factor(passes, problem))
         found = solve_rows(problem, passes, labels, Options(model.tol, model.max_iter))
-    _report(model, problem, found, groups, head.single)
+    _report(model, problem, found, groups, terms, head.single)
 
 
-def _refuse(model: Any, terms: Any) -> None:
+def _refuse(model: Any, terms: Terms) -> None:
     """Refuse what rows in blocks do not have."""
     if model.warm_start:
         raise NotImplementedError(
@@ -77,10 +89,17 @@ def _refuse(model: Any, terms: Any) -> None:
         raise NotImplementedError(
             "callbacks need rows in one array: remove them by set_callbacks() to fit rows in blocks"
         )
-    if terms:
-        raise NotImplementedError("fairness terms of rows in blocks")
-    if model.alpha * model.l1_ratio > 0:
-        raise NotImplementedError("l1_ratio > 0 of rows in blocks")
+    if any(isinstance(term, EqualizedLoss) for term in terms):
+        raise NotImplementedError(
+            "fairness=EqualizedLoss needs rows in one array: it solves many problems, each some "
+            "passes. BoundedGroupLoss bounds the same losses of rows in blocks"
+        )
+
+
+def _needs_products(model: Any, terms: Terms) -> bool:
+    """Return True where squared residuals or single columns count."""
+    own = any(getattr(term, "loss", None) == SQUARED_ERROR for term in terms)
+    return model.loss_mix < 1 or model.alpha * model.l1_ratio > 0 or own
 
 
 def _set_names(model: Any, source: RowSource, head: Block) -> None:
@@ -132,52 +151,58 @@ def _check_sizes(model: Any, facts: Facts) -> None:
         )
 
 
-def _scale(model: Any, passes: Passes, facts: Facts) -> Array:
-    """Return the residual scale of each output, (m,); "auto" takes a pass over y alone."""
+def _scale(model: Any, facts: Facts, deviations: Deviations | None) -> Array:
+    """Return the residual scale of each output, (m,)."""
     _, y, own, _, _ = facts.sample()
-    if isinstance(model.scale, str) and not facts.sampled_all:
-        pairs = zip(*mean_deviations(passes, facts, bool(model.fit_intercept)), strict=True)
+    if isinstance(model.scale, str) and deviations is not None:
+        pairs = zip(deviations.around_median, deviations.median, strict=True)
         deviation = np.array([without_rounding(float(d), float(at)) for d, at in pairs])
         return np.full(y.shape[1], scale_of(deviation, float(np.abs(y).max())))
     return residual_scale(model.scale, y, own / own.sum(), bool(model.fit_intercept))
 
 
-def _problem(model: Any, facts: Facts, scale: Array) -> Standing:
+def _problem(
+    model: Any, facts: Facts, scale: Array, groups: Groups | None, terms: Terms
+) -> Standing:
     """Return the problem of all rows."""
-    x, y, own, counts, _ = facts.sample()
-    return Standing(
+    x, y, own, counts, codes = facts.sample()
+    problem = Standing(
         design=DenseDesign(x),
         y=in_units(y, scale),
         weights=own,
-        **_parameters(model),
+        **parameters_of(model),
         facts=facts,
         scale=scale,
         columns=np.arange(y.shape[1]),
         counts=counts,
     )
+    if not terms or groups is None:
+        return problem
+    parts = replace(groups, codes=codes), problem.design, problem.y, own, scale
+    asked = translate(terms, GroupedFacts(*parts, facts=facts))
+    return replace(problem, criterion=asked.criterion, linear=asked.linear)
 
 
-def _parameters(model: Any) -> dict[str, Any]:
-    """Return what of a problem a model's parameters say."""
-    return {
-        "loss": MixedLoss(float(model.loss_mix), float(model.quantile)),
-        "l1": float(model.alpha * model.l1_ratio),
-        "l2": float(model.alpha * (1.0 - model.l1_ratio)),
-        "fit_intercept": bool(model.fit_intercept),
-    }
-
-
-def _fit_in_memory(model: Any, facts: Facts, scale: Array, single: bool) -> None:
+def _fit_in_memory(
+    model: Any, facts: Facts, scale: Array, groups: Groups | None, terms: Terms, single: bool
+) -> None:
     """Fit rows that are all in the sample: few enough to be one array."""
-    x, y, own, _, _ = facts.sample()
-    design = DenseDesign(x)
-    problem = Problem(design=design, y=in_units(y, scale), weights=own, **_parameters(model))
-    training = Training(problem, scale, None, None, (), single, (x, y, None))
+    x, y, own, _, codes = facts.sample()
+    if groups is not None:
+        groups = replace(groups, codes=codes)
+    read = DenseDesign(x), y, own, scale, terms, groups
+    problem, tolerance = problem_of(model, *read)
+    training = Training(problem, scale, tolerance, groups, terms, single, (x, y, None))
     fit_model(model, training, None)
 
 
 def _report(
-    model: Any, problem: Standing, found: RowSolution, groups: Groups | None, single: bool
+    model: Any,
+    problem: Standing,
+    found: RowSolution,
+    groups: Groups | None,
+    terms: Terms,
+    single: bool,
 ) -> None:
     """Set the fitted attributes, and warn where a fit is not certified."""
     facts, errors, verdict = problem.known, found.errors, found.verdict
@@ -191,6 +216,7 @@ def _report(
         means = np.array([mix, by_group[1], by_group[2]])
     model.__dict__.update(attributes.model(found.coef, found.intercept, means=means))
     model.__dict__.update(attributes.certificate(verdict))
+    model.__dict__.update(attributes.constraints(problem, found.multipliers, terms))
     squares = problem.mix_sums[2] * 0.5 * errors.sums[2].sum(axis=0)
     total = float(errors.losses(problem.mix_sums).sum())
     model.squared_share_ = float(squares.sum()) / total if total > 0 else np.nan

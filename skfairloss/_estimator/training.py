@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from skfairloss._core.solution import Start
 from skfairloss._design import make_design
 from skfairloss._design.design import Design
 from skfairloss._design.sparse import SparseDesign
-from skfairloss._design.threads import one_blas_thread
+from skfairloss._design.threads import one_blas_thread, passes_in_threads
 from skfairloss._estimator.scale import RANGE, in_units, residual_scale
 from skfairloss._estimator.terms import read_terms, translate
 from skfairloss._inputs.columns import named_columns
@@ -32,7 +33,7 @@ _REAL = [*_FLOATS, np.float16, np.bool_, *map(np.dtype, "bhilqBHILQ")]
 
 @dataclass(frozen=True)
 class Training:
-    """Parameters and data of a fit. All but the loss is the same for every mix.
+    """Parameters and data of a fit. Its data are the same for every mix and all terms.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ class Training:
         if isinstance(model.scale, str) and not self._scale_cancels:
             scale = residual_scale(model.scale, targets, weights, before.fit_intercept)
         read = before.design, targets, weights, scale, self.terms, self.groups
-        problem, tolerance = _problem(model, *read)
+        problem, tolerance = problem_of(model, *read)
         if before.sample is not None:
             problem.__dict__["sample"] = before.sample.under(weights)
         return replace(self, problem=problem, scale=scale, tolerance=tolerance)
@@ -82,10 +83,14 @@ class Training:
         plain = problem.l1 == problem.l2 == 0 and not self.terms
         return plain and problem.loss.loss_mix in (0.0, 1.0)
 
-    def with_loss_mix(self, loss_mix: float) -> Training:
-        """Return the same data and penalty under another mix."""
-        loss = replace(self.problem.loss, loss_mix=float(loss_mix))
-        return replace(self, problem=self.problem.with_loss(loss))
+    def under(self, model: Any) -> Training:
+        """Return the same data and penalty under the mix and the terms of a model."""
+        loss = replace(self.problem.loss, loss_mix=float(model.loss_mix))
+        problem, terms = self.problem.under(loss=loss), read_terms(model.fairness)
+        if all(one is other for one, other in zip_longest(terms, self.terms)):
+            return replace(self, problem=problem)
+        problem, tolerance = _constrained(problem, terms, self.groups, self.scale)
+        return replace(self, problem=problem, terms=terms, tolerance=tolerance)
 
 
 def read_training(
@@ -117,8 +122,10 @@ def read_training(
     targets = y.reshape(len(y), -1)
     scale = residual_scale(model.scale, targets, weights, bool(model.fit_intercept))
     design = make_design(X, kept)
-    problem, tolerance = _problem(model, design, targets, weights, scale, terms, groups)
-    with one_blas_thread(X.shape[1]):  # sums of all of X with positive weights show what is not
+    problem, tolerance = problem_of(model, design, targets, weights, scale, terms, groups)
+    shape = design.shape[1], design.blas_size
+    with one_blas_thread(X.shape[1]), passes_in_threads(model.n_jobs, *shape):
+        # sums of all of X with positive weights show what is not finite
         if not np.isfinite(problem.means).all():
             check_finite(model, design)
     _check_sizes(model, design, problem.means)
@@ -195,7 +202,17 @@ def _weights(sample_weight: Any, n: int) -> Array:
     return out
 
 
-def _problem(
+def parameters_of(model: Any) -> dict[str, Any]:
+    """Return what of a `Problem` a model's parameters say."""
+    return {
+        "loss": MixedLoss(float(model.loss_mix), float(model.quantile)),
+        "l1": float(model.alpha * model.l1_ratio),
+        "l2": float(model.alpha * (1.0 - model.l1_ratio)),
+        "fit_intercept": bool(model.fit_intercept),
+    }
+
+
+def problem_of(
     model: Any,
     design: Design,
     targets: Array,
@@ -213,12 +230,17 @@ def _problem(
         design=design,
         y=y,
         weights=weights,
-        loss=MixedLoss(float(model.loss_mix), float(model.quantile)),
-        l1=float(model.alpha * model.l1_ratio),
-        l2=float(model.alpha * (1.0 - model.l1_ratio)),
-        fit_intercept=bool(model.fit_intercept),
+        **parameters_of(model),
     )
+    return _constrained(problem, terms, groups, scale)
+
+
+def _constrained(
+    problem: Problem, terms: tuple[FairnessTerm, ...], groups: Groups | None, scale: Array
+) -> tuple[Problem, float | None]:
+    """Return a problem under the terms, and the tolerance of an `EqualizedLoss`."""
     if not terms or groups is None:
-        return problem, None
-    asked = translate(terms, GroupedData(groups, problem.design, y, weights, scale))
-    return replace(problem, criterion=asked.criterion, linear=asked.linear), asked.spread
+        return problem.under(criterion=None, linear=()), None
+    data = GroupedData(groups, problem.design, problem.y, problem.weights, scale)
+    asked = translate(terms, data)
+    return problem.under(criterion=asked.criterion, linear=asked.linear), asked.spread

@@ -44,6 +44,12 @@ class Block:
     columns: tuple[Any, ...]
     names: list[str] | None
 
+    def without_y(self, kept: Index) -> Block:
+        """Return the block with y, weights and groups of some rows alone; X has all."""
+        weights = None if self.weights is None else self.weights[kept]
+        codes = None if self.codes is None else self.codes[kept]
+        return replace(self, y=self.y[kept], weights=weights, codes=codes)
+
     def some(self, rows: Index) -> Block:
         """Return some of the rows."""
         weights = None if self.weights is None else self.weights[rows]

@@ -30,10 +30,16 @@ _UNIFORM = 0.5 * 3**0.5  # mean absolute deviation of a uniform distribution, in
 
 @dataclass(frozen=True)
 class Bins(Kernel):
-    """Sums of v, v z and v z², z = y - low, in bins between ``low`` and ``high`` (m,)."""
+    """Sums of v, v z and v z², z = y - low, in bins between ``low`` and ``high`` (m,).
+
+    The first bin and the last are what is outside, without v z². Also those of v |y - mean| for
+    the means of y, (m,).
+    """
 
     low: Array
     high: Array
+    means: Array
+    needs_pieces: ClassVar[bool] = False
     needs_features: ClassVar[bool] = False
 
     def __call__(self, piece: Piece, own: Any) -> Sums:  # noqa: ARG002
@@ -41,35 +47,58 @@ class Bins(Kernel):
 
     def of_block(self, number: int, block: Block) -> Sums:  # noqa: ARG002
         weights = np.ones(len(block.y)) if block.weights is None else block.weights
-        found = {}
+        found: dict[Any, Array] = {"spread": weights @ np.abs(block.y - self.means)}
         for k, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
-            z = block.y[:, k] - low
-            with np.errstate(over="ignore"):  # it is clipped
-                share = np.clip(z / max(high - low, TINY), 0.0, 1.0) * _BINS
-            place = np.minimum(share.astype(np.intp), _BINS - 1) + 1
-            place[z < 0], place[block.y[:, k] > high] = 0, _BINS + 1
-            weighted = weights * z
-            parts = weights, weighted, weighted * z
-            found["bins", k] = np.array([np.bincount(place, p, _BINS + 2) for p in parts])
+            y, width = block.y[:, k], max(high - low, TINY)
+            below, above = y < low, y > high
+            inside = np.flatnonzero(~(below | above))
+            z, v = y - low, weights[inside]
+            here = z[inside]
+            place = np.minimum((here / width * _BINS).astype(np.intp), _BINS - 1) + 1
+            bins = np.zeros((3, _BINS + 2))
+            for j, part in enumerate((v, v * here, v * here * here)):
+                bins[j] = np.bincount(place, part, _BINS + 2)
+            for j, some in ((0, below), (_BINS + 1, above)):
+                own = weights * some
+                bins[:2, j] = own.sum(), own @ z
+            found["bins", k] = bins
         return Sums(found)
 
 
-def mean_deviations(passes: Passes, facts: Facts, fit_intercept: bool) -> tuple[Array, Array]:
-    """Return D of each output and the median that it is from, (m,) each, in one pass over y."""
+@dataclass(frozen=True)
+class Deviations:
+    """Mean absolute deviations of the outputs, (m,).
+
+    Parameters
+    ----------
+    around_median : D.
+    median : the median that it is from; 0 without an intercept.
+    around_mean : the same from the mean.
+    """
+
+    around_median: Array
+    median: Array
+    around_mean: Array
+
+
+def mean_deviations(passes: Passes, facts: Facts, fit_intercept: bool) -> Deviations:
+    """Find the mean absolute deviations of y in one pass over y."""
     _, y, weights, _, _ = facts.sample()
-    m = y.shape[1]
+    m, means = y.shape[1], facts.target_means
     if not fit_intercept:  # the best "constant" is 0
-        sums = passes.run(Bins(np.zeros(m), np.zeros(m)))
+        sums = passes.run(Bins(np.zeros(m), np.zeros(m), means))
         bins = np.array([sums.added["bins", k] for k in range(m)])
-        return np.abs(bins[:, 1]).sum(axis=1) / facts.total, np.zeros(m)
+        around_0 = np.abs(bins[:, 1]).sum(axis=1) / facts.total
+        return Deviations(around_0, np.zeros(m), sums.added["spread"] / facts.total)
     share = 0.5 * _DEVIATIONS * float(np.sqrt(weights @ weights)) / float(weights.sum())
     while True:
         low, high = _bracket(y, weights, share)
-        sums = passes.run(Bins(low, high))
+        sums = passes.run(Bins(low, high, means))
         found = [_deviation(sums.added["bins", k] / facts.total) for k in range(m)]
         if all(one is not None for one in found):
             pairs = np.array([one for one in found if one is not None])
-            return pairs[:, 0], low + pairs[:, 1]
+            around_mean = sums.added["spread"] / facts.total
+            return Deviations(pairs[:, 0], low + pairs[:, 1], around_mean)
         share *= _WIDER
 
 

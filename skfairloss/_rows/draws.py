@@ -83,10 +83,10 @@ def size_of(n: int, p: int) -> int:
     return min(sample_size(n, d), max(smallest_sample(d), min(_MOST, _NUMBERS // d)))
 
 
-def row_keys(block: int, weights: Array) -> Array:
-    """Return the keys of the rows of a block, the same each time, (n,)."""
-    with np.errstate(divide="ignore"):  # a row without weight has no place
-        return np.random.default_rng([_SEED, block]).random(len(weights)) / weights
+def row_keys(block: int, n: int, weights: Array | None) -> Array:
+    """Return the keys of the n rows of a block with a weight, the same each time, (n,)."""
+    keys = np.random.default_rng([_SEED, block]).random(n)
+    return keys if weights is None else keys / weights
 
 
 def smallest(keys: Array, n_features: int) -> tuple[Index, float]:

@@ -9,20 +9,30 @@ from typing import Any
 import numpy as np
 
 from skfairloss._cached import cached_property
+from skfairloss._core.constraints import MIX, GroupLoss, deviations
 from skfairloss._core.problem import Problem
-from skfairloss._design.basis import EPS, Basis, Factor, orthonormal, orthonormal_with_ridge
+from skfairloss._core.requests import GroupedData
+from skfairloss._design.basis import (
+    EPS,
+    Basis,
+    Factor,
+    completed,
+    diagonal_basis,
+    embedded,
+    orthonormal,
+    orthonormal_with_ridge,
+)
 from skfairloss._design.dense import DenseDesign
 from skfairloss._design.factor import factor_gram, pivoted
 from skfairloss._design.moments import GroupMoments
 from skfairloss._design.sample import Sample
 from skfairloss._rows.draws import Draw
-from skfairloss._rows.kernels import Look, Triangle
+from skfairloss._rows.kernels import MOMENTS, Look, Triangle
 from skfairloss._rows.source import Kernel, RowSource
 from skfairloss._rows.sums import Sums
 from skfairloss._typing import Array, Index
 
 _FAR = 30.0  # distance of an origin from the means, in spreads, that costs three digits
-_NAMES = ("totals", "first", "second", "cross", "targets", "squares")
 
 
 class Passes:
@@ -63,8 +73,10 @@ class Facts:
     weights : (G,), raw weights of the groups; of all rows without them.
     moments : of the groups, or of all rows as one, under weights that sum to 1; y as given.
     by_group : whether moments, extreme weights and samples are those of the groups.
+    products : whether moments hold products with columns.
     lightest, heaviest : extreme raw weights of a row, (G,) or (1,).
     draws : samples, in the order of the groups, or one.
+    spread : (m,), means of |y - mean y|. None where they are not known.
     """
 
     n_rows: int
@@ -72,30 +84,36 @@ class Facts:
     weights: Array
     moments: GroupMoments
     by_group: bool
+    products: bool
     lightest: Array
     heaviest: Array
     draws: tuple[Draw, ...]
+    spread: Array | None = None
 
     @classmethod
     def of(cls, look: Look, sums: Sums, labels: tuple[Any, ...] | None) -> Facts:
         """Read the sums of a first look; ``labels`` are all groups in their order."""
         keys: tuple[Any, ...] = labels if look.by_group and labels is not None else (None,)
-        parts = [np.array([sums.added[name, key] for key in keys]) for name in _NAMES]
-        total = float(parts[0].sum())
-        moments = GroupMoments(look.origin, *[part / total for part in parts])
-        weights = np.array([total])
+        moments = moments_of(look, sums, keys)
+        weights = np.array([sum(float(sums.added["totals", key]) for key in keys)])
         if labels is not None:
             weights = np.array([sums.added["share", label] for label in labels])
         lightest = -np.array([sums.largest["lightest", key] for key in keys])
         heaviest = np.array([sums.largest["heaviest", key] for key in keys])
         draws = tuple(sums.drawn[key] for key in keys)
         n_rows = sum(draw.n_rows for draw in draws)
-        return cls(n_rows, labels, weights, moments, look.by_group, lightest, heaviest, draws)
+        flags = look.by_group, look.products
+        return cls(n_rows, labels, weights, moments, *flags, lightest, heaviest, draws)
 
     @property
     def total(self) -> float:
         """The weight of all rows."""
         return float(self.weights.sum())
+
+    @property
+    def target_means(self) -> Array:
+        """The means of y, (m,)."""
+        return np.asarray(self.moments.origin[1] + self.moments.targets.sum(axis=0))
 
     @property
     def sampled_all(self) -> bool:
@@ -127,6 +145,41 @@ class Facts:
             parts.append((x, y, own * (share / own.sum()), own / weights, codes))
         x, y, own, counts, codes = map(np.concatenate, zip(*parts, strict=True))
         return x, y, own, counts, codes
+
+
+def moments_of(look: Look, sums: Sums, keys: tuple[Any, ...]) -> GroupMoments:
+    """Read the moments of groups from a look, under weights that sum to 1."""
+    parts = [np.array([sums.added[name, key] for key in keys]) for name in MOMENTS]
+    total = float(parts[0].sum())
+    return GroupMoments(look.origin, *[part / total for part in parts])
+
+
+@dataclass(frozen=True)
+class GroupedFacts(GroupedData):
+    """Rows elsewhere as terms see them: means of groups are exact, the rows are the sample."""
+
+    facts: Facts | None = None
+
+    @property
+    def shares(self) -> Array:
+        assert self.facts is not None
+        return self.facts.weights / self.facts.total
+
+    @property
+    def feature_differences(self) -> Array:
+        assert self.facts is not None
+        return _differences(self.facts.moments, "first")
+
+    @property
+    def target_differences(self) -> Array:
+        assert self.facts is not None
+        return _differences(self.facts.moments, "targets") / self.scale
+
+
+def _differences(moments: GroupMoments, name: str) -> Array:
+    """Return means in groups less those of all rows, (G, ...)."""
+    sums = getattr(moments, name)
+    return np.asarray(sums / moments.totals[:, None] - sums.sum(axis=0) / moments.totals.sum())
 
 
 @dataclass(frozen=True)
@@ -165,16 +218,21 @@ class Standing(Problem):
         return other
 
     @cached_property
-    def group_moments(self) -> GroupMoments:
+    def group_moments(self) -> GroupMoments | None:
+        return self.moments if self.known.products else None
+
+    @cached_property
+    def moments(self) -> GroupMoments:
+        """The moments of the groups, with products or without."""
         found = self.known.scaled(self.columns, self.scale)
         if len(found.totals) == len(self.groups.shares):
             return found
-        names = {name: getattr(found, name).sum(axis=0, keepdims=True) for name in _NAMES}
+        names = {name: getattr(found, name).sum(axis=0, keepdims=True) for name in MOMENTS}
         return replace(found, **names)
 
     @cached_property
     def means(self) -> Array:
-        return self.group_moments.of_all()[0]
+        return self.moments.of_all()[0]
 
     @cached_property
     def center(self) -> Array:
@@ -183,16 +241,33 @@ class Standing(Problem):
 
     @cached_property
     def basis(self) -> Basis:
-        factor = self.factor or factor_gram(self.group_moments.around(self.center), self.center)
+        if not self.known.products and self.sample.basis is not None:
+            return self.sample.basis
+        factor = self.factor or factor_gram(self.moments.around(self.center), self.center)
         assert factor is not None
         if self.l2 == 0:
             return orthonormal(factor, self.center, self.fit_intercept)
         return orthonormal_with_ridge(factor, self.center, self.fit_intercept, self.l2)
 
-    @cached_property
+    @property
     def kink_basis(self) -> Basis:
         """Coordinates for rows with kinks: a penalised coefficient needs one of its own."""
-        return self.basis
+        return self.penalty_basis or self.basis
+
+    @cached_property
+    def penalty_basis(self) -> Basis | None:
+        if self.l1 == 0:
+            return None
+        center, moments = self.center, self.moments.around(self.center)
+        scale = np.sqrt(np.diag(moments).clip(min=0.0))
+        columns = np.flatnonzero(scale > 8 * EPS * np.abs(center))
+        here, gram = center[columns], moments[np.ix_(columns, columns)]
+        basis = diagonal_basis(gram, here, self.fit_intercept, self.l2)
+        if self.factor is not None and factor_gram(gram, here) is None:
+            if len(columns) < len(center):
+                return embedded(basis, columns, center)
+            basis = completed(self.factor, here, self.fit_intercept, self.l2)
+        return embedded(basis, columns, center)
 
     @cached_property
     def exact_basis(self) -> Basis:
@@ -208,8 +283,37 @@ class Standing(Problem):
     def sample_basis(self) -> Basis | None:
         return None
 
+    @property
+    def moments_decide(self) -> bool:
+        return True
 
-def first_look(passes: Passes, by_group: bool, fit_intercept: bool) -> tuple[Look, Sums]:
+    @cached_property
+    def spread(self) -> Array:
+        found = self.known.spread
+        if found is None:
+            size = self.weights @ np.abs(deviations(self.y, self.weights))
+            return np.where(size > 0, size, 1.0)
+        out = found[self.columns] / self.scale
+        return np.where(out > 0, out, 1.0)
+
+    def natural(self, loss: GroupLoss) -> float:
+        found = self.known.spread
+        if found is None:
+            return Problem.natural(self, loss)
+        moments = self.moments
+        first, squares = moments.targets.sum(axis=0), moments.squares.sum(axis=0)
+        size = np.array([found[self.columns] / self.scale, 0.5 * (squares - first * first)])
+        weights = loss.weights(self.loss, self.n_outputs)[1:]
+        return float((weights * size.clip(min=0.0)).sum()) / self.n_outputs
+
+    @cached_property
+    def natural_loss(self) -> float:
+        return self.natural(MIX)
+
+
+def first_look(
+    passes: Passes, by_group: bool, products: bool, fit_intercept: bool
+) -> tuple[Look, Sums]:
     """Make the first pass: moments around the means of some rows, and a sample.
 
     Where these are far from the means, moments have lost digits, and are taken again.
@@ -218,9 +322,9 @@ def first_look(passes: Passes, by_group: bool, fit_intercept: bool) -> tuple[Loo
     origin = np.zeros(head.X.shape[1]), np.zeros(head.y.shape[1])
     if fit_intercept:  # a constant is its median to the last digit
         origin = DenseDesign(head.X).origin(head.y)[0], np.median(head.y, axis=0)
-    look = Look(origin, by_group, True)
+    look = Look(origin, by_group, products)
     sums = passes.run(look)
-    if not fit_intercept:
+    if not (fit_intercept and products):
         return look, sums
     moved, spread, y = _spread(sums)
     if (np.abs(moved) > _FAR * spread + 1e-8 * np.abs(origin[0])).any():
@@ -246,7 +350,7 @@ def settled_factor(passes: Passes, problem: Standing) -> Factor | None:
     A null direction of a Gram matrix may be one that its rounding errors hide, and a basis without
     it would certify the wrong model. None where there is none.
     """
-    moments, center = problem.group_moments, problem.center
+    moments, center = problem.moments, problem.center
     gram = moments.around(center)
     found = factor_gram(gram, center)
     if found is not None and len(found.r) == len(center):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,6 +33,7 @@ from skfairloss._typing import Array, Index, Mask
 _HASH = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio (Knuth, volume 3, section 6.4)
 _RUN = 64  # rows folded into one: maxima along them are vectorised
 
+MOMENTS = ("totals", "first", "second", "cross", "targets", "squares")
 SIGNED, ABSOLUTE, SQUARED = range(3)  # sums over rows, as `Coupling` orders them
 
 
@@ -143,8 +144,8 @@ class Sides:
     def idle(self, block: int, at: Index, r: Array) -> Mask:
         """Return which rows are idle, unless they are in the band, (k,)."""
         if self.thin == 1:
-            return np.zeros(len(r), dtype=bool)
-        low = (np.abs(r) <= self.rounding).all(axis=1)
+            return np.zeros(len(r), dtype=np.bool_)
+        low = ~in_any(np.abs(r) > self.rounding)
         # a hash: every thin-th row may be all of a group
         number = (at.astype(np.uint64) + np.uint64(block << 40)) * _HASH >> np.uint64(33)
         return low & (number % np.uint64(self.thin) != 0)
@@ -152,71 +153,80 @@ class Sides:
 
 @dataclass(frozen=True)
 class Look(Kernel):
-    """Moments by group around an origin, extreme weights, and a sample.
+    """Moments by group around an origin, extreme weights, and a sample, of a block at a time.
 
     Parameters
     ----------
     origin : (p,) and (m,), near the means of X and y.
     by_group : whether moments and samples are those of the groups, or of all rows.
-    drawn : whether a sample is drawn.
+    products : whether moments hold products with columns, as squares need them.
     """
 
     origin: tuple[Array, Array]
     by_group: bool
-    drawn: bool
+    products: bool
+    needs_pieces: ClassVar[bool] = False
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
-        equal = piece.weights is None
-        weights = np.ones(len(piece.X)) if piece.weights is None else piece.weights
-        labels: tuple[Any, ...] = (None,)
-        codes = np.zeros(len(weights), dtype=np.intp)
-        added: dict[Any, Any] = {}
-        if piece.codes is not None:
-            totals = np.bincount(piece.codes, weights, len(piece.labels))
-            added.update({("share", g): v for g, v in zip(piece.labels, totals, strict=True) if v})
-            if self.by_group:
-                labels, codes = piece.labels, piece.codes
-        design = DenseDesign(piece.X)
-        with np.errstate(invalid="ignore", over="ignore"):
-            found = design.group_moments(piece.y, weights, codes, len(labels), self.origin)
-        if not np.isfinite(found.second).all():
-            raise ValueError(
-                f"X of block {piece.block} contains NaN, infinity or too large numbers"
-            )
-        names = ("totals", "first", "second", "cross", "targets", "squares")
-        largest: dict[Any, Any] = {}
-        for g, label in enumerate(labels):
-            rows = slice(None) if len(labels) == 1 else codes == g
-            if not weights[rows].size:
-                continue
-            added.update({(name, label): getattr(found, name)[g] for name in names})
-            some = np.ones(1) if equal else weights[rows]
-            largest["lightest", label] = -some.min()
-            largest["heaviest", label] = some.max()
-        return Sums(added, largest)
+        return Sums()
 
     def of_block(self, number: int, block: Block) -> Sums:
-        if not self.drawn:
+        kept, weights = None, block.weights
+        if weights is not None and not weights.all():
+            kept = np.flatnonzero(weights)
+            block, weights = block.without_y(kept), weights[kept]
+        if not len(block.y):
             return Sums()
-        weights = np.ones(len(block.X)) if block.weights is None else block.weights
-        keys = row_keys(number, weights)
-        groups: list[tuple[Any, Any]] = [(None, np.flatnonzero(weights > 0))]
-        if self.by_group and block.codes is not None:
-            order, ends = sorted_by_group(block.codes, len(block.labels))
+        labels: tuple[Any, ...] = (None,)
+        codes = np.zeros(len(block.y), dtype=np.intp)
+        added: dict[Any, Any] = {}
+        if block.codes is not None:
+            totals = np.bincount(block.codes, weights, len(block.labels))
+            added.update({("share", g): v for g, v in zip(block.labels, totals, strict=True) if v})
+            if self.by_group:
+                labels, codes = block.labels, block.codes
+        added.update(self._moments(number, block, kept, labels, codes))
+        largest, drawn = {}, {}
+        keys = row_keys(number, len(codes), weights)
+        parts: list[Any] = [None]
+        if len(labels) > 1:
+            order, ends = sorted_by_group(codes, len(labels))
             parts = np.split(order, ends[:-1])
-            groups = [
-                (label, part[weights[part] > 0])
-                for label, part in zip(block.labels, parts, strict=True)
-            ]
-        drawn = {}
-        for label, rows in groups:
-            if len(rows):
-                kept, limit = smallest(keys[rows], block.X.shape[1])
-                some = rows[kept]
-                x = np.asarray(block.X[some], dtype=np.float64)
-                own = x, block.y[some], weights[some]
-                drawn[label] = Draw(len(rows), limit, keys[some], own)
-        return Sums(drawn=drawn)
+        for label, rows in zip(labels, parts, strict=True):
+            if rows is not None and not len(rows):
+                continue
+            own = weights if weights is None or rows is None else weights[rows]
+            largest["lightest", label] = -1.0 if own is None else -own.min()
+            largest["heaviest", label] = 1.0 if own is None else own.max()
+            drawn[label] = self._draw(block, kept, keys, weights, rows)
+        return Sums(added, largest, drawn=drawn)
+
+    def _moments(
+        self, number: int, block: Block, kept: Index | None, labels: tuple[Any, ...], codes: Index
+    ) -> dict[Any, Array]:
+        """Return the moments of each group that occurs, by name and label."""
+        weights = np.ones(len(codes)) if block.weights is None else block.weights
+        design = DenseDesign(block.X, kept=kept)
+        with np.errstate(invalid="ignore", over="ignore"):
+            given = block.y, weights, codes, len(labels), self.origin, self.products
+            found = design.group_moments(*given)
+        if not (np.isfinite(found.first).all() and np.isfinite(found.second).all()):
+            raise ValueError(f"X of block {number} contains NaN or infinity")
+        present = [g for g in range(len(labels)) if found.totals[g] > 0]
+        return {(name, labels[g]): getattr(found, name)[g] for g in present for name in MOMENTS}
+
+    @staticmethod
+    def _draw(
+        block: Block, kept: Index | None, keys: Array, weights: Array | None, rows: Index | None
+    ) -> Draw:
+        """Draw a sample of some rows of a block, of all where ``rows`` is None."""
+        own = keys if rows is None else keys[rows]
+        some, limit = smallest(own, block.X.shape[1])
+        found = own[some]
+        some = some if rows is None else rows[some]
+        x = np.asarray(block.X[some if kept is None else kept[some]], dtype=np.float64)
+        weight = np.ones(len(some)) if weights is None else weights[some]
+        return Draw(len(own), limit, found, (x, block.y[some], weight))
 
 
 @dataclass(frozen=True)
@@ -316,6 +326,20 @@ class Smooth(Kernel):
 
 
 @dataclass(frozen=True)
+class Lines(Kernel):
+    """Lines of slope 0 at a model, (p, m) and (m,): the squares of rows without kinks."""
+
+    reading: Reading
+    coef: Array
+    intercept: Array
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        codes, r = self.reading.codes(piece), residuals(self.reading, piece, self)
+        share = self.reading.share(piece, codes)
+        return Sums(self.reading.lines(piece.X, share, codes, np.zeros_like(r), 0.0, r))
+
+
+@dataclass(frozen=True)
 class Split(Kernel):
     """Lines of the sides at a model, and the rows near 0 themselves.
 
@@ -344,7 +368,7 @@ class Split(Kernel):
         if self.light is not None:
             limit = limit * units_of(weights_of(piece, codes, self.mass), self.light)[:, None]
         idle = self.sides.idle(piece.block, piece.start + np.arange(len(r)), r)
-        inside = (np.abs(r) <= limit).any(axis=1) & ~idle
+        inside = in_any(np.abs(r) <= limit) & ~idle
         heavy = is_heavy(piece, codes, self.mass, self.heavy)
         if heavy is not None:
             inside |= heavy
@@ -383,17 +407,11 @@ class Measure(Kernel):
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
         reading, codes = self.reading, self.reading.codes(piece)
-        y = reading.targets(piece)
-        coef, intercept, m = self.coef, self.intercept, y.shape[1]
-        if self.sides is not None:
-            coef = np.hstack([coef, self.sides.coef])
-            intercept = np.concatenate([intercept, self.sides.intercept])
-        every = piece.X @ coef + intercept
-        r = y - every[:, :m]
+        r = residuals(reading, piece, self)
         loss, joined = self._loss(codes), {}
         z = loss.squared_slope(r)
         if self.sides is not None:
-            before = y - every[:, m:]
+            before = residuals(reading, piece, self.sides)
             slope, wrong = self._slopes(piece, before, r, own)
             z += self._kinked(codes, slope)
             joined["wrong"] = (*taken(piece, wrong, before, codes), slope[wrong], r[wrong])
@@ -415,13 +433,21 @@ class Measure(Kernel):
         slope, at = self.sides.slopes(before), piece.start + np.arange(len(r))
         idle = self.sides.idle(piece.block, at, before)
         slope[idle] = 0.0
-        wrong = (slope * r < 0).any(axis=1)
-        wrong |= idle & (np.abs(r) > self.sides.rounding).any(axis=1)
+        wrong = in_any((slope * r < 0) & self._kinks(piece))
+        wrong |= idle & in_any(np.abs(r) > self.sides.rounding)
         if own is not None:
             first, last = np.searchsorted(own[0], [piece.start, piece.start + len(r)])
             here = own[0][first:last] - piece.start
             slope[here], wrong[here] = own[1][first:last], False
         return slope, np.flatnonzero(wrong)
+
+    def _kinks(self, piece: Piece) -> Any:
+        """Return which rows and outputs have a kink."""
+        if isinstance(self.loss, MixedLoss):
+            return True
+        codes = self.reading.codes(piece)
+        assert codes is not None
+        return (self.loss.upper > self.loss.lower)[codes]
 
     def _loss(self, codes: Index | None) -> MixedLoss | GroupedLoss:
         """Return the loss of the rows of some groups."""
@@ -459,16 +485,21 @@ class Measure(Kernel):
 class Rounding(Kernel):
     """The loss that rounding alone can make, (2, m): beside a model, and of y alone.
 
-    It is ℓ at r = 8 ε (|y| + |x|ᵀ|w| + |b|), and at 8 ε |y|.
+    It is ℓ at r = 8 ε (|y| + |x|ᵀ|w| + |b|), and at 8 ε |y|; ``unit`` is what weights are
+    multiplied with.
     """
 
     reading: Reading
     coef: Array
     intercept: Array
     loss: MixedLoss
+    unit: float
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
-        share, loss = self.reading.share(piece, self.reading.codes(piece)), self.loss
+        loss = self.loss
+        share = (
+            np.full(len(piece.X), self.unit) if piece.weights is None else self.unit * piece.weights
+        )
         steep = max(loss.upper, -loss.lower)
         slope = steep + loss.curvature * np.abs(residuals(self.reading, piece, self))
         y = np.abs(self.reading.targets(piece))
@@ -517,6 +548,11 @@ def weights_of(piece: Piece, codes: Index | None, mass: Array) -> Array:
     own = mass[0] if codes is None else mass[codes]
     weights = own if piece.weights is None else piece.weights * own
     return np.broadcast_to(weights, len(piece.X))
+
+
+def in_any(mask: Mask) -> Mask:
+    """Return which rows are marked in any output, (k,), from (k, m)."""
+    return mask[:, 0] if mask.shape[1] == 1 else np.asarray(mask.any(axis=1))
 
 
 def is_heavy(piece: Piece, codes: Index | None, mass: Array, heavy: float) -> Mask | None:

@@ -58,9 +58,11 @@ class Piece:
 class Kernel(ABC):
     """A pass: a frozen record that can be pickled, and that does not keep what it sees.
 
-    One that ``needs_features`` not is of y, weights and groups alone, and goes through no pieces.
+    One that ``needs_pieces`` not takes blocks as a whole, one that ``needs_features`` not y,
+    weights and groups alone.
     """
 
+    needs_pieces: ClassVar[bool] = True
     needs_features: ClassVar[bool] = True
 
     @abstractmethod
@@ -118,7 +120,7 @@ def reduce_block(kernel: Kernel, number: int, given: Any, own: Any = None) -> Su
     block = given if isinstance(given, Block) else read_block(number, given)
     with one_blas_thread():
         parts = None
-        if kernel.needs_features:
+        if kernel.needs_pieces:
             parts = in_tree((kernel(piece, own) for piece in pieces(number, block)), merge)
         check = zlib.crc32(np.ascontiguousarray(block.y).data)
         alone = Sums(seen={number: (len(block.y), check)})

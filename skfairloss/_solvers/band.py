@@ -23,7 +23,7 @@ from skfairloss._typing import Array, Index, Mask
 _FIRST_BAND = 1.75  # rows in a first band, in units of √(d n) for rows of one weight ...
 _WIDEST = 0.1  # ... and at most, as a share of all
 _PER_COORDINATE = 20  # rows for each coordinate, at least: a band has to have a minimum
-_LIGHT = 0.01  # weight, in means, below which the signs of rows matter the less
+LIGHT = 0.01  # weight, in means, below which the signs of rows matter the less
 _PER_COORDINATE_BESIDE_SQUARES = 5  # the same where squares make up for others
 _HEAVY = 4.0  # weight, in means, from which a row may be in every band
 _ADJUSTMENTS = 3  # tries for a band of the right size
@@ -117,7 +117,7 @@ class BandSize:
 
 def in_units(weights: Array, n: float) -> Array:
     """Return what the residuals of n rows are compared in: 1, less where a weight is next to 0."""
-    return np.maximum(np.minimum(1.0, weights * (n / _LIGHT)), TINY)
+    return np.maximum(np.minimum(1.0, weights * (n / LIGHT)), TINY)
 
 
 @dataclass(frozen=True)
@@ -282,9 +282,10 @@ def _split_at(
     whole: Whole, anchor: Anchor, size: BandSize, limit: Array | float, heavy: Index
 ) -> Band:
     """Return the band of all rows with |r| <= limit, and of heavy rows."""
-    slope, inside = np.empty(whole.y.shape), []
+    slope = np.empty(whole.y.shape)
     chosen = np.zeros(len(slope), dtype=bool)
     chosen[heavy] = True
+    inside: dict[int, Index] = {}
 
     def lines(rows: slice, residual: Array) -> tuple[Array, Array | float, Array]:
         here = slope[rows]
@@ -294,7 +295,7 @@ def _split_at(
             near |= chosen[rows]
         taken = np.flatnonzero(near)
         here[taken] = 0.0
-        inside.append(taken + rows.start)
+        inside[rows.start] = taken + rows.start
         signed: Array | float = 1.0
         if whole.tilted:
             signed = 1.0 - column(near, here)
@@ -302,7 +303,7 @@ def _split_at(
 
     residual, sums = whole.sweep(anchor, lines, squares=True)
     kq = whole.on_lines(anchor, sums)
-    index, none = np.concatenate(inside), np.zeros(0, dtype=np.intp)
+    index, none = np.concatenate([inside[at] for at in sorted(inside)]), np.zeros(0, dtype=np.intp)
     return Band(whole, anchor, residual, index, none, slope, kq, np.zeros_like(kq.linear))
 
 

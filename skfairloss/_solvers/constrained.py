@@ -18,6 +18,7 @@ from skfairloss._inputs.groups import spelled
 from skfairloss._solvers.coupled import (
     PRESENT,
     Coupled,
+    Near,
     Setting,
     formulate_coupled,
     largest_bound,
@@ -32,6 +33,7 @@ from skfairloss._solvers.least_squares import fits_exactly
 from skfairloss._solvers.ties import resolve_coupled_ties
 from skfairloss._solvers.tolerances import FLOOR, INNER_TOL, TINY
 from skfairloss._solvers.whole import Goal
+from skfairloss._typing import Array
 from skfairloss.exceptions import InfeasibleFairnessError
 
 _ROUGH_GAP = 1e-3  # gap of points that only lead near: what they miss is solved for anyway
@@ -65,7 +67,7 @@ def solve_constrained(
         If no model meets the linear rows or the bounds.
     """
     check_linear(problem)
-    setting, near = setting or Setting(problem), _without_far_bounds(problem)
+    setting, near = setting or Setting(problem), without_far_bounds(problem)
     found = _solve(near, problem, options, setting, rough)
     if near is not problem and not found.stopped.any():
         terms = problem.group_terms(problem.residual(found.coef, found.intercept))
@@ -74,7 +76,7 @@ def solve_constrained(
     return found
 
 
-def _without_far_bounds(problem: Problem) -> Problem:
+def without_far_bounds(problem: Problem) -> Problem:
     """Return the problem without bounds that are far above any loss that is to be expected.
 
     A multiplier that has to fall to the objective's share in such a bound takes an interior point
@@ -108,8 +110,8 @@ def _solve(
     )
     found = None if rough else _from_before(coupled, setting, goal)
     if found is None:
-        found = solve_coupled(coupled, goal, setting.latest)
-    setting.latest = found
+        found = solve_coupled(coupled, goal, setting.latest or coupled.near(options.start))
+    setting.latest = Near(found.delta, found.multipliers)
     if not rough:
         setting.exact = found
     if problem.groups.is_bounded and not (found.stopped or rough):
@@ -172,16 +174,33 @@ def _check_bounds(
         setting = Setting(problem)
     coupled = formulate_coupled(problem, setting.basis, setting.start, factor=True)
     found = solve_coupled(coupled, Goal(tol, 0.0, max_iter, certified=False), None)
+    kq = coupled.kq
+    assert kq.coupling is not None
+    losses = kq.coupling.losses(found.delta, kq.residual_at(found.delta))
+    refuse_bounds(coupled, whole, found, losses, tol)
+
+
+def refuse_bounds(
+    coupled: Coupled, whole: Problem, found: KinkedSolution, losses: Array, tol: float
+) -> None:
+    """Raise InfeasibleFairnessError where the smallest factor f is above 1 for certain.
+
+    Parameters
+    ----------
+    coupled : the problem of the smallest factor.
+    whole : the problem with all of its bounds.
+    found : its solution, with a gap of all rows.
+    losses : (J,), left sides of the constraints there.
+    tol : relative.
+    """
+    problem, coupling = coupled.problem, coupled.coupling
     mean = (
         PRESENT * _FAR_BOUND * problem.n_outputs * problem.natural_loss
     )  # at most, of a better model
     least = (found.objective - found.gap - mean) / largest_bound(problem)
     if not least > 1.0 + tol:
         return
-    kq, n = coupled.kq, len(found.multipliers) - coupled.n_linear
-    coupling = kq.coupling
-    assert coupling is not None
-    losses = coupling.losses(found.delta, kq.residual_at(found.delta))
+    n = len(found.multipliers) - coupled.n_linear
     factor = coupling.level(losses) / largest_bound(problem)
     multipliers, labels = found.multipliers[:n], problem.groups.labels
     held = sorted(set(coupling.groups[:n][multipliers > 1e-6 * multipliers.max()].tolist()))

@@ -16,7 +16,7 @@ import numpy as np
 from skfairloss._cached import cached_property
 from skfairloss._core.constraints import LinearRows
 from skfairloss._core.problem import Problem
-from skfairloss._core.solution import Multipliers, Slopes, Solution
+from skfairloss._core.solution import Multipliers, Slopes, Solution, Start
 from skfairloss._design.basis import Basis
 from skfairloss._design.design import Design
 from skfairloss._design.design_rows import DesignRows
@@ -27,7 +27,7 @@ from skfairloss._solvers.coupling import ABSOLUTE, SQUARED, Coupling
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.least_squares import better_start, ridge_fit, sample_fit
-from skfairloss._solvers.tolerances import INSIDE, RANK
+from skfairloss._solvers.tolerances import INSIDE
 from skfairloss._typing import Array, Index, Mask
 
 # Weight of the mean loss in the smallest factor's problem, so that groups without a bound do not
@@ -35,6 +35,14 @@ from skfairloss._typing import Array, Index, Mask
 PRESENT = 1e-9
 # Rows of each group that a sample has at least, if there are as many: a mean to an eighth.
 _PER_GROUP = 60
+
+
+@dataclass(frozen=True)
+class Near:
+    """The optimum of a problem close to another one: δ, (d, m), and the multipliers, (J,)."""
+
+    delta: Array
+    multipliers: Array
 
 
 class Setting:
@@ -50,7 +58,7 @@ class Setting:
         self.problem = problem
         self.start = _on_linear_rows(problem, exact, full, *_first_model(problem, full))
         self.basis = _restricted(full, exact)
-        self.latest: KinkedSolution | None = None
+        self.latest: Near | None = None
         self.exact: KinkedSolution | None = None
         self._built: dict[tuple[bytes, bool], Coupled] = {}
 
@@ -228,6 +236,25 @@ class Coupled:
             at += len(part.groups)
         return Multipliers(worst, tuple(bounds), ())
 
+    def near(self, start: Start | None) -> Near | None:
+        """Return the optimum of a problem under other constraints; None where it is not known."""
+        if start is None or start.multipliers is None:
+            return None
+        given, criterion = start.multipliers, self.problem.groups
+        sizes = len(criterion.shares), len(criterion.bounds), len(self.problem.linear)
+        if (len(given.worst), len(given.bounds), len(given.linear)) != sizes:
+            return None
+        found = [np.zeros(0)]
+        for part in _parts(self.problem, factor=False):
+            own = given.worst if part.which is None else given.bounds[part.which]
+            found.append(own[part.groups] / part.price)
+        terms = zip(self.problem.linear, given.linear, _prices(self.problem), strict=True)
+        for term, held, price in terms:
+            if not term.exact:
+                found += [np.maximum(side * held / price, 0.0).ravel() for side in (-1.0, 1.0)]
+        coef, intercept = start.coef - self.start[0], start.intercept - self.start[1]
+        return Near(self.basis.of_model(coef, intercept), np.concatenate(found))
+
 
 def formulate_coupled(
     problem: Problem, basis: Basis, start: tuple[Array, Array], factor: bool = False
@@ -307,7 +334,12 @@ def to_solution(
             dual = fit.row_loss.squared_slope(problem.residual(coef, intercept))
         if n:
             dual += coupled.of_all(found.dual) / fit.weights[:, None]
-    linear = _linear_multipliers(coupled, found, coef, dual, multipliers)
+    adjoint = None
+    if not isinstance(dual, Slopes) and any(term.exact for term in problem.linear):
+        u = problem.plain(multipliers).weights[:, None] * dual
+        adjoint = problem.design.adjoint(u), u.sum(axis=0)
+    slopes = found.dual[coupled.n_data :]
+    linear = linear_multipliers(coupled, found.multipliers, coef, adjoint, slopes)
     m = problem.n_outputs
     return Solution(
         coef,
@@ -321,18 +353,27 @@ def to_solution(
     )
 
 
-def _linear_multipliers(
+def linear_multipliers(
     coupled: Coupled,
-    found: KinkedSolution,
+    found: Array,
     coef: Array,
-    dual: Array | Slopes,
-    multipliers: Multipliers,
+    adjoint: tuple[Array, Array] | None,
+    slopes: Array,
 ) -> tuple[Array, ...]:
-    """η of each term: Xᵀu + Σ rowsᵀη is the gradient of the penalty."""
+    """η of each term: Xᵀu + Σ rowsᵀη is the gradient of the penalty.
+
+    Parameters
+    ----------
+    coupled : the fit.
+    found : (J,), multipliers of the constraints.
+    coef : (p, m).
+    adjoint : Xᵀu (p, m) and 1ᵀu (m,). None where no term holds with equality.
+    slopes : duals of the penalty's rows.
+    """
     problem = coupled.problem
     if not problem.linear:
         return ()
-    prices = found.multipliers[len(found.multipliers) - coupled.n_linear :]
+    prices = found[len(found) - coupled.n_linear :]
     at, out = 0, []
     for term, price in zip(problem.linear, _prices(problem), strict=True):
         held = np.zeros_like(term.target)
@@ -343,18 +384,17 @@ def _linear_multipliers(
         out.append(held)
     full = _basis(problem)
     exact = [j for j, term in enumerate(problem.linear) if term.exact]
-    if exact and not isinstance(dual, Slopes):
-        u = problem.plain(multipliers).weights[:, None] * dual
+    if exact and adjoint is not None:
+        gradient, total = adjoint
         center = full.center if problem.fit_intercept else np.zeros_like(full.center)
-        rest = problem.design.adjoint(u) - np.multiply.outer(center, u.sum(axis=0))
+        rest = gradient - np.multiply.outer(center, total)
         rest += sum(term.rows.T @ held for term, held in zip(problem.linear, out, strict=True))
         rest -= problem.l2 * coef
         if problem.l1 > 0:
             columns = full.norms > 0
-            slopes = found.dual[coupled.n_data :]
             rest[columns] += full.norms[columns, None] * slopes
         rows = np.vstack([problem.linear[j].rows for j in exact])
-        left = np.linalg.lstsq((rows @ full.transform).T, -full.transform.T @ rest, rcond=RANK)[0]
+        left = particular_and_null((rows @ full.transform).T, -full.transform.T @ rest)[0]
         ends = np.cumsum([len(problem.linear[j].rows) for j in exact])[:-1]
         for j, part in zip(exact, np.split(left, ends), strict=True):
             out[j] = part
@@ -378,6 +418,8 @@ def _basis(problem: Problem) -> Basis:
     """Return an orthonormal basis, or one with a coordinate for each coefficient under l1 > 0."""
     if problem.l1 == 0:
         return problem.sample_basis or problem.basis
+    if problem.penalty_basis is not None:
+        return problem.penalty_basis
     every = np.arange(problem.design.shape[1])
     return coefficient_basis(
         problem.design, problem.weights, problem.fit_intercept, problem.l2, every
@@ -401,7 +443,7 @@ def _on_linear_rows(
         return coef, intercept
     rows = np.vstack([term.rows for term in terms])
     rest = np.vstack([term.target for term in terms]) - rows @ coef
-    step = np.linalg.lstsq(rows @ basis.transform, rest, rcond=RANK)[0]
+    step = particular_and_null(rows @ basis.transform, rest)[0]
     zero = np.zeros((basis.n_coordinates - len(step), problem.n_outputs))
     change, shift = basis.to_model(np.vstack([step, zero]))
     return coef + change, intercept + shift
@@ -438,10 +480,10 @@ def _from_moments(
     None where they have to be taken from the rows themselves.
     """
     moments = problem.group_moments
-    if moments is None or not moments.accurate_in(basis):
+    if moments is None or not (problem.moments_decide or moments.accurate_in(basis)):
         return None
     pulls, squares = moments.residuals(*start, basis)
-    if not moments.accurate_at(squares):
+    if not (problem.moments_decide or moments.accurate_at(squares)):
         return None
     shares = problem.groups.shares[:, None, None]
     return moments.grams(basis) / shares, pulls / shares, squares / shares[:, 0]

@@ -16,7 +16,7 @@ from skfairloss._core.certificate import measure
 from skfairloss._core.solution import Measured
 from skfairloss._design.design import Design
 from skfairloss._design.rows import DenseRows, sorted_by_group
-from skfairloss._solvers.coupled import Coupled, drawn, to_model, with_zeros
+from skfairloss._solvers.coupled import Coupled, Near, drawn, to_model, with_zeros
 from skfairloss._solvers.coupling import ABSOLUTE, SIGNED, Coupling
 from skfairloss._solvers.dual_newton import dual_newton
 from skfairloss._solvers.interior_point import interior_point
@@ -158,28 +158,28 @@ class CoupledRows(Whole):
         return replace(kq, coupling=replace(coupling, near=grams, constants=constants))
 
     def weights(self, multipliers: Array | None) -> Array:
-        own = self._group_weights(multipliers)[ABSOLUTE].sum(axis=1)
+        own = self.group_weights(multipliers)[ABSOLUTE].sum(axis=1)
         weights = (own if own.any() else np.ones_like(own))[self.codes] * self.share
         weights /= weights.sum()
         return weights
 
-    def _group_weights(self, multipliers: Array | None) -> Array:
+    def group_weights(self, multipliers: Array | None) -> Array:
         """Return the weights of the sums of each group, (3, G, m); of the objective if None."""
         coupling = self.coupled.coupling
         return coupling.base if multipliers is None else coupling.group_weights(multipliers)
 
     def half_widths(self, index: Index | slice, multipliers: Array | None) -> Array:
-        own = self._group_weights(multipliers)[ABSOLUTE]
+        own = self.group_weights(multipliers)[ABSOLUTE]
         return own[self.codes[index]] * self.share[index, None]
 
     def slopes(self, index: Index, dual: Array, multipliers: Array) -> Array:
-        weights, share = self._group_weights(multipliers), self.share[index, None]
+        weights, share = self.group_weights(multipliers), self.share[index, None]
         middle, half = (share * weights[which][self.codes[index]] for which in (SIGNED, ABSOLUTE))
         return np.clip((dual - middle) / np.maximum(half, TINY), -1.0, 1.0)
 
     def duals(self, slope: Array, multipliers: Array) -> Array:
         """Return the duals of all rows at slopes s, (n, m)."""
-        weights = self._group_weights(multipliers)
+        weights = self.group_weights(multipliers)
         out = weights[ABSOLUTE].take(self.codes, axis=0)
         out *= slope
         if self.tilted:
@@ -239,10 +239,10 @@ def _of(kq: KinkedQuadratic) -> Coupling:
     return kq.coupling
 
 
-def solve_coupled(coupled: Coupled, goal: Goal, latest: KinkedSolution | None) -> KinkedSolution:
+def solve_coupled(coupled: Coupled, goal: Goal, latest: Near | None) -> KinkedSolution:
     """Solve a fit under constraints: on a band where rows are many, on all of them if that fails.
 
-    ``latest`` is the solution of a problem close to this one. None where there is none.
+    ``latest`` is the optimum of a problem close to this one. None where there is none.
     """
     same = latest is not None and len(latest.multipliers) == len(coupled.coupling.bound)
     guess = latest.multipliers if latest is not None and same else None

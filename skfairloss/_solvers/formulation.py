@@ -224,7 +224,7 @@ class Output:
         if problem.loss.curvature == 0:
             return self.downhill(coef, np.zeros(len(coef)), 0.0)
         u = problem.loss.curvature * (problem.weights * residual)
-        return self.downhill(coef, problem.design.adjoint(u), float(u.sum()))
+        return self.downhill(coef, problem.design.adjoint(u), float(problem.design.total(u)))
 
     def downhill(self, coef: Array, adjoint: Array, total: float) -> Array:
         """Minus a gradient at a model, from Xᵀu and 1ᵀu of the rows; the ridge's share is added."""

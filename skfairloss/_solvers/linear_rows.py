@@ -27,7 +27,6 @@ from skfairloss._solvers.least_squares import sample_fit
 from skfairloss._typing import Array
 
 _SETS = 4  # sets of rows that are tried at most
-_RANK = 1e-10  # relative size of singular values that are 0
 _MET = 1e-10  # what a row may miss, relative to the spread of y
 _PULLS = 1e-9  # multipliers this small, relative to the largest, pull at nothing
 
@@ -200,7 +199,7 @@ def _eliminated(problem: Problem, rows: _Rows, basis: Basis, side: Array) -> _On
     """Return the plain problem on the rows that are held; None where they contradict each other."""
     held, goal = rows.rows[_held(rows, side)], _goal(rows, side)
     seen = held @ basis.transform
-    offset = basis.transform @ np.linalg.lstsq(seen, goal, rcond=_RANK)[0]
+    offset = basis.transform @ particular_and_null(seen, goal)[0]
     if (np.abs(held @ offset - goal) > _MET * problem.spread).any():
         return None
     y = problem.y - problem.design.predict(offset, 0.0) if offset.any() else problem.y
@@ -246,5 +245,5 @@ def _multipliers(
         if problem.fit_intercept:
             rest -= np.multiply.outer(basis.center, u.sum(axis=0))
         seen = rows.rows[here] @ basis.transform
-        out[here] = np.linalg.lstsq(seen.T, -basis.transform.T @ rest, rcond=_RANK)[0]
+        out[here] = particular_and_null(seen.T, -basis.transform.T @ rest)[0]
     return out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,21 @@ from skfairloss._rows.certifying import Errors, certify_outputs
 from skfairloss._rows.facts import Passes, Standing
 from skfairloss._rows.kernels import SQUARED, Measure, Reading
 from skfairloss._rows.searches import Request, Search, side_by_side
+from skfairloss._solvers.constrained import check_linear, without_far_bounds
+from skfairloss._solvers.coupled import Setting
 from skfairloss._solvers.formulation import Options
+from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.least_squares import normal_factor, ridge_fit, solve_normal
-from skfairloss._solvers.row_forms import OutputForm
-from skfairloss._solvers.row_search import Found, search_signs
+from skfairloss._solvers.row_coupled import CoupledForm, check_bounds, search_together
+from skfairloss._solvers.row_forms import Measured, OutputForm
+from skfairloss._solvers.row_search import EXACT, Found, certified, measured, search_signs
+from skfairloss._solvers.row_ties import settle_tie
 from skfairloss._solvers.tolerances import FLOOR
 from skfairloss._solvers.whole import Goal
 from skfairloss._typing import Array, Index, Mask
 
 _REFINEMENTS = 4  # of a closed form at most; one is usual, and is the certificate's pass
+_SETTLED = 1e-12  # gap of a model, relative, that moments have left their digits
 _NO_CORRECTION = (
     1e-13  # size of a correction, relative to what it corrects, that is not worth a pass
 )
@@ -59,14 +65,44 @@ def solve_rows(
     problem: Standing, passes: Passes, labels: tuple[Any, ...] | None, options: Options
 ) -> RowSolution:
     """Solve a problem of rows elsewhere."""
-    if problem.loss.loss_mix == 0:
+    if problem.constrained:
+        return _solve_together(problem, passes, labels, options)
+    smooth = problem.loss.loss_mix == 0
+    if smooth and problem.l1 == 0:
         return side_by_side(passes, [least_squares(problem, labels, options)])[0]
     searches = []
     for k in range(problem.n_outputs):
-        form = OutputForm(problem.outputs(slice(k, k + 1)), labels)
-        floor = FLOOR * form.whole.output.spread
-        searches.append(search_signs(form, Goal(options.tol, floor, options.max_iter)))
+        form = TiedForm(problem.outputs(slice(k, k + 1)), labels)
+        goal = Goal(options.tol, FLOOR * form.whole.output.spread, options.max_iter)
+        searches.append(search_penalty(form, goal) if smooth else search_signs(form, goal))
     return _together(side_by_side(passes, searches))
+
+
+def _solve_together(
+    problem: Standing, passes: Passes, labels: tuple[Any, ...] | None, options: Options
+) -> RowSolution:
+    """Solve a problem under constraints."""
+    check_linear(problem)
+    setting, near = Setting(problem), without_far_bounds(problem)
+    floor = FLOOR * problem.n_outputs * problem.natural_loss
+    goal = Goal(options.tol, floor, options.max_iter)
+    for asked in (near, problem) if near is not problem else (problem,):
+        form = CoupledForm(problem, labels, setting.formulated(asked))
+        found = side_by_side(passes, [search_together(form, goal)])[0]
+        if found.verdict.infeasibility[0] <= options.tol:
+            break
+    if problem.groups.is_bounded and not found.verdict.certified[0]:
+        check_bounds(form, passes, options)
+    point, m = found.point, problem.n_outputs
+    return RowSolution(
+        point.anchor.coef,
+        np.asarray(point.anchor.intercept),
+        point.errors,
+        found.verdict,
+        np.full(m, point.n_iter, dtype=np.intp),
+        np.full(m, found.tie_resolved),
+        form.multipliers(point),
+    )
 
 
 def _together(found: list[Found]) -> RowSolution:
@@ -82,6 +118,31 @@ def _together(found: list[Found]) -> RowSolution:
         np.array([one.point.n_iter for one in found], dtype=np.intp),
         np.array([one.tie_resolved for one in found]),
     )
+
+
+class TiedForm(OutputForm):
+    """One output, ties settled."""
+
+    def settled(self, point: Measured) -> Search[tuple[Measured, bool]]:
+        return (yield from settle_tie(self, point))
+
+
+def search_penalty(form: OutputForm, goal: Goal) -> Search[Found]:
+    """Search for the optimum of squares under an L1 penalty: kinks are those of coefficients."""
+    few, anchor = form.few
+    kq, spent = few.smooth(anchor), 0
+    for _ in range(_REFINEMENTS):
+        solved = interior_point(kq, tol=EXACT, floor=goal.floor, max_iter=goal.max_iter)
+        spent += solved.n_iter
+        there = form.whole.moved(anchor, solved.delta)
+        there = replace(there, coef=form.coefficients(there, solved))
+        point = yield from measured(form, there, None, spent)
+        point, resolved = yield from form.settled(replace(point, solution=solved))
+        found = replace((yield from certified(form, point, goal)), tie_resolved=resolved)
+        if (found.verdict.gap <= _SETTLED * found.verdict.objective).all():
+            break
+        anchor, kq = there, form.smooth_at(point)
+    return found
 
 
 def least_squares(

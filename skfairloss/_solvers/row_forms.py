@@ -19,15 +19,16 @@ from skfairloss._core.solution import Verdict
 from skfairloss._design.dense import DenseDesign
 from skfairloss._rows.certifying import Errors, certify_outputs
 from skfairloss._rows.facts import Standing
-from skfairloss._rows.kernels import Measure, Reading, Sides
+from skfairloss._rows.kernels import SQUARED, Measure, Reading, Sides
 from skfairloss._rows.searches import Request, Search
 from skfairloss._rows.sums import Sums
-from skfairloss._solvers.band import BandSize, in_units
+from skfairloss._solvers.band import LIGHT, BandSize, in_units
 from skfairloss._solvers.formulation import Output
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.least_squares import ridge_fit, sample_fit
 from skfairloss._solvers.output_rows import OutputRows
-from skfairloss._solvers.whole import Anchor, Whole
+from skfairloss._solvers.tolerances import INSIDE
+from skfairloss._solvers.whole import Anchor, Whole, rounding_of
 from skfairloss._solvers.whole import Sums as LineSums
 from skfairloss._typing import Array, Index
 
@@ -63,6 +64,46 @@ class Gathered:
         blocks, first = np.unique(self.block[order], return_index=True)
         at, own = (np.split(part[order], first[1:]) for part in (self.at, slope))
         return {int(i): (at[j], own[j]) for j, i in enumerate(blocks)}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A model, and what the certificate's pass has found of it.
+
+    Parameters
+    ----------
+    anchor : the model.
+    multipliers : (J,).
+    n_iter : iterations spent.
+    errors : sums of residuals by group.
+    objective : of all outputs together.
+    request, sums : the pass.
+    solution : of the problem that it comes from. None where there was none.
+    band : the band of that problem, a `RowBand`. None where there was none.
+    """
+
+    anchor: Anchor
+    multipliers: Array
+    n_iter: int
+    errors: Errors
+    objective: float
+    request: Request
+    sums: Sums
+    solution: KinkedSolution | None = None
+    band: Any = None
+
+    @property
+    def measure(self) -> Measure:
+        """The kernel of the pass."""
+        assert isinstance(self.request.kernel, Measure)
+        return self.request.kernel
+
+    @property
+    def penalty_duals(self) -> Array:
+        """Duals of the penalty's rows, (q,) or (q, m)."""
+        assert self.solution is not None
+        n = 0 if self.band is None else len(self.band.gathered.at)
+        return self.solution.dual[n:]
 
 
 @dataclass(frozen=True)
@@ -122,10 +163,13 @@ class RowForm(ABC):
         """
 
     @abstractmethod
-    def certify(
-        self, request: Request, sums: Sums, errors: Errors, multipliers: Array, tol: float
-    ) -> Search[Verdict]:
-        """Return the certificate of a model from the sums of its `Measure`."""
+    def certify(self, point: Measured, tol: float) -> Search[Verdict]:
+        """Return the certificate of a model."""
+
+    def settled(self, point: Measured) -> Search[tuple[Measured, bool]]:
+        """Return the optimum that the tie rule names, from any, and whether it was reached."""
+        yield from ()
+        return point, True
 
     def flat(self, values: Array) -> Array:
         """Return (K, m) values of rows in the shape that `whole` has them in."""
@@ -140,14 +184,19 @@ class RowForm(ABC):
         """The number of rows that each of the sample stands for, (s,)."""
         return self.problem.counts
 
+    @cached_property
+    def rounding(self) -> float:
+        """Residuals up to this are rounding errors of 0."""
+        return rounding_of(self.whole.y)
+
     def size(self, multipliers: Array | None) -> BandSize:
         """Choose a first band."""
         weights = self.whole.weights(multipliers) / self.counts
         return BandSize.among(weights, self.counts, self.whole)
 
     def light(self) -> float | None:
-        """Return the number of rows by which weights become units of residuals. None for none."""
-        return float(self.counts.sum()) if self.whole.uncertain else None
+        """Return the factor by which weights become units of residuals. None where these are 1."""
+        return float(self.counts.sum()) / LIGHT if self.whole.uncertain else None
 
     def limit(self, residual: Array, multipliers: Array | None, near: float) -> Array:
         """Return how far so many rows reach, (m,), told from residuals of the sample (s, m)."""
@@ -215,7 +264,7 @@ class OutputForm(RowForm):
             problem.loss.curvature,
         )
         if steep > 0:
-            pulls, squares = problem.group_moments.residuals(coef, intercept, basis)
+            pulls, squares = problem.moments.residuals(coef, intercept, basis)
             linear += steep * pulls.sum(axis=0)[:, 0]
             constant += 0.5 * steep * max(float(squares.sum()), 0.0)
         base = whole.output.quadratic(anchor.coef, basis.full_gram(), linear, constant)
@@ -243,10 +292,29 @@ class OutputForm(RowForm):
     def weighing(self, multipliers: Array) -> tuple[MixedLoss, Array]:
         return self.problem.loss, self.reading.unit
 
-    def certify(
-        self, request: Request, sums: Sums, errors: Errors, multipliers: Array, tol: float
-    ) -> Search[Verdict]:
-        return certify_outputs(self.problem, request, sums, errors, tol)
+    def certify(self, point: Measured, tol: float) -> Search[Verdict]:
+        return certify_outputs(self.problem, point.request, point.sums, point.errors, tol)
+
+    def coefficients(self, anchor: Anchor, found: KinkedSolution) -> Array:
+        columns = self.whole.output.penalised
+        if not len(columns):
+            return anchor.coef
+        n, width = len(found.dual) - len(columns), self.whole.output.penalty_interval[1]
+        inside = np.abs(found.dual[n:]) < (1.0 - INSIDE) * width
+        coef = anchor.coef.copy()
+        coef[columns[found.active[n:] & inside]] = 0.0
+        return coef
+
+    def smooth_at(self, point: Measured) -> KinkedQuadratic:
+        """Return the problem at a model without kinks of the data, from the sums of its pass."""
+        output, anchor, problem = self.whole.output, point.anchor, self.problem
+        adjoint, total = point.sums.added["adjoint"][:, 0], float(point.sums.added["total"][0])
+        linear = output.downhill(anchor.coef, adjoint, total)
+        squares = float(point.errors.sums[SQUARED].sum())
+        constant = 0.5 * (
+            problem.loss.curvature * squares + problem.l2 * float(anchor.coef @ anchor.coef)
+        )
+        return output.quadratic(anchor.coef, self.whole.basis.full_gram(), linear, constant)
 
     def flat(self, values: Array) -> Array:
         return values[:, 0]
@@ -258,11 +326,13 @@ def first_model(problem: Standing) -> tuple[Array, Array]:
     They are least squares of all rows, those of the sample, which lose no digits to moments, or the
     medians.
     """
-    best = ridge_fit(problem)
     coef, intercept = problem.basis.to_model(sample_fit(problem, problem.sample, problem.basis))
     middle = len(problem.y) // 2
     flat = np.partition(problem.y, middle, axis=0)[middle] * problem.fit_intercept
-    others = [(coef, np.zeros(problem.n_outputs) + intercept), (np.zeros_like(coef), flat)]
+    best = coef, np.zeros(problem.n_outputs) + intercept
+    others = [(np.zeros_like(coef), flat)]
+    if problem.known.products:
+        others.append(ridge_fit(problem))
     for other in others:
         closer = _distance(problem, other) < _distance(problem, best)
         best = np.where(closer, other[0], best[0]), np.where(closer, other[1], best[1])

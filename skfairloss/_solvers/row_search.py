@@ -29,13 +29,13 @@ from skfairloss._solvers.band import BandSize, moves
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.pilot import pilot_of
-from skfairloss._solvers.row_forms import Gathered, RowForm
+from skfairloss._solvers.row_forms import Gathered, Measured, RowForm
 from skfairloss._solvers.smoothed_newton import Step, step_of
 from skfairloss._solvers.tolerances import FLAT, TINY
 from skfairloss._solvers.whole import Anchor, Goal, Whole
 from skfairloss._typing import Array
 
-_EXACT = 1e-14  # gap of a band: neighbours of a vertex are within 1e-10, and differ in coefficients
+EXACT = 1e-14  # gap of a band: neighbours of a vertex are within 1e-10, and differ in coefficients
 _WIDER = 4  # a band that has failed, to the next
 _MOVED = 0.25  # rows in a band at least, as a share of those that a Newton step may take to 0
 _AGAIN = 2  # Newton steps more, while multipliers are not settled
@@ -46,32 +46,6 @@ _NO_MINIMUM = 1e-3  # gap of a band's solution, relative, from which it has none
 _ROUNDING = 8 * EPS  # of a residual, relative to the sizes of its terms
 _NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
 _SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A model, and what the certificate's pass has found of it.
-
-    Parameters
-    ----------
-    anchor : the model.
-    multipliers : (J,).
-    n_iter : iterations spent.
-    errors : sums of residuals by group.
-    objective : of all outputs together.
-    request, sums : the pass.
-    band, solution : where it comes from. None where that was no band.
-    """
-
-    anchor: Anchor
-    multipliers: Array
-    n_iter: int
-    errors: Errors
-    objective: float
-    request: Request
-    sums: Sums
-    band: RowBand | None = None
-    solution: KinkedSolution | None = None
 
 
 @dataclass(frozen=True)
@@ -131,14 +105,17 @@ class _Latest:
 
 
 def search_signs(form: RowForm, goal: Goal) -> Search[Found]:
-    """Search for the optimum of a problem whose rows have kinks."""
+    """Search for an optimum of a problem whose rows have kinks."""
     few, start = form.few
+    if not form.whole.basis.n_coordinates:  # nothing to choose, and any sign will do
+        point = yield from measured(form, start, None, 0, form.sides(start))
+        return (yield from certified(form, point, goal))
     if _fits_exactly(few, start):  # rounding errors have no sides
         found = yield from certified(form, (yield from measured(form, start, None, 0)), goal)
         if found.verdict.certified.all():
             return found
-    point = yield from _optimum(form, few, start, goal)
-    return (yield from certified(form, point, goal))
+    point, resolved = yield from form.settled((yield from _optimum(form, few, start, goal)))
+    return replace((yield from certified(form, point, goal)), tie_resolved=resolved)
 
 
 def _fits_exactly(few: Whole, start: Anchor) -> bool:
@@ -153,7 +130,7 @@ def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Mea
     first = pilot_of(few, start)
     size = form.size(first.multipliers)
     latest = _Latest(first.anchor, first.multipliers, first.n_iter)
-    if first.h > form.whole.rounding:
+    if first.h > form.rounding:
         latest, size = yield from _newton(form, latest, first.h, size)
     best: Measured | None = None
     for _ in range(_SPLITS):
@@ -171,19 +148,22 @@ def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Mea
 
 
 def measured(
-    form: RowForm, anchor: Anchor, multipliers: Array | None, spent: int
+    form: RowForm,
+    anchor: Anchor,
+    multipliers: Array | None,
+    spent: int,
+    sides: Sides | None = None,
 ) -> Search[Measured]:
-    """Measure a model for which no duals are known but those of squares."""
+    """Measure a model with the duals of sides; with those of squares alone where they are None."""
     given = form.none if multipliers is None else multipliers
-    request = form.measure(anchor, None, given, {})
+    request = form.measure(anchor, sides, given, {})
     sums = yield request
     return _point(form, anchor, given, spent, request, sums)
 
 
 def certified(form: RowForm, point: Measured, goal: Goal) -> Search[Found]:
     """Return a model with its certificate."""
-    asked = point.request, point.sums, point.errors, point.multipliers
-    return Found(point, (yield from form.certify(*asked, goal.tol)))
+    return Found(point, (yield from form.certify(point, goal.tol)))
 
 
 def _point(
@@ -248,12 +228,12 @@ def _split(form: RowForm, latest: _Latest, size: BandSize) -> Search[RowBand]:
     residual = whole.residual(latest.anchor).reshape(len(whole.y), -1)
     limit = form.limit(residual, multipliers, size.near)
     thin, rounding = 1, 0.0
-    if limit.max() <= whole.rounding:
-        rounding = whole.rounding
+    if limit.max() <= form.rounding:
+        rounding = form.rounding
         piled = float(form.counts @ (np.abs(residual) <= rounding).all(axis=1))
         pull = (whole.basis.n_coordinates * form.counts.sum()) ** 0.5
         thin = max(1, int(piled / max(size.near, _SPARE * pull)))
-    limit = np.maximum(limit, whole.rounding)
+    limit = np.maximum(limit, form.rounding)
     while True:
         sides = form.sides(latest.anchor, rounding, thin)
         mass = form.mass(multipliers)
@@ -287,7 +267,7 @@ def _solve_band(
         kq = band.problem()
         solved = interior_point(
             kq,
-            tol=_EXACT,
+            tol=EXACT,
             floor=goal.floor,
             max_iter=max(1, goal.max_iter - spent),
             bounded=kq.coupling is not None,
@@ -314,6 +294,36 @@ def _solve_band(
     return point, False, spent
 
 
+def measured_as(form: RowForm, point: Measured, anchor: Anchor) -> Search[Measured]:
+    """Measure another model with the duals of a point."""
+    sides = point.measure.sides
+    request = form.measure(anchor, sides, point.multipliers, point.request.own)
+    sums = yield request
+    moved = _point(form, anchor, point.multipliers, point.n_iter, request, sums)
+    return replace(moved, band=point.band, solution=point.solution)
+
+
+def wrong_rows(form: RowForm, point: Measured) -> tuple[Gathered, Array]:
+    """Return the rows whose slope (K, m) does not go with their residual, beyond rounding."""
+    joined = point.sums.joined.get("wrong")
+    if joined is None:
+        none = np.zeros((0, 1))
+        at = np.zeros(0, dtype=np.intp)
+        return Gathered(at, at, none, none, none[:, 0], at), none
+    *rows, slope, now = joined
+    wrong = Gathered(*rows)
+    clear = (np.abs(_clear(form, point.anchor, wrong, now)) > 0).any(axis=1)
+    some = Gathered(*(getattr(wrong, name)[clear] for name in Gathered.__dataclass_fields__))
+    return some, slope[clear]
+
+
+def _clear(form: RowForm, anchor: Anchor, rows: Gathered, now: Array) -> Array:
+    """Return residuals (K, m) at a model; 0 for those that rounding alone can make."""
+    at = form.sides(anchor)
+    size = np.abs(rows.X) @ np.abs(at.coef) + np.abs(at.intercept)
+    return np.where(np.abs(now) <= _ROUNDING * size, 0.0, now)
+
+
 def _lost(
     form: RowForm, anchor: Anchor, wrong: Gathered, slope: Array, now: Array, multipliers: Array
 ) -> float:
@@ -321,9 +331,7 @@ def _lost(
 
     Residuals that rounding alone can make have no side.
     """
-    at = form.sides(anchor)
-    size = np.abs(wrong.X) @ np.abs(at.coef) + np.abs(at.intercept)
-    now = np.where(np.abs(now) <= _ROUNDING * size, 0.0, now)
+    now = _clear(form, anchor, wrong, now)
     if not now.any():
         return 0.0
     half = form.rows(wrong).half_widths(slice(None), multipliers).reshape(now.shape)

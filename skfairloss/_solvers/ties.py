@@ -72,6 +72,7 @@ class Face:
     prices : (N, m), duals of the rows of the penalty; 0 for rows of the data.
     slack, pulls : (J,) and (J, m d), of the constraints that are not held, and minus the gradients
         of their losses (relative to t).
+    pull : (d, m), Σ squares_i r_i A_i of rows that are not here.
     """
 
     problem: Problem
@@ -86,6 +87,7 @@ class Face:
     prices: Array
     slack: Array
     pulls: Array
+    pull: Array | float = 0.0
 
     def to_coordinates(self, step: Array) -> Array:
         """Return the change of the coordinates along a step (f,), (d, m)."""
@@ -162,6 +164,7 @@ class Face:
         f, count = self.directions.shape[1], seen.shape[1]
         gram = self.rows.gram(self.squares) if self.gram is None else self.gram
         pull = self.rows.adjoint(self.squares[:, None] * self.residual + self.prices)
+        pull = pull + self.pull
         hessian, linear = np.zeros((f, f)), np.zeros(f)
         hessian[:count, :count] = seen.T @ _by_output(gram, seen, self.coef.shape[1])
         linear[:count] = seen.T @ pull.T.ravel()
@@ -190,7 +193,7 @@ def resolve_ties(output: Output, model: Model) -> tuple[Model, bool]:
         rows = _rows_of(output)
         directions = directions_at(rows, held, open_directions(problem, output.basis))
     lower, upper = output.interval
-    side = _sides(model.dual, lower, upper)
+    side = sides_of(model.dual, lower, upper)
     prices = np.where(side > 0, upper, lower)
     prices[:n] = 0.0
     weights = np.zeros(len(side))
@@ -229,7 +232,7 @@ def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[Kinke
     kq = coupled.kq
     here, coupling = kq.lagrangian(found.multipliers), kq.coupling
     assert coupling is not None
-    inside = _is_inside(found.dual, here.lower, here.upper)
+    inside = is_inside(found.dual, here.lower, here.upper)
     held = [np.flatnonzero(column) for column in inside.T]
     binding = found.multipliers > INSIDE * coupling.base_weight
     held_to = np.where(binding, found.multipliers, 0.0)
@@ -241,7 +244,7 @@ def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[Kinke
     directions = block_diag(*blocks)
     if not directions.shape[1]:
         return found, True
-    side = _sides(found.dual, here.lower, here.upper)
+    side = sides_of(found.dual, here.lower, here.upper)
     limits = _Limits(kq, coupling, found, inside, side)
     slack, pulls = limits.at(found.delta)
     of_penalty = coupling.codes == coupling.n_groups
@@ -370,15 +373,15 @@ def _by_output(matrix: Array, directions: Array, m: int) -> Array:
     return (matrix @ blocks).reshape(directions.shape)
 
 
-def _is_inside(dual: Array, lower: Array, upper: Array) -> Mask:
+def is_inside(dual: Array, lower: Array, upper: Array) -> Mask:
     """Return which duals are strictly inside their intervals."""
     return np.minimum(upper - dual, dual - lower) > INSIDE * (upper - lower)
 
 
-def _sides(dual: Array, lower: Array, upper: Array) -> Array:
+def sides_of(dual: Array, lower: Array, upper: Array) -> Array:
     """Return the side of 0 on which each row stays; 0 where it is held at 0 or has no kink."""
     side = np.where(dual > 0.5 * (lower + upper), 1.0, -1.0)
-    side[_is_inside(dual, lower, upper) | (upper <= lower)] = 0.0
+    side[is_inside(dual, lower, upper) | (upper <= lower)] = 0.0
     return side
 
 
@@ -388,12 +391,12 @@ def _held_rows(output: Output, model: Model) -> Index:
     weights, dual = output.problem.weights, model.dual[:n]
     if model.band is not None:
         weights, dual = weights[model.band], dual[model.band]
-    data = np.flatnonzero(_is_inside(dual, loss.lower * weights, loss.upper * weights))
+    data = np.flatnonzero(is_inside(dual, loss.lower * weights, loss.upper * weights))
     if model.band is not None:
         data = model.band[data]
     if output.problem.l1 == 0:
         return data
-    penalty = np.flatnonzero(_is_inside(model.dual[n:], *output.penalty_interval))
+    penalty = np.flatnonzero(is_inside(model.dual[n:], *output.penalty_interval))
     return np.concatenate([data, n + penalty])
 
 

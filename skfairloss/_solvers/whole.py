@@ -178,8 +178,7 @@ class Whole(ABC):
     @cached_property
     def rounding(self) -> float:
         """Residuals up to this are rounding errors of 0."""
-        some = np.abs(self.y[self.sampled[0]])
-        return _AT_ZERO * float(np.partition(some, len(some) // 2, axis=0)[len(some) // 2].max())
+        return rounding_of(self.y[self.sampled[0]])
 
     def some_residuals(self, anchor: Anchor) -> Array:
         """Compute the residuals of a sample of the rows."""
@@ -282,6 +281,12 @@ class Whole(ABC):
 
         None where it is not known.
         """
+
+
+def rounding_of(y: Array) -> float:
+    """Return the residual up to which one is a rounding error of 0, for such targets."""
+    size = np.abs(y)
+    return _AT_ZERO * float(np.partition(size, len(size) // 2, axis=0)[len(size) // 2].max())
 
 
 def by_row(mask: Array) -> Array:

@@ -26,7 +26,7 @@ import numpy as np
 
 from skfairloss._core.constraints import LinearRows
 from skfairloss._core.problem import Problem
-from skfairloss._core.solution import Slopes, Solution, Start
+from skfairloss._core.solution import Slopes, Solution
 from skfairloss._design.factor import column_spread
 from skfairloss._solvers.formulation import Iteration, Options
 from skfairloss._typing import Array, Index
@@ -130,7 +130,7 @@ def _with_columns(problem: Problem, options: Options, columns: Index) -> Options
     """Return the options of a problem of some columns; callbacks hear of all coefficients."""
     start, report = options.start, options.on_iteration
     if start is not None:
-        start = Start(start.coef[columns], start.intercept)
+        start = replace(start, coef=start.coef[columns], measured=None)
     if report is None:
         return replace(options, start=start)
 

@@ -70,7 +70,7 @@ class Candidates:
         walk = Walk(clone(self.models[path[0]]), train) if plain else None
         for j in path:
             own = self.models[j]
-            model = clone(own) if walk is None else walk.model(own.loss_mix)
+            model = clone(own) if walk is None else walk.model(loss_mix=float(own.loss_mix))
             watched = regressor_in(model, self.watched[j])
             with fitting_at(self.place(j, fold)), tasks.fit(first + j, model, watched):
                 if walk is not None:

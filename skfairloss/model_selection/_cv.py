@@ -1,20 +1,16 @@
-"""`PixelLossRegressorCV`: cross-validation over mixes and penalties, a path for each fold."""
+"""`PixelLossRegressorCV`: cross-validation over mixes, penalties and strengths of terms."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from copy import copy
-from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn import config_context, get_config
-from sklearn.base import BaseEstimator, MultiOutputMixin
-from sklearn.model_selection import GroupKFold, check_cv
+from sklearn.base import BaseEstimator, MultiOutputMixin, clone
 from sklearn.utils import Tags
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
 
@@ -23,18 +19,18 @@ from skfairloss._estimator.persistence import VersionStampMixin
 from skfairloss._estimator.regressor import PixelLossRegressor
 from skfairloss._estimator.training import read_training
 from skfairloss._inputs.columns import named_columns
-from skfairloss._inputs.groups import Groups, check_index, encode_clusters
-from skfairloss._inputs.parameters import is_integer, is_real
 from skfairloss._inputs.place import fitting_at
-from skfairloss._inputs.splits import split_rows
 from skfairloss._inputs.validation import MatchedScoreMixin, check_weights, normalized
 from skfairloss._typing import Array
+from skfairloss.model_selection._choice import criterion, make_choice
 from skfairloss.model_selection._data import FitData
-from skfairloss.model_selection._failures import Failure, check_scored, warn_of_failures
-from skfairloss.model_selection._folds import no_folds
-from skfairloss.model_selection._path import LOSS_MIXES, Walk, check_loss_mixes, walking_order
+from skfairloss.model_selection._evaluation import Evaluation
+from skfairloss.model_selection._failures import check_scored, warn_of_failures
+from skfairloss.model_selection._grid import Candidate, Grid
+from skfairloss.model_selection._path import LOSS_MIXES
 from skfairloss.model_selection._results import collect_results
-from skfairloss.model_selection._scoring import Scorers, make_scorers
+from skfairloss.model_selection._scoring import make_scorers
+from skfairloss.model_selection._search_folds import search_folds
 from skfairloss.model_selection._tasks import FitsTasks
 
 _OF_THE_REGRESSOR = (
@@ -42,21 +38,10 @@ _OF_THE_REGRESSOR = (
     "scale",
     "l1_ratio",
     "fit_intercept",
-    "fairness",
     "clip",
     "tol",
     "max_iter",
 )
-
-
-@dataclass(frozen=True)
-class _Split:
-    """One split of the rows: its name and number, the positions of training and test rows."""
-
-    name: str
-    number: int
-    train: Any
-    test: Any
 
 
 class PixelLossRegressorCV(
@@ -64,9 +49,10 @@ class PixelLossRegressorCV(
 ):
     """`PixelLossRegressor` with ``loss_mix`` and ``alpha`` chosen by cross-validation.
 
-    Candidates, folds, scores and choice are those of ``GridSearchCV`` over the same grid. It takes
-    less time: each fold is read once, and each fit starts from the solution of the mix next to
-    it. Every fit has a certificate of its own.
+    So are the strengths of fairness terms where ``fairness_grid`` names values. Candidates, folds,
+    scores and choice are those of ``GridSearchCV`` over the same grid. It takes less time: each
+    fold is read once, and each fit starts from the solution of the mix or strength next to it.
+    Every fit has a certificate of its own.
 
     Parameters
     ----------
@@ -110,6 +96,12 @@ class PixelLossRegressorCV(
     fairness : fairness term or list of them, default=None
         Requests about the groups in every fit.
 
+    fairness_grid : dict or list of dicts, default=None
+        Values of the term's parameters to try, such as ``{"weight": [0, 0.5, 0.9]}``, in the place
+        of those of ``fairness``. Where that is a list, a list of dicts in the same order, ``{}``
+        for a term that stays as it is. All combinations are tried, with each mix and alpha.
+        ``None`` leaves the terms as they are.
+
     clip : tuple of two floats, default=None
         Interval that predictions are clipped to, those that are scored included.
 
@@ -130,18 +122,23 @@ class PixelLossRegressorCV(
     alpha_ : float
         The weight of the penalty chosen.
 
+    fairness_ : fairness term or list of them
+        The terms of the candidate chosen, not those that were passed but copies; None without.
+
     cv_results_ : dict of str to array
         Scores and times of all candidates, in the form of ``GridSearchCV``: ``params``,
         ``param_loss_mix``, ``param_alpha``, ``split0_test_score``, ..., ``mean_test_score``,
         ``std_test_score``, ``rank_test_score`` (the name of the scorer in place of ``score`` where
         there are several), ``mean_fit_time``, ``mean_score_time``, ... in seconds. The time for
-        reading a fold counts with its first fit.
+        reading a fold counts with its first fit. A parameter of ``fairness_grid`` is there as
+        ``param_fairness__weight``, or ``param_fairness__WorstGroupLoss__weight`` where ``fairness``
+        is a list.
 
     best_index_ : int
         Position of the candidate chosen.
 
     best_params_ : dict
-        ``loss_mix`` and ``alpha`` of the candidate chosen.
+        ``loss_mix``, ``alpha`` and the parameters of ``fairness_grid`` of the candidate chosen.
 
     best_score_ : float
         Mean score of the candidate chosen; absent if ``refit`` is a callable.
@@ -221,6 +218,10 @@ class PixelLossRegressorCV(
 
     Scores always choose a candidate, even where no difference between candidates is detectable.
 
+    A strength that no model can meet on the rows of a fold is a fit that fails there. The candidate
+    has no score in that fold and is never chosen; one that fails in every fold is an error, unless
+    ``error_score`` is a number.
+
     Examples
     --------
     >>> from sklearn.model_selection import StratifiedKFold
@@ -234,6 +235,21 @@ class PixelLossRegressorCV(
     {'alpha': 0.0, 'loss_mix': 1.0}
     >>> len(model.cv_results_["mean_test_score"])
     5
+
+    The weight of the worst-off group, by the error of that group in the rows left out:
+
+    >>> from skfairloss.fairness import WorstGroupLoss
+    >>> from skfairloss.metrics import make_group_scorer
+    >>> search = PixelLossRegressorCV(
+    ...     cv=folds,
+    ...     fairness=WorstGroupLoss(),
+    ...     fairness_grid={"weight": [0.0, 0.5, 1.0]},
+    ...     scoring=make_group_scorer("mae", "group_max"),
+    ... )
+    >>> search.fit(X, y, sensitive_features=group).best_params_
+    {'alpha': 0.0, 'fairness__weight': 0.5, 'loss_mix': 1.0}
+    >>> search.fairness_
+    WorstGroupLoss(weight=0.5)
     """
 
     __metadata_request__fit: ClassVar[dict[str, bool]] = {
@@ -255,6 +271,7 @@ class PixelLossRegressorCV(
         l1_ratio: float = 0.0,
         fit_intercept: bool = True,
         fairness: Any = None,
+        fairness_grid: Any = None,
         clip: tuple[float, float] | None = None,
         tol: float = 1e-8,
         max_iter: int = 500,
@@ -271,6 +288,7 @@ class PixelLossRegressorCV(
         self.l1_ratio = l1_ratio
         self.fit_intercept = fit_intercept
         self.fairness = fairness
+        self.fairness_grid = fairness_grid
         self.clip = clip
         self.tol = tol
         self.max_iter = max_iter
@@ -290,7 +308,7 @@ class PixelLossRegressorCV(
         routing : sklearn.utils.metadata_routing.MetadataRouter
             Requests of this estimator, its scorers and its splitter.
         """
-        router = MetadataRouter(owner=self).add_self_request(self)
+        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
         mapping = MethodMapping().add(caller="fit", callee="score")
         for key, scorer in make_scorers(self.scoring, PixelLossRegressor()).by_key().items():
             router.add(**{key: scorer}, method_mapping=mapping)
@@ -373,37 +391,40 @@ class PixelLossRegressorCV(
         params: dict[str, Any],
     ) -> Self:
         """Fit; may leave the estimator half-fitted where it raises."""
-        mixes, alphas = self._check()
+        grid = self._grid()
         scorers = make_scorers(self.scoring, PixelLossRegressor())
-        choose = self._choice(scorers)
+        choose = make_choice(self.refit, scorers)
         for name in [name for name in self.__dict__ if name.endswith("_") and name[0] != "_"]:
             delattr(self, name)
-        whole = self._data(X, y, sample_weight, sensitive_features)
+        whole = self._data(grid, X, y, sample_weight, sensitive_features)
         data = whole.cuttable()
-        for_scorers, for_splitter = self._routed(data, scorers, params)
-        splits = self._splits(data, _encoded(clusters, X, y, for_splitter), for_splitter)
-        candidates = [(a, m) for a in alphas for m in mixes]
-        tasks = FitsTasks(self, len(candidates) * len(splits) + 1)
-        evaluate = _Evaluation(
-            self._regressor(), data, for_scorers, scorers, alphas, mixes, self.error_score, tasks
+        metadata = {
+            "sample_weight": data.sample_weight,
+            "sensitive_features": data.sensitive_features,
+        }
+        for_scorers, for_splitter = scorers.routed(self, metadata, params)
+        folds = search_folds(self.cv, data, clusters, for_splitter)
+        candidates = grid.candidates
+        tasks = FitsTasks(self, len(candidates) * len(folds) + 1)
+        evaluate = Evaluation(
+            self._regressor(), data, for_scorers, scorers, grid, self.error_score, tasks
         )
         found = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-            delayed(evaluate)(split) for split in splits
+            delayed(evaluate)(fold) for fold in folds
         )
         failures = [failure for _, _, some in found for failure in some]
-        results = collect_results(
-            candidates, scorers.names, np.array([s for s, _, _ in found]), [t for _, t, _ in found]
-        )
-        read = scorers.names if callable(self.refit) else [self._criterion]
-        check_scored(failures, results, read, len(splits))
-        warn_of_failures(failures, results, self.error_score, callable(self.refit))
+        scores, seconds = (np.array([one[k] for one in found]) for k in (0, 1))
+        results = collect_results([c.params for c in candidates], scorers.names, scores, seconds)
+        by_rule, decides = callable(self.refit), criterion(self.refit)
+        check_scored(failures, results, scorers.names if by_rule else [decides], len(folds))
+        warn_of_failures(failures, results, self.error_score, by_rule)
         self.best_index_ = choose(results)
-        self.cv_results_, self.n_splits_ = results, len(splits)
+        self.cv_results_, self.n_splits_ = results, len(folds)
         self.scorer_, self.multimetric_ = scorers.as_given, scorers.several
         self.best_params_ = results["params"][self.best_index_]
-        if not callable(self.refit):
-            self.best_score_ = results[f"mean_test_{self._criterion}"][self.best_index_]
-        self._refit(whole, tasks, len(candidates) * len(splits))
+        if not by_rule:
+            self.best_score_ = results[f"mean_test_{decides}"][self.best_index_]
+        self._refit(whole, candidates[self.best_index_], tasks, len(candidates) * len(folds))
         tasks.end()
         return self
 
@@ -428,88 +449,35 @@ class PixelLossRegressorCV(
         shared = {name: getattr(self, name) for name in _OF_THE_REGRESSOR}
         return PixelLossRegressor(**shared, **parameters)
 
-    def _check(self) -> tuple[Array, Array]:
-        """Return the grids of mixes and of penalties, in the order given."""
-        mixes = check_loss_mixes(self.loss_mixes)
-        alphas = list(np.atleast_1d(np.asarray(self.alphas, dtype=object)))
-        if not alphas or not all(is_real(alpha) and alpha >= 0 for alpha in alphas):
-            raise ValueError(f"alphas must be numbers >= 0, at least one, got {self.alphas!r}")
-        if len(set(alphas)) < len(alphas):
-            raise ValueError(f"alphas must not repeat a number, got {self.alphas!r}")
+    def _grid(self) -> Grid:
+        """Return the candidates, with all that does not depend on the data checked."""
         known = isinstance(self.error_score, float | int) or self.error_score == "raise"
         if not known:
             raise ValueError(f"error_score must be 'raise' or a number, got {self.error_score!r}")
-        return mixes, np.array(alphas, dtype=np.float64)
+        return Grid.read(self.loss_mixes, self.alphas, self.fairness, self.fairness_grid)
 
-    @property
-    def _criterion(self) -> str:
-        """The scorer that decides, where one does."""
-        return self.refit if isinstance(self.refit, str) else "score"
-
-    def _choice(self, scorers: Scorers) -> Callable[[dict[str, Any]], int]:
-        """Return the function from results to the index of the candidate chosen."""
-        if callable(self.refit):
-            rule = self.refit
-            return lambda results: _check_choice(rule(results), results, scorers.names)
-        if scorers.several and self.refit not in scorers.names:
-            raise ValueError(
-                f"refit must name one of the scorers {scorers.names}, or be a callable such as "
-                f"best_within_disparity(...), got {self.refit!r}"
-            )
-        if not scorers.several and self.refit is not True:
-            raise ValueError(
-                f"refit must be True or a callable with one scorer, got {self.refit!r}"
-            )
-        rank = f"rank_test_{self._criterion}"
-        return lambda results: int(results[rank].argmin())
-
-    def _data(self, X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> FitData:
+    def _data(
+        self, grid: Grid, X: Any, y: Any, sample_weight: Any, sensitive_features: Any
+    ) -> FitData:
         """Return the arguments of fit, checked and of one length."""
         sensitive_features = named_columns(sensitive_features, X)
         # refuses bad input by name, before any fold could
-        read_training(self._regressor(), X, y, sample_weight, sensitive_features)
+        models = [self._regressor(fairness=strength.fairness) for strength in grid.strengths]
+        training = read_training(models[0], X, y, sample_weight, sensitive_features)
+        for model in models[1:]:
+            training.under(model)
         if sample_weight is not None:
             sample_weight = normalized(check_weights(sample_weight, _num_samples(y)))
         X, y = indexable(X, y)
         return FitData(X, y, sample_weight, sensitive_features)
 
-    def _splits(
-        self, data: FitData, clusters: Groups | None, for_splitter: dict[str, Any]
-    ) -> list[_Split]:
-        """Return training and test rows of all folds."""
-        cv = check_cv(self.cv, data.y, classifier=False)
-        if clusters is not None and (self.cv is None or is_integer(self.cv)):
-            cv = GroupKFold(cv.get_n_splits())
-        pairs = split_rows(cv, data.X, data.y, clusters, for_splitter)
-        if not pairs:
-            raise ValueError(no_folds(self.cv))
-        return [_Split(f"fold {k + 1} of {len(pairs)}", k, *rows) for k, rows in enumerate(pairs)]
-
-    def _routed(
-        self, data: FitData, scorers: Scorers, params: dict[str, Any]
-    ) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-        """Return the metadata for each scorer and for the splitter."""
-        own = {
-            "sample_weight": data.sample_weight,
-            "sensitive_features": data.sensitive_features,
-        }
-        if get_config()["enable_metadata_routing"]:
-            routed = process_routing(self, "fit", **own, **params)
-            return {key: routed[key].score for key in scorers.by_key()}, routed.splitter.split
-        if params:
-            raise TypeError(
-                f"PixelLossRegressorCV.fit got unexpected arguments {sorted(params)}: they need "
-                "sklearn.set_config(enable_metadata_routing=True)"
-            )
-        return scorers.unrouted(**own), {}
-
-    def _refit(self, data: FitData, tasks: FitsTasks, number: int) -> None:
+    def _refit(self, data: FitData, chosen: Candidate, tasks: FitsTasks, number: int) -> None:
         """Fit the choice to all rows, and take over its attributes."""
-        self.loss_mix_, self.alpha_ = self.best_params_["loss_mix"], self.best_params_["alpha"]
-        model = self._regressor(loss_mix=self.loss_mix_, alpha=self.alpha_)
+        self.loss_mix_, self.alpha_ = chosen.loss_mix, chosen.alpha
+        self.fairness_ = clone(chosen.strength.fairness, safe=False)
+        model = self._regressor(**{**chosen.parameters, "fairness": self.fairness_})
         started = time.perf_counter()
-        place = f"loss_mix={self.loss_mix_:g}, alpha={self.alpha_:g}, all rows"
-        with fitting_at(place), tasks.fit(number, model):
+        with fitting_at(f"{chosen.place}, all rows"), tasks.fit(number, model):
             model.fit(
                 data.X,
                 data.y,
@@ -520,104 +488,3 @@ class PixelLossRegressorCV(
         self.best_estimator_ = model
         fitted = {name: value for name, value in vars(model).items() if name.endswith("_")}
         self.__dict__.update({n: value for n, value in fitted.items() if n[0] != "_"})
-
-
-@dataclass(frozen=True)
-class _Evaluation:
-    """Fits and scores all candidates on one split at a time."""
-
-    regressor: PixelLossRegressor
-    data: FitData
-    for_scorers: dict[str, dict[str, Any]]
-    scorers: Scorers
-    alphas: Array
-    mixes: Array
-    error_score: float | str
-    tasks: FitsTasks
-
-    def __call__(self, split: _Split) -> tuple[Array, Array, list[Failure]]:
-        """Return scores (candidates, scorers), seconds (candidates, 2: fit, score), failures."""
-        with config_context(assume_finite=True):  # all rows were checked before they were cut
-            return self._evaluate(split)
-
-    def _evaluate(self, split: _Split) -> tuple[Array, Array, list[Failure]]:
-        """Walk over the mixes, for each weight of the penalty."""
-        n_candidates = len(self.alphas) * len(self.mixes)
-        scores = np.full((n_candidates, len(self.scorers.names)), np.nan)
-        seconds = np.zeros((n_candidates, 2))
-        failures: list[Failure] = []
-        train, test = self.data.rows(split.train), self.data.rows(split.test)
-        given = self.scorers.rows(self.for_scorers, split.test, _num_samples(self.data.y))
-        for i, alpha in enumerate(self.alphas):
-            template = copy(self.regressor)
-            template.alpha = float(alpha)
-            walk = Walk(template, train)
-            for j in walking_order(self.mixes):
-                candidate = i * len(self.mixes) + j
-                mix = float(self.mixes[j])
-                place = f"loss_mix={mix:g}, alpha={alpha:g}, {split.name}"
-                started = time.perf_counter()
-                model = walk.model(mix)
-                error = self._fit(walk, model, split.number * n_candidates + candidate, place)
-                seconds[candidate, 0] = time.perf_counter() - started
-                if error is not None:
-                    failures.append(Failure(candidate, None, error))
-                    scores[candidate] = self.error_score
-                    continue
-                found = self.scorers(model, test.X, test.y, given, place)
-                seconds[candidate, 1] = time.perf_counter() - started - seconds[candidate, 0]
-                scores[candidate] = [self._score(value) for value in found.values()]
-                failures += [
-                    Failure(candidate, name, value)
-                    for name, value in found.items()
-                    if isinstance(value, Exception)
-                ]
-        return scores, seconds, failures
-
-    def _fit(
-        self, walk: Walk, model: PixelLossRegressor, task: int, place: str
-    ) -> Exception | None:
-        """Fit a candidate to the rows of a walk; return what went wrong."""
-        try:
-            with fitting_at(place), self.tasks.fit(task, model):
-                walk.fit(model)
-        except Exception as error:
-            if self.error_score == "raise":
-                raise
-            return error
-        return None
-
-    def _score(self, found: float | Exception) -> float:
-        """Return a score, or ``error_score`` in place of an error."""
-        if not isinstance(found, Exception):
-            return found
-        if self.error_score == "raise":
-            raise found
-        return float(self.error_score)
-
-
-def _encoded(clusters: Any, X: Any, y: Any, for_splitter: dict[str, Any]) -> Groups | None:
-    """Return the clusters of the rows. None where there are none."""
-    if clusters is None:
-        return None
-    if for_splitter.get("groups") is not None:
-        raise ValueError("clusters and groups are the same for a splitter: pass one of them")
-    clusters = named_columns(clusters, X, "clusters")
-    check_index(X=X, y=y, clusters=clusters)
-    return encode_clusters(clusters, _num_samples(y))
-
-
-def _check_choice(index: Any, results: dict[str, Any], names: list[str]) -> int:
-    """Return the position that a callable ``refit`` returned, if it is that of a candidate."""
-    n_candidates = len(results["params"])
-    if not is_integer(index) or not 0 <= index < n_candidates:
-        raise ValueError(
-            f"refit must return an integer from 0 to {n_candidates - 1}, the position of a "
-            f"candidate, got {index!r}"
-        )
-    if np.isnan([results[f"mean_test_{name}"][index] for name in names]).all():
-        raise ValueError(
-            f"refit must return the position of a candidate with a score in every fold, got "
-            f"{index}, {results['params'][index]}"
-        )
-    return int(index)

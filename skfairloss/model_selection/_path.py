@@ -293,7 +293,7 @@ def loss_mix_path(
 
     Notes
     -----
-    Under fairness terms, and in the closed form at a mix of 0, a start has no effect; the data
+    In the closed form at a mix of 0 and under an `EqualizedLoss` a start has no effect; the data
     are still read once.
 
     Examples
@@ -332,9 +332,9 @@ class _Run(CallbackSupportMixin, BaseEstimator):
         tasks = FitsTasks(self, len(mixes))
         models: dict[int, PixelLossRegressor] = {}
         walk = Walk(self.regressor, data)
-        walk.read()
+        walk.read(walk.model())
         for j in walking_order(mixes):
-            models[j] = walk.model(mixes[j])
+            models[j] = walk.model(loss_mix=float(mixes[j]))
             with fitting_at(f"loss_mix={mixes[j]:g}"), tasks.fit(j, models[j]):
                 walk.fit(models[j])
         tasks.end()
@@ -354,27 +354,27 @@ class Walk:
         self._template = template
         self._data = data
         self._training: Training | None = None
+        self._seen: dict[str, Any] = {}
         self._start: Start | None = None
 
-    def model(self, loss_mix: float) -> PixelLossRegressor:
-        """Return a regressor for the next mix, not yet fitted."""
+    def model(self, **parameters: Any) -> PixelLossRegressor:
+        """Return a regressor for the next ``loss_mix``, ``fairness`` or both, not yet fitted."""
         model = copy(self._template)
-        model.loss_mix = float(loss_mix)
+        model.__dict__.update(parameters)
         return model
 
-    def read(self) -> Training:
-        """Read the data, where that was not done yet."""
+    def read(self, model: PixelLossRegressor) -> Training:
+        """Read the data with the parameters of a model, where that was not done yet."""
         if self._training is None:
-            self._training = read_training(self._template, *self._data.arguments)
+            self._training = read_training(model, *self._data.arguments)
+            names = ("n_features_in_", "feature_names_in_")  # found while reading
+            self._seen = {name: getattr(model, name) for name in names if hasattr(model, name)}
         return self._training
 
     def fit(self, model: PixelLossRegressor) -> None:
         """Fit it. A fit that fails leaves the start as it was."""
-        training = self.read()
-        for name in ("n_features_in_", "feature_names_in_"):  # found while reading
-            if hasattr(self._template, name):
-                setattr(model, name, getattr(self._template, name))
-        self._training = training.with_loss_mix(model.loss_mix)
+        self._training = self.read(model).under(model)
+        model.__dict__.update(self._seen)
         self._start = fit_model(model, self._training, self._start)
 
 

@@ -1,4 +1,4 @@
-"""Scores of candidates in the form of scikit-learn's ``cv_results_``, and rules that read it."""
+"""Scores of candidates in the form of scikit-learn's ``cv_results_``."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
+from skfairloss._inputs.parameters import is_real
 from skfairloss._typing import Array
 
 
 def collect_results(
-    candidates: list[tuple[float, float]], names: list[str], scores: Array, seconds: list[Array]
+    params: list[dict[str, Any]], names: list[str], scores: Array, times: Array
 ) -> dict[str, Any]:
-    """Return ``cv_results_`` of candidates (alpha, loss_mix).
+    """Return ``cv_results_`` of candidates with the same parameters each.
 
-    ``scores`` is (splits, candidates, scorers); ``seconds`` holds (candidates, 2), for fitting and
-    scoring, for each split.
+    ``scores`` is (splits, candidates, scorers); ``times`` is (splits, candidates, 2), the seconds
+    for fitting and for scoring.
     """
     out: dict[str, Any] = {}
-    times = np.array(seconds)
     for k, what in enumerate(("fit", "score")):
         out[f"mean_{what}_time"] = times[:, :, k].mean(axis=0)
         out[f"std_{what}_time"] = times[:, :, k].std(axis=0)
-    for k, parameter in enumerate(("alpha", "loss_mix")):
-        out[f"param_{parameter}"] = np.ma.MaskedArray([c[k] for c in candidates], mask=False)
-    out["params"] = [{"alpha": float(a), "loss_mix": float(m)} for a, m in candidates]
+    for name in params[0]:
+        values = [own[name] for own in params]
+        numbers = all(is_real(value) for value in values)
+        dtype = np.float64 if numbers else object
+        out[f"param_{name}"] = np.ma.MaskedArray(values, mask=False, dtype=dtype)
+    out["params"] = params
     for k, name in enumerate(names):
         for split, values in enumerate(scores):
             out[f"split{split}_test_{name}"] = values[:, k].copy()

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn import get_config
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.utils import _safe_indexing
-from sklearn.utils.metadata_routing import get_routing_for_object
+from sklearn.utils.metadata_routing import get_routing_for_object, process_routing
 
 from skfairloss._inputs.place import fitting_at
 
@@ -44,6 +45,23 @@ class Scorers:
     def by_key(self) -> dict[str, Scorer]:
         """Return the scorers under the names that metadata are routed by."""
         return {f"scorer_{name}": scorer for name, scorer in self.scorers.items()}
+
+    def routed(
+        self, owner: Any, metadata: Mapping[str, Any], params: Mapping[str, Any]
+    ) -> tuple[Given, dict[str, Any]]:
+        """Return the metadata for each scorer and for the splitter of a search.
+
+        ``params`` are what scorers and splitter request of its ``fit`` beside ``metadata``.
+        """
+        if get_config()["enable_metadata_routing"]:
+            found = process_routing(owner, "fit", **metadata, **params)
+            return {key: found[key].score for key in self.by_key()}, found.splitter.split
+        if params:
+            raise TypeError(
+                f"{type(owner).__name__}.fit got unexpected arguments {sorted(params)}: they need "
+                "sklearn.set_config(enable_metadata_routing=True)"
+            )
+        return self.unrouted(**metadata), {}
 
     def unrouted(self, sample_weight: Any, sensitive_features: Any) -> Given:
         """Return the metadata of each scorer with routing off.

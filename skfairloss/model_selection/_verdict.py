@@ -49,19 +49,14 @@ class Words:
         else:
             said = f"{name} does not detectably change the {title} of all rows ({_signed(row)})"
         by_group = _where(changes, statistic="by_group")
-        for_whom = self._for_whom(_where(by_group, **{self.found.by: row[self.found.by]}), best)
+        mine = by_group[self.found.by] == row[self.found.by]
+        for_whom = self._for_whom(by_group[mine], best) + self._elsewhere(by_group[~mine], best)
         reference = self.found.named(self.found.reference)
         return f"Compared with {reference}, {said}; {for_whom} ({self._of_intervals()})."
 
     def _for_whom(self, rows: pd.DataFrame, best: str) -> str:
         """Say which groups do worse, or have another value where no direction is worse."""
-        directed = best in ("smaller", "greater")
-        shown = rows[
-            [
-                bool(row.detected) and _is_better(row.difference, best) is not True
-                for row in rows.itertuples()
-            ]
-        ]
+        directed, shown = best in ("smaller", "greater"), _not_better(rows, best)
         what = "is detectably worse off" if directed else "has a detectable change"
         if not len(shown):
             return f"no group {what}"
@@ -72,6 +67,19 @@ class Words:
             return f"the group {each[0][0]} {what}, {'by ' * directed}{each[0][1]}"
         what = what.replace("is ", "are ").replace("has ", "have ")
         return f"the groups {_listed([f'{name} ({size})' for name, size in each])} {what}"
+
+    def _elsewhere(self, rows: pd.DataFrame, best: str) -> str:
+        """Name the groups that do worse under other models; nothing if there are none."""
+        shown = _not_better(rows, best)
+        if not len(shown):
+            return ""
+        what = "detectably worse off" if best in ("smaller", "greater") else "detectably changed"
+        each = [
+            f"{_listed([str(group) for group in some['group']])} ({self.found.named(key)})"
+            for key, some in shown.groupby(self.found.by, sort=False)
+        ]
+        models = "mixes" if self.found.by == "loss_mix" else "models"
+        return f"; {what} under other {models}: {', '.join(each)}"
 
     def details(self) -> str:
         """Return a paragraph on all metrics, groups and models."""
@@ -159,6 +167,12 @@ def _where(table: pd.DataFrame, **values: Any) -> pd.DataFrame:
     for column, value in values.items():
         table = table[table[column] == value]
     return table
+
+
+def _not_better(rows: pd.DataFrame, best: str) -> pd.DataFrame:
+    """Return the rows with a detected difference that is no improvement."""
+    worse = [_is_better(difference, best) is not True for difference in rows["difference"]]
+    return rows[rows["detected"] & np.array(worse, dtype=bool)]
 
 
 def _best(metric: Any) -> str:

@@ -1,0 +1,92 @@
+"""The sentences of docs/coverage.md, against the tables beside it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.test_examples import ROOT
+
+PAGE = ROOT / "docs" / "coverage.md"
+TABLES = ROOT / "docs" / "coverage"
+SMALL = {"10, 10", "10, 100", "15, 100", "20, 20", "20, 100", "20, 20, 20, 20"}
+
+
+def tables_of(name):
+    """Cells of each table of a page: a dict of column to text for each row."""
+    parts = re.split(r"^\*\*(.+)\*\*$", (TABLES / name).read_text("utf-8"), flags=re.M)
+    found = {}
+    for caption, text in zip(parts[1::2], parts[2::2], strict=True):
+        lines = [line.strip("| ") for line in text.splitlines() if line.startswith("|")]
+        head, _, *rows = [re.split(r" *\| *", line) for line in lines]
+        found[caption] = [dict(zip(head, row, strict=True)) for row in rows]
+    return found
+
+
+def shares(rows, column, **where):
+    """Shares in a column of the rows that have these values, "none" left out."""
+    chosen = [row for row in rows if all(row[key] in value for key, value in where.items())]
+    cells = [row[column] for row in chosen if row[column] != "none"]
+    return [float(re.match(r"\**([\d.]+)", cell)[1]) for cell in cells]
+
+
+@pytest.fixture(scope="module")
+def report():
+    return tables_of("report.md")
+
+
+def test_the_reports_are_of_2000_simulations():
+    assert (TABLES / "report.md").read_text("utf-8").startswith("2000 simulations")
+
+
+def test_every_interval_of_a_group_that_is_too_narrow_is_of_a_kind_that_is_named(report):
+    for row in report["First group"]:
+        size, errors = row["rows of the groups"], row["errors"]
+        for column in ("mae", "mse", "rmse", "mean_residual", "r2", "medae", "share_above@1.5"):
+            if not row[column].startswith("**"):
+                continue
+            named = {"mae": errors == "skewed", "r2": size in SMALL}
+            named |= dict.fromkeys(("mse", "rmse"), errors in ("skewed", "heavy"))
+            assert named.get(column), (row, column)
+
+
+def test_the_ranges_are_those_of_the_tables(report):
+    first, text = report["First group"], " ".join(PAGE.read_text("utf-8").split())
+
+    def said(words, found):
+        low, high = map(float, re.search(words, text).groups())
+        assert low <= min(found) <= low + 0.01, words
+        assert high - 0.01 <= max(found) <= high, words
+
+    size = "rows of the groups"
+    few, twenty = (
+        {row[size] for row in first if re.match(pattern, row[size])}
+        for pattern in (r"(10|15|20|30),", "20,")
+    )
+    fifty = {row[size] for row in first if row[size].startswith("50,")}
+    mae = [x for x in shares(first, "mae", errors={"skewed"}, **{size: few}) if x <= 0.92]
+    said(r"skewed MAE contain the truth in (0\.\d+) to (0\.\d+)", mae)
+    said(
+        r"skewed MSE do in (0\.\d+) to (0\.\d+) at 20 rows",
+        shares(first, "mse", errors={"skewed"}, **{size: twenty}),
+    )
+    said(
+        r"and in (0\.\d+) to (0\.\d+) at 50",
+        shares(first, "mse", errors={"skewed"}, **{size: fifty}),
+    )
+    heavy = shares(first, "mse", errors={"heavy"}, **{size: twenty | fifty})
+    said(r"heavy MSE in (0\.\d+) to (0\.\d+)", [x for x in heavy if x <= 0.92])
+    r2 = [x for x in shares(first, "r2") if x < 0.92]
+    said(r"too narrow\*\*, (0\.\d+) to (0\.\d+)", r2)
+    both = report["Difference"] + report["Ratio"]
+    narrow = [
+        (row["errors"], share)
+        for row in both
+        for column in ("mae", "mse", "rmse", "mean_residual", "r2", "medae", "share_above@1.5")
+        if column in row
+        for share in shares([row], column)
+        if share < 0.92
+    ]
+    assert {errors for errors, _ in narrow} == {"skewed"}
+    said(r"a group has few rows: too narrow\*\*, (0\.\d+) to (0\.\d+)", [s for _, s in narrow])
