@@ -133,8 +133,8 @@ def test_threads_and_a_cluster_give_the_same_bits():
 
 
 def test_rows_at_odd_addresses_and_in_any_order_give_the_same_bits():
-    X, y, weight, _ = arguments(table(), "y", True)
-    X, y = X.to_numpy(), y.to_numpy()
+    data = table()
+    X, y = data[FEATURES].to_numpy(), data["y"].to_numpy()
 
     def odd(values):
         """A copy as a wire may leave it."""
@@ -154,7 +154,7 @@ def test_rows_at_odd_addresses_and_in_any_order_give_the_same_bits():
 
         def block(i, change=change):
             rows = slice(ENDS[i], ENDS[i + 1])
-            return {"X": change(X[rows]), "y": change(y[rows]), "sample_weight": weight[rows]}
+            return {"X": change(X[rows]), "y": change(y[rows])}
 
         models.append(PixelLossRegressor(1.0).fit(from_blocks(block, len(SIZES))))
     for model in models[1:]:
