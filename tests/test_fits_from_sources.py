@@ -132,6 +132,35 @@ def test_threads_and_a_cluster_give_the_same_bits():
     assert first.dual_gap_ == second.dual_gap_
 
 
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_rows_at_odd_addresses_and_parts_of_wider_ones_give_the_same_bits(loss_mix):
+    data = table()
+    X, y = data[FEATURES].to_numpy(), data["y"].to_numpy()
+
+    def odd(values):
+        """A copy as a wire may leave it."""
+        room = np.empty(values.nbytes + 8, dtype=np.uint8)
+        out = np.ndarray(values.shape, values.dtype, room.data, 6)
+        out[...] = values
+        assert out.size == 0 or not out.flags.aligned
+        return out
+
+    def strided(values):
+        return np.stack([values] * 2, -1)[..., 0]
+
+    models = []
+    for change in (np.ascontiguousarray, odd, strided):
+
+        def block(i, change=change):
+            rows = slice(ENDS[i], ENDS[i + 1])
+            return {"X": change(X[rows]), "y": change(y[rows])}
+
+        models.append(PixelLossRegressor(loss_mix).fit(from_blocks(block, len(SIZES))))
+    for model in models[1:]:
+        np.testing.assert_array_equal(model.coef_, models[0].coef_)
+        assert model.dual_gap_ == models[0].dual_gap_
+
+
 def test_a_fit_leaves_no_key_on_the_cluster():
     frame = dd.from_pandas(table(), npartitions=4)
     with in_process() as client:

@@ -46,14 +46,19 @@ def client():
 
 
 def kill_once(client, name):
-    """Kill a worker as soon as it works at a task of that name."""
+    """Kill a worker at work as soon as tasks of that name wait or run."""
+
+    def begun(dask_scheduler):
+        return any(str(key).startswith(name) for key in dask_scheduler.tasks)
 
     def working(dask_worker):
-        return os.getpid(), any(str(key).startswith(name) for key in dask_worker.active_keys)
+        return os.getpid(), bool(dask_worker.active_keys)
 
     def watch():
-        for _ in range(400):
-            time.sleep(0.05)
+        for _ in range(1000):
+            time.sleep(0.02)
+            if not client.run_on_scheduler(begun):
+                continue
             busy = [pid for pid, works in client.run(working).values() if works]
             if busy:
                 os.kill(busy[0], signal.SIGKILL)

@@ -94,3 +94,14 @@ def test_half_precision_that_is_not_finite_is_refused(value, where):
     model = PixelLossRegressor().fit(np.eye(2), [0.0, 1.0])
     with pytest.raises(ValueError, match="X contains"):
         model.predict(X)
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 1.0])
+def test_a_file_of_numbers_at_odd_addresses_is_fitted_as_any_other(tmp_path, loss_mix):
+    X, y = whole_numbers(tmp_path / "X", "float64")
+    path = tmp_path / "odd"
+    path.write_bytes(b"header" + X.tobytes())
+    odd = np.memmap(path, dtype=np.float64, mode="r", offset=6, shape=X.shape)
+    assert not odd.flags.aligned
+    model, aim = (PixelLossRegressor(loss_mix).fit(x, y) for x in (odd, X))
+    np.testing.assert_array_equal(model.coef_, aim.coef_)

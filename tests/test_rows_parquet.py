@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from skfairloss._rows.source import Kernel
+from skfairloss._rows.sums import Sums
 from skfairloss.rows import _parquet, from_parquet
 from tests.row_kernels import Moments, assert_identical, assert_same, expected
 
@@ -124,9 +125,14 @@ def test_floats_of_half_and_single_precision_stay_so_until_they_are_used(tmp_pat
     assert source.run(Moments()).added["gram"].dtype == np.float64
 
 
+def nothing(self, piece, own):
+    """A pass that asks nothing of pieces."""
+    return Sums()
+
+
 def test_a_pass_reads_the_columns_that_it_needs(folder, monkeypatch):
     read, source = [], make(folder)
-    pass_over_y = type("Count", (Kernel,), {"needs_features": False, "__call__": None})
+    pass_over_y = type("Count", (Kernel,), {"needs_features": False, "__call__": nothing})
     to_table = _parquet._RowGroup.read
     monkeypatch.setattr(
         _parquet._RowGroup,

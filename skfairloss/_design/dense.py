@@ -37,7 +37,8 @@ class DenseDesign(Design):
         self.shape = x.shape if kept is None else (len(kept), x.shape[1])
         self._absolute = absolute
         self._kept = kept
-        self._float64 = x.dtype == np.float64 and not absolute
+        # BLAS takes no odd addresses, which rows have that came over a wire or from within a file
+        self._float64 = x.dtype == np.float64 and x.flags.aligned and not absolute
 
     def predict(self, coef: Array, intercept: Array | float) -> Array:
         out = np.empty((self.shape[0], *coef.shape[1:]))
@@ -223,7 +224,7 @@ class DenseDesign(Design):
     def block(self, rows: slice | Index) -> Array:
         rows = self._place(rows)
         some = self.x[rows] if isinstance(rows, slice) else take_rows(self.x, rows)
-        block = np.asarray(some, dtype=np.float64)
+        block = np.require(some, np.float64, ["ALIGNED"])
         return np.abs(block) if self._absolute else block
 
     def _place(self, rows: Any) -> Any:

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 
 from skfairloss._design.threads import one_blas_thread
-from skfairloss._rows.blocks import Block, read_block
+from skfairloss._rows.blocks import Block, in_order, read_block
 from skfairloss._rows.sums import Sums, in_tree, merge
 from skfairloss._typing import Array, Index
 
@@ -139,7 +139,7 @@ def pieces(number: int, block: Block) -> Iterator[Piece]:
             if not weights.all():
                 rows = start + np.flatnonzero(weights)
                 weights = block.weights[rows]
-        x = np.asarray(block.X[rows], dtype=np.float64)
+        x = in_order(block.X[rows])
         if len(x):
             codes = None if block.codes is None else block.codes[rows]
             yield Piece(number, position, x, block.y[rows], weights, codes, block.labels)
