@@ -231,7 +231,7 @@ def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[Kinke
     assert coupling is not None
     inside = _is_inside(found.dual, here.lower, here.upper)
     held = [np.flatnonzero(column) for column in inside.T]
-    binding = found.multipliers > INSIDE * coupling.base_weight
+    binding = coupling.binding(found.multipliers)
     held_to = np.where(binding, found.multipliers, 0.0)
     curved = coupling.quadratic(coupling.spread_out(held_to), held_to)[0]
     blocks = [
