@@ -54,7 +54,7 @@ def fit_model(model: Any, training: Training, start: Start | None) -> Start:
 
 @dataclass(frozen=True)
 class _Ended:
-    """Where a fit ended: the problem that was solved, its solution, and what is proved of it.
+    """The end of a fit: the problem that was solved, its solution, and its certificate.
 
     ``equalized`` is the path that it is a point of. None without an `EqualizedLoss`.
     """
@@ -148,12 +148,14 @@ def _better(one: _Ended, other: _Ended) -> _Ended:
 
 def _warn_unless_equal(found: Equalized, tolerance: float) -> None:
     """State the spread of the group losses that is left, and why, where it is too large."""
-    if found.within(tolerance) or found.solution.stopped.any():
+    if found.within(tolerance):
         return
     level = found.problem.groups.level_loss
     unit = 1.0 if level is None else level.unit
-    why = "the smallest found on the path of falling largest losses"
-    if found.lowest:
+    kind, why = UnmetFairnessWarning, "the smallest found on the path of falling largest losses"
+    if found.stopped:
+        kind, why = ConvergenceWarning, "a callback stopped the fit: let it go on"
+    elif found.lowest:
         why = (
             "the largest of the losses cannot be lowered further, and the rest could only be "
             "closed by making a group worse"
@@ -161,7 +163,7 @@ def _warn_unless_equal(found: Equalized, tolerance: float) -> None:
     warn_user(
         f"EqualizedLoss left a spread of {found.spread * unit:.6g} between the group losses, "
         f"tolerance={tolerance * unit:.6g}: {why}",
-        UnmetFairnessWarning,
+        kind,
     )
 
 
