@@ -19,7 +19,8 @@ every_mix = pytest.mark.parametrize("loss_mix", MIXES)
 
 def in_blocks(X, y, sample_weight=None, sensitive_features=None, *, ends=None, n_jobs=1):
     """Cut rows where ``ends`` says, by default into blocks of several sizes, none and one too."""
-    ends = [0, 0, 1, len(X) // 3, len(X) // 3, len(X) // 2, len(X)] if ends is None else ends
+    n = len(X)
+    ends = sorted([0, 0, 1, n // 3, n // 3, n // 2, n]) if ends is None else ends
     given = {"sample_weight": sample_weight, "sensitive_features": sensitive_features}
 
     def block(i):
