@@ -253,6 +253,28 @@ class Triangle(Kernel):
 
 
 @dataclass(frozen=True)
+class Moved(Kernel):
+    """Predictions m of a combination of columns (p,) that may be none: sums of v m, v m², v m x.
+
+    Parameters
+    ----------
+    null : (p,), the combination.
+    shift : subtracted from predictions.
+    unit : what weights are multiplied with.
+    """
+
+    null: Array
+    shift: float
+    unit: float
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        moved = piece.X @ self.null - self.shift
+        share = self.unit * (np.ones(len(moved)) if piece.weights is None else piece.weights)
+        u = share * moved
+        return Sums({"sum": u.sum(), "squares": u @ moved, "pull": u @ piece.X})
+
+
+@dataclass(frozen=True)
 class Extent(Kernel):
     """The largest |x_j - c_j| of each column, (p,), around a center."""
 
@@ -571,6 +593,7 @@ def units_of(weights: Array, light: float) -> Array:
 def taken(piece: Piece, index: Index, r: Array, codes: Index | None) -> tuple[Array, ...]:
     """Return some rows themselves: block, position, X, residual, weight and group of each."""
     weights = np.ones(len(index)) if piece.weights is None else piece.weights[index]
-    own = np.zeros(len(index), dtype=np.intp) if codes is None else codes[index]
-    block = np.full(len(index), piece.block)
-    return block, piece.start + index, piece.X[index], r[index], weights, own
+    own = np.zeros(len(index)) if codes is None else codes[index]
+    block = np.full(len(index), piece.block, dtype=np.int32)
+    at = (piece.start + index).astype(np.int32)
+    return block, at, piece.X[index], r[index], weights, own.astype(np.int32)

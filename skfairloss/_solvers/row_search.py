@@ -44,6 +44,8 @@ _NUMBERS = 2**24  # ... or a band that has failed is wider than these numbers, 1
 _ROUNDS = 4  # times that violators are added to one band
 _MANY = 0.5  # violators, as a share of the band, from which it is split anew
 _NO_MINIMUM = 1e-3  # gap of a band's solution, relative, from which it has none
+_WORSE = 1.0 + 1e-6  # objective of a model, relative to that of the last, from which it is none
+_FAR = 2.0  # size of the sample's residuals, relative to the last, from which a step is none
 _ROUNDING = 8 * EPS  # of a residual, relative to the sizes of its terms
 _NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
 _SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
@@ -193,7 +195,10 @@ def _newton(
         step = yield from _step(form, anchor, multipliers, h, size)
         residual = form.whole.residual(anchor)
         spent += step.n_iter
-        anchor, multipliers = whole.moved(anchor, step.delta), step.multipliers
+        there = whole.moved(anchor, step.delta)
+        if np.abs(whole.residual(there)).sum() > _FAR * np.abs(residual).sum():
+            break  # second derivatives of next to no rows: a step in any direction
+        anchor, multipliers = there, step.multipliers
         if moves(whole.basis, step.delta)[0] <= h:
             break
     if whole.uncertain:
@@ -268,6 +273,7 @@ def _solve_band(
     point: Measured | None = None
     for _ in range(_ROUNDS):
         kq = band.problem()
+        here = kq.objective(np.zeros_like(kq.linear)) if kq.coupling is None else np.inf
         solved = interior_point(
             kq,
             tol=EXACT,
@@ -278,15 +284,17 @@ def _solve_band(
         )
         spent, multipliers = spent + solved.n_iter, solved.multipliers
         size = max(abs(solved.objective), goal.floor, TINY)
-        if solved.gap > _NO_MINIMUM * size:
+        if solved.gap > _NO_MINIMUM * min(size, abs(here)):
             break
         there = form.whole.reached(band.anchor, solved)
         there = replace(there, coef=form.coefficients(there, solved))
         slope = band.slopes(solved)
         request = form.measure(there, band.sides, multipliers, band.gathered.by_block(slope))
         sums = yield request
-        point = _point(form, there, multipliers, spent, request, sums)
-        point = replace(point, band=band, solution=solved)
+        found = _point(form, there, multipliers, spent, request, sums)
+        if found.objective > _WORSE * here:  # far from the band lines are no model of their rows
+            break
+        point = replace(found, band=band, solution=solved)
         *rows, slopes, now = sums.joined["wrong"]
         wrong = Gathered(*rows)
         if _lost(form, there, wrong, slopes, now, multipliers) <= FLAT * size:
