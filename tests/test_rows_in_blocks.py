@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skfairloss import PixelLossRegressor
-from skfairloss._rows import facts
+from skfairloss._rows import draws, facts, kernels
+from skfairloss._rows.sums import in_tree
+from skfairloss._solvers.band import BandSize
 from skfairloss.rows import from_blocks
 
 MIXES = [0.0, 0.5, 1.0]
@@ -19,7 +24,8 @@ every_mix = pytest.mark.parametrize("loss_mix", MIXES)
 
 def in_blocks(X, y, sample_weight=None, sensitive_features=None, *, ends=None, n_jobs=1):
     """Cut rows where ``ends`` says, by default into blocks of several sizes, none and one too."""
-    ends = [0, 0, 1, len(X) // 3, len(X) // 3, len(X) // 2, len(X)] if ends is None else ends
+    n = len(X)
+    ends = sorted([0, 0, 1, n // 3, n // 3, n // 2, n]) if ends is None else ends
     given = {"sample_weight": sample_weight, "sensitive_features": sensitive_features}
 
     def block(i):
@@ -425,3 +431,127 @@ def test_a_failed_fit_leaves_the_model_as_it_was():
     with pytest.raises(ValueError, match="NaN"):
         model.fit(in_blocks(X, y * np.nan))
     assert model.coef_ is before
+
+
+@every_mix
+@pytest.mark.parametrize("l1_ratio", [0.5, 1.0])
+def test_an_l1_penalty_leaves_the_same_zeros(loss_mix, l1_ratio):
+    rng = np.random.default_rng(6)
+    X = rng.normal(size=(5000, 6)) * [1e-3, 1.0, 1e3, 1.0, 1.0, 1.0]
+    y = X @ [500.0, 1.0, 2e-3, 0.0, 0.0, 0.01] + rng.standard_t(3, size=len(X))
+    found, expected = both(X, y, loss_mix=loss_mix, alpha=0.1, l1_ratio=l1_ratio)
+    np.testing.assert_array_equal(found.coef_ == 0, expected.coef_ == 0)
+    scale = [1e-3, 1.0, 1e3, 1.0, 1.0, 1.0]
+    np.testing.assert_allclose(found.coef_ * scale, expected.coef_ * scale, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found.objective_, expected.objective_, rtol=1e-11)
+    assert found.dual_gap_ <= 1e-8 * found.objective_
+
+
+def levels(n):
+    """Return two groups of equal size under a constant model: any level between is optimal."""
+    return np.zeros((n, 1)), np.where(np.arange(n) % 2, 1.0, 0.0)
+
+
+TIES = {
+    "two levels": lambda rng: levels(5000),
+    "an even number of rows": lambda rng: (np.zeros((5000, 1)), rng.normal(size=5000)),
+    "levels of dummies": lambda rng: (
+        np.eye(3)[np.arange(6000) % 3],
+        np.arange(6000) % 3 + np.arange(6000) // 3 % 2.0,
+    ),
+    "integers": lambda rng: (np.round(rng.normal(size=(5000, 2))), np.round(rng.normal(size=5000))),
+}
+
+
+@pytest.mark.parametrize("kind", TIES)
+def test_ties_are_settled_by_the_rule(kind):
+    X, y = TIES[kind](np.random.default_rng(7))
+    found, expected = both(X, y, loss_mix=1.0)
+    np.testing.assert_allclose(found.predict(X), expected.predict(X), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found.objective_, expected.objective_, rtol=1e-10)
+
+
+@every_mix
+def test_copies_of_a_penalised_column_share_its_coefficient(loss_mix):
+    X, y = data(5000)
+    X = np.column_stack([X, X[:, 0]])
+    found, expected = both(X, y, loss_mix=loss_mix, alpha=0.1, l1_ratio=1.0)
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found.coef_[0], found.coef_[3], rtol=1e-9)
+
+
+def test_a_group_in_every_second_row_does_not_leave_the_band(passes):
+    """Of rows piled up at 0 some stay there unread: not all of a group, whatever its rhythm."""
+    rng = np.random.default_rng(8)
+    X = np.column_stack([np.arange(20_000) % 2, rng.normal(size=20_000)]).astype(float)
+    y = X @ [1.0, 2.0] + np.where(rng.random(20_000) < 0.5, rng.normal(size=20_000), 0.0)
+    found, expected = both(X, y, loss_mix=1.0)
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=1e-9)
+    thin = [kernel.sides.thin for kernel in passes if type(kernel).__name__ == "Split"]
+    assert max(thin) > 1
+    assert found.dual_gap_ <= 1e-8 * found.objective_
+
+
+def test_a_row_at_the_limit_is_in_the_band_by_its_number(monkeypatch):
+    """Another machine may round its residual to the other side: that changes nothing."""
+    X, y = data()
+    expected = PixelLossRegressor(1.0, scale=2.0).fit(in_blocks(X, y))
+    residuals = kernels.residuals
+
+    def rounded(reading, piece, model):
+        r = residuals(reading, piece, model)
+        return r * (1.0 + 4e-16 * np.random.default_rng(len(r)).integers(-1, 2, r.shape))
+
+    monkeypatch.setattr(kernels, "residuals", rounded)
+    found = PixelLossRegressor(1.0, scale=2.0).fit(in_blocks(X, y))
+    np.testing.assert_allclose(found.coef_, expected.coef_, rtol=0, atol=1e-12)
+    assert found.dual_gap_ <= 1e-8 * found.objective_
+
+
+def test_a_billion_rows_take_less_than_100_megabytes_of_the_driver():
+    """Sizes alone: a sample, two bands of the width of a first one, and matrices."""
+    n, p = 10**9, 20
+    d = p + 1
+    sample = draws.size_of(n, p) * (d + 3)
+    stub = SimpleNamespace(basis=SimpleNamespace(n_coordinates=d), uncertain=False)
+    counts = np.full(draws.size_of(n, p), n / draws.size_of(n, p))
+    size = BandSize.among(np.full(len(counts), 1.0 / n), counts, stub)
+    band, in_coordinates = size.near * (p + 2), size.near * d
+    numbers = 3 * size.near  # of block, row and group, 32 bits each
+    kept = 8 * (sample + band + in_coordinates + 20 * d * d) + 4 * numbers
+    assert kept < 100 * 2**20
+    assert size.near < 300_000
+
+
+def test_samples_of_parts_merge_to_the_sample_of_the_whole():
+    rng = np.random.default_rng(9)
+    weights = rng.lognormal(0, 2, 3000)
+    keys = rng.random(3000) / weights
+    rows = np.arange(3000.0)[:, None], np.zeros((3000, 1)), weights
+
+    def draw(part):
+        own = draws.Draw(len(part), np.inf, np.sort(keys[part]), ())
+        order = part[np.argsort(keys[part])]
+        return {None: replace(own, rows=tuple(values[order] for values in rows))}
+
+    cuts = [0, 1, 900, 1000, 3000]
+    parts = [draw(np.arange(a, b)) for a, b in pairwise(cuts)]
+    found = in_tree(parts, draws.merge_draws)[None]
+    most = draws.size_of(3000, 1)
+    np.testing.assert_array_equal(found.rows[0][:, 0], np.argsort(keys)[:most])
+    assert found.limit == np.sort(keys)[most]
+    assert found.n_rows == 3000
+    np.testing.assert_allclose(found.stands_for.sum(), weights.sum(), rtol=0.1)
+
+
+@pytest.mark.parametrize("n", range(1, 18))
+def test_sums_come_together_in_one_tree_whoever_makes_it(n):
+    def level(parts):
+        while len(parts) > 1:
+            pairs = [parts[i : i + 2] for i in range(0, len(parts), 2)]
+            parts = [f"({pair[0]}{pair[1]})" if len(pair) == 2 else pair[0] for pair in pairs]
+        return parts[0]
+
+    letters = [chr(97 + i) for i in range(n)]
+    assert in_tree(iter(letters), lambda a, b: f"({a}{b})") == level(letters)

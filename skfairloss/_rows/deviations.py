@@ -2,10 +2,11 @@ r"""Mean absolute deviations of y from its medians, from one pass over y alone.
 
     D_k = min over a of Σ_i v_i |y_ik - a|
 
-A sample tells between which values the median lies, all but for certain, and a pass sums weights,
-v y and v y² in narrow bins between them. The bin with the median has its mean for a: D is flat
-there, and all rows outside are exact. Of those inside only the standard deviation is known; they
-are a share of 1e-6 of the rows, in a bin of 1e-6 of the spread.
+A sample tells between which values the median lies, all but for certain. A pass sums what is
+outside of them, and the values inside come themselves. Where these are too many, weights, v y and
+v y² are summed in narrow bins: the bin with the median has its mean for a. D is flat there, and all
+rows outside are exact; of those inside, a share of 1e-6 of all in a bin of 1e-6 of the spread, the
+standard deviation is known.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from skfairloss._rows.sums import Sums
 from skfairloss._typing import Array
 
 _BINS = 2**16
+_GATHERED = 2**19  # values that come themselves: 8 MiB with their weights
 TINY = 1e-300  # a divisor that is not 0
 _DEVIATIONS = 4.0  # standard deviations of a sample's median that are looked through ...
 _WIDER = 4.0  # ... and what they are multiplied with where it is not among them
+_ROUNDING = 1e-7  # root of what squares leave of a standard deviation of 0, relative
 _UNIFORM = 0.5 * 3**0.5  # mean absolute deviation of a uniform distribution, in standard ones
 
 
@@ -32,13 +35,14 @@ _UNIFORM = 0.5 * 3**0.5  # mean absolute deviation of a uniform distribution, in
 class Bins(Kernel):
     """Sums of v, v z and v z², z = y - low, in bins between ``low`` and ``high`` (m,).
 
-    The first bin and the last are what is outside, without v z². Also those of v |y - mean| for
-    the means of y, (m,).
+    The first bin and the last are what is outside, without v z². With ``gather`` the others stay
+    empty, and z and v inside come themselves. Also sums of v |y - mean| for the means of y, (m,).
     """
 
     low: Array
     high: Array
     means: Array
+    gather: bool
     needs_pieces: ClassVar[bool] = False
     needs_features: ClassVar[bool] = False
 
@@ -48,21 +52,25 @@ class Bins(Kernel):
     def of_block(self, number: int, block: Block) -> Sums:  # noqa: ARG002
         weights = np.ones(len(block.y)) if block.weights is None else block.weights
         found: dict[Any, Array] = {"spread": weights @ np.abs(block.y - self.means)}
+        joined: dict[Any, tuple[Array, ...]] = {}
         for k, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
             y, width = block.y[:, k], max(high - low, TINY)
             below, above = y < low, y > high
             inside = np.flatnonzero(~(below | above))
             z, v = y - low, weights[inside]
             here = z[inside]
-            place = np.minimum((here / width * _BINS).astype(np.intp), _BINS - 1) + 1
-            bins = np.zeros((3, _BINS + 2))
-            for j, part in enumerate((v, v * here, v * here * here)):
-                bins[j] = np.bincount(place, part, _BINS + 2)
-            for j, some in ((0, below), (_BINS + 1, above)):
+            bins = np.zeros((3, 2 if self.gather else _BINS + 2))
+            if self.gather:
+                joined["inside", k] = here, v
+            else:
+                place = np.minimum((here / width * _BINS).astype(np.intp), _BINS - 1) + 1
+                for j, part in enumerate((v, v * here, v * here * here)):
+                    bins[j] = np.bincount(place, part, _BINS + 2)
+            for j, some in ((0, below), (-1, above)):
                 own = weights * some
                 bins[:2, j] = own.sum(), own @ z
             found["bins", k] = bins
-        return Sums(found)
+        return Sums(found, joined=joined)
 
 
 @dataclass(frozen=True)
@@ -86,15 +94,16 @@ def mean_deviations(passes: Passes, facts: Facts, fit_intercept: bool) -> Deviat
     _, y, weights, _, _ = facts.sample()
     m, means = y.shape[1], facts.target_means
     if not fit_intercept:  # the best "constant" is 0
-        sums = passes.run(Bins(np.zeros(m), np.zeros(m), means))
+        sums = passes.run(Bins(np.zeros(m), np.zeros(m), means, True))
         bins = np.array([sums.added["bins", k] for k in range(m)])
         around_0 = np.abs(bins[:, 1]).sum(axis=1) / facts.total
         return Deviations(around_0, np.zeros(m), sums.added["spread"] / facts.total)
     share = 0.5 * _DEVIATIONS * float(np.sqrt(weights @ weights)) / float(weights.sum())
     while True:
         low, high = _bracket(y, weights, share)
-        sums = passes.run(Bins(low, high, means))
-        found = [_deviation(sums.added["bins", k] / facts.total) for k in range(m)]
+        gather = 2 * share * facts.n_rows <= _GATHERED
+        sums = passes.run(Bins(low, high, means, gather))
+        found = [_deviation(_bins(sums, k, facts.total)) for k in range(m)]
         if all(one is not None for one in found):
             pairs = np.array([one for one in found if one is not None])
             around_mean = sums.added["spread"] / facts.total
@@ -113,6 +122,17 @@ def _bracket(y: Array, weights: Array, share: float) -> tuple[Array, Array]:
     return out[0], out[1]
 
 
+def _bins(sums: Sums, k: int, total: float) -> Array:
+    """Return the sums of an output in bins (3, B + 2); of single values where these have come."""
+    bins = sums.added["bins", k] / total
+    if ("inside", k) in sums.joined:
+        z, v = sums.joined["inside", k]
+        order = np.argsort(z, kind="stable")
+        z, v = z[order], v[order] / total
+        bins = np.hstack([bins[:, :1], [v, v * z, v * z * z], bins[:, 1:]])
+    return np.asarray(bins)
+
+
 def _deviation(bins: Array) -> tuple[float, float] | None:
     """Return D and the median, relative to the lower end, from sums in bins (3, B + 2).
 
@@ -120,9 +140,11 @@ def _deviation(bins: Array) -> tuple[float, float] | None:
     """
     weight, first, second = bins
     j = int(np.searchsorted(np.cumsum(weight), 0.5 * weight.sum()))
-    if j in (0, _BINS + 1):
+    if j in (0, len(weight) - 1):
         return None
     center = first[j] / weight[j]
     inside = _UNIFORM * np.sqrt(max(second[j] * weight[j] - first[j] ** 2, 0.0))
+    if inside <= _ROUNDING * abs(first[j]):  # all of one value
+        inside = 0.0
     outside = np.abs(first - center * weight)
     return float(outside.sum() - outside[j] + inside), float(center)

@@ -571,6 +571,7 @@ def units_of(weights: Array, light: float) -> Array:
 def taken(piece: Piece, index: Index, r: Array, codes: Index | None) -> tuple[Array, ...]:
     """Return some rows themselves: block, position, X, residual, weight and group of each."""
     weights = np.ones(len(index)) if piece.weights is None else piece.weights[index]
-    own = np.zeros(len(index), dtype=np.intp) if codes is None else codes[index]
-    block = np.full(len(index), piece.block)
-    return block, piece.start + index, piece.X[index], r[index], weights, own
+    own = np.zeros(len(index)) if codes is None else codes[index]
+    block = np.full(len(index), piece.block, dtype=np.int32)
+    at = (piece.start + index).astype(np.int32)
+    return block, at, piece.X[index], r[index], weights, own.astype(np.int32)

@@ -39,10 +39,12 @@ EXACT = 1e-14  # gap of a band: neighbours of a vertex are within 1e-10, and dif
 _WIDER = 4  # a band that has failed, to the next
 _MOVED = 0.25  # rows in a band at least, as a share of those that a Newton step may take to 0
 _AGAIN = 2  # Newton steps more, while multipliers are not settled
-_SPLITS = 3  # times that the rows are split before the search is given up
+_SPLITS = 4  # times that the rows are split before the search is given up ...
+_NUMBERS = 2**24  # ... or a band that has failed is wider than these numbers, 128 MiB
 _ROUNDS = 4  # times that violators are added to one band
 _MANY = 0.5  # violators, as a share of the band, from which it is split anew
 _NO_MINIMUM = 1e-3  # gap of a band's solution, relative, from which it has none
+_WORSE = 1.0 + 1e-6  # objective of a model, relative to that of the last, from which it is none
 _ROUNDING = 8 * EPS  # of a residual, relative to the sizes of its terms
 _NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
 _SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
@@ -144,6 +146,8 @@ def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Mea
         if best is not None:
             latest = _Latest(best.anchor, best.multipliers, spent)
         size = size.times(_WIDER)
+        if size.near * form.whole.basis.n_coordinates > _NUMBERS:
+            break
     return best or (yield from measured(form, latest.anchor, latest.multipliers, latest.n_iter))
 
 
@@ -265,6 +269,7 @@ def _solve_band(
     point: Measured | None = None
     for _ in range(_ROUNDS):
         kq = band.problem()
+        here = kq.objective(np.zeros_like(kq.linear)) if kq.coupling is None else np.inf
         solved = interior_point(
             kq,
             tol=EXACT,
@@ -275,15 +280,17 @@ def _solve_band(
         )
         spent, multipliers = spent + solved.n_iter, solved.multipliers
         size = max(abs(solved.objective), goal.floor, TINY)
-        if solved.gap > _NO_MINIMUM * size:
+        if solved.gap > _NO_MINIMUM * min(size, abs(here)):
             break
         there = form.whole.reached(band.anchor, solved)
         there = replace(there, coef=form.coefficients(there, solved))
         slope = band.slopes(solved)
         request = form.measure(there, band.sides, multipliers, band.gathered.by_block(slope))
         sums = yield request
-        point = _point(form, there, multipliers, spent, request, sums)
-        point = replace(point, band=band, solution=solved)
+        found = _point(form, there, multipliers, spent, request, sums)
+        if found.objective > _WORSE * here:  # far from the band lines are no model of their rows
+            break
+        point = replace(found, band=band, solution=solved)
         *rows, slopes, now = sums.joined["wrong"]
         wrong = Gathered(*rows)
         if _lost(form, there, wrong, slopes, now, multipliers) <= FLAT * size:

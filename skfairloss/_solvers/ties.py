@@ -230,20 +230,13 @@ def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[Kinke
     if not possible.shape[1]:
         return found, True
     kq = coupled.kq
+    directions = coupled_directions(kq, found, possible)
+    if not directions.shape[1]:
+        return found, True
     here, coupling = kq.lagrangian(found.multipliers), kq.coupling
     assert coupling is not None
     inside = is_inside(found.dual, here.lower, here.upper)
-    held = [np.flatnonzero(column) for column in inside.T]
     binding = found.multipliers > INSIDE * coupling.base_weight
-    held_to = np.where(binding, found.multipliers, 0.0)
-    curved = coupling.quadratic(coupling.spread_out(held_to), held_to)[0]
-    blocks = [
-        directions_at(kq.rows, index, _flat(hessian, possible))
-        for index, hessian in zip(held, curved, strict=True)
-    ]
-    directions = block_diag(*blocks)
-    if not directions.shape[1]:
-        return found, True
     side = sides_of(found.dual, here.lower, here.upper)
     limits = _Limits(kq, coupling, found, inside, side)
     slack, pulls = limits.at(found.delta)
@@ -254,7 +247,7 @@ def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[Kinke
     face = Face(
         problem=problem,
         basis=basis,
-        directions=directions @ _null(pulls[binding] @ directions),
+        directions=directions,
         coef=to_model(coupled, found)[0],
         rows=kq.rows,
         residual=kq.residual_at(found.delta),
@@ -269,6 +262,27 @@ def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[Kinke
     if not change.any():
         return found, reached
     return replace(found, delta=found.delta + change, measured=None), reached
+
+
+def coupled_directions(kq: KinkedQuadratic, found: KinkedSolution, possible: Array) -> Array:
+    """Return the directions (m d, f) that keep rows at 0 and constraints at their bound."""
+    here, coupling = kq.lagrangian(found.multipliers), kq.coupling
+    assert coupling is not None
+    inside = is_inside(found.dual, here.lower, here.upper)
+    held = [np.flatnonzero(column) for column in inside.T]
+    binding = found.multipliers > INSIDE * coupling.base_weight
+    held_to = np.where(binding, found.multipliers, 0.0)
+    curved = coupling.quadratic(coupling.spread_out(held_to), held_to)[0]
+    blocks = [
+        directions_at(kq.rows, index, _flat(hessian, possible))
+        for index, hessian in zip(held, curved, strict=True)
+    ]
+    directions = np.asarray(block_diag(*blocks))
+    if not directions.shape[1]:
+        return directions
+    side = sides_of(found.dual, here.lower, here.upper)
+    pulls = _Limits(kq, coupling, found, inside, side).at(found.delta)[1]
+    return directions @ _null(pulls[binding] @ directions)
 
 
 @dataclass(frozen=True)
