@@ -14,7 +14,7 @@ on any cluster of Dask that a ``Client`` is connected to.
 # Prices in two regions
 # ---------------------
 #
-# 200 000 sales with six features. Prices scatter more in the south, and in each region a few are
+# 120 000 sales with six features. Prices scatter more in the south, and in each region a few are
 # far off.
 
 import dask
@@ -26,7 +26,7 @@ from dask.distributed import Client, LocalCluster
 
 from skfairloss import PixelLossRegressor, group_report
 
-N_ROWS = 200_000
+N_ROWS = 120_000
 FEATURES = ["area", "rooms", "age", "garden", "floor", "distance"]
 rng = np.random.default_rng(0)
 X = rng.standard_normal((N_ROWS, len(FEATURES)))
@@ -138,4 +138,4 @@ print("prediction of the first sale:", models["L1"].predict(table[FEATURES].iloc
 #
 # Two workers in one process gain nothing in time, and no time is reported. A cluster pays where
 # rows do not fit into one memory, or are there already. The report is one of a single partition,
-# 5000 sales. :doc:`plot_parquet_folder` needs no cluster.
+# 3000 sales. :doc:`plot_parquet_folder` needs no cluster.

@@ -14,7 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 from threadpoolctl import threadpool_info
 
-from skfairloss import PixelLossRegressor
+from skfairloss import (
+    PixelLossRegressor,
+    PixelLossRegressorCV,
+    coefficient_report,
+    compare_loss_mixes,
+    compare_models,
+    group_report,
+)
+from skfairloss.model_selection import loss_mix_path
 from skfairloss.rows import from_blocks, from_parquet
 from skfairloss.rows._dask import DaskRows
 from tests.clusters import in_process, kept_keys
@@ -235,3 +243,39 @@ def test_no_warning_is_raised_on_the_way():
         warnings.simplefilter("always")
         PixelLossRegressor(1.0).fit(frame[FEATURES], frame["y"]).predict(frame[FEATURES]).compute()
     assert not caught
+
+
+R = PixelLossRegressor(0.0)
+IN_MEMORY = {
+    "score": lambda X, y, g: fit(R, *arguments(table(), "y", False)).score(X, y),
+    "cv": lambda X, y, g: PixelLossRegressorCV().fit(X, y, sensitive_features=g),
+    "path": lambda X, y, g: loss_mix_path(X, y, sensitive_features=g),
+    "mixes": lambda X, y, g: compare_loss_mixes(X, y, sensitive_features=g),
+    "models": lambda X, y, g: compare_models({"a": R, "b": R}, X, y, sensitive_features=g),
+    "coefficients": lambda X, y, g: coefficient_report(
+        fit(R, *arguments(table(), "y", False)), X, y, sensitive_features=g
+    ),
+}
+
+
+@pytest.mark.parametrize("function", IN_MEMORY.values(), ids=IN_MEMORY)
+def test_what_needs_rows_in_memory_refuses_others_by_name(function):
+    data = table()
+    frame = dd.from_pandas(data, npartitions=2)
+    with pytest.raises(TypeError, match=r"(X|sensitive_features) must be in memory, got dask "):
+        function(frame[FEATURES], frame["y"], frame["group"])
+    source = from_blocks(lambda i: {"X": data[FEATURES], "y": data["y"]}, 1)
+    with pytest.raises(TypeError, match="X must be in memory, got skfairloss BlockRows"):
+        function(source, data["y"], data["group"])
+
+
+def test_a_report_refuses_collections_by_name():
+    data = table()
+    frame = dd.from_pandas(data, npartitions=2)
+    for given in (
+        (frame["y"], data["y"], data["group"]),
+        (data["y"], frame["y"], data["group"]),
+        (data["y"], data["y"], frame["group"]),
+    ):
+        with pytest.raises(TypeError, match="must be in memory, got dask Series"):
+            group_report(given[0], given[1], sensitive_features=given[2])

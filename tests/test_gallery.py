@@ -296,6 +296,39 @@ def test_bounds_by_dict_hold_for_the_groups_that_they_name(page):
     assert float(losses["hispanic, male"]) > 3.3
 
 
+def test_a_fit_of_files_takes_a_fraction_of_x_and_is_the_fit_of_the_arrays(page):
+    text = page("parquet_folder")
+    memory = table_below(text, "Peak memory of a fit from files, MiB")
+    smallest, *before = memory["125000"]
+    largest, *fits = memory["1000000"]
+    assert largest == pytest.approx(8 * smallest, rel=0.02)
+    assert max(fits) < 0.6 * largest
+    assert all(late < 2 * early for early, late in zip(before, fits, strict=True))
+    below = text.split("then the MAE of each group in dollars", 1)[1]
+    rows = re.findall(r"^(?:L2|mix|L1) +(\S+) +(\S+) +(\S+) +(\S+) +(\S+)$", below, re.M)
+    assert len(rows) == 3
+    for row in rows:
+        coefficients, gap, errors, large, small = map(float, row)
+        assert max(coefficients, errors) < 1e-9
+        assert gap < 1e-8
+        assert small == pytest.approx(3 * large, rel=0.02)
+    assert float(re.search(r"from a function: .* (\S+)$", text, re.M)[1]) < 1e-9
+
+
+def test_partitions_of_a_cluster_change_rounding_errors_alone(page):
+    text = page("cluster")
+    below = text.split("partitions loss  difference", 1)[1]
+    rows = re.findall(r"^ +(\d+) +(L2|mix|L1) +(\S+) +(\S+) +(\S+)$", below, re.M)
+    assert [(row[0], row[1]) for row in rows[::3]] == [(n, "L2") for n in ("1", "3", "10", "40")]
+    assert len(rows) == 12
+    for *_, difference, gap, errors in rows:
+        assert float(difference) < 1e-12
+        assert float(gap) < 1e-8
+        assert float(errors) < 1e-9
+    assert "Series of 40 partitions" in text
+    assert "GroupReport: 3000 rows, 2 groups" in text
+
+
 @pytest.mark.slow
 def test_a_million_rows_leave_the_difference_between_the_losses(page):
     text = page("big_data")

@@ -17,8 +17,9 @@ import scipy.sparse as sp
 from dask.utils import key_split
 
 from skfairloss import PixelLossRegressor
+from skfairloss._inputs.elsewhere import is_collection
 from skfairloss.rows import from_blocks
-from skfairloss.rows._collections import collected, is_collection
+from skfairloss.rows._collections import collected
 from skfairloss.rows._dask import DaskRows, predict_lazily
 from tests.clusters import in_process, kept_keys
 from tests.row_kernels import Moments, assert_identical, assert_same, expected

@@ -16,10 +16,10 @@ from skfairloss._estimator.fitting import fit_model
 from skfairloss._estimator.persistence import VersionStampMixin
 from skfairloss._estimator.source_fitting import fit_source, predict_source
 from skfairloss._estimator.training import check_finite, read_features, read_training
+from skfairloss._inputs.elsewhere import is_collection, is_source
 from skfairloss._inputs.validation import MatchedScoreMixin, check_numbers
-from skfairloss._rows.source import is_source
 from skfairloss._typing import Array
-from skfairloss.rows._collections import collected, is_collection, predicted
+from skfairloss.rows._collections import collected, predicted
 
 
 class PixelLossRegressor(

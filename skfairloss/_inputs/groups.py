@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skfairloss._inputs.columns import Column, distinct, missing_rows, read_columns
+from skfairloss._inputs.elsewhere import check_in_memory
 from skfairloss._inputs.place import in_run, warn_user
 
 
@@ -229,9 +230,10 @@ def check_index(sensitive_features: Any = None, **others: Any) -> None:
     Rows are matched by position; two pandas objects with different indices are most likely
     misaligned. Groups with an index out of order and none to compare it with are a UserWarning:
     they may be a shuffled column. A run of many fits warns of it once, before the first. Whatever
-    is not a pandas object is passed over.
+    is not a pandas object is passed over, but for collections of Dask, which are a TypeError.
     """
     arguments = {"sensitive_features": sensitive_features, **others}
+    check_in_memory(**arguments)
     indices = {name: _pandas_index(value) for name, value in arguments.items()}
     compared = [(name, index) for name, index in indices.items() if index is not None]
     for name, index in compared[1:]:  # equal to the first is equal to each other

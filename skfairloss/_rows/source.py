@@ -109,11 +109,6 @@ class RowSource(Protocol):
         """Apply a function to the features of each block, and return what it gives by block."""
 
 
-def is_source(given: Any) -> bool:
-    """Return True for a `RowSource`; no row is read for that."""
-    return all(callable(getattr(type(given), name, None)) for name in ("run", "each", "head"))
-
-
 def reduce_block(kernel: Kernel, number: int, given: Any, own: Any = None) -> Sums:
     """Apply a kernel to a block as it was given, a piece at a time. It is all that workers do."""
     block = given if isinstance(given, Block) else read_block(number, given)

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
+from skfairloss._inputs.elsewhere import is_collection
 from skfairloss._rows.source import RowSource
-
-
-def is_collection(*given: Any) -> bool:
-    """Return True where any argument is a collection of Dask."""
-    dask = sys.modules.get("dask")
-    return dask is not None and any(map(dask.is_dask_collection, given))
 
 
 def collected(X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> RowSource | None:
