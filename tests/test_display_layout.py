@@ -40,13 +40,12 @@ def _close_figures():
 
 
 def pairs(display):
-    """Make a display of two quantities of each group."""
+    """A function that makes a display of two quantities of each group."""
 
     def make(names):
-        group = pd.Series(np.repeat(names, 40), name="skin type × age")
-        y_true, y_pred = np.random.default_rng(0).normal(size=(2, len(group)))
-        _, ax = plt.subplots()
-        return display.from_predictions(y_true, y_pred, sensitive_features=group, ax=ax)
+        x, y = np.sort(np.random.default_rng(0).normal(size=(2, len(names), 10)))
+        options = {"margins": np.full_like(y, 0.3)} if display is GroupCalibrationDisplay else {}
+        return display(names, x, y, group_name="skin type × age", **options)
 
     return make
 
@@ -220,8 +219,7 @@ def test_the_chosen_model_has_its_label_where_names_are_longer_than_the_axes(lay
         assert_within(label.get_window_extent(), display.ax_.bbox, "the label")
 
 
-@pytest.mark.parametrize("kinds", [KINDS[:6], KINDS[4:]], ids=["former", "latter"])
-@pytest.mark.parametrize("layout", [None, "constrained"])
+@pytest.mark.parametrize(("layout", "kinds"), [(None, KINDS[:6]), ("constrained", KINDS[4:])])
 def test_displays_of_all_kinds_stand_side_by_side(layout, kinds):
     figure, axes = plt.subplots(2, 3, figsize=(18, 9), layout=layout)
     displays = [

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skfairloss._core.solution import Multipliers
 from skfairloss._estimator.fitting import fit_model
 from skfairloss._estimator.regressor import PixelLossRegressor
 from skfairloss._estimator.training import Training, read_training
@@ -181,7 +182,7 @@ def coefficient_report(
     names = _names(model, regressor)
     again = PixelLossRegressor(**regressor.get_params(deep=False))
     training = read_training(again, prepared, y, sample_weight, sensitive_features)
-    models = _refitted(regressor, again, training)
+    models, multipliers = _refitted(regressor, again, training)
     kept = check_weights(sample_weight, len(training.given[1])) > 0
     units = Units.of(clusters, kept, training, models[0].size // len(models[1]))
     seen = None
@@ -192,6 +193,7 @@ def coefficient_report(
         again,
         training,
         models,
+        multipliers,
         units.numbers,
         int(n_boot),
         generator(random_state),
@@ -235,8 +237,8 @@ def _names(model: Any, regressor: PixelLossRegressor) -> list[str]:
 
 def _refitted(
     regressor: PixelLossRegressor, again: PixelLossRegressor, training: Training
-) -> tuple[Array, Array]:
-    """Fit again and return the models, (p, m) and (m,); refuse data of another fit."""
+) -> tuple[tuple[Array, Array], Multipliers | None]:
+    """Fit again and return models, (p, m) and (m,), and multipliers; refuse data of another fit."""
     given = np.atleast_2d(regressor.coef_).T, np.atleast_1d(regressor.intercept_)
     shape = training.problem.design.shape[1], training.problem.n_outputs
     if given[0].shape != shape:
@@ -248,7 +250,7 @@ def _refitted(
     with warnings.catch_warnings():  # the fit of the model itself has said so
         for told in (ConvergenceWarning, UnmetFairnessWarning):
             warnings.simplefilter("ignore", told)
-        fit_model(again, training, training.start(given))
+        reached = fit_model(again, training, training.start(given))
     found = np.atleast_2d(again.coef_).T, np.broadcast_to(again.intercept_, shape[1])
     step = (found[0] - given[0]) / training.scale, (found[1] - given[1]) / training.scale
     moved = np.abs(training.problem.design.predict(step[0], step[1]))
@@ -258,7 +260,7 @@ def _refitted(
             "model was fitted to other rows, weights or groups: its predictions differ from those "
             f"of a fit to X and y by {off:.3g} of the spread of y on average"
         )
-    return found
+    return found, reached.multipliers
 
 
 @dataclass(frozen=True)
