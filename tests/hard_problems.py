@@ -52,7 +52,7 @@ ACCEPTABLE = STATUSES[:4]
 WORDS = {"infeasible agreed": "refused", "unchecked": "no verdict"}  # of the two judges
 OWN = 0.25  # share of the problems with terms on losses that name a loss of their own ...
 OWN_LOSS_TERMS = "terms on other losses"  # ... whatever their data, counted as a kind
-SECONDS = 120.0  # CPU time for a problem, with all that the judges compute
+SECONDS = 20.0  # CPU time for a problem with its judges; one in a hundred takes more than 3
 
 # A refusal that names what is out of range is right where the kind's data are.
 NAMED = defaultdict(lambda: r"$^", {"extreme units": r"\b(X|y|column|sample_weight)\b"})

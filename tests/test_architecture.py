@@ -38,7 +38,8 @@ def test_importing_any_public_module_does_not_import_an_optional_library(library
     code = (
         "import importlib, pkgutil, sys, skfairloss\n"
         "for module in pkgutil.walk_packages(skfairloss.__path__, 'skfairloss.'):\n"
-        "    importlib.import_module(module.name)\n"
+        "    if '._' not in module.name:\n"
+        "        importlib.import_module(module.name)\n"
         f"sys.exit({library!r} in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -18,6 +18,7 @@ from skfairloss import PixelLossRegressor, compare_loss_mixes
 from skfairloss.callbacks import GroupLossMonitor
 from skfairloss.fairness import ResidualParity, WorstGroupLoss
 from skfairloss.metrics import group_metric_frame
+from tests.test_examples import run
 from tests.test_loss_mix_path import data, needs_callbacks
 
 MIXES = [0.0, 0.5, 1.0]
@@ -380,3 +381,11 @@ def test_a_mix_that_is_an_end_at_its_scale_is_said_to_be_one(wrapped):
     assert shares[0] == 1.0
     assert shares[-1] == 0.0
     assert (np.diff(shares) < 0).all()
+
+
+def test_the_benchmark_prints_the_comparison_in_its_fits(tmp_path):
+    options = "--rows 200 --features 2 --mixes 2 --folds 3 --repeats 1"
+    text = run("tests/benchmarks/comparison_speed.py", *options.split(), cwd=tmp_path)
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if " fits | " in line]
+    assert rows[0][0] == "single fits"
+    assert all(float(ratio) > 0 for _, ratio in rows)

@@ -15,12 +15,14 @@ from tests.hard_problems import (
     ACCEPTABLE,
     OWN_LOSS_TERMS,
     Outcome,
+    OutOfTimeError,
     broken_law,
     count,
     draw,
     false_attribute,
     report,
     run_all,
+    time_limit,
 )
 from tests.problems import RegressionProblem
 
@@ -114,3 +116,44 @@ def test_the_judge_of_laws_tells_an_objective_of_another_unit():
     assert broken_law(problem, model) == ""
     model.objective_ = np.asarray(model.objective_) * 1.01
     assert "away" in broken_law(problem, model)
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_the_judge_in_orthonormal_columns_knows_the_optimum_of_nearly_equal_ones(
+    loss_mix, fit_intercept
+):
+    rng = np.random.default_rng(0)
+    x, d, noise = rng.normal(size=(3, 30))
+    other = x * (1 + 1e-9 * d)
+    apart = np.column_stack([x, (other - x) * 1e9])
+    settings = {"loss_mix": loss_mix, "fit_intercept": fit_intercept}
+    problem = RegressionProblem(np.column_stack([x, other]), x + d + noise, **settings)
+    expected = oracles.solve(replace(problem, X=apart))
+    found = oracles.solve_orthogonal(problem)
+    assert found.objective == pytest.approx(expected.objective, rel=1e-9)
+    assert found.lower_bound == pytest.approx(expected.objective, rel=1e-9)
+    at = oracles.objective(problem, found.coef, found.intercept)
+    assert at == pytest.approx(expected.objective, rel=1e-5)  # coefficients of 1e9 are rounded
+
+
+def test_the_judge_in_orthonormal_columns_leaves_out_what_the_others_determine():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30, 2)), rng.normal(size=30)
+    problem = RegressionProblem(X, y, loss_mix=0.5)
+    twice = oracles.solve_orthogonal(replace(problem, X=np.hstack([X, np.zeros((30, 1)), X])))
+    assert twice.objective == pytest.approx(oracles.solve(problem).objective, rel=1e-9)
+    np.testing.assert_array_equal(twice.coef[2:], 0.0)
+
+
+def for_ever() -> None:
+    while True:
+        pass
+
+
+def test_a_time_limit_stops_what_takes_longer_and_nothing_after_it():
+    with pytest.raises(OutOfTimeError, match=r"more than 0\.2 s"), time_limit(0.2):
+        for_ever()
+    with time_limit(1e-3):
+        pass
+    sum(range(10**6))  # the limit is gone

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -531,15 +530,14 @@ def test_samples_of_parts_merge_to_the_sample_of_the_whole():
     rows = np.arange(3000.0)[:, None], np.zeros((3000, 1)), weights
 
     def draw(part):
-        own = draws.Draw(len(part), np.inf, np.sort(keys[part]), ())
-        order = part[np.argsort(keys[part])]
-        return {None: replace(own, rows=tuple(values[order] for values in rows))}
+        own = tuple(values[part] for values in rows)
+        return {None: draws.Draw(len(part), np.inf, keys[part], own)}
 
     cuts = [0, 1, 900, 1000, 3000]
     parts = [draw(np.arange(a, b)) for a, b in pairwise(cuts)]
     found = in_tree(parts, draws.merge_draws)[None]
     most = draws.size_of(3000, 1)
-    np.testing.assert_array_equal(found.rows[0][:, 0], np.argsort(keys)[:most])
+    np.testing.assert_array_equal(found.rows[0][:, 0], np.sort(np.argsort(keys)[:most]))
     assert found.limit == np.sort(keys)[most]
     assert found.n_rows == 3000
     np.testing.assert_allclose(found.stands_for.sum(), weights.sum(), rtol=0.1)

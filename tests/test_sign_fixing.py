@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skfairloss import PixelLossRegressor
 from skfairloss._design import make_design
-from skfairloss._solvers import coupled_rows, pilot, routes, sign_fixing, smoothed_newton
+from skfairloss._solvers import equalized, nearby, pilot, routes, sign_fixing, smoothed_newton
 from skfairloss._solvers.coupled import DataRows
 from skfairloss.exceptions import InfeasibleFairnessError
 from skfairloss.fairness import (
@@ -54,7 +55,7 @@ def count(monkeypatch):
         rows.append(kq.rows.n_rows)
         return solve(kq, **options)
 
-    for module in (coupled_rows, pilot, sign_fixing, smoothed_newton):
+    for module in (nearby, pilot, sign_fixing, smoothed_newton):
         monkeypatch.setattr(module, "interior_point", counted)
     # rows that could be eliminated are in the band all the same
     others = [route for route in routes.ROUTES if route.name != "elimination"]
@@ -156,13 +157,50 @@ def test_sparse_float32_and_fortran_order_are_the_same(loss_mix):
 
 def test_an_equalised_path_of_bands_ends_where_that_of_all_rows_ends(monkeypatch):
     sample = data(seed=3)
-    plain = fit(None, sample, 0.4).group_losses_
-    low = fit(WorstGroupLoss(), sample, 0.4).group_losses_
-    term = EqualizedLoss(float(0.5 * (np.ptp(plain) + np.ptp(low))), loss=None)
+    term = halfway(sample, 0.4)
     model = fit(term, sample, 0.4)
     all_rows(monkeypatch)
     whole = fit(term, sample, 0.4)
     np.testing.assert_allclose(model.group_losses_, whole.group_losses_, rtol=1e-5)
+
+
+def halfway(sample, loss_mix):
+    """Return an equal loss whose tolerance is met in the middle of the path."""
+    ends = [fit(term, sample, loss_mix).group_losses_ for term in (None, WorstGroupLoss())]
+    return EqualizedLoss(float(np.mean(np.ptp(ends, axis=1))), loss=None)
+
+
+@pytest.mark.parametrize("loss_mix", [0.4, 1.0])
+@pytest.mark.parametrize("factor", [0.995, 1.005])
+def test_steps_that_mislead_cost_time_only(monkeypatch, loss_mix, factor):
+    sample, step = data(seed=3), equalized.step_towards
+    term = halfway(sample, loss_mix)
+    model = fit(term, sample, loss_mix)
+
+    def wrong(*arguments):
+        found = step(*arguments)
+        spread = np.where(found.losses == found.losses.max(), 1.0, factor)
+        return replace(found, losses=spread * found.losses, error=0.0)
+
+    monkeypatch.setattr(equalized, "step_towards", wrong)
+    again = fit(term, sample, loss_mix)
+    np.testing.assert_allclose(again.group_losses_, model.group_losses_, rtol=3e-6)
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.4, 1.0])
+def test_derivatives_along_a_path_are_those_of_its_points(monkeypatch, loss_mix):
+    sample, paths = data(seed=3), []
+    inner = equalized._Path.slopes
+
+    def kept(path, t):
+        paths.append((path, t, inner(path, t)))
+        return paths[-1][2]
+
+    monkeypatch.setattr(equalized._Path, "slopes", kept)
+    fit(halfway(sample, loss_mix), sample, loss_mix)
+    path, t, slopes = paths[-1]
+    low, high = (path.exact(level).losses for level in (t * (1 - 1e-7), t))
+    np.testing.assert_allclose(slopes, (high - low) / (1e-7 * t), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("loss_mix", [0.0, 0.4, 1.0])

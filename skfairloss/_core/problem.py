@@ -212,6 +212,8 @@ class Problem:
         other = self._sharing(replace(self, **changes))
         if (other.criterion is None) != (self.criterion is None):
             other.__dict__.pop("group_moments", None)  # they are by group
+        if other.loss is self.loss and "natural_loss" in self.__dict__:
+            other.__dict__["natural_loss"] = self.natural_loss
         return other
 
     def compensated(self, tol: float) -> Problem | None:

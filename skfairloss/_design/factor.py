@@ -167,22 +167,41 @@ def _truncated_rightly(design: Design, weights: Array, center: Array, factor: Fa
     a combination with random coefficients vanishes only where each of them does. What the Gram
     matrix' own rounding errors leave of it is subtracted once (a step of iterative refinement).
     """
-    k, p = factor.r.shape
-    if k == p:
+    if len(factor.r) == len(center):
         return True
-    kept, upper = factor.pivot[:k], factor.r[:, :k]
-    null = null_space(factor) @ np.random.default_rng(0).uniform(1.0, 2.0, p - k)
+    null = null_direction(factor)
     for _ in range(2):
         moved = design.predict(null, -float(center @ null))
         if center.any():  # it is rounded; what it misses would look like one more direction
             moved -= float(weights @ moved)
-        terms = float(np.hypot(factor.scale, center) @ np.abs(null))
-        if np.sqrt(float(weights @ np.square(moved))) <= _ROUNDING * terms:
+        if is_rounding(float(weights @ np.square(moved)), null, factor, center):
             return True
-        pull = design.adjoint(weights * moved)[kept] / factor.scale[kept]
-        half = solve_triangular(upper, pull, trans="T", check_finite=False)
-        null[kept] -= solve_triangular(upper, half, check_finite=False) / factor.scale[kept]
+        null = refined(factor, null, design.adjoint(weights * moved))
     return False
+
+
+def null_direction(factor: Factor) -> Array:
+    """Return a combination of all null directions of a factor, (p,)."""
+    k, p = factor.r.shape
+    return null_space(factor) @ np.random.default_rng(0).uniform(1.0, 2.0, p - k)
+
+
+def is_rounding(squares: float, null: Array, factor: Factor, center: Array) -> bool:
+    """Return True where predictions of a direction, with such a mean square, are rounding errors.
+
+    ``squares`` are those around their mean.
+    """
+    terms = float(np.hypot(factor.scale, center) @ np.abs(null))
+    return bool(np.sqrt(squares) <= _ROUNDING * terms)
+
+
+def refined(factor: Factor, null: Array, pull: Array) -> Array:
+    """Return a null direction less what its predictions, with products ``pull`` (p,), say of it."""
+    k, out = len(factor.r), null.copy()
+    kept, upper = factor.pivot[:k], factor.r[:, :k]
+    half = solve_triangular(upper, pull[kept] / factor.scale[kept], trans="T", check_finite=False)
+    out[kept] -= solve_triangular(upper, half, check_finite=False) / factor.scale[kept]
+    return out
 
 
 def _cholesky_twice(design: Design, weights: Array, center: Array, gram: Array) -> Factor | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,11 @@ from skfairloss._estimator.attributes import Attributes
 from skfairloss._estimator.compat import has_callbacks, with_callbacks
 from skfairloss._estimator.training import Training
 from skfairloss._inputs.place import warn_user
-from skfairloss._solvers import Equalized, solve, solve_equalized
+from skfairloss._solvers import Equalized, Iteration, solve, solve_equalized
 from skfairloss.callbacks import FitTasks
-from skfairloss.exceptions import UnmetFairnessWarning
+from skfairloss.exceptions import InfeasibleFairnessError, UnmetFairnessWarning
 
-_REFINEMENTS = 4  # at most: they end where a gap does not fall
+_REFINEMENTS = 4  # at most
 
 
 def fit_model(model: Any, training: Training, start: Start | None) -> Start:
@@ -33,13 +35,11 @@ def fit_model(model: Any, training: Training, start: Start | None) -> Start:
     attributes = Attributes(problem, training.scale, training.groups, training.single)
     shape = problem.design.shape[1], problem.design.blas_size
     with one_blas_thread(*shape), passes_in_threads(model.n_jobs, *shape):
-        problem, solution, limit = _solve(model, training, start, attributes)
-        certificate = certify(problem, solution, model.tol)
-        if limit is None:
-            solution, certificate = _with_more_digits(model, problem, solution, certificate)
-        if limit is not None and not certificate.certified.all():
-            certified = certify(*limit, model.tol).certified
-            certificate = replace(certificate, certified=certified)
+        ended = _solve(model, training, start, attributes)
+        ended = _with_more_digits(model, training, ended)
+    problem, solution, certificate = ended.problem, ended.solution, ended.certificate
+    if ended.equalized is not None and training.tolerance is not None:
+        _warn_unless_equal(ended.equalized, training.tolerance)
     warn_unless_certified(model, solution, certificate)
     model.__dict__.update(
         attributes.model(solution.coef, solution.intercept, residual=certificate.residual)
@@ -52,25 +52,34 @@ def fit_model(model: Any, training: Training, start: Start | None) -> Start:
     return Start(solution.coef, solution.intercept, measured, solution.multipliers)
 
 
-@with_callbacks
-def _solve(
-    model: Any, training: Training, start: Start | None, attributes: Attributes
-) -> tuple[Problem, Solution, tuple[Problem, Solution] | None]:
-    """Return the problem that was solved and its solution; inform callbacks, if any are set.
+@dataclass(frozen=True)
+class _Ended:
+    """The end of a fit: the problem that was solved, its solution, and its certificate.
 
-    Those that it was the limit of come last; None where it was none.
+    ``equalized`` is the path that it is a point of. None without an `EqualizedLoss`.
     """
-    problem, tolerance, tasks, limit = training.problem, training.tolerance, None, None
+
+    problem: Problem
+    solution: Solution
+    certificate: Certificate
+    equalized: Equalized | None = None
+
+    @property
+    def open(self) -> bool:
+        """True where a gap is left that more iterations might not close."""
+        return not (self.certificate.certified.all() or self.solution.stopped.any())
+
+
+@with_callbacks
+def _solve(model: Any, training: Training, start: Start | None, attributes: Attributes) -> _Ended:
+    """Solve the problem of a training and certify; inform callbacks, if any are set."""
+    problem, tasks = training.problem, None
     if has_callbacks(model):
         n_tasks = 1 if problem.constrained else problem.n_outputs
         tasks = FitTasks(model, n_tasks, _shown(*training.given), attributes.model)
     on_iteration = None if tasks is None else tasks.on_iteration
-    if tolerance is not None:
-        found = solve_equalized(
-            problem, tolerance, tol=model.tol, max_iter=model.max_iter, on_iteration=on_iteration
-        )
-        _warn_unless_equal(found, tolerance)
-        problem, solution, limit = found.problem, found.solution, found.limit
+    if training.tolerance is not None:
+        ended = _equalize(model, problem, training.tolerance, on_iteration)
     else:
         solution = solve(
             problem,
@@ -80,45 +89,73 @@ def _solve(
             n_jobs=model.n_jobs,
             on_iteration=on_iteration,
         )
+        ended = _Ended(problem, solution, certify(problem, solution, model.tol))
     if tasks is not None:
-        tasks.end(solution.coef, solution.intercept)
-    return problem, solution, limit
+        tasks.end(ended.solution.coef, ended.solution.intercept)
+    return ended
 
 
-def _with_more_digits(
-    model: Any, problem: Problem, solution: Solution, certificate: Certificate
-) -> tuple[Solution, Certificate]:
-    """Return a better solution and its certificate, where rounding keeps the gap open.
+def _equalize(
+    model: Any,
+    problem: Problem,
+    tolerance: float,
+    on_iteration: Callable[[Iteration], bool] | None = None,
+) -> _Ended:
+    """Solve a problem with an `EqualizedLoss` and certify: what it is the limit of, if need be."""
+    found = solve_equalized(
+        problem, tolerance, tol=model.tol, max_iter=model.max_iter, on_iteration=on_iteration
+    )
+    certificate = certify(found.problem, found.solution, model.tol)
+    if found.limit is not None and not certificate.certified.all():
+        certified = certify(*found.limit, model.tol).certified
+        certificate = replace(certificate, certified=certified)
+    return _Ended(found.problem, found.solution, certificate, found)
 
-    The problem is solved again from where it ended, with products of twice the digits: iterative
-    refinement (Higham, Accuracy and Stability of Numerical Algorithms, chapter 12).
+
+def _with_more_digits(model: Any, training: Training, ended: _Ended) -> _Ended:
+    """Return a better end where rounding keeps the gap open.
+
+    The problem is solved with products of twice the digits, from where it ended, until the gap does
+    not fall: iterative refinement (Higham, Accuracy and Stability of Numerical Algorithms, chapter
+    12). The path of an `EqualizedLoss` is gone through again, once.
     """
-    finer: Problem | None = None
-    for _ in range(_REFINEMENTS):
-        left = model.max_iter - int(solution.n_iter.max())
-        if certificate.certified.all() or solution.stopped.any() or left < 1:
-            break
-        finer = finer or problem.compensated(model.tol)
-        if finer is None:
-            break
-        start = Start(solution.coef, solution.intercept)
-        found = solve(finer, tol=model.tol, max_iter=left, start=start, n_jobs=model.n_jobs)
-        better = certify(finer, found, model.tol)
-        if not better.gap.sum() < certificate.gap.sum():
-            break
-        solution = replace(found, n_iter=solution.n_iter + found.n_iter)
-        certificate = better
-    return solution, certificate
+    finer = training.problem.compensated(model.tol) if ended.open else None
+    if finer is None:
+        return ended
+    with suppress(InfeasibleFairnessError):  # a bound just out of reach, once digits are right
+        if training.tolerance is not None:
+            return _better(ended, _equalize(model, finer, training.tolerance))
+        for _ in range(_REFINEMENTS):
+            left = model.max_iter - int(ended.solution.n_iter.max())
+            if not ended.open or left < 1:
+                break
+            start = Start(ended.solution.coef, ended.solution.intercept)
+            found = solve(finer, tol=model.tol, max_iter=left, start=start, n_jobs=model.n_jobs)
+            found = replace(found, n_iter=found.n_iter + ended.solution.n_iter)
+            better = _better(ended, _Ended(finer, found, certify(finer, found, model.tol)))
+            if better is ended:
+                break
+            ended = better
+    return ended
+
+
+def _better(one: _Ended, other: _Ended) -> _Ended:
+    """Return the other end where more of it is certified or its gap is smaller, else the first."""
+    gain = other.certificate.certified.sum() - one.certificate.certified.sum()
+    smaller = other.certificate.gap.sum() < one.certificate.gap.sum()
+    return other if gain > 0 or (gain == 0 and smaller) else one
 
 
 def _warn_unless_equal(found: Equalized, tolerance: float) -> None:
     """State the spread of the group losses that is left, and why, where it is too large."""
-    if found.within(tolerance) or found.solution.stopped.any():
+    if found.within(tolerance):
         return
     level = found.problem.groups.level_loss
     unit = 1.0 if level is None else level.unit
-    why = "the smallest found on the path of falling largest losses"
-    if found.lowest:
+    kind, why = UnmetFairnessWarning, "the smallest found on the path of falling largest losses"
+    if found.stopped:
+        kind, why = ConvergenceWarning, "a callback stopped the fit: let it go on"
+    elif found.lowest:
         why = (
             "the largest of the losses cannot be lowered further, and the rest could only be "
             "closed by making a group worse"
@@ -126,7 +163,7 @@ def _warn_unless_equal(found: Equalized, tolerance: float) -> None:
     warn_user(
         f"EqualizedLoss left a spread of {found.spread * unit:.6g} between the group losses, "
         f"tolerance={tolerance * unit:.6g}: {why}",
-        UnmetFairnessWarning,
+        kind,
     )
 
 

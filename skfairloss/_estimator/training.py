@@ -13,7 +13,7 @@ from sklearn.utils.validation import assert_all_finite, validate_data
 from skfairloss._core.losses import MixedLoss
 from skfairloss._core.problem import Problem
 from skfairloss._core.requests import GroupedData
-from skfairloss._core.solution import Start
+from skfairloss._core.solution import Multipliers, Start
 from skfairloss._design import make_design
 from skfairloss._design.design import Design
 from skfairloss._design.sparse import SparseDesign
@@ -54,12 +54,17 @@ class Training:
     single: bool
     given: tuple[Any, Any, Any]
 
-    def start(self, models: tuple[Array, Array] | None) -> Start | None:
-        """Return models in units of y, (p, m) and (m,), as a start. None if their shape differs."""
+    def start(
+        self, models: tuple[Array, Array] | None, multipliers: Multipliers | None = None
+    ) -> Start | None:
+        """Return models in units of y, (p, m) and (m,), as a start. None if their shape differs.
+
+        ``multipliers`` are those of a fit close to this one. None where there were none.
+        """
         shape = self.problem.design.shape[1], self.problem.n_outputs
         if models is None or models[0].shape != shape:
             return None
-        return Start(models[0] / self.scale, models[1] / self.scale)
+        return Start(models[0] / self.scale, models[1] / self.scale, multipliers=multipliers)
 
     def reweighted(self, model: Any, weights: Array) -> Training:
         """Return the same rows under other weights (n,), > 0, as `read_training` would read them.

@@ -31,7 +31,7 @@ class Draw:
     ----------
     n_rows : how many rows it stands for.
     limit : t; infinite where all of them are kept.
-    keys : (s,), in ascending order.
+    keys : (s,).
     rows : features (s, p), targets (s, m) and weights (s,) of the rows kept.
     """
 
@@ -41,21 +41,20 @@ class Draw:
     rows: tuple[Array, ...]
 
     def merged(self, other: Draw) -> Draw:
-        """Return the sample of both."""
+        """Return the sample of both; what the limit of either leaves out is not copied."""
         limit = min(self.limit, other.limit)
-        counts = [int(np.searchsorted(part.keys, limit)) for part in (self, other)]
-        keys = np.concatenate([self.keys[: counts[0]], other.keys[: counts[1]]])
-        order = np.argsort(keys, kind="stable")
-        pairs = zip(self.rows, other.rows, strict=True)
-        rows = tuple(np.concatenate([a[: counts[0]], b[: counts[1]]])[order] for a, b in pairs)
-        return Draw(self.n_rows + other.n_rows, limit, keys[order], rows)
+        parts = [part.below(limit) for part in (self, other)]
+        keys = np.concatenate([part.keys for part in parts])
+        pairs = zip(*(part.rows for part in parts), strict=True)
+        return Draw(self.n_rows + other.n_rows, limit, keys, tuple(map(np.concatenate, pairs)))
 
-    def cut(self, most: int) -> Draw:
-        """Return a sample of no more rows."""
-        if len(self.keys) <= most:
+    def below(self, limit: float) -> Draw:
+        """Return the rows with keys below a limit."""
+        if limit >= self.limit:
             return self
-        rows = tuple(part[:most].copy() for part in self.rows)
-        return Draw(self.n_rows, float(self.keys[most]), self.keys[:most], rows)
+        kept = np.flatnonzero(self.keys < limit)
+        rows = tuple(np.take(part, kept, axis=0) for part in self.rows)
+        return Draw(self.n_rows, limit, self.keys[kept], rows)
 
     @property
     def stands_for(self) -> Array:
@@ -66,15 +65,21 @@ class Draw:
 
 def merge_draws(first: Mapping[Any, Draw], second: Mapping[Any, Draw]) -> dict[Any, Draw]:
     """Return the samples of two parts of the rows, by group; each group has the same size."""
-    out = dict(first)
-    for label, draw in second.items():
-        out[label] = out[label].merged(draw) if label in out else draw
-    if not out:
-        return out
-    p = next(iter(out.values())).rows[0].shape[1]
-    n_rows = sum(draw.n_rows for draw in out.values())
-    most = max(_PER_GROUP, size_of(n_rows, p) // len(out))
-    return {label: draw.cut(most) for label, draw in out.items()}
+    every = [*first.values(), *second.values()]
+    if not every:
+        return {}
+    labels = dict.fromkeys([*first, *second])
+    n_rows = sum(draw.n_rows for draw in every)
+    most = max(_PER_GROUP, size_of(n_rows, every[0].rows[0].shape[1]) // len(labels))
+    out = {}
+    for label in labels:
+        parts = [draws[label] for draws in (first, second) if label in draws]
+        keys = np.concatenate([draw.keys for draw in parts])
+        if len(keys) > most:  # what would be cut is not copied
+            limit = float(np.partition(keys, most)[most])
+            parts = [draw.below(limit) for draw in parts]
+        out[label] = parts[0] if len(parts) == 1 else parts[0].merged(parts[1])
+    return out
 
 
 def size_of(n: int, p: int) -> int:
@@ -90,10 +95,9 @@ def row_keys(block: int, n: int, weights: Array | None) -> Array:
 
 
 def smallest(keys: Array, n_features: int) -> tuple[Index, float]:
-    """Return which rows of a block a sample of it keeps, by key, and its limit."""
+    """Return which rows of a block a sample of it keeps, ascending, and its limit."""
     most = size_of(len(keys), n_features)
     if len(keys) <= most:
-        return np.argsort(keys, kind="stable"), np.inf
-    order = np.argpartition(keys, most)
-    kept = order[:most]
-    return kept[np.argsort(keys[kept], kind="stable")], float(keys[order[most]])
+        return np.arange(len(keys)), np.inf
+    limit = float(np.partition(keys, most)[most])
+    return np.flatnonzero(keys < limit), limit

@@ -23,11 +23,11 @@ from skfairloss._design.basis import (
     orthonormal_with_ridge,
 )
 from skfairloss._design.dense import DenseDesign
-from skfairloss._design.factor import factor_gram, pivoted
+from skfairloss._design.factor import factor_gram, is_rounding, null_direction, pivoted, refined
 from skfairloss._design.moments import GroupMoments
 from skfairloss._design.sample import Sample
 from skfairloss._rows.draws import Draw
-from skfairloss._rows.kernels import MOMENTS, Look, Triangle
+from skfairloss._rows.kernels import MOMENTS, Look, Moved, Triangle
 from skfairloss._rows.source import Kernel, RowSource
 from skfairloss._rows.sums import Sums
 from skfairloss._typing import Array, Index
@@ -344,16 +344,29 @@ def _spread(sums: Sums) -> tuple[Array, Array, Array]:
     return first, np.sqrt(variance.clip(min=0.0)), total("targets") / weight
 
 
+def _is_rank(passes: Passes, problem: Standing, factor: Factor) -> bool:
+    """Return True where null directions of a Gram matrix change no prediction."""
+    null, center = null_direction(factor), problem.center
+    for _ in range(2):
+        moved = Moved(null, float(center @ null), 1.0 / problem.known.total)
+        found = passes.run(moved).added
+        mean = float(found["sum"]) if problem.fit_intercept else 0.0
+        if is_rounding(max(float(found["squares"]) - mean * mean, 0.0), null, factor, center):
+            return True
+        null = refined(factor, null, found["pull"] - mean * problem.means)
+    return False
+
+
 def settled_factor(passes: Passes, problem: Standing) -> Factor | None:
-    """Return R of all rows, in one more pass, where the Gram matrix leaves the rank in doubt.
+    """Return a factor of all rows where the Gram matrix leaves the rank in doubt, else None.
 
     A null direction of a Gram matrix may be one that its rounding errors hide, and a basis without
-    it would certify the wrong model. None where there is none.
+    it would certify the wrong model: a pass tells, or two; else R takes one.
     """
     moments, center = problem.moments, problem.center
     gram = moments.around(center)
     found = factor_gram(gram, center)
-    if found is not None and len(found.r) == len(center):
+    if found is not None and (len(found.r) == len(center) or _is_rank(passes, problem, found)):
         return None
     origin, shift = moments.origin[0], center - moments.origin[0]
     if problem.fit_intercept:

@@ -253,6 +253,28 @@ class Triangle(Kernel):
 
 
 @dataclass(frozen=True)
+class Moved(Kernel):
+    """Predictions m of a combination of columns (p,) that may be none: sums of v m, v m², v m x.
+
+    Parameters
+    ----------
+    null : (p,), the combination.
+    shift : subtracted from predictions.
+    unit : what weights are multiplied with.
+    """
+
+    null: Array
+    shift: float
+    unit: float
+
+    def __call__(self, piece: Piece, own: Any) -> Sums:
+        moved = piece.X @ self.null - self.shift
+        share = self.unit * (np.ones(len(moved)) if piece.weights is None else piece.weights)
+        u = share * moved
+        return Sums({"sum": u.sum(), "squares": u @ moved, "pull": u @ piece.X})
+
+
+@dataclass(frozen=True)
 class Extent(Kernel):
     """The largest |x_j - c_j| of each column, (p,), around a center."""
 

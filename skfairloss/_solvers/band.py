@@ -207,6 +207,28 @@ class Band:
         return self.slope
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """The solution of a band in which the signs of all other rows are right.
+
+    Parameters
+    ----------
+    anchor : the model.
+    residual : at it, of the shape of y.
+    band : with the slopes s of all rows.
+    found : the band's solution.
+    gap : the duality gap of all rows; infinite where the work was stopped before.
+    measured : what the certificate's pass found. None where it was not made.
+    """
+
+    anchor: Anchor
+    residual: Array
+    band: Band
+    found: KinkedSolution
+    gap: float
+    measured: Measured | None
+
+
 def moves(basis: Basis, delta: Array) -> tuple[float, float]:
     """Return by how much a step moves predictions: a standard deviation, and all rows alike."""
     if delta.ndim > 1:

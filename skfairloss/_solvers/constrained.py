@@ -6,37 +6,35 @@ f with every loss <= f times its bound; contradicting linear rows by a linear pr
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import floor, log10
 
 import numpy as np
 from scipy.optimize import linprog
 
+from skfairloss._core.constraints import MIX, GroupLoss
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Solution
 from skfairloss._inputs.groups import spelled
 from skfairloss._solvers.coupled import (
     PRESENT,
     Coupled,
-    Near,
     Setting,
     formulate_coupled,
     largest_bound,
     to_solution,
 )
-from skfairloss._solvers.coupled_rows import solve_coupled, watch
-from skfairloss._solvers.crossover import continued
 from skfairloss._solvers.formulation import Options
 from skfairloss._solvers.interior_point import nothing_moved
 from skfairloss._solvers.kinked import KinkedSolution
 from skfairloss._solvers.least_squares import fits_exactly
+from skfairloss._solvers.nearby import Known, solve_coupled
 from skfairloss._solvers.ties import resolve_coupled_ties
-from skfairloss._solvers.tolerances import FLOOR, INNER_TOL, TINY
+from skfairloss._solvers.tolerances import FLOOR, TINY
 from skfairloss._solvers.whole import Goal
 from skfairloss._typing import Array
 from skfairloss.exceptions import InfeasibleFairnessError
 
-_ROUGH_GAP = 1e-3  # gap of points that only lead near: what they miss is solved for anyway
 _SMALLEST = 1e-5  # a factor this close to its lower bound, relative, is the smallest
 _FAR_BOUND = 100.0  # bounds above so many times the loss of the mean of y are tried without
 _NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
@@ -45,21 +43,8 @@ _MET_LINEAR = 1e-7  # the same for HiGHS, whose feasibility tolerance this is
 _HELD = 1e-9  # price of a row, of 1 in all, that is more than rounding
 
 
-def solve_constrained(
-    problem: Problem,
-    options: Options,
-    *,
-    setting: Setting | None = None,
-    rough: bool = False,
-) -> Solution:
+def solve_constrained(problem: Problem, options: Options) -> Solution:
     """Return the optimum of a problem with a criterion, linear rows or both.
-
-    Parameters
-    ----------
-    problem : what to minimise.
-    options : how far to go.
-    setting : of a problem that differs in its criterion only.
-    rough : whether a gap of 1e-3 will do.
 
     Raises
     ------
@@ -67,13 +52,41 @@ def solve_constrained(
         If no model meets the linear rows or the bounds.
     """
     check_linear(problem)
-    setting, near = setting or Setting(problem), without_far_bounds(problem)
-    found = _solve(near, problem, options, setting, rough)
-    if near is not problem and not found.stopped.any():
-        terms = problem.group_terms(problem.residual(found.coef, found.intercept))
-        if terms.violation > options.tol:
-            return _solve(problem, problem, options, setting, rough)
-    return found
+    return optimum(problem, options, Setting(problem), Known()).solution
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The solution of a problem in its coupled form; ``tie_resolved`` as in `Solution`."""
+
+    coupled: Coupled
+    found: KinkedSolution
+    tie_resolved: bool = True
+
+    @property
+    def solution(self) -> Solution:
+        """The model."""
+        return to_solution(self.coupled, self.found, self.found.n_iter, self.tie_resolved)
+
+    def group_losses(self, loss: GroupLoss) -> Array:
+        """Return losses that bounds are about, (G,), as means over the outputs."""
+        coupled, found = self.coupled, self.found
+        if found.measured is not None:
+            residual = found.measured.residual[coupled.data.index]
+        else:
+            residual = coupled.kq.residual_at(found.delta)[: coupled.n_data]
+        return coupled.group_losses(loss, found.delta, residual) / coupled.problem.n_outputs
+
+
+def optimum(problem: Problem, options: Options, setting: Setting, known: Known) -> Optimum:
+    """Solve a problem whose linear rows can be met, given what is known of others like it."""
+    near = without_far_bounds(problem)
+    found = _solve(near, problem, options, setting, known)
+    if near is problem or found.found.stopped:
+        return found
+    if found.coupled.excess(found.found, problem) <= options.tol:
+        return found
+    return _solve(problem, problem, options, setting, known)
 
 
 def without_far_bounds(problem: Problem) -> Problem:
@@ -96,50 +109,24 @@ def without_far_bounds(problem: Problem) -> Problem:
 
 
 def _solve(
-    problem: Problem, whole: Problem, options: Options, setting: Setting, rough: bool
-) -> Solution:
+    problem: Problem, whole: Problem, options: Options, setting: Setting, known: Known
+) -> Optimum:
     """Solve a problem with some of the bounds of the whole one."""
-    tol, max_iter, progress = options.tol, options.max_iter, options.progress
-    coupled = setting.formulated(problem)
+    tol, progress, coupled = options.tol, options.progress, setting.formulated(problem)
     if _start_is_exact(problem, coupled):
-        return to_solution(coupled, nothing_moved(coupled.kq), 1)
+        return Optimum(coupled, replace(nothing_moved(coupled.kq), n_iter=1))
     report = None if progress is None else progress.report_all
     floor = FLOOR * problem.n_outputs * problem.natural_loss
-    goal = Goal(
-        _ROUGH_GAP / INNER_TOL if rough else tol, floor, max_iter, not rough, not rough, report
-    )
-    found = None if rough else _from_before(coupled, setting, goal)
-    if found is None:
-        found = solve_coupled(coupled, goal, setting.latest or coupled.near(options.start))
-    setting.latest = Near(found.delta, found.multipliers)
-    if not rough:
-        setting.exact = found
-    if problem.groups.is_bounded and not (found.stopped or rough):
-        met = found.gap <= tol * abs(found.objective) and coupled.excess(found) <= tol
+    goal = Goal(tol, floor, options.max_iter, report=report)
+    known.near = known.near or coupled.near(options.start)
+    found = solve_coupled(coupled, goal, known)
+    if found.stopped:
+        return Optimum(coupled, found)
+    if problem.groups.is_bounded:
+        met = found.gap <= tol * abs(found.objective) and coupled.excess(found, problem) <= tol
         if not met:
-            _check_bounds(problem, whole, setting, tol, max_iter)
-    resolved = True
-    if not (found.stopped or rough):
-        found, resolved = resolve_coupled_ties(coupled, found)
-    return to_solution(coupled, found, found.n_iter, resolved)
-
-
-def _from_before(coupled: Coupled, setting: Setting, goal: Goal) -> KinkedSolution | None:
-    """Return the solution that follows from the last exact one under other bounds.
-
-    None where it does not.
-    """
-    before, coupling = setting.exact, coupled.coupling
-    same = before is not None and len(before.multipliers) == len(coupling.bound)
-    if before is None or not same or coupling.leveled:
-        return None
-    found, tell = (
-        continued(coupled.kq, before, INNER_TOL * goal.tol, goal.floor),
-        watch(coupled, goal),
-    )
-    if found is not None and tell is not None and tell(found):
-        return replace(found, stopped=True)
-    return found
+            _check_bounds(problem, whole, setting, tol, options.max_iter)
+    return Optimum(coupled, *resolve_coupled_ties(coupled, found))
 
 
 def _start_is_exact(problem: Problem, coupled: Coupled) -> bool:
@@ -151,10 +138,8 @@ def _start_is_exact(problem: Problem, coupled: Coupled) -> bool:
         if (some > error).any():
             return False
     largest = np.maximum(problem.loss.value(error), problem.loss.value(-error)).sum()
-    if (
-        coupled.group_losses(np.zeros_like(coupled.base.linear), coupled.kq.residual).max()
-        > largest
-    ):
+    at_start, none = np.zeros_like(coupled.base.linear), coupled.data.residual
+    if coupled.group_losses(MIX, at_start, none).max() > largest:
         return False
     exact = all(
         fits_exactly(problem, k, coef[:, k], float(intercept[k])) for k in range(problem.n_outputs)
@@ -173,7 +158,7 @@ def _check_bounds(
         problem = replace(problem, l1=0.0, l2=0.0)
         setting = Setting(problem)
     coupled = formulate_coupled(problem, setting.basis, setting.start, factor=True)
-    found = solve_coupled(coupled, Goal(tol, 0.0, max_iter, certified=False), None)
+    found = solve_coupled(coupled, Goal(tol, 0.0, max_iter, certified=False))
     kq = coupled.kq
     assert kq.coupling is not None
     losses = kq.coupling.losses(found.delta, kq.residual_at(found.delta))

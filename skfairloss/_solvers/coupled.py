@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from skfairloss._cached import cached_property
-from skfairloss._core.constraints import LinearRows
+from skfairloss._core.constraints import GroupLoss, LinearRows
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Multipliers, Slopes, Solution, Start
 from skfairloss._design.basis import Basis
@@ -39,27 +39,35 @@ _PER_GROUP = 60
 
 @dataclass(frozen=True)
 class Near:
-    """The optimum of a problem close to another one: δ, (d, m), and the multipliers, (J,)."""
+    """The optimum of a problem close to another one, or a model near it.
+
+    Parameters
+    ----------
+    delta : δ, (d, m).
+    multipliers : (J,).
+    residual : of the rows of the data with a kink, (n, m). None where it is not known.
+    """
 
     delta: Array
     multipliers: Array
+    residual: Array | None = None
+
+    def guess(self, coupled: Coupled) -> Array | None:
+        """Return the multipliers of a problem with as many constraints, (J,). None of another."""
+        same = len(self.multipliers) == len(coupled.coupling.bound)
+        return self.multipliers if same else None
 
 
 class Setting:
-    """A problem's basis, start and rows: problems that differ in their criterion share them.
+    """A problem's basis, start and rows: problems that differ in their criterion share them."""
 
-    ``latest`` is where the last of them ended, for the next one to begin with; ``exact`` the last
-    one that was solved to the end.
-    """
-
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, start: tuple[Array, Array] | None = None) -> None:
         exact = tuple(term for term in problem.linear if term.exact)
         full = _basis(problem)
+        start = _first_model(problem, full) if start is None else start
         self.problem = problem
-        self.start = _on_linear_rows(problem, exact, full, *_first_model(problem, full))
+        self.start = _on_linear_rows(problem, exact, full, *start)
         self.basis = _restricted(full, exact)
-        self.latest: Near | None = None
-        self.exact: KinkedSolution | None = None
         self._built: dict[tuple[bytes, bool], Coupled] = {}
 
     def formulated(self, problem: Problem) -> Coupled:
@@ -115,6 +123,8 @@ class DataRows:
     @cached_property
     def residual(self) -> Array:
         """Residuals at the start, (n, m), in a pass over X."""
+        if not len(self.index):
+            return self.y
         return np.asarray(self.y - self.design.predict(*self._start))
 
     @cached_property
@@ -203,12 +213,22 @@ class Coupled:
         coupling = replace(self.coupling, **constraints)
         return replace(self, problem=problem, base=replace(self.base, coupling=coupling))
 
-    def group_losses(self, delta: Array, residual: Array | None = None) -> Array:
-        """Return losses of the groups summed over the outputs, (G,)."""
-        assert self.kq.coupling is not None
-        residual = self.kq.residual_at(delta) if residual is None else residual
-        sums = self.kq.coupling.sums(delta, residual)
-        return np.asarray((self.problem.mix_sums[:, None] * sums).sum(axis=(0, 2)))
+    @cached_property
+    def of_data(self) -> Coupling:
+        """The groups of the rows of the data that are here."""
+        return replace(self.coupling, share=self.data.share, codes=self.data.codes)
+
+    def group_losses(self, loss: GroupLoss, delta: Array, residual: Array) -> Array:
+        """Return losses of the groups at δ, (G,), summed over the outputs.
+
+        ``residual`` (n_data, m) is that of the rows of the data.
+        """
+        return self.loss_of(loss, self.of_data.sums(delta, residual))
+
+    def loss_of(self, loss: GroupLoss, sums: Array) -> Array:
+        """Return losses of the groups, (G,), summed over the outputs, from the sums (3, G, m)."""
+        weights = loss.weights(self.problem.loss, self.problem.n_outputs)
+        return np.asarray((weights[:, None] * sums).sum(axis=(0, 2)))
 
     def mix_weights(self, multipliers: Array) -> Array:
         """Return the weights of the mix in the rows of the data that are here, (n_data,)."""
@@ -222,9 +242,11 @@ class Coupled:
         out[self.data.index] = dual[: self.n_data]
         return out
 
-    def excess(self, found: KinkedSolution) -> float:
-        """Return the largest relative violation of a bound."""
-        return self.problem.group_terms(self.problem.residual(*to_model(self, found))).violation
+    def excess(self, found: KinkedSolution, problem: Problem) -> float:
+        """Return the largest relative violation of a bound of a problem of the same rows."""
+        known = found.measured
+        residual = problem.residual(*to_model(self, found)) if known is None else known.residual
+        return problem.group_terms(residual).violation
 
     def group_multipliers(self, found: Array) -> Multipliers:
         """Return those of the group losses, from all (J,)."""

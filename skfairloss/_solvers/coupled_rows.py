@@ -16,14 +16,12 @@ from skfairloss._core.certificate import measure
 from skfairloss._core.solution import Measured
 from skfairloss._design.design import Design
 from skfairloss._design.rows import DenseRows, sorted_by_group
-from skfairloss._solvers.coupled import Coupled, Near, drawn, to_model, with_zeros
+from skfairloss._solvers.band import Band
+from skfairloss._solvers.coupled import Coupled, Near, drawn, with_zeros
 from skfairloss._solvers.coupling import ABSOLUTE, SIGNED, Coupling
-from skfairloss._solvers.dual_newton import dual_newton
-from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
-from skfairloss._solvers.sign_fixing import solve_by_signs
-from skfairloss._solvers.tolerances import INNER_TOL, TINY
-from skfairloss._solvers.whole import Anchor, Goal, Outcome, Start, Sums, Whole, thinned
+from skfairloss._solvers.tolerances import TINY
+from skfairloss._solvers.whole import Anchor, Start, Sums, Whole, thinned
 from skfairloss._typing import Array, Index
 
 
@@ -71,6 +69,17 @@ class CoupledRows(Whole):
     def start(self) -> Anchor:
         """The start of the fit."""
         return Anchor(*self.coupled.start, np.zeros_like(self.coupled.base.linear))
+
+    def start_near(self, near: Near) -> Start:
+        """Return where to start from a model that is close."""
+        anchor = self.moved(self.start, near.delta)
+        return Start(anchor, True, multipliers=near.guess(self.coupled))
+
+    def under_bounds(self, band: Band) -> Band:
+        """Return a band of the same rows under the bounds of this fit."""
+        own = _of(self.smooth(band.anchor))
+        coupling = replace(_of(band.kq), bound=own.bound)
+        return replace(band, whole=self, kq=replace(band.kq, coupling=coupling))
 
     def reached(self, anchor: Anchor, found: KinkedSolution) -> Anchor:
         there = super().reached(anchor, found)
@@ -216,18 +225,13 @@ class CoupledRows(Whole):
         return measured, residual
 
     def merit(self, anchor: Anchor, residual: Array, multipliers: Array) -> float:
-        coupling = self._coupling
+        coupling = replace(self.coupled.coupling, share=self.share, codes=self.codes)
         sums = coupling.sums(anchor.theta, residual)
         losses = coupling.losses_of(sums, anchor.theta)
         value = coupling.objective_of(sums, losses)
         value += float(self.coupled.problem.penalty(anchor.coef).sum())
         price = 1.0 + float(multipliers.sum())
         return value + price * float(np.maximum(coupling.excess(losses), 0.0).sum())
-
-    @cached_property
-    def _coupling(self) -> Coupling:
-        """The groups of these rows."""
-        return replace(self.coupled.coupling, share=self.share, codes=self.codes)
 
     def carried(self, start: Start, h: float) -> tuple[Array, Array, KinkedQuadratic] | None:
         return None
@@ -237,57 +241,3 @@ def _of(kq: KinkedQuadratic) -> Coupling:
     """Return the coupling of a problem that has one."""
     assert kq.coupling is not None
     return kq.coupling
-
-
-def solve_coupled(coupled: Coupled, goal: Goal, latest: Near | None) -> KinkedSolution:
-    """Solve a fit under constraints: on a band where rows are many, on all of them if that fails.
-
-    ``latest`` is the optimum of a problem close to this one. None where there is none.
-    """
-    same = latest is not None and len(latest.multipliers) == len(coupled.coupling.bound)
-    guess = latest.multipliers if latest is not None and same else None
-    spent = 0
-    if coupled.data.many:
-        whole, begin = CoupledRows.of(coupled), None
-        if latest is not None:
-            begin = Start(whole.moved(whole.start, latest.delta), True, multipliers=guess)
-        found, spent = solve_by_signs(whole, begin, goal)
-        if found is not None:
-            return _to_solution(whole, found, spent)
-    solved, kq, tell = None, coupled.kq, watch(coupled, goal)
-    tol, left = INNER_TOL * goal.tol, max(1, goal.max_iter - spent)
-    if not kq.rows.n_rows:
-        solved = dual_newton(kq, tol=tol, floor=goal.floor, max_iter=left, on_iteration=tell)
-    if solved is None:
-        solved = interior_point(
-            kq,
-            tol=tol,
-            floor=goal.floor,
-            max_iter=left,
-            crossover=goal.exact,
-            on_iteration=tell,
-            multipliers=guess,
-        )
-    return replace(solved, n_iter=spent + solved.n_iter)
-
-
-def watch(coupled: Coupled, goal: Goal) -> Callable[[KinkedSolution], bool] | None:
-    """Return what solvers are to call with each solution. None where nobody is told."""
-    report = goal.report
-    return None if report is None else lambda found: report(*to_model(coupled, found))
-
-
-def _to_solution(whole: CoupledRows, outcome: Outcome, spent: int) -> KinkedSolution:
-    """Return the solution of all rows that an outcome is."""
-    found, n = outcome.found, len(outcome.band)
-    active = np.zeros(whole.y.shape, dtype=bool)
-    active[outcome.band] = found.active[:n]
-    return replace(
-        found,
-        delta=outcome.anchor.theta,
-        dual=np.concatenate([whole.duals(outcome.slope, found.multipliers), found.dual[n:]]),
-        active=np.concatenate([active, found.active[n:]]),
-        gap=outcome.gap,
-        n_iter=spent,
-        measured=outcome.measured,
-    )

@@ -96,6 +96,10 @@ class Coupling:
         """The size of the weights in the objective, t's included: what multipliers compare to."""
         return max(float(self.base[ABSOLUTE:].sum(axis=0).mean(axis=1).sum()), self.worst_weight)
 
+    def binding(self, multipliers: Array) -> Mask:
+        """Return the constraints (J,) whose multipliers are more than rounding."""
+        return np.asarray(multipliers > INSIDE * self.base_weight)
+
     def group_weights(self, multipliers: Array) -> Array:
         """W = base + Σ_j μ_j weights_j, (3, G, m)."""
         return self.base + self.spread_out(multipliers)

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
@@ -174,7 +174,11 @@ def solve_active_set(
 
 
 def continued(
-    kq: KinkedQuadratic, before: KinkedSolution, tol: float, floor: float
+    kq: KinkedQuadratic,
+    before: KinkedSolution,
+    tol: float,
+    floor: float,
+    on_iteration: Callable[[KinkedSolution], bool] | None,
 ) -> KinkedSolution | None:
     """Return the optimum, from that of a problem that differs in its bounds. None where it is not.
 
@@ -183,19 +187,54 @@ def continued(
     kq : the problem.
     before : an exact optimum under other bounds on the same groups.
     tol, floor : the gap asked for is ``tol`` · max(objective, ``floor``).
+    on_iteration : called with the optimum; True stops. None for nobody.
     """
-    here = kq.lagrangian(before.multipliers)
+    coupling, here = kq.coupling, kq.lagrangian(before.multipliers)
     active = _room(here, before.dual) > INSIDE * here.width
-    if active.sum() > before.delta.size:  # more rows at their kink than unknowns: ties
+    if coupling is None or active.sum() > before.delta.size:  # more rows than unknowns: ties
         return None
-    start, binding = (before.delta, before.dual, before.multipliers), before.multipliers > 0
-    found = solve_active_set(kq, *start[:2], active, start[2], binding)
+    start, binding = before.multipliers, coupling.binding(before.multipliers)
+    found = solve_active_set(kq, before.delta, before.dual, active, start, binding)
     if found is None:
         return None
     gap, objective, dual = kq.measured(*found)
     if not gap <= tol * max(abs(objective), floor) or not kq.exact_in_every_group(*found):
         return None
-    return KinkedSolution(found[0], dual, active, gap, 1, True, objective, found[2])
+    out = KinkedSolution(found[0], dual, active, gap, 1, True, objective, found[2])
+    if on_iteration is None:
+        return out
+    return replace(out, stopped=on_iteration(out))
+
+
+def sensitivity(kq: KinkedQuadratic, found: KinkedSolution, rise: Array) -> Array | None:
+    """Return the derivatives of the constraints' left sides, (J,), as their bounds ``rise`` (J,).
+
+    None where the equations cannot be solved, or ties leave them open.
+    """
+    coupling, here = kq.coupling, kq.lagrangian(found.multipliers)
+    room = _room(here, found.dual)
+    active = room > INSIDE * here.width
+    if coupling is None or active.sum() > found.delta.size:
+        return None
+    binding = coupling.binding(found.multipliers)
+    pulls = coupling.pulls(kq.rows, found.delta, _slopes(here, found.dual, active))
+    none = np.zeros_like(found.delta), np.zeros_like(kq.residual), room
+    outputs = [
+        _OutputStep.of(kq, here.hessian[k], k, np.flatnonzero(column), none, pulls[binding])
+        for k, column in enumerate(active.T)
+    ]
+    solved = _schur(outputs, -rise[binding], coupling.slope[binding], 0.0)
+    if solved is None:
+        return None
+    change, free, _ = solved
+    steps = [output.step(change, z)[0] for output, z in zip(outputs, free, strict=True)]
+    return -np.asarray(np.einsum("jdk,kd->j", pulls, np.array(steps)))
+
+
+def _slopes(here: KinkedQuadratic, dual: Array, active: Mask) -> tuple[Array, Array]:
+    """Return the slopes of r and of |r| in the rows, (N, m); 0 where they are active."""
+    above = dual > 0.5 * (here.lower + here.upper)
+    return np.where(active, 0.0, 1.0), np.where(active, 0.0, np.where(above, 1.0, -1.0))
 
 
 def _room(kq: KinkedQuadratic, dual: Array) -> Array:
@@ -209,8 +248,7 @@ def _with_constraints(
     """Newton's method on (1) and (2): `solve_active_set` under constraints."""
     delta, dual, multipliers = start
     here = kq.lagrangian(multipliers)
-    above = dual > 0.5 * (here.lower + here.upper)
-    slopes = np.where(active, 0.0, 1.0), np.where(active, 0.0, np.where(above, 1.0, -1.0))
+    above, slopes = dual > 0.5 * (here.lower + here.upper), _slopes(here, dual, active)
     multipliers = np.where(binding, multipliers, 0.0)
     t = coupling.level(coupling.losses(delta, kq.residual_at(delta)))
     held, last = [np.flatnonzero(column) for column in active.T], np.inf

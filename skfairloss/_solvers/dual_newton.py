@@ -63,6 +63,7 @@ def dual_newton(
     floor: float,
     max_iter: int,
     on_iteration: Callable[[KinkedSolution], bool] | None = None,
+    multipliers: Array | None = None,
 ) -> KinkedSolution | None:
     """Solve a problem without rows to a gap of ``tol`` · max(objective, ``floor``).
 
@@ -77,7 +78,7 @@ def dual_newton(
         start = replace(nothing_moved(kq), n_iter=1)
         if on_iteration is not None and on_iteration(start):
             return replace(start, stopped=True)
-        at, last, iteration = _start(kq, coupling), np.inf, 1
+        at, last, iteration = _start(kq, coupling, multipliers), np.inf, 1
         while at is not None and np.isfinite(at.value) and iteration < min(max_iter, _NEWTON_LIMIT):
             iteration += 1
             gap = _gap(kq, coupling, at)
@@ -92,8 +93,10 @@ def dual_newton(
     return None
 
 
-def _start(kq: KinkedQuadratic, coupling: Coupling) -> _Dual | None:
-    """Return the multipliers of a plain fit: γ in proportion to the weights in the objective."""
+def _start(kq: KinkedQuadratic, coupling: Coupling, guess: Array | None) -> _Dual | None:
+    """Return a guess, or the multipliers of a plain fit: γ in proportion to the base weights."""
+    if guess is not None and not coupling.leveled:
+        return _at(kq, coupling, guess)
     shares = coupling.slope * coupling.base.sum(axis=(0, 2))[coupling.groups]
     total = float(shares @ coupling.slope)
     if total > 0:
@@ -166,7 +169,7 @@ def _on_face(coupling: Coupling, at: _Dual, steep: Array, free: Mask) -> tuple[A
     """Return the change, and t, where the multipliers that are not free become 0."""
     change = np.where(free, 0.0, -at.multipliers)
     rhs = (at.excess - steep @ change)[free]
-    matrix = steep[np.ix_(free, free)]
+    matrix = steep[free][:, free]
     if not coupling.leveled:
         change[free] = np.linalg.solve(matrix, rhs)
         return change, 0.0

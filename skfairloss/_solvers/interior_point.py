@@ -389,8 +389,9 @@ def _centred_start(kq: KinkedQuadratic, guess: Array | None) -> _Point:
     if multipliers is not None and guess is not None and coupling and not coupling.leveled:
         multipliers = np.maximum(multipliers, guess)
     here = kq.lagrangian(multipliers)
-    # multipliers are not known at all, so that rows near 0 alone do not show how far it is
-    usual_size = max(kq.residual_scale, 1e-3 * kq.unit) if coupling is None else kq.unit
+    # where multipliers are not known rows near 0 alone do not show how far it is
+    known = coupling is None or not len(coupling.bound)
+    usual_size = max(kq.residual_scale, 1e-3 * kq.unit) if known else kq.unit
     size = max(usual_size, 1e-12 * float(np.abs(r).max(initial=0.0)), TINY)
     product = (0.5 * size) * here.barrier_weight
     mu = product / here.width

@@ -13,6 +13,7 @@ from skfairloss._core.solution import Measured, Slopes
 from skfairloss._design.design import Design
 from skfairloss._design.rows import Rows
 from skfairloss._design.sample import Sample, proportional
+from skfairloss._solvers.band import Outcome
 from skfairloss._solvers.crossover import curved_minimum
 from skfairloss._solvers.formulation import Model, Options, Output
 from skfairloss._solvers.kinked import KinkedQuadratic
@@ -21,7 +22,6 @@ from skfairloss._solvers.tolerances import FLOOR, TINY
 from skfairloss._solvers.whole import (
     Anchor,
     Goal,
-    Outcome,
     Start,
     Sums,
     Whole,
@@ -309,8 +309,9 @@ def _goal(output: Output, options: Options) -> Goal:
 
 def _to_model(whole: OutputRows, outcome: Outcome, goal: Goal) -> Model:
     """Return the model of an outcome; its slopes become the duals of the rows."""
-    duals = whole.duals(outcome.slope, out=outcome.slope)
-    penalty = outcome.found.dual[len(outcome.band) :]
+    band = outcome.band
+    duals = whole.duals(band.slope, out=band.slope)
+    penalty = outcome.found.dual[len(band.index) :]
     return Model(
         outcome.anchor.coef,
         float(outcome.anchor.intercept),
@@ -318,6 +319,6 @@ def _to_model(whole: OutputRows, outcome: Outcome, goal: Goal) -> Model:
         np.concatenate([duals, penalty]) if len(penalty) else duals,
         outcome.gap / max(abs(outcome.found.objective), goal.floor, TINY),
         outcome.found.stopped,
-        None if not np.isfinite(outcome.gap) else np.append(outcome.band, outcome.idle),
+        None if not np.isfinite(outcome.gap) else np.append(band.index, band.idle),
         outcome.measured,
     )

@@ -45,6 +45,7 @@ _ROUNDS = 4  # times that violators are added to one band
 _MANY = 0.5  # violators, as a share of the band, from which it is split anew
 _NO_MINIMUM = 1e-3  # gap of a band's solution, relative, from which it has none
 _WORSE = 1.0 + 1e-6  # objective of a model, relative to that of the last, from which it is none
+_FAR = 2.0  # size of the sample's residuals, relative to the last, from which a step is none
 _ROUNDING = 8 * EPS  # of a residual, relative to the sizes of its terms
 _NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
 _SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
@@ -194,7 +195,10 @@ def _newton(
         step = yield from _step(form, anchor, multipliers, h, size)
         residual = form.whole.residual(anchor)
         spent += step.n_iter
-        anchor, multipliers = whole.moved(anchor, step.delta), step.multipliers
+        there = whole.moved(anchor, step.delta)
+        if np.abs(whole.residual(there)).sum() > _FAR * np.abs(residual).sum():
+            break  # second derivatives of next to no rows: a step in any direction
+        anchor, multipliers = there, step.multipliers
         if moves(whole.basis, step.delta)[0] <= h:
             break
     if whole.uncertain:

@@ -27,16 +27,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skfairloss._solvers.band import Band, BandSize, moves, near_band, split
+from skfairloss._solvers.band import Band, BandSize, Outcome, moves, near_band, split
+from skfairloss._solvers.crossover import continued
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import KinkedSolution
 from skfairloss._solvers.pilot import Pilot, pilot
 from skfairloss._solvers.smoothed_newton import Smoothed, carried, newton_step, smoothed
 from skfairloss._solvers.tolerances import INNER_TOL, TINY
-from skfairloss._solvers.whole import Anchor, Goal, Outcome, Start, Whole, order_statistic
+from skfairloss._solvers.whole import Anchor, Goal, Start, Whole, order_statistic
 from skfairloss._typing import Array
 
-_WARM, _WARM_KNOWN = 0.025, 0.01  # share of rows that a warm start, with duals, may have wrong ...
+WARM, _WARM_KNOWN = 0.025, 0.01  # share of rows that a warm start, with duals, may have wrong ...
 _CLOSER = 0.5  # ... and its band, relative to a first one
 _WIDER = 4  # a band that has failed, to the next
 _MOVED = 0.25  # rows in a band at least, as a share of those that a Newton step may take to 0
@@ -104,7 +105,7 @@ def _from_start(whole: Whole, start: Start, size: BandSize) -> Smoothed | None:
     at = carried(whole, start, h, kinks) if h > 0 else None
     if at is not None:
         return at
-    h = order_statistic(left, int(_WARM * len(left)))
+    h = order_statistic(left, int(WARM * len(left)))
     return smoothed(whole, start.anchor, h, kinks) if h > 0 else None
 
 
@@ -143,6 +144,12 @@ def solve_near(whole: Whole, anchor: Anchor, near: int, goal: Goal) -> tuple[Out
     return _solve_anew(whole, latest, BandSize(near, 1.0 / near), goal)
 
 
+def solve_along(band: Band, before: KinkedSolution, goal: Goal) -> tuple[Outcome | None, int]:
+    """Do steps 4 and 5 on a band whose solution under other bounds is known."""
+    found, latest = _solve_band(band, before.multipliers, 0, goal, before)
+    return found, latest.n_iter
+
+
 def _solve_anew(
     whole: Whole, latest: _Latest, size: BandSize, goal: Goal
 ) -> tuple[Outcome | None, int]:
@@ -161,35 +168,44 @@ def _solve_anew(
 
 
 def _solve_band(
-    band: Band, guess: Array | None, spent: int, goal: Goal
+    band: Band,
+    guess: Array | None,
+    spent: int,
+    goal: Goal,
+    before: KinkedSolution | None = None,
 ) -> tuple[Outcome | None, _Latest]:
-    """Do steps 4 and 5. Return no outcome, but the better model, where too many signs are wrong."""
+    """Do steps 4 and 5. Return no outcome, but the better model, where too many signs are wrong.
+
+    ``before`` is the band's solution under other bounds. None where it is not known.
+    """
     whole = band.whole
     latest = _Latest(band.anchor, band.residual, guess, spent)
     for _ in range(_ROUNDS):
         ahead = band.expansion
         kq = band.problem()
-        found = interior_point(
-            kq,
-            tol=INNER_TOL * goal.tol,
-            floor=goal.floor,
-            max_iter=max(1, goal.max_iter - latest.n_iter),
-            crossover=goal.exact,
-            bounded=kq.coupling is not None,  # multipliers may grow, and kinked terms with them
-            on_iteration=_watch(whole, ahead, goal),
-            multipliers=latest.multipliers,
-        )
+        tol, tell, found = INNER_TOL * goal.tol, _watch(whole, ahead, goal), None
+        if before is not None:
+            found, before = continued(kq, before, tol, goal.floor, tell), None
+        if found is None:
+            found = interior_point(
+                kq,
+                tol=tol,
+                floor=goal.floor,
+                max_iter=max(1, goal.max_iter - latest.n_iter),
+                bounded=kq.coupling is not None,  # multipliers may grow, kinked terms with them
+                on_iteration=tell,
+                multipliers=latest.multipliers,
+            )
         anchor = whole.reached(ahead, found)
         residual, measured, wrong = band.verify(anchor, found, goal.certified)
         latest = _Latest(anchor, residual, found.multipliers, latest.n_iter + found.n_iter)
         size = max(abs(found.objective), goal.floor, TINY)
         lost = band.lost(residual, wrong, found.multipliers)
-        right = lost <= INNER_TOL * goal.tol * size and found.gap <= goal.tol * size
+        right = lost <= tol * size and found.gap <= goal.tol * size
         if found.stopped or right:
             gap = found.gap + lost if right else np.inf
-            slope = band.with_duals(found)
-            at = anchor, residual, found, slope, band.index, band.idle
-            return Outcome(*at, gap, measured), latest
+            band.with_duals(found)
+            return Outcome(anchor, residual, band, found, gap, measured), latest
         many = not len(wrong) or len(wrong) > _MANY * len(band.index)
         if many or latest.n_iter >= goal.max_iter:
             break

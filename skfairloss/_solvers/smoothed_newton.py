@@ -166,7 +166,7 @@ def _solve(kq: KinkedQuadratic, tol: float, guess: Array | None) -> KinkedSoluti
     """Solve the problem of a step, which may have no rows."""
     found = None
     if not kq.rows.n_rows:
-        found = dual_newton(kq, tol=tol, floor=0.0, max_iter=ROUGH_ITER)
+        found = dual_newton(kq, tol=tol, floor=0.0, max_iter=ROUGH_ITER, multipliers=guess)
     return found or interior_point(
         kq, tol=tol, floor=0.0, max_iter=ROUGH_ITER, crossover=False, multipliers=guess
     )

@@ -236,7 +236,7 @@ def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[Kinke
     here, coupling = kq.lagrangian(found.multipliers), kq.coupling
     assert coupling is not None
     inside = is_inside(found.dual, here.lower, here.upper)
-    binding = found.multipliers > INSIDE * coupling.base_weight
+    binding = coupling.binding(found.multipliers)
     side = sides_of(found.dual, here.lower, here.upper)
     limits = _Limits(kq, coupling, found, inside, side)
     slack, pulls = limits.at(found.delta)
@@ -270,7 +270,7 @@ def coupled_directions(kq: KinkedQuadratic, found: KinkedSolution, possible: Arr
     assert coupling is not None
     inside = is_inside(found.dual, here.lower, here.upper)
     held = [np.flatnonzero(column) for column in inside.T]
-    binding = found.multipliers > INSIDE * coupling.base_weight
+    binding = coupling.binding(found.multipliers)
     held_to = np.where(binding, found.multipliers, 0.0)
     curved = coupling.quadratic(coupling.spread_out(held_to), held_to)[0]
     blocks = [

@@ -78,7 +78,6 @@ class Goal:
     tol : relative gap that counts as optimal.
     floor : objective below which gaps are absolute.
     max_iter : iterations allowed.
-    exact : whether to end at an exact optimum.
     certified : whether the certificate's pass is to be made.
     report : told of the coefficients and intercepts of each iteration; True stops. None for nobody.
     """
@@ -86,35 +85,8 @@ class Goal:
     tol: float
     floor: float
     max_iter: int
-    exact: bool = True
     certified: bool = True
     report: Callable[[Array, Any], bool] | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The solution of a band in which the signs of all other rows are right.
-
-    Parameters
-    ----------
-    anchor : the model.
-    residual : at it, (n,) or (n, m).
-    found : the band's solution.
-    slope : s of all rows, those of the band included.
-    band, idle : the rows whose duals may be inside their intervals: those of the band, then
-        others that are held at 0.
-    gap : the duality gap of all rows; infinite where the work was stopped before.
-    measured : what the certificate's pass found. None where it was not made.
-    """
-
-    anchor: Anchor
-    residual: Array
-    found: KinkedSolution
-    slope: Array
-    band: Index
-    idle: Index
-    gap: float
-    measured: Measured | None
 
 
 @dataclass(frozen=True)

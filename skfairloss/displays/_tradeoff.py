@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from skfairloss._typing import Array
+from skfairloss.displays._labels import draw_labels
 from skfairloss.displays._layout import (
     add_legend,
-    height_of,
     keep_within,
     label_axes,
     make_room,
-    size_of,
     space_ticks,
-    wrap_text,
 )
 from skfairloss.displays._loss_mix import MIXES
 from skfairloss.displays._style import COLOURS, new_axes, numbers, numbers_or_none
@@ -29,9 +24,6 @@ from skfairloss.metrics._estimates import group_estimates
 from skfairloss.metrics._named import as_metric, label_metric, metric_title
 from skfairloss.metrics._pareto import undominated
 from skfairloss.metrics._row_metrics import Metric
-
-PLACES = ((7, 7), (7, -7), (-7, 7), (-7, -7), (0, 11), (0, -11), (11, 0), (-11, 0))
-SHARES = (1, 1 / 2, 1 / 3, 1 / 4)  # of the width, for lines of the label of the chosen model
 
 
 class TradeoffDisplay:
@@ -393,8 +385,12 @@ class TradeoffDisplay:
             box = add_legend(ax, handles, words, None)
         make_room(ax, above=box)
         keep_within(ax)
-        names = [] if self.labels is None else [_short(label) for label in self.labels]
-        self.labels_ = self._draw_labels(names, front, box) if names else []
+        self.labels_ = []
+        if self.labels is not None:
+            names = [_short(label) for label in self.labels]
+            points = np.column_stack([self.error, self.disparity])
+            order = self._order(front)
+            self.labels_ = draw_labels(ax, points, names, order, self.selected, box)
         return self
 
     def _draw_models(self, front: NDArray[np.bool_]) -> None:
@@ -417,78 +413,11 @@ class TradeoffDisplay:
             colour = {"color": COLOURS[1], "markeredgewidth": 2}
             (self.selected_,) = ax.plot(*at, label="chosen", zorder=3, **ring, **colour)
 
-    def _draw_labels(self, names: list[str], front: NDArray[np.bool_], legend: Any) -> list[Any]:
-        """Write labels beside their points where there is room, and not over the legend.
-
-        There must be room in the axes as they are, and as small as others of a grid may make them.
-        """
-        dpi = self.figure_.figure.dpi
-        points = self.ax_.transData.transform(np.column_stack([self.error, self.disparity]))
-        pages = [self.ax_.bbox.size, np.array(size_of(self.ax_)) * dpi]
-        radius = 5 * dpi / 72
-        sizes = []
-        for page in pages:
-            places = (points - self.ax_.bbox.min) * (page / self.ax_.bbox.size)
-            taken = [_box(place - radius, place + radius) for place in places]
-            if legend is not None:
-                low = page[1] - height_of(self.ax_, legend) * dpi
-                taken.append(_box(np.array([0, low]), page))
-            sizes.append(_Size(page, places - points, taken))
-        priority = np.lexsort((self.error, np.logical_not(front)))
+    def _order(self, front: NDArray[np.bool_]) -> list[int]:
+        """Return the models as they are to be named: the chosen one, the front, the others."""
         chosen = [] if self.selected is None else [self.selected]
-        order = dict.fromkeys([*chosen, *priority.tolist()])
-        shapes = {i: [names[i]] for i in order}
-        if self.selected is not None:
-            width = size_of(self.ax_)[0]
-            shapes[self.selected] = [
-                wrap_text(names[self.selected], share * width, "small") for share in SHARES
-            ]
-        placed = [self._place(i, shapes[i], sizes) for i in order]
-        return [text for text in placed if text is not None]
-
-    def _place(self, i: int, shapes: list[str], sizes: list[_Size]) -> Any:
-        """Write one label in the first shape and place that are free, and take it; or nowhere."""
-        for name, (dx, dy) in product(shapes, PLACES):
-            text = self.ax_.annotate(
-                name,
-                (self.error[i], self.disparity[i]),
-                (dx, dy),
-                textcoords="offset points",
-                ha="center" if dx == 0 else ("left" if dx > 0 else "right"),
-                va="center" if dy == 0 else ("bottom" if dy > 0 else "top"),
-                fontsize="small",
-                annotation_clip=False,
-            )
-            box = text.get_window_extent()
-            boxes = [box.translated(*size.shifts[i]) for size in sizes]
-            if all(size.is_free(b) for size, b in zip(sizes, boxes, strict=True)):
-                text.set_in_layout(False)
-                for size, b in zip(sizes, boxes, strict=True):
-                    size.taken.append(b)
-                return text
-            text.remove()
-        return None
-
-
-@dataclass(frozen=True)
-class _Size:
-    """Axes of a size, in pixels.
-
-    Parameters
-    ----------
-    page : (2,), width and height.
-    shifts : (n_models, 2), from where a point is on the screen to where it is from their corner.
-    taken : boxes of marks, labels and the legend.
-    """
-
-    page: Array
-    shifts: Array
-    taken: list[Any]
-
-    def is_free(self, box: Any) -> bool:
-        """Tell whether a box is inside, and on nothing else."""
-        inside = (box.min >= 0).all() and (box.max <= self.page).all()
-        return bool(inside) and not any(box.overlaps(other) for other in self.taken)
+        priority = np.lexsort((self.error, np.logical_not(front)))
+        return list(dict.fromkeys([*chosen, *priority.tolist()]))
 
 
 def _short(label: Any) -> str:
@@ -499,10 +428,3 @@ def _short(label: Any) -> str:
 def _check_error(metric: Any) -> None:
     """Raise ValueError for metrics of which smaller is not better."""
     as_metric(metric, "metric", lambda named: named.is_error, ", smaller being better")
-
-
-def _box(low: Array, high: Array) -> Any:
-    """Rectangle between two corners."""
-    from matplotlib.transforms import Bbox
-
-    return Bbox([low, high])

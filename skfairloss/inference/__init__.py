@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from skfairloss.inference._coefficient_report import CoefficientReport, coefficient_report
+from skfairloss.inference._coefficient_report import coefficient_report
+from skfairloss.inference._report import CoefficientReport
 
 __all__ = ["CoefficientReport", "coefficient_report"]

@@ -1,4 +1,4 @@
-"""Coefficients of a fitted model with intervals, and group losses whose intervals know of it."""
+"""Coefficients of a fitted model with intervals, from exact refits under random weights."""
 
 from __future__ import annotations
 
@@ -7,43 +7,37 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skfairloss._core.solution import Multipliers
 from skfairloss._estimator.fitting import fit_model
 from skfairloss._estimator.regressor import PixelLossRegressor
 from skfairloss._estimator.training import Training, read_training
 from skfairloss._inputs.columns import named_columns
-from skfairloss._inputs.groups import check_index, counted, encode_clusters
+from skfairloss._inputs.groups import check_index
 from skfairloss._inputs.parameters import (
     BETWEEN_0_AND_1,
     Check,
     check_parameters,
     integer_from,
-    is_integer,
 )
 from skfairloss._inputs.place import warn_user
 from skfairloss._inputs.validation import check_weights
-from skfairloss._typing import Array, Index
-from skfairloss.displays import CoefficientDisplay
+from skfairloss._typing import Array
 from skfairloss.exceptions import UnmetFairnessWarning
 from skfairloss.inference._refits import Refits, refit
+from skfairloss.inference._report import CoefficientReport
+from skfairloss.inference._units import Units
 from skfairloss.metrics._bootstrap import Replicates, generator
 from skfairloss.metrics._estimates import Evaluated, evaluate, with_limits
-from skfairloss.metrics._intervals import Sampled, percentile_limits
 from skfairloss.metrics._limits import COMPARISONS, Sizes, find_limits
 from skfairloss.metrics._named import Metrics, label_metrics
 from skfairloss.metrics._row_metrics import RowMetric
 from skfairloss.report import GroupReport
-from skfairloss.report._html import page, table_html
-from skfairloss.report._table import Row, Table, interval_text, own_cell
-from skfairloss.report._text import to_text
 
-INTERCEPT = "(intercept)"
 _CHECKS: dict[str, Check] = {"n_boot": integer_from(2), "confidence_level": BETWEEN_0_AND_1}
 # Predictions of two fits of the same rows differ by less, relative to the spread of y. Near the
 # optimum a loss is flat: a gap of tol moves predictions by about its root.
@@ -188,9 +182,9 @@ def coefficient_report(
     names = _names(model, regressor)
     again = PixelLossRegressor(**regressor.get_params(deep=False))
     training = read_training(again, prepared, y, sample_weight, sensitive_features)
-    models = _refitted(regressor, again, training)
+    models, multipliers = _refitted(regressor, again, training)
     kept = check_weights(sample_weight, len(training.given[1])) > 0
-    units = _Units.of(clusters, kept, training, models[0].size // len(models[1]))
+    units = Units.of(clusters, kept, training, models[0].size // len(models[1]))
     seen = None
     if sensitive_features is not None:
         y_pred = regressor.predict(prepared)
@@ -199,6 +193,7 @@ def coefficient_report(
         again,
         training,
         models,
+        multipliers,
         units.numbers,
         int(n_boot),
         generator(random_state),
@@ -242,8 +237,8 @@ def _names(model: Any, regressor: PixelLossRegressor) -> list[str]:
 
 def _refitted(
     regressor: PixelLossRegressor, again: PixelLossRegressor, training: Training
-) -> tuple[Array, Array]:
-    """Fit again and return the models, (p, m) and (m,); refuse data of another fit."""
+) -> tuple[tuple[Array, Array], Multipliers | None]:
+    """Fit again and return models, (p, m) and (m,), and multipliers; refuse data of another fit."""
     given = np.atleast_2d(regressor.coef_).T, np.atleast_1d(regressor.intercept_)
     shape = training.problem.design.shape[1], training.problem.n_outputs
     if given[0].shape != shape:
@@ -255,7 +250,7 @@ def _refitted(
     with warnings.catch_warnings():  # the fit of the model itself has said so
         for told in (ConvergenceWarning, UnmetFairnessWarning):
             warnings.simplefilter("ignore", told)
-        fit_model(again, training, training.start(given))
+        reached = fit_model(again, training, training.start(given))
     found = np.atleast_2d(again.coef_).T, np.broadcast_to(again.intercept_, shape[1])
     step = (found[0] - given[0]) / training.scale, (found[1] - given[1]) / training.scale
     moved = np.abs(training.problem.design.predict(step[0], step[1]))
@@ -265,43 +260,7 @@ def _refitted(
             "model was fitted to other rows, weights or groups: its predictions differ from those "
             f"of a fit to X and y by {off:.3g} of the spread of y on average"
         )
-    return found
-
-
-@dataclass(frozen=True)
-class _Units:
-    """Independent units: rows or clusters.
-
-    Parameters
-    ----------
-    numbers : (n,), of the unit of each row that has a weight.
-    n_clusters : number of clusters. None where rows are independent.
-    size : number of units, equal in weight.
-    freedom : degrees of freedom, >= 1.
-    """
-
-    numbers: Index
-    n_clusters: int | None
-    size: float
-    freedom: float
-
-    @classmethod
-    def of(cls, clusters: Any, kept: Array, training: Training, n_features: int) -> _Units:
-        """Count the units of the rows ``kept``."""
-        weights = training.problem.weights
-        if clusters is not None:
-            found = encode_clusters(clusters, len(kept)).subset(kept)
-            if found.n_groups < 2:
-                raise ValueError("clusters has a single cluster among the rows with a weight")
-            return cls(found.codes, found.n_groups, found.n_groups, found.n_groups - 1.0)
-        size = float(1 / (weights @ weights))
-        freedom = size - n_features - training.problem.fit_intercept
-        if freedom < 1:
-            raise ValueError(
-                f"coefficient_report needs more rows than coefficients, got {len(weights)} rows "
-                f"that count as {size:.1f} by their weights, and {n_features} features"
-            )
-        return cls(np.arange(len(weights)), None, size, freedom)
+    return found, reached.multipliers
 
 
 @dataclass(frozen=True)
@@ -334,9 +293,7 @@ class _Measure:
         return np.array([[metric(own, own) for own in sets] for metric in by])
 
 
-def _groups(
-    seen: Evaluated, found: Refits, units: _Units, level: float, n_boot: int
-) -> GroupReport:
+def _groups(seen: Evaluated, found: Refits, units: Units, level: float, n_boot: int) -> GroupReport:
     """Return the losses by group, whose intervals are of the replicates."""
     codes = np.full(len(seen.weights), -1)
     codes[seen.weights > 0] = units.numbers
@@ -357,239 +314,3 @@ def _warn_of(found: Refits, n_boot: int) -> None:
             "model. Remedy: that which a fit of the model itself is told",
             ConvergenceWarning,
         )
-
-
-class CoefficientReport:
-    """Coefficients with confidence intervals; made by `coefficient_report`.
-
-    Parameters
-    ----------
-    coef : ndarray of shape (n_outputs, n_features)
-        Coefficients.
-
-    intercept : ndarray of shape (n_outputs,)
-        Intercepts.
-
-    names : list of str
-        Names of the features.
-
-    refits : Refits
-        Models of the replicates.
-
-    units : object
-        Number of rows or clusters, and degrees of freedom.
-
-    groups : GroupReport or None
-        Metrics by group.
-
-    n_boot : int
-        Number of replicates.
-
-    confidence_level : float
-        Of the intervals.
-
-    Attributes
-    ----------
-    groups : GroupReport or None
-        Metrics of the training rows by group, with intervals for rows and model together. None
-        without ``sensitive_features``.
-
-    coef_replicates : ndarray of shape (n_fitted, n_outputs, n_features)
-        Coefficients of the replicates that have a model.
-
-    intercept_replicates : ndarray of shape (n_fitted, n_outputs)
-        Their intercepts.
-
-    infeasible_share : float
-        Share of the replicates in which no model meets the fairness terms.
-
-    unmet_share : float
-        Share of the replicates in which an `EqualizedLoss` is not met to its tolerance.
-
-    n_clusters : int or None
-        Number of clusters; None where rows are independent.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skfairloss import PixelLossRegressor, coefficient_report
-    >>> rng = np.random.default_rng(1)
-    >>> X, group = rng.normal(size=(120, 1)), np.repeat(["a", "b"], 60)
-    >>> y = X[:, 0] + rng.normal(size=120)
-    >>> model = PixelLossRegressor().fit(X, y)
-    >>> report = coefficient_report(
-    ...     model, X, y, sensitive_features=group, n_boot=100, random_state=0
-    ... )
-    >>> report
-    CoefficientReport: 95 % confidence intervals from 100 refits under random weights of rows
-    <BLANKLINE>
-                    same sign   coefficient
-    x0                  100 %          0.91
-                               [0.69, 1.11]
-    <BLANKLINE>
-    same sign: of how many refits; each interval holds by itself
-    (intercept) -0.16 [-0.35, 0.02]
-    <BLANKLINE>
-    GroupReport: 120 rows, 2 groups; 95 % confidence intervals from 100 bootstrap samples
-    <BLANKLINE>
-                      n           MAE
-    a                60          0.74
-                         [0.59, 0.92]
-    b                60          0.78
-                         [0.64, 0.99]
-    all rows        120          0.76
-                         [0.65, 0.89]
-    difference                   0.04
-                         [0.00, 0.30]
-    ratio                        0.95
-                         [0.68, 1.00]
-    <BLANKLINE>
-    residual = true - predicted; difference and ratio: between groups
-    >>> report.infeasible_share
-    0.0
-    """
-
-    def __init__(
-        self,
-        coef: Array,
-        intercept: Array,
-        names: list[str],
-        *,
-        refits: Refits,
-        units: Any,
-        groups: GroupReport | None,
-        n_boot: int,
-        confidence_level: float,
-    ) -> None:
-        self.coef = coef
-        self.intercept = intercept
-        self.names = names
-        self.refits = refits
-        self.units = units
-        self.groups = groups
-        self.n_boot = n_boot
-        self.confidence_level = confidence_level
-
-    @property
-    def coef_replicates(self) -> Array:
-        """Coefficients of the replicates that have a model, (n_fitted, n_outputs, n_features)."""
-        return self.refits.coef
-
-    @property
-    def intercept_replicates(self) -> Array:
-        """Intercepts of the replicates that have a model, (n_fitted, n_outputs)."""
-        return self.refits.intercept
-
-    @property
-    def infeasible_share(self) -> float:
-        """Share of the replicates in which no model meets the fairness terms."""
-        return self.refits.infeasible / self.n_boot
-
-    @property
-    def unmet_share(self) -> float:
-        """Share of the replicates in which an `EqualizedLoss` is not met to its tolerance."""
-        return self.refits.unmet / self.n_boot
-
-    @property
-    def n_clusters(self) -> int | None:
-        """Number of clusters; None where rows are independent."""
-        clusters: int | None = self.units.n_clusters
-        return clusters
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a row for each output and feature, the intercept last.
-
-        Returns
-        -------
-        table : DataFrame
-            With the columns "output" (from 0), "feature" ("(intercept)" for the intercept),
-            "coefficient", "lower", "upper" and "same_sign", the share of replicates.
-        """
-        values = np.column_stack([self.coef, self.intercept])
-        replicates = np.concatenate([self.refits.coef, self.refits.intercept[..., None]], axis=-1)
-        flat = replicates.reshape(len(replicates), -1)
-        z = float(ndtri(0.5 + 0.5 * self.confidence_level))
-        size = np.full(flat.shape[1], self.units.size)
-        freedom = np.full(flat.shape[1], self.units.freedom)
-        lower, upper = percentile_limits(Sampled(values.ravel(), flat, size, freedom), z)
-        names = [*self.names, INTERCEPT]
-        return pd.DataFrame(
-            {
-                "output": np.repeat(np.arange(len(values)), len(names)),
-                "feature": names * len(values),
-                "coefficient": values.ravel(),
-                "lower": lower,
-                "upper": upper,
-                "same_sign": np.mean(np.sign(flat) == np.sign(values.ravel()), axis=0),
-            }
-        )
-
-    def plot(
-        self, output: int = 0, *, ax: Any = None, legend: bool = True, title: str | None = None
-    ) -> CoefficientDisplay:
-        """Draw the coefficients of one output with their intervals, without the intercept.
-
-        Parameters
-        ----------
-        output : int, default=0
-            Number of the output.
-
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; ``None`` makes a figure.
-
-        legend : bool, default=True
-            Whether to explain the marks.
-
-        title : str, default=None
-            Above the axes; ``None`` leaves the title as it is.
-
-        Returns
-        -------
-        display : CoefficientDisplay
-            After its `plot`.
-
-        Raises
-        ------
-        ValueError
-            If there is no such output.
-        """
-        if not is_integer(output) or not 0 <= output < len(self.coef):
-            raise ValueError(f"output must be from 0 to {len(self.coef) - 1}, got {output!r}")
-        frame = self.to_frame()
-        own = frame[frame["output"] == output].iloc[:-1]  # the intercept is last, whatever its name
-        display = CoefficientDisplay(
-            own["feature"].tolist(), own["coefficient"], lower=own["lower"], upper=own["upper"]
-        )
-        return display.plot(ax, legend=legend, title=title)
-
-    def __repr__(self) -> str:
-        parts = [to_text(self._table())]
-        if self.groups is not None:
-            parts.append(repr(self.groups))
-        return "\n\n".join(parts)
-
-    def _repr_html_(self) -> str:
-        groups = "" if self.groups is None else table_html(self.groups._table())
-        return page(table_html(self._table()) + groups)
-
-    def _table(self) -> Table:
-        """Return the table of the coefficients that text and HTML show."""
-        rows, notes = [], ["same sign: of how many refits; each interval holds by itself"]
-        for output, name, value, lower, upper, share in self.to_frame().itertuples(index=False):
-            label = name if len(self.coef) == 1 else f"{output}: {name}"
-            if name == INTERCEPT:  # its size is of another kind: no drawing on the same scale
-                notes.append(f"{label} {interval_text(value, lower, upper)}")
-                continue
-            cell = own_cell(value, lower, upper)
-            rows.append(Row(label, f"{100 * share:.3g} %", False, "coefficient", [cell]))
-        what = "rows" if self.n_clusters is None else counted(self.n_clusters, "cluster")
-        level = f"{100 * self.confidence_level:.6g} %"
-        title = f"CoefficientReport: {level} confidence intervals from {self.n_boot} refits "
-        title += f"under random weights of {what}"
-        if self.refits.infeasible:
-            share = f"{100 * self.infeasible_share:.3g} %"
-            notes.append(f"no model meets the fairness terms in {share} of the refits")
-        if self.refits.unmet:
-            share = f"{100 * self.unmet_share:.3g} %"
-            notes.append(f"EqualizedLoss is not met to its tolerance in {share} of the refits")
-        return Table(title, ["coefficient"], rows, notes, differences=(0,), count_title="same sign")

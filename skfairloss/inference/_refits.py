@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from skfairloss._core.solution import Multipliers
 from skfairloss._estimator.fitting import fit_model
 from skfairloss._estimator.training import Training
 from skfairloss._inputs.place import fitting_at
@@ -57,6 +58,7 @@ def refit(
     model: Any,
     training: Training,
     models: tuple[Array, Array],
+    multipliers: Multipliers | None,
     units: Index,
     n_boot: int,
     rng: np.random.Generator,
@@ -69,6 +71,7 @@ def refit(
     model : an estimator with the parameters, whose fitted attributes are overwritten.
     training : the data.
     models : (p, m) and (m,), the fit to the data, in units of y.
+    multipliers : of its fairness terms. None without any.
     units : (n,), numbers of the rows or clusters that have a random weight each.
     n_boot : number of replicates.
     rng : draws the weights.
@@ -85,7 +88,8 @@ def refit(
             try:
                 with fitting_at(f"replicate {number}"):
                     again = training.reweighted(model, weights)
-                    fit_model(model, again, again.start(ahead.models(again.problem.weights)))
+                    near = again.start(ahead.models(again.problem.weights), multipliers)
+                    fit_model(model, again, near)
             except InfeasibleFairnessError:
                 counts[InfeasibleFairnessError] += 1
                 continue

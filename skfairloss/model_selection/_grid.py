@@ -117,20 +117,29 @@ def _read_strengths(fairness: Any, grid: Any) -> tuple[Strength, ...]:
             axes[f"{prefix}{name}"] = [(j, name, value) for value in _values(term, name, values)]
     if not axes:
         raise ValueError(f"fairness_grid must name a parameter of a term, got {grid!r}")
-    names = sorted(axes)
     found = []
-    for combination in product(*(axes[name] for name in names)):
-        own = [clone(term) for term in terms]
-        for j, name, value in combination:
-            own[j].set_params(**{name: value})
-        asked_of_all = own if several else own[0]
-        try:
-            read_terms(asked_of_all)
-        except ValueError as error:
-            raise ValueError(f"fairness_grid has a value that is refused: {error}") from error
+    for combination in product(*(axes[name] for name in sorted(axes))):
+        own = _with_values(terms, combination)
+        fairness = own if several else own[0]
+        read_terms(fairness)
         values = [value for *_, value in combination]
-        found.append(Strength(asked_of_all, dict(zip(names, values, strict=True))))
+        found.append(Strength(fairness, dict(zip(sorted(axes), values, strict=True))))
     return tuple(found)
+
+
+def _with_values(
+    terms: list[FairnessTerm], combination: tuple[tuple[int, str, Any], ...]
+) -> list[FairnessTerm]:
+    """Return copies of the terms in which the parameters of some of them are set, checked."""
+    own = [clone(term) for term in terms]
+    for j, name, value in combination:
+        own[j].set_params(**{name: value})
+    try:
+        for j in {j for j, *_ in combination}:
+            own[j].check()
+    except ValueError as error:
+        raise ValueError(f"fairness_grid has a value that is refused: {error}") from error
+    return own
 
 
 def _by_term(grid: Any, n_terms: int) -> list[Mapping[str, Any]]:
