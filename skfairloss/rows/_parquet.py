@@ -218,7 +218,8 @@ class _RowGroup:
 
     def read(self, wanted: _Columns) -> dict[str, Any]:
         """Return the rows by the names of `fit`'s arguments."""
-        table = self.part.to_table(schema=self.schema, columns=wanted.every)
+        # threads are those of the source
+        table = self.part.to_table(schema=self.schema, columns=wanted.every, use_threads=False)
         numbers = {}
         for name, argument in wanted.numeric.items():
             if table[name].null_count:
