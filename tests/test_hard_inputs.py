@@ -570,6 +570,13 @@ def test_an_equalised_fit_takes_the_largest_level_where_losses_cross_twice(
     check(FairProblem(X, y, halves(n), Asked(spread=tolerance), **settings))
 
 
+@pytest.mark.parametrize("seed", [1083, 1867])
+def test_an_equalised_fit_goes_on_where_a_far_bound_has_been_left_out(seed):
+    """Weights over 24 orders of magnitude, by which the losses of groups are far apart."""
+    found = hard_problems.run_seed(seed, True)
+    assert found.status in hard_problems.ACCEPTABLE, str(found)
+
+
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_multipliers_of_an_equalised_fit_are_those_of_its_level(share):
     for seed in range(3):
