@@ -153,10 +153,34 @@ def test_groups_that_look_continuous_are_refused():
         PixelLossRegressor().fit(in_blocks(X, y, None, X[:, 0]))
 
 
-def test_an_equalized_loss_is_refused_by_name():
+@pytest.mark.parametrize("loss", [None, "squared_error"])
+@pytest.mark.parametrize("options", [{}, {"alpha": 0.1}, {"scale": "auto"}], ids=str)
+def test_squares_are_equalised_by_moments_alone(loss, options, passes):
     X, y, groups = data()
-    with pytest.raises(NotImplementedError, match="EqualizedLoss needs rows in one array"):
-        PixelLossRegressor(fairness=EqualizedLoss(0.1)).fit(in_blocks(X, y, None, groups))
+    errors = PixelLossRegressor(0.0).fit(X, y, sensitive_features=groups).group_errors_["mse"]
+    spread = 0.95 * np.ptp(errors)
+    if loss is None:  # about r / c
+        options = {**options, "scale": 2.0}
+        spread /= 4.0
+    term = EqualizedLoss(spread, loss)
+    found, expected = both(X, y, None, groups, loss_mix=0.0, fairness=term, **options)
+    assert_same_terms(found, expected)
+    assert sum(kernel.needs_features for kernel in passes) == 2
+
+
+def test_a_spread_that_is_left_is_stated():
+    X, y, groups = data()
+    model = PixelLossRegressor(0.0, fairness=EqualizedLoss(0.0, "squared_error"))
+    with pytest.warns(UserWarning, match="EqualizedLoss left a spread of"):
+        model.fit(in_blocks(X, y, None, groups))
+
+
+@pytest.mark.parametrize(("loss_mix", "loss"), [(0.5, None), (0.0, "absolute_error")])
+def test_an_equalized_loss_with_kinks_is_refused_by_name(loss_mix, loss):
+    X, y, groups = data()
+    model = PixelLossRegressor(loss_mix, fairness=EqualizedLoss(0.1, loss))
+    with pytest.raises(NotImplementedError, match="EqualizedLoss needs rows in one array, unless"):
+        model.fit(in_blocks(X, y, None, groups))
 
 
 @every_mix

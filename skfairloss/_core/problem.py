@@ -314,6 +314,14 @@ class Problem:
         values = loss.values(self.loss, residual) * self.weights
         return np.bincount(criterion.codes, values, len(criterion.shares)) / criterion.shares
 
+    def group_losses_at(self, loss: GroupLoss, coef: Array, intercept: Array) -> Array:
+        """Return a loss of the groups at a model, summed over the outputs, (G,)."""
+        return self.group_losses(loss, self.residual(coef, intercept))
+
+    def group_terms_at(self, coef: Array, intercept: Array) -> GroupTerms:
+        """Return the group losses at a model."""
+        return self.group_terms(self.residual(coef, intercept))
+
     def group_terms(self, residual: Array) -> GroupTerms:
         """Group losses at residuals (n, m); one group without bound where there is no criterion."""
         criterion = self.groups

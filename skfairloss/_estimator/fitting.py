@@ -39,7 +39,7 @@ def fit_model(model: Any, training: Training, start: Start | None) -> Start:
         ended = _with_more_digits(model, training, ended)
     problem, solution, certificate = ended.problem, ended.solution, ended.certificate
     if ended.equalized is not None and training.tolerance is not None:
-        _warn_unless_equal(ended.equalized, training.tolerance)
+        warn_unless_equal(ended.equalized, training.tolerance)
     warn_unless_certified(model, solution, certificate)
     model.__dict__.update(
         attributes.model(solution.coef, solution.intercept, residual=certificate.residual)
@@ -146,7 +146,7 @@ def _better(one: _Ended, other: _Ended) -> _Ended:
     return other if gain > 0 or (gain == 0 and smaller) else one
 
 
-def _warn_unless_equal(found: Equalized, tolerance: float) -> None:
+def warn_unless_equal(found: Equalized, tolerance: float) -> None:
     """State the spread of the group losses that is left, and why, where it is too large."""
     if found.within(tolerance):
         return

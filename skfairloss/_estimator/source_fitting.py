@@ -13,7 +13,7 @@ from skfairloss._design.dense import DenseDesign
 from skfairloss._design.threads import one_blas_thread
 from skfairloss._estimator.attributes import Attributes
 from skfairloss._estimator.compat import has_callbacks
-from skfairloss._estimator.fitting import fit_model, warn_unless_certified
+from skfairloss._estimator.fitting import fit_model, warn_unless_certified, warn_unless_equal
 from skfairloss._estimator.scale import (
     RANGE,
     in_units,
@@ -31,7 +31,7 @@ from skfairloss._rows.facts import Facts, GroupedFacts, Passes, Standing, first_
 from skfairloss._rows.source import RowSource
 from skfairloss._rows.sums import Sums
 from skfairloss._solvers.formulation import Options
-from skfairloss._solvers.row_fit import RowSolution, solve_rows
+from skfairloss._solvers.row_fit import RowSolution, solve_equalized_rows, solve_rows
 from skfairloss._typing import Array
 from skfairloss.fairness import EqualizedLoss, FairnessTerm
 
@@ -68,15 +68,19 @@ def fit_source(model: Any, source: RowSource) -> None:
         if facts.sampled_all:
             _fit_in_memory(model, facts, scale, groups, terms, head.single)
             return
-        problem = _problem(model, facts, scale, groups, terms)
+        problem, tolerance = _problem(model, facts, scale, groups, terms)
         if not squares and problem.sample.basis is None:
             look = replace(look, products=True)
             facts = replace(Facts.of(look, passes.run(look), labels), spread=facts.spread)
-            problem = _problem(model, facts, scale, groups, terms)
+            problem, tolerance = _problem(model, facts, scale, groups, terms)
         if facts.products:
             problem = replace(problem, factor=settled_factor(passes, problem))
-        found = solve_rows(problem, passes, labels, Options(model.tol, model.max_iter))
-    _report(model, problem, found, groups, terms, head.single)
+        options = Options(model.tol, model.max_iter)
+        if tolerance is not None and labels is not None:
+            found = solve_equalized_rows(problem, tolerance, passes, labels, options)
+        else:
+            found = solve_rows(problem, passes, labels, options)
+    _report(model, problem, found, groups, terms, tolerance, head.single)
 
 
 def _refuse(model: Any, terms: Terms) -> None:
@@ -89,11 +93,14 @@ def _refuse(model: Any, terms: Terms) -> None:
         raise NotImplementedError(
             "callbacks need rows in one array: remove them by set_callbacks() to fit rows in blocks"
         )
-    if any(isinstance(term, EqualizedLoss) for term in terms):
-        raise NotImplementedError(
-            "fairness=EqualizedLoss needs rows in one array: it solves many problems, each some "
-            "passes. BoundedGroupLoss bounds the same losses of rows in blocks"
-        )
+    for term in terms:
+        squared = model.loss_mix == 0 and getattr(term, "loss", None) in (None, SQUARED_ERROR)
+        if isinstance(term, EqualizedLoss) and not squared:
+            raise NotImplementedError(
+                "fairness=EqualizedLoss needs rows in one array, unless loss_mix=0 and its loss is "
+                "None or 'squared_error': it solves many problems, each some passes. "
+                "BoundedGroupLoss bounds the same losses of rows in blocks"
+            )
 
 
 def _needs_products(model: Any, terms: Terms) -> bool:
@@ -163,8 +170,8 @@ def _scale(model: Any, facts: Facts, deviations: Deviations | None) -> Array:
 
 def _problem(
     model: Any, facts: Facts, scale: Array, groups: Groups | None, terms: Terms
-) -> Standing:
-    """Return the problem of all rows."""
+) -> tuple[Standing, float | None]:
+    """Return the problem of all rows, and the tolerance of an `EqualizedLoss`, None without one."""
     x, y, own, counts, codes = facts.sample()
     problem = Standing(
         design=DenseDesign(x),
@@ -177,10 +184,10 @@ def _problem(
         counts=counts,
     )
     if not terms or groups is None:
-        return problem
+        return problem, None
     parts = replace(groups, codes=codes), problem.design, problem.y, own, scale
     asked = translate(terms, GroupedFacts(*parts, facts=facts))
-    return replace(problem, criterion=asked.criterion, linear=asked.linear)
+    return replace(problem, criterion=asked.criterion, linear=asked.linear), asked.spread
 
 
 def _fit_in_memory(
@@ -202,12 +209,15 @@ def _report(
     found: RowSolution,
     groups: Groups | None,
     terms: Terms,
+    tolerance: float | None,
     single: bool,
 ) -> None:
     """Set the fitted attributes, and warn where a fit is not certified."""
     facts, errors, verdict = problem.known, found.errors, found.verdict
     shares = facts.weights / facts.total
     attributes = Attributes(problem, problem.scale, groups, single, shares)
+    if found.equalized is not None and tolerance is not None:
+        warn_unless_equal(found.equalized, tolerance)
     warn_unless_certified(model, found, verdict)
     means = None
     if groups is not None:
@@ -216,7 +226,8 @@ def _report(
         means = np.array([mix, by_group[1], by_group[2]])
     model.__dict__.update(attributes.model(found.coef, found.intercept, means=means))
     model.__dict__.update(attributes.certificate(verdict))
-    model.__dict__.update(attributes.constraints(problem, found.multipliers, terms))
+    solved = problem if found.equalized is None else found.equalized.problem
+    model.__dict__.update(attributes.constraints(solved, found.multipliers, terms))
     squares = problem.mix_sums[2] * 0.5 * errors.sums[2].sum(axis=0)
     total = float(errors.losses(problem.mix_sums).sum())
     model.squared_share_ = float(squares.sum()) / total if total > 0 else np.nan

@@ -10,7 +10,7 @@ import numpy as np
 
 from skfairloss._cached import cached_property
 from skfairloss._core.constraints import MIX, GroupLoss, deviations
-from skfairloss._core.problem import Problem
+from skfairloss._core.problem import GroupTerms, Problem
 from skfairloss._core.requests import GroupedData
 from skfairloss._design.basis import (
     EPS,
@@ -309,6 +309,19 @@ class Standing(Problem):
     @cached_property
     def natural_loss(self) -> float:
         return self.natural(MIX)
+
+    def group_losses_at(self, loss: GroupLoss, coef: Array, intercept: Array) -> Array:
+        weights, moments = loss.weights(self.loss, self.n_outputs), self.group_moments
+        if weights[:2].any() or moments is None:
+            return super().group_losses_at(loss, coef, intercept)
+        squares = moments.residuals(coef, intercept, self.basis)[1].clip(min=0.0)
+        return np.asarray(0.5 * squares @ weights[2] / self.groups.shares)
+
+    def group_terms_at(self, coef: Array, intercept: Array) -> GroupTerms:
+        criterion, model = self.groups, (coef, intercept)
+        bounded = tuple(self.group_losses_at(one.loss, *model) for one in criterion.bounds)
+        worst = self.group_losses_at(criterion.worst_loss, *model)
+        return GroupTerms(self, self.group_losses_at(MIX, *model), worst, bounded)
 
 
 def first_look(

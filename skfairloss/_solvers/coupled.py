@@ -245,8 +245,9 @@ class Coupled:
     def excess(self, found: KinkedSolution, problem: Problem) -> float:
         """Return the largest relative violation of a bound of a problem of the same rows."""
         known = found.measured
-        residual = problem.residual(*to_model(self, found)) if known is None else known.residual
-        return problem.group_terms(residual).violation
+        if known is None:
+            return problem.group_terms_at(*to_model(self, found)).violation
+        return problem.group_terms(known.residual).violation
 
     def group_multipliers(self, found: Array) -> Multipliers:
         """Return those of the group losses, from all (J,)."""

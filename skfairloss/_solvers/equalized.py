@@ -390,9 +390,8 @@ class _Path:
 
     def _measured(self, problem: Problem, solution: Solution) -> Equalized:
         """Return a point with the losses of the groups, in a pass over X."""
-        residual = problem.residual(solution.coef, solution.intercept)
-        losses = problem.group_losses(self._level, residual) / problem.n_outputs
-        return Equalized(problem, solution, losses)
+        losses = problem.group_losses_at(self._level, solution.coef, solution.intercept)
+        return Equalized(problem, solution, losses / problem.n_outputs)
 
     def _lowest(self) -> Equalized:
         """Return the point at t* without the penalty: the largest loss is the smallest possible.

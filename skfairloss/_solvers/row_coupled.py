@@ -17,7 +17,7 @@ from skfairloss._core.losses import GroupedLoss, MixedLoss
 from skfairloss._core.solution import Multipliers, Verdict
 from skfairloss._design.dense import DenseDesign
 from skfairloss._rows.certifying import Errors, certify_together, group_terms
-from skfairloss._rows.facts import Passes
+from skfairloss._rows.facts import Passes, Standing
 from skfairloss._rows.kernels import ABSOLUTE, SIGNED, SQUARED, Lines, Reading
 from skfairloss._rows.searches import Request, Search, side_by_side
 from skfairloss._rows.sums import Sums
@@ -115,14 +115,7 @@ class CoupledForm(RowForm):
         return replace(self.whole, design=design, y=y, share=share, codes=gathered.codes)
 
     def weighing(self, multipliers: Array) -> tuple[MixedLoss | GroupedLoss, Array]:
-        problem, total = self.problem, self.problem.known.total
-        found = self.coupled.group_multipliers(multipliers)
-        shares = problem.groups.shares
-        if problem.groups.about_mix:
-            return problem.loss, problem.mix_weights(found) / (shares * total)
-        loss = problem.plain(found).row_loss
-        assert isinstance(loss, GroupedLoss)
-        return replace(loss, codes=np.zeros(0, dtype=np.intp)), np.full(len(shares), 1.0 / total)
+        return weighing(self.problem, self.coupled.group_multipliers(multipliers))
 
     def certify(self, point: Measured, tol: float) -> Search[Verdict]:
         found = self.multipliers(point)
@@ -144,6 +137,16 @@ class CoupledForm(RowForm):
         slopes = point.penalty_duals if self.problem.l1 > 0 else np.zeros((0, 1))
         linear = linear_multipliers(coupled, found, point.measure.coef, adjoint, slopes)
         return replace(coupled.group_multipliers(found), linear=linear)
+
+
+def weighing(problem: Standing, found: Multipliers) -> tuple[MixedLoss | GroupedLoss, Array]:
+    """Return the loss of the rows under multipliers, and what raw weights are multiplied with."""
+    total, shares = problem.known.total, problem.groups.shares
+    if problem.groups.about_mix:
+        return problem.loss, problem.mix_weights(found) / (shares * total)
+    loss = problem.plain(found).row_loss
+    assert isinstance(loss, GroupedLoss)
+    return replace(loss, codes=np.zeros(0, dtype=np.intp)), np.full(len(shares), 1.0 / total)
 
 
 def search_together(form: CoupledForm, goal: Goal) -> Search[Found]:

@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from skfairloss._core.solution import Multipliers, Verdict
+from skfairloss._core.solution import Multipliers, Solution, Verdict
 from skfairloss._design.basis import EPS
-from skfairloss._rows.certifying import Errors, certify_outputs
+from skfairloss._rows.certifying import Errors, certify_outputs, certify_together
 from skfairloss._rows.facts import Passes, Standing
 from skfairloss._rows.kernels import SQUARED, Measure, Reading
 from skfairloss._rows.searches import Request, Search, side_by_side
 from skfairloss._solvers.constrained import check_linear, without_far_bounds
 from skfairloss._solvers.coupled import Setting
+from skfairloss._solvers.equalized import Equalized, solve_equalized
 from skfairloss._solvers.formulation import Options
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.least_squares import normal_factor, ridge_fit, solve_normal
-from skfairloss._solvers.row_coupled import CoupledForm, check_bounds, search_together
+from skfairloss._solvers.row_coupled import CoupledForm, check_bounds, search_together, weighing
 from skfairloss._solvers.row_forms import Measured, OutputForm
 from skfairloss._solvers.row_search import EXACT, Found, certified, measured, search_signs
 from skfairloss._solvers.row_ties import settle_tie
@@ -46,6 +47,7 @@ class RowSolution:
     n_iter : (m,).
     tie_resolved : (m,) of bool.
     multipliers : of the constraints. None without any.
+    equalized : the point of a path that it is. None without an `EqualizedLoss`.
     """
 
     coef: Array
@@ -55,6 +57,7 @@ class RowSolution:
     n_iter: Index
     tie_resolved: Mask
     multipliers: Multipliers | None = None
+    equalized: Equalized | None = None
 
     @property
     def stopped(self) -> Mask:
@@ -105,6 +108,41 @@ def _solve_together(
         np.full(m, found.tie_resolved),
         multipliers,
     )
+
+
+def solve_equalized_rows(
+    problem: Standing, tolerance: float, passes: Passes, labels: tuple[Any, ...], options: Options
+) -> RowSolution:
+    """Solve a problem of squares whose group losses are to be equal: moments tell the path."""
+    if any(term.exact for term in problem.linear):
+        raise NotImplementedError(
+            "fairness=EqualizedLoss beside a parity of tolerance 0 needs rows in one array: a "
+            "small tolerance does for rows in blocks"
+        )
+    found = solve_equalized(problem, tolerance, options)
+
+    def measured(at: Standing, solution: Solution) -> Search[tuple[Errors, Verdict]]:
+        held = solution.multipliers
+        assert held is not None
+        unit, kinds = 1.0 / problem.known.weights, problem.mix_sums[:, :1]
+        reading = Reading(problem.columns, problem.scale, unit, labels, kinds)
+        model = solution.coef, solution.intercept
+        request = Request(Measure(reading, *model, None, *weighing(at, held), labels=labels))
+        sums = yield request
+        errors = Errors.of(sums, labels, problem.known.total)
+        return errors, (yield from certify_together(at, request, sums, errors, held, options.tol))
+
+    solution, at = found.solution, found.problem
+    assert isinstance(at, Standing)
+    errors, verdict = side_by_side(passes, [measured(at, solution)])[0]
+    if found.limit is not None and not verdict.certified.all():
+        worst, held = found.limit
+        assert isinstance(worst, Standing)
+        certified = side_by_side(passes, [measured(worst, held)])[0][1].certified
+        verdict = replace(verdict, certified=certified)
+    model = solution.coef, solution.intercept
+    flags = solution.n_iter, solution.tie_resolved
+    return RowSolution(*model, errors, verdict, *flags, solution.multipliers, found)
 
 
 def _zeroed(problem: Standing, points: list[Measured], pull: Array | float = 0.0) -> Array:
