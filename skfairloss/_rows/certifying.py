@@ -13,7 +13,8 @@ from skfairloss._core.constraints import MIX, GroupLoss
 from skfairloss._core.problem import GroupTerms
 from skfairloss._core.solution import Multipliers, Verdict
 from skfairloss._rows.facts import Standing
-from skfairloss._rows.kernels import ABSOLUTE, SIGNED, SQUARED, Extent, Measure, Rounding
+from skfairloss._rows.kernels import Extent, Measure, Rounding
+from skfairloss._rows.reading import ABSOLUTE, SIGNED, SQUARED
 from skfairloss._rows.searches import Request, Search
 from skfairloss._rows.sums import Sums
 from skfairloss._typing import Array

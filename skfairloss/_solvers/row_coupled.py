@@ -18,7 +18,8 @@ from skfairloss._core.solution import Multipliers, Verdict
 from skfairloss._design.dense import DenseDesign
 from skfairloss._rows.certifying import Errors, certify_together, group_terms
 from skfairloss._rows.facts import Passes, Standing
-from skfairloss._rows.kernels import ABSOLUTE, SIGNED, SQUARED, Lines, Reading
+from skfairloss._rows.kernels import Lines
+from skfairloss._rows.reading import ABSOLUTE, SIGNED, SQUARED, Reading
 from skfairloss._rows.searches import Request, Search, side_by_side
 from skfairloss._rows.sums import Sums
 from skfairloss._solvers.constrained import refuse_bounds

@@ -11,7 +11,8 @@ from skfairloss._core.solution import Multipliers, Solution, Verdict
 from skfairloss._design.basis import EPS
 from skfairloss._rows.certifying import Errors, certify_outputs, certify_together
 from skfairloss._rows.facts import Passes, Standing
-from skfairloss._rows.kernels import SQUARED, Measure, Reading
+from skfairloss._rows.kernels import Measure
+from skfairloss._rows.reading import SQUARED, Reading
 from skfairloss._rows.searches import Request, Search, side_by_side
 from skfairloss._solvers.constrained import check_linear, without_far_bounds
 from skfairloss._solvers.coupled import Setting

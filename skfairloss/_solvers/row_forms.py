@@ -19,7 +19,8 @@ from skfairloss._core.solution import Verdict
 from skfairloss._design.dense import DenseDesign
 from skfairloss._rows.certifying import Errors, certify_outputs
 from skfairloss._rows.facts import Standing
-from skfairloss._rows.kernels import SQUARED, Measure, Reading, Sides
+from skfairloss._rows.kernels import Measure
+from skfairloss._rows.reading import SQUARED, Reading, Sides
 from skfairloss._rows.searches import Request, Search
 from skfairloss._rows.sums import Sums
 from skfairloss._solvers.band import LIGHT, BandSize, in_units

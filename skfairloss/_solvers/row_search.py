@@ -22,7 +22,8 @@ import numpy as np
 from skfairloss._core.solution import Verdict
 from skfairloss._design.basis import EPS
 from skfairloss._rows.certifying import Errors
-from skfairloss._rows.kernels import Sides, Smooth, Split
+from skfairloss._rows.kernels import Smooth, Split
+from skfairloss._rows.reading import Sides
 from skfairloss._rows.searches import Request, Search
 from skfairloss._rows.sums import Sums
 from skfairloss._solvers.band import BandSize, moves

@@ -1,0 +1,170 @@
+"""`Reading`: how a search reads the rows of a piece: targets, weights, groups, lines and sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from skfairloss._rows.source import Piece
+from skfairloss._typing import Array, Index, Mask
+
+_HASH = np.uint64(0x9E3779B97F4A7C15)  # 2⁶⁴ / golden ratio (Knuth, volume 3, section 6.4)
+SIGNED, ABSOLUTE, SQUARED = range(3)  # sums over rows, as `Coupling` orders them
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The way in which a search reads the rows.
+
+    Parameters
+    ----------
+    outputs : (m,), the columns of y that it is about.
+    scale : (m,), y is read in units of it.
+    unit : (G,), what weights are multiplied with: the inverse weight of all rows, or of each group.
+    labels : the groups, in the order of the sums. None where all rows are one.
+    kinds : (3, K), weights of the signed, absolute and squared sums in each of K lines of a row.
+    """
+
+    outputs: Index
+    scale: Array
+    unit: Array
+    labels: tuple[Any, ...] | None
+    kinds: Array
+
+    @property
+    def n_groups(self) -> int:
+        """G."""
+        return len(self.unit)
+
+    def codes(self, piece: Piece) -> Index | None:
+        """Return the groups of a piece's rows, (k,). None where all are one."""
+        return None if self.labels is None else codes_of(piece, self.labels)
+
+    def share(self, piece: Piece, codes: Index | None) -> Array:
+        """Return the weights of a piece's rows, (k,)."""
+        unit = self.unit[0] if codes is None else self.unit[codes]
+        if piece.weights is None:
+            return np.broadcast_to(unit, len(piece.X))
+        return piece.weights * unit
+
+    def targets(self, piece: Piece) -> Array:
+        """Return the targets of a piece's rows, (k, m)."""
+        y = piece.y
+        if len(self.outputs) < y.shape[1]:
+            y = y[:, self.outputs]
+        return y if (self.scale == 1.0).all() else y / self.scale
+
+    def lines(
+        self, X: Array, share: Array, codes: Index | None, slope: Array, signed: Any, r: Array
+    ) -> dict[str, Array]:
+        """Sum lines over rows: Xᵀu (p, C), 1ᵀu and values (C,), for kinds, outputs and groups.
+
+        A line of kind c has u = share (c₀ e + c₁ s + c₂ r) for slopes s (k, m) and e, ``signed``,
+        and the value u r, half of that of a square.
+        """
+        u, values = [], []
+        for tilt, steep, curvature in self.kinds.T:
+            one = steep * slope if steep != 0 else np.zeros_like(slope)
+            if tilt != 0:
+                one = one + tilt * signed
+            one *= share[:, None]
+            values.append(one * r)
+            if curvature != 0:
+                square = (curvature * share)[:, None] * r
+                values[-1] += 0.5 * square * r
+                one += square
+            u.append(one)
+        every, value = (parts[0] if len(parts) == 1 else np.hstack(parts) for parts in (u, values))
+        if codes is None:
+            return {"adjoint": X.T @ every, "total": every.sum(0), "value": value.sum(0)}
+        width, n_sums = every.shape[1], every.shape[1] * self.n_groups
+        place = codes[:, None] + self.n_groups * np.arange(width)
+        place = place.ravel().astype(np.int32)
+        starts = np.arange(0, every.size + 1, width, dtype=np.int32)
+        columns = sp.csr_array((every.ravel(), place, starts), shape=(len(every), n_sums))
+        return {
+            "adjoint": np.asarray((columns.T @ X).T),
+            "total": np.bincount(place, every.ravel(), n_sums),
+            "value": np.bincount(place, value.ravel(), n_sums),
+        }
+
+
+def codes_of(piece: Piece, labels: tuple[Any, ...]) -> Index:
+    """Return the groups of a piece's rows as positions among labels, (k,)."""
+    assert piece.codes is not None
+    if piece.labels == labels:
+        return piece.codes
+    position = {label: code for code, label in enumerate(labels)}
+    table = np.array([position[label] for label in piece.labels], dtype=np.intp)
+    return table[piece.codes]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The side of 0 of each row at a base model, (p, m) and (m,).
+
+    Where more rows lie at 0 than a band needs, up to ``rounding``, one of ``thin`` is in the band;
+    the rest are idle: they are to stay at 0, with the middle of their interval for a dual.
+    """
+
+    coef: Array
+    intercept: Array
+    rounding: float = 0.0
+    thin: int = 1
+
+    def slopes(self, r: Array) -> Array:
+        """Return s, 1 or -1, of rows with residuals r at the base model, (k, m)."""
+        return np.copysign(1.0, r)
+
+    def idle(self, block: int, at: Index, r: Array) -> Mask:
+        """Return which rows are idle, unless they are in the band, (k,)."""
+        if self.thin == 1:
+            return np.zeros(len(r), dtype=np.bool_)
+        low = ~in_any(np.abs(r) > self.rounding)
+        # a hash: every thin-th row may be all of a group
+        number = (at.astype(np.uint64) + np.uint64(block << 40)) * _HASH >> np.uint64(33)
+        return low & (number % np.uint64(self.thin) != 0)
+
+
+def residuals(reading: Reading, piece: Piece, model: Any) -> Array:
+    """Return y - predictions of a piece's rows, (k, m)."""
+    r = piece.X @ model.coef
+    r += model.intercept
+    return np.subtract(reading.targets(piece), r, out=r)
+
+
+def weights_of(piece: Piece, codes: Index | None, mass: Array) -> Array:
+    """Return the weights of a piece's rows, summing to 1 over all rows, (k,)."""
+    own = mass[0] if codes is None else mass[codes]
+    weights = own if piece.weights is None else piece.weights * own
+    return np.broadcast_to(weights, len(piece.X))
+
+
+def in_any(mask: Mask) -> Mask:
+    """Return which rows are marked in any output, (k,), from (k, m)."""
+    return mask[:, 0] if mask.shape[1] == 1 else np.asarray(mask.any(axis=1))
+
+
+def is_heavy(piece: Piece, codes: Index | None, mass: Array, heavy: float) -> Mask | None:
+    """Return which rows are in the band by their weight, (k,). None where none is."""
+    if np.isinf(heavy):
+        return None
+    out = weights_of(piece, codes, mass) > heavy
+    return out if out.any() else None
+
+
+def units_of(weights: Array, light: float) -> Array:
+    """Return what residuals are compared in: 1, or less for rows of next to no weight, (k,)."""
+    return np.clip(weights * light, 1e-300, 1.0)
+
+
+def taken(piece: Piece, index: Index, r: Array, codes: Index | None) -> tuple[Array, ...]:
+    """Return some rows themselves: block, position, X, residual, weight and group of each."""
+    weights = np.ones(len(index)) if piece.weights is None else piece.weights[index]
+    own = np.zeros(len(index)) if codes is None else codes[index]
+    block = np.full(len(index), piece.block, dtype=np.int32)
+    at = (piece.start + index).astype(np.int32)
+    return block, at, piece.X[index], r[index], weights, own.astype(np.int32)
