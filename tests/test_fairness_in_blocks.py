@@ -141,6 +141,18 @@ def test_terms_need_the_groups():
         PixelLossRegressor(fairness=WorstGroupLoss()).fit(in_blocks(X, y))
 
 
+@pytest.mark.parametrize("without", [0, 1])
+def test_groups_are_those_of_all_blocks_or_of_none(without):
+    X, y, groups = data()
+
+    def block(i):
+        own = {} if i == without else {"sensitive_features": groups[i::3]}
+        return {"X": X[i::3], "y": y[i::3], **own}
+
+    with pytest.raises(ValueError, match="blocks must all have 'sensitive_features'"):
+        PixelLossRegressor().fit(from_blocks(block, 3))
+
+
 def test_terms_need_two_groups():
     X, y, _ = data()
     with pytest.raises(ValueError, match="at least two groups"):

@@ -390,6 +390,18 @@ def test_a_block_that_is_wrong_is_named(kind):
         PixelLossRegressor(0.0, scale=1.0).fit(from_blocks(lambda i: make(X, y), 1))
 
 
+@pytest.mark.parametrize("name", ["X", "y"])
+def test_a_block_with_other_columns_is_named(name):
+    X, y = data(outputs=2)
+
+    def block(i):
+        given = {"X": X[i::3], "y": y[i::3]}
+        return {**given, name: given[name][:, :1]} if i == 1 else given
+
+    with pytest.raises(ValueError, match=f"{name} of block 1 has 1 columns, but the first block"):
+        PixelLossRegressor().fit(from_blocks(block, 3))
+
+
 def test_sparse_blocks_are_refused():
     sp = pytest.importorskip("scipy.sparse")
     X, y = data()

@@ -122,6 +122,10 @@ def _groups(sums: Sums, head: Block) -> Groups | None:
     found = [key[1] for key in sums.added if key[0] == "share"]
     if not found:
         return None
+    weight = sum(float(v) for key, v in sums.added.items() if key[0] == "totals")
+    known = sum(float(sums.added["share", label]) for label in found)
+    if head.codes is None or known < (1.0 - 1e-6) * weight:
+        raise ValueError("blocks must all have 'sensitive_features', or none of them")
     values: Any = found
     if len(head.columns) > 1:
         columns = zip(*found, strict=True)

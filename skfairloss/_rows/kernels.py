@@ -70,6 +70,7 @@ class Look(Kernel):
             block, weights = block.without_y(kept), weights[kept]
         if not len(block.y):
             return Sums()
+        self._check_shapes(number, block)
         labels: tuple[Any, ...] = (None,)
         codes = np.zeros(len(block.y), dtype=np.intp)
         added: dict[Any, Any] = {}
@@ -93,6 +94,16 @@ class Look(Kernel):
             largest["heaviest", label] = 1.0 if own is None else own.max()
             drawn[label] = self._draw(block, kept, keys, weights, rows)
         return Sums(added, largest, drawn=drawn)
+
+    def _check_shapes(self, number: int, block: Block) -> None:
+        """Refuse a block that has not as many columns as the first one."""
+        widths = zip("Xy", self.origin, (block.X, block.y), strict=True)
+        for name, origin, values in widths:
+            if values.shape[1] != len(origin):
+                raise ValueError(
+                    f"{name} of block {number} has {values.shape[1]} columns, but the first block "
+                    f"with rows has {len(origin)}"
+                )
 
     def _moments(
         self, number: int, block: Block, kept: Index | None, labels: tuple[Any, ...], codes: Index
