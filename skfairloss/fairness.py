@@ -352,7 +352,10 @@ class Parity(FairnessTerm):
         """Return |target - (x̄_g - x̄)ᵀ w| <= tolerance as rows in the coefficients."""
         scale, size = data.scale, data.spread
         tolerance, labels = float(self.tolerance) / scale, tuple(data.groups.labels)
-        if ((tolerance <= _ROUNDING * size) | (size == 0)).all():
+        varies = size > 0  # a constant output has no size that a tolerance would be small beside
+        if float(self.tolerance) == 0 or (
+            varies.any() and (tolerance <= _ROUNDING * size)[varies].all()
+        ):
             tolerance = np.zeros_like(scale)
         return Request(
             linear=LinearRows(data.feature_differences, self.target(data), tolerance, labels, scale)

@@ -62,7 +62,7 @@ def test_continues_to_a_near_bound(loss_mix, kind):
     full = problem(loss_mix, **kind)
     before, gq = solved(at_level(full, 1.0)), at_level(full, 1.0 + 1e-9)
     assert (before.multipliers > 1e-6).any()  # a bound that holds nothing would leave nothing to do
-    found, direct = continued(gq, before, 1e-10, 0.0), solved(gq)
+    found, direct = continued(gq, before, 1e-10, 0.0, None), solved(gq)
     assert found is not None
     assert found.n_iter == 1
     assert found.gap <= 1e-10 * direct.objective
@@ -74,7 +74,7 @@ def test_continues_to_a_near_bound(loss_mix, kind):
 def test_says_nothing_where_other_rows_are_at_their_kink(loss_mix):
     full = problem(loss_mix)
     before = solved(at_level(full, 1.0))
-    assert continued(at_level(full, 2.0), before, 1e-10, 0.0) is None
+    assert continued(at_level(full, 2.0), before, 1e-10, 0.0, None) is None
 
 
 @pytest.mark.parametrize("loss_mix", [0.0, 0.4, 1.0])

@@ -106,6 +106,17 @@ def test_the_closing_words_of_the_example_follow_from_its_numbers(example):
     assert "- MAE of the worse-off group: L1 0.6000, L2 0.4200: L2\n" in words
 
 
+def test_the_benchmark_of_blocks_prints_a_row_for_each_fit(tmp_path):
+    options = "--rows 3000 --features 3 --block 1000 --repeats 1 --loss-mix 0 1 --json blocks.json"
+    text = run("tests/benchmarks/rows_in_blocks.py", *options.split(), cwd=tmp_path)
+    rows = json.loads((tmp_path / "blocks.json").read_text("utf-8"))["results"]
+    names = ["loss_mix=0", "loss_mix=1", "worst group, loss_mix=0", "worst group, loss_mix=1"]
+    assert [row["case"] for row in rows] == names
+    assert all(name in text for name in names)
+    assert [row["passes"] for row in rows][:2] == [2, 4]
+    assert all(row["largest difference"] < 1e-5 for row in rows)
+
+
 def test_the_readme_shows_what_its_code_prints(capsys):
     text = (ROOT / "README.md").read_text("utf-8")
     code, shown = (

@@ -157,3 +157,12 @@ def test_an_equalized_loss_is_refused_by_name():
     X, y, groups = data()
     with pytest.raises(NotImplementedError, match="EqualizedLoss needs rows in one array"):
         PixelLossRegressor(fairness=EqualizedLoss(0.1)).fit(in_blocks(X, y, None, groups))
+
+
+@every_mix
+def test_an_l1_penalty_leaves_the_same_zeros_under_a_term(loss_mix):
+    X, y, groups = data()
+    options = {"alpha": 0.1, "l1_ratio": 0.8, "fairness": WorstGroupLoss()}
+    found, expected = both(X, y, None, groups, loss_mix=loss_mix, **options)
+    np.testing.assert_array_equal(found.coef_ == 0, expected.coef_ == 0)
+    assert_same_terms(found, expected)

@@ -498,6 +498,15 @@ def test_a_constant_output_meets_residual_parity(level, loss_mix):
     assert model.intercept_ == pytest.approx(level)
 
 
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+@pytest.mark.parametrize("asked", [Asked(residual=0.02), Asked(prediction=0.02)])
+def test_a_tolerance_counts_for_constant_outputs_without_an_intercept(loss_mix, n_outputs, asked):
+    X = np.random.default_rng(0).normal(size=(30, 3)) + np.arange(30)[:, None] % 2
+    Y = np.full((30, n_outputs), 0.1)
+    check(FairProblem(X, Y, halves(30), asked, loss_mix=loss_mix, fit_intercept=False))
+
+
 @pytest.mark.parametrize("level", [0.0, 0.1, 1e6 + 0.1])
 def test_a_constant_output_beside_others_meets_residual_parity(level):
     rng = np.random.default_rng(0)
@@ -559,6 +568,13 @@ def test_an_equalised_fit_takes_the_largest_level_where_losses_cross_twice(
     y += np.where(second, 1.5, 0.3) * rng.normal(size=n)
     settings = {"loss_mix": 0.0, "alpha": alpha, "l1_ratio": l1_ratio}
     check(FairProblem(X, y, halves(n), Asked(spread=tolerance), **settings))
+
+
+@pytest.mark.parametrize("seed", [1083, 1867])
+def test_an_equalised_fit_goes_on_where_a_far_bound_has_been_left_out(seed):
+    """Weights over 24 orders of magnitude, by which the losses of groups are far apart."""
+    found = hard_problems.run_seed(seed, True)
+    assert found.status in hard_problems.ACCEPTABLE, str(found)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])

@@ -139,7 +139,7 @@ class Sides:
 
     def slopes(self, r: Array) -> Array:
         """Return s, 1 or -1, of rows with residuals r at the base model, (k, m)."""
-        return np.where(r > 0, 1.0, -1.0)
+        return np.copysign(1.0, r)
 
     def idle(self, block: int, at: Index, r: Array) -> Mask:
         """Return which rows are idle, unless they are in the band, (k,)."""

@@ -49,13 +49,14 @@ class Known:
         The bounds are those of the last solution, which was of ``form``, on the way to another.
         None where they are not known.
         """
-        if self.exact is None:
+        exact = self.follows(form.coupling)  # far bounds may have been left out of one of them
+        if exact is None:
             return None
         kq = form.kq
         if self.band is not None:
             kq = CoupledRows.of(form).under_bounds(self.band).problem()
         rise = other.coupling.bound - form.coupling.bound
-        found = sensitivity(kq, self.exact, rise)
+        found = sensitivity(kq, exact, rise)
         return None if found is None or not rise.all() else found / rise
 
     def follows(self, coupling: Coupling) -> KinkedSolution | None:

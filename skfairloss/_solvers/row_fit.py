@@ -24,6 +24,7 @@ from skfairloss._solvers.row_search import EXACT, Found, certified, measured, se
 from skfairloss._solvers.row_ties import settle_tie
 from skfairloss._solvers.tolerances import FLOOR
 from skfairloss._solvers.whole import Goal
+from skfairloss._solvers.working_set import with_zeros
 from skfairloss._typing import Array, Index, Mask
 
 _REFINEMENTS = 4  # of a closed form at most; one is usual, and is the certificate's pass
@@ -75,7 +76,7 @@ def solve_rows(
         form = TiedForm(problem.outputs(slice(k, k + 1)), labels)
         goal = Goal(options.tol, FLOOR * form.whole.output.spread, options.max_iter)
         searches.append(search_penalty(form, goal) if smooth else search_signs(form, goal))
-    return _together(side_by_side(passes, searches))
+    return _together(problem, side_by_side(passes, searches))
 
 
 def _solve_together(
@@ -94,24 +95,40 @@ def _solve_together(
     if problem.groups.is_bounded and not found.verdict.certified[0]:
         check_bounds(form, passes, options)
     point, m = found.point, problem.n_outputs
+    multipliers = form.multipliers(point)
     return RowSolution(
-        point.anchor.coef,
+        _zeroed(problem, [point], problem.linear_slack(point.anchor.coef, multipliers)[0]),
         np.asarray(point.anchor.intercept),
         point.errors,
         found.verdict,
         np.full(m, point.n_iter, dtype=np.intp),
         np.full(m, found.tie_resolved),
-        form.multipliers(point),
+        multipliers,
     )
 
 
-def _together(found: list[Found]) -> RowSolution:
+def _zeroed(problem: Standing, points: list[Measured], pull: Array | float = 0.0) -> Array:
+    """Return the coefficients, (p, m), exactly 0 where an L1 penalty holds them there.
+
+    ``pull`` is what linear rows add to Xᵀu.
+    """
+    coef = np.hstack([point.measure.coef for point in points])
+    if problem.l1 == 0:
+        return coef
+    adjoint = np.hstack([point.sums.added["adjoint"] for point in points])
+    total = np.concatenate([point.sums.added["total"] for point in points])
+    gradient = adjoint - np.multiply.outer(problem.center, total) - problem.l2 * coef + pull
+    norms = np.sqrt(np.diag(problem.moments.around(problem.center)).clip(min=0.0))
+    return with_zeros(problem, coef, gradient, norms)
+
+
+def _together(problem: Standing, found: list[Found]) -> RowSolution:
     """Return the models of single outputs as one solution."""
     verdicts = [one.verdict for one in found]
     names = Verdict.__dataclass_fields__
     joined = Verdict(*(np.concatenate([getattr(v, name) for v in verdicts]) for name in names))
     return RowSolution(
-        np.column_stack([one.point.anchor.coef for one in found]),
+        _zeroed(problem, [one.point for one in found]),
         np.array([float(one.point.anchor.intercept) for one in found]),
         Errors.joined([one.point.errors for one in found]),
         joined,

@@ -55,7 +55,7 @@ def solve_by_working_sets(problem: Problem, options: Options, solve: Solve) -> S
         gradient = _gradient(problem, found, columns)
         outside = np.setdiff1d(_columns_above(gradient, _REACHED * problem.l1), columns)
         if not len(outside) or found.stopped.any() or spent >= options.max_iter:
-            coef = _with_zeros(part, found.coef, gradient[columns])
+            coef = with_zeros(part, found.coef, gradient[columns], _spread(part))
             n_iter = np.full_like(found.n_iter, spent)
             coef = _spread_out(problem, coef, columns)
             return replace(found, coef=coef, measured=None, n_iter=n_iter)
@@ -66,7 +66,7 @@ def solve_by_working_sets(problem: Problem, options: Options, solve: Solve) -> S
         order = np.argsort(-np.abs(gradient[outside]).max(axis=1), kind="stable")
         columns = np.union1d(columns, outside[order[: max(_FIRST, len(columns))]])
     found = solve(problem, options.after(spent))
-    coef = _with_zeros(problem, found.coef, _gradient(problem, found, every))
+    coef = with_zeros(problem, found.coef, _gradient(problem, found, every), _spread(problem))
     return replace(found, coef=coef, n_iter=found.n_iter + spent)
 
 
@@ -147,8 +147,12 @@ def _spread_out(problem: Problem, coef: Array, columns: Index) -> Array:
     return out
 
 
-def _with_zeros(problem: Problem, coef: Array, gradient: Array) -> Array:
+def with_zeros(problem: Problem, coef: Array, gradient: Array, norms: Array) -> Array:
     """Return the coefficients, (p, m), with 0 where (1) asks for it and rounding is in the way."""
-    norms = column_spread(problem.design, problem.weights, problem.fit_intercept)
     small = np.abs(coef) * norms[:, None] <= _ZERO * problem.spread
     return np.where(small & (np.abs(gradient) < _REACHED * problem.l1), 0.0, coef)
+
+
+def _spread(problem: Problem) -> Array:
+    """Return the sizes of the centred columns, (p,)."""
+    return column_spread(problem.design, problem.weights, problem.fit_intercept)

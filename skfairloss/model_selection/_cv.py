@@ -47,12 +47,11 @@ _OF_THE_REGRESSOR = (
 class PixelLossRegressorCV(
     VersionStampMixin, CallbackSupportMixin, MultiOutputMixin, MatchedScoreMixin, BaseEstimator
 ):
-    """`PixelLossRegressor` with ``loss_mix`` and ``alpha`` chosen by cross-validation.
+    """Choose mix, penalty and strengths of terms of a `PixelLossRegressor` by cross-validation.
 
-    So are the strengths of fairness terms where ``fairness_grid`` names values. Candidates, folds,
-    scores and choice are those of ``GridSearchCV`` over the same grid. It takes less time: each
-    fold is read once, and each fit starts from the solution of the mix or strength next to it.
-    Every fit has a certificate of its own.
+    Candidates, folds, scores and choice are those of ``GridSearchCV`` over the same grid. It takes
+    less time: each fold is read once, and each fit starts from the solution of the mix or strength
+    next to it. Every fit has a certificate of its own.
 
     Parameters
     ----------
@@ -362,6 +361,9 @@ class PixelLossRegressorCV(
             If an argument is not what is described above; if every fit fails; if a candidate has
             the score NaN in all folds, or every candidate has it in some. The first error is its
             cause.
+
+        skfairloss.exceptions.InfeasibleFairnessError
+            If no model meets the fairness terms of the candidate chosen on all rows.
 
         Warns
         -----

@@ -53,6 +53,7 @@ def fill(pages: Mapping[str, str], results: Results) -> dict[str, str]:
         "sentences": sentences(results),
         "plain": counts_table(results, "plain"),
         "fairness": counts_table(results, "fairness"),
+        "commands": commands(results),
         "revisions": revisions(results),
     }
     return marked.fill(pages, texts)
@@ -108,6 +109,13 @@ def _row(kind: str, before: dict[str, int] | None, after: dict[str, int]) -> lis
 def at_fault(statuses: Mapping[str, int]) -> int:
     """How many are wrong without a word, claim what is not so, or raised."""
     return sum(statuses[name] for name in FAULTS)
+
+
+def commands(results: Results) -> str:
+    """What counts the same problems again and writes the page."""
+    count = "python -m tests.hard_problems {} --n {} --json docs/hard/after.json"
+    lines = [count.format(which, results["after"][which]["n"]) for which in ("plain", "fairness")]
+    return "\n".join(["```sh", *lines, "python tests/benchmarks/hard_inputs.py", "```"])
 
 
 def revisions(results: Results) -> str:
