@@ -582,7 +582,7 @@ def judge_path(
         and spread <= tolerance + 1e-12 * t,
         f"t = {t:.6g}, but {first:.6g} is enough": t < first - edge,
         f"spread {spread:.6g} left, the path has {scan.spread.min():.6g}": unmet
-        and spread > scan.spread.min() + edge + step,
+        and spread > scan.spread.min() + edge + step + 1e-14 * natural(problem),
     }
     return next((fault for fault, found in faults.items() if found), "")
 
