@@ -393,8 +393,8 @@ def main() -> None:
     print(report(found))
     if options.json:
         known = json.loads(options.json.read_text("utf-8")) if options.json.exists() else {}
-        known["commit"] = _commit()
-        known[options.which] = added(known.get(options.which, {}), found)
+        counted = added(known.get(options.which, {}), found)
+        known[options.which] = {"commit": _commit(), **counted}
         options.json.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
 

@@ -373,6 +373,27 @@ def test_nearly_equal_columns_are_penalised_alike_sparse_and_dense(off, containe
     check(nearly_equal(off, container, alpha=0.01, l1_ratio=l1_ratio, loss_mix=0.5))
 
 
+@pytest.mark.parametrize("off", [1e-6, 1e-7, 1e-8])
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("n_groups", [2, 3])
+@pytest.mark.parametrize("parity", [PredictionParity, ResidualParity])
+def test_parities_of_nearly_equal_columns_are_those_of_one_and_their_difference(
+    off, container, loss_mix, n_groups, parity
+):
+    rng = np.random.default_rng(5)
+    x, d, noise = rng.normal(size=(3, 60))
+    groups = np.arange(60) % n_groups
+    other = x + off * (d + groups)
+    Z = rng.normal(size=(60, 3)) + rng.normal(size=(n_groups, 3))[groups]
+    X, apart = (np.column_stack([Z, x, last]) for last in (other, (other - x) / off))
+    y = x + d + Z.sum(axis=1) + 0.3 * noise
+    model = PixelLossRegressor(loss_mix, scale=1.0, fairness=parity())
+    objective = model.fit(container(X), y, sensitive_features=groups).objective_
+    expected = model.fit(apart, y, sensitive_features=groups).objective_
+    assert objective == pytest.approx(expected, rel=3e-6)
+
+
 # --------------------------------------------------------------------------------------------------
 # Nothing left to fit
 # --------------------------------------------------------------------------------------------------

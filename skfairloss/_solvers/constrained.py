@@ -15,6 +15,7 @@ from scipy.optimize import linprog
 from skfairloss._core.constraints import MIX, GroupLoss
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Solution
+from skfairloss._design.basis import EPS
 from skfairloss._inputs.groups import spelled
 from skfairloss._solvers.coupled import (
     PRESENT,
@@ -52,7 +53,8 @@ def solve_constrained(problem: Problem, options: Options) -> Solution:
         If no model meets the linear rows or the bounds.
     """
     check_linear(problem)
-    return optimum(problem, options, Setting(problem), Known()).solution
+    start = options.models if problem.design.compensated else None  # its own, to be refined
+    return optimum(problem, options, Setting(problem, start), Known()).solution
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,8 @@ def refuse_bounds(
         PRESENT * _FAR_BOUND * problem.n_outputs * problem.natural_loss
     )  # at most, of a better model
     least = (found.objective - found.gap - mean) / largest_bound(problem)
-    if not least > 1.0 + tol:
+    rounding = 8 * EPS * coupled.basis.amplification(0.0) ** 0.5  # of predictions
+    if not least > 1.0 + tol + rounding:
         return
     n = len(found.multipliers) - coupled.n_linear
     factor = coupling.level(losses) / largest_bound(problem)

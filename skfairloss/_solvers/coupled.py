@@ -17,7 +17,7 @@ from skfairloss._cached import cached_property
 from skfairloss._core.constraints import GroupLoss, LinearRows
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Multipliers, Slopes, Solution, Start
-from skfairloss._design.basis import Basis
+from skfairloss._design.basis import EPS, Basis
 from skfairloss._design.design import Design
 from skfairloss._design.design_rows import DesignRows
 from skfairloss._design.factor import coefficient_basis
@@ -27,7 +27,7 @@ from skfairloss._solvers.coupling import ABSOLUTE, SQUARED, Coupling
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.least_squares import better_start, ridge_fit, sample_fit
-from skfairloss._solvers.tolerances import INSIDE
+from skfairloss._solvers.tolerances import INSIDE, RANK
 from skfairloss._typing import Array, Index, Mask
 
 # Weight of the mean loss in the smallest factor's problem, so that groups without a bound do not
@@ -417,7 +417,8 @@ def linear_multipliers(
             columns = full.norms > 0
             rest[columns] += full.norms[columns, None] * slopes
         rows = np.vstack([problem.linear[j].rows for j in exact])
-        left = particular_and_null((rows @ full.transform).T, -full.transform.T @ rest)[0]
+        seen, whole = _seen(rows, full)
+        left = particular_and_null(seen.T, -full.transform.T @ rest, whole)[0]
         ends = np.cumsum([len(problem.linear[j].rows) for j in exact])[:-1]
         for j, part in zip(exact, np.split(left, ends), strict=True):
             out[j] = part
@@ -453,9 +454,19 @@ def _restricted(basis: Basis, terms: tuple[LinearRows, ...]) -> Basis:
     """Return the directions along which the rows of the terms do not change."""
     if not terms:
         return basis
-    rows = np.vstack([term.rows for term in terms]) @ basis.transform
-    null = particular_and_null(rows, np.zeros(len(rows)))[1]
+    rows, whole = _seen(np.vstack([term.rows for term in terms]), basis)
+    null = particular_and_null(rows, np.zeros(len(rows)), whole)[1]
     return replace(basis, transform=basis.transform @ null, gram=null.T @ basis.gram @ null)
+
+
+def _seen(rows: Array, basis: Basis) -> tuple[Array, float]:
+    """Return rows in coordinates, (q, k), and the size of which `RANK` is their rounding error.
+
+    The rows of a parity depend on each other; where columns are nearly collinear, rounding errors
+    would else be a condition of their own.
+    """
+    terms = float((np.abs(rows) @ np.abs(basis.transform)).max(initial=0.0))
+    return rows @ basis.transform, 8 * EPS / RANK * terms
 
 
 def _on_linear_rows(
@@ -466,7 +477,8 @@ def _on_linear_rows(
         return coef, intercept
     rows = np.vstack([term.rows for term in terms])
     rest = np.vstack([term.target for term in terms]) - rows @ coef
-    step = particular_and_null(rows @ basis.transform, rest)[0]
+    seen, whole = _seen(rows, basis)
+    step = particular_and_null(seen, rest, whole)[0]
     zero = np.zeros((basis.n_coordinates - len(step), problem.n_outputs))
     change, shift = basis.to_model(np.vstack([step, zero]))
     return coef + change, intercept + shift

@@ -120,8 +120,13 @@ def commands(results: Results) -> str:
 
 def revisions(results: Results) -> str:
     """The revisions that were counted."""
-    before, after = (results[side]["commit"] for side in SIDES)
-    return f"Before: revision `{before}`. After: revision `{after}`."
+    plain, fairness = (
+        [results[side][which]["commit"] for side in SIDES] for which in ("plain", "fairness")
+    )
+    return (
+        f"Plain fits: revision `{plain[0]}` before, `{plain[1]}` after. "
+        f"Fits under terms: `{fairness[0]}` before, `{fairness[1]}` after."
+    )
 
 
 def _number(count: int) -> str:
