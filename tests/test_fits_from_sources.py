@@ -22,6 +22,7 @@ from skfairloss import (
     compare_models,
     group_report,
 )
+from skfairloss._design.threads import one_blas_thread
 from skfairloss.model_selection import loss_mix_path
 from skfairloss.rows import from_blocks, from_parquet
 from skfairloss.rows._dask import DaskRows
@@ -191,9 +192,10 @@ def test_a_graph_that_computes_other_rows_each_time_is_named():
         PixelLossRegressor(1.0).fit(changing[:, :4], changing[:, 4])
 
 
-def test_kernels_hold_blas_to_one_thread_where_dask_has_several():
+def test_a_pass_of_a_fit_has_one_blas_thread_where_dask_has_several():
     X = da.ones((400, 2), chunks=(100, 2))
-    with dask.config.set(scheduler="threads"):
+    # as fits have it: of several threads only the first to ask is heard by OpenBLAS
+    with one_blas_thread(), dask.config.set(scheduler="threads"):
         found = DaskRows.of(X, X[:, 0]).run(Threads())
     assert found.largest["threads"] == 1
     assert any(pool["user_api"] == "blas" for pool in threadpool_info())
