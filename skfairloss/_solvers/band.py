@@ -28,7 +28,7 @@ _PER_COORDINATE_BESIDE_SQUARES = 5  # the same where squares make up for others
 _HEAVY = 4.0  # weight, in means, from which a row may be in every band
 _ADJUSTMENTS = 3  # tries for a band of the right size
 _OFF = 3  # factor by which a band may miss the size aimed at
-_SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
+SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
 _DEVIATIONS = 4.5  # standard deviations that a row may be moved by
 
 
@@ -334,7 +334,7 @@ def _thinned(band: Band, heavy: Index, near: int, multipliers: Array | None) -> 
     whole = band.whole
     push = float(np.linalg.norm(band.kq.lagrangian(multipliers).linear))
     push /= max(float(whole.half_widths(slice(None), multipliers).mean()), TINY)
-    thin = (len(band.index) - len(heavy)) // max(near, int(_SPARE * push))
+    thin = (len(band.index) - len(heavy)) // max(near, int(SPARE * push))
     if thin <= 1:
         return band
     light = np.setdiff1d(band.index, heavy, assume_unique=True)

@@ -36,7 +36,7 @@ from skfairloss._solvers.tolerances import INNER_TOL
 from skfairloss._solvers.whole import Anchor, Goal, Whole
 from skfairloss._typing import Array, Index
 
-_REFINEMENTS = 3  # of moments that have lost digits; one is usual
+_MOMENT_STEPS = 3  # of moments that have lost digits; one is usual
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def search_together(form: CoupledForm, goal: Goal) -> Search[Found]:
     whole = form.whole
     point = yield from _solved(form, whole.start, form.coupled.base, goal)
     found = yield from certified(form, point, goal)
-    for _ in range(_REFINEMENTS):
+    for _ in range(_MOMENT_STEPS):
         if found.verdict.certified.all():
             break
         at = form.sides(found.point.anchor)

@@ -29,11 +29,9 @@ from skfairloss._solvers.whole import Goal
 from skfairloss._solvers.working_set import with_zeros
 from skfairloss._typing import Array, Index, Mask
 
-_REFINEMENTS = 4  # of a closed form at most; one is usual, and is the certificate's pass
+_CORRECTIONS = 4  # of a closed form at most; one is usual, and is the certificate's pass
 _SETTLED = 1e-12  # gap of a model, relative, that moments have left their digits
-_NO_CORRECTION = (
-    1e-13  # size of a correction, relative to what it corrects, that is not worth a pass
-)
+_NO_GAIN = 1e-13  # size of a correction, relative to what it corrects, that is not worth a pass
 
 
 @dataclass(frozen=True)
@@ -187,7 +185,7 @@ def search_penalty(form: OutputForm, goal: Goal) -> Search[Found]:
     """Search for the optimum of squares under an L1 penalty: kinks are those of coefficients."""
     few, anchor = form.few
     kq, spent = few.smooth(anchor), 0
-    for _ in range(_REFINEMENTS):
+    for _ in range(_CORRECTIONS):
         solved = interior_point(kq, tol=EXACT, floor=goal.floor, max_iter=goal.max_iter)
         spent += solved.n_iter
         there = form.whole.moved(anchor, solved.delta)
@@ -215,7 +213,7 @@ def least_squares(
     )
     coef, intercept = ridge_fit(problem)
     last, rounding = np.full(problem.n_outputs, np.inf), EPS * np.abs(problem.y).max(axis=0)
-    for _ in range(_REFINEMENTS):
+    for _ in range(_CORRECTIONS):
         kernel = Measure(reading, coef, intercept, None, problem.loss, reading.unit, labels=labels)
         request = Request(kernel)
         sums = yield request
@@ -225,7 +223,7 @@ def least_squares(
         theta = solve_normal(problem, factor, target)
         size = np.abs(theta).max(axis=0, initial=0.0)
         errors = Errors.of(sums, labels, problem.known.total)
-        settled = size <= np.maximum(_NO_CORRECTION * _size(problem, coef, errors), rounding)
+        settled = size <= np.maximum(_NO_GAIN * _size(problem, coef, errors), rounding)
         if (settled | (size >= 0.5 * last)).all():
             break
         step, shift = basis.to_model(theta)

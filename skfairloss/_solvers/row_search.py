@@ -26,30 +26,28 @@ from skfairloss._rows.kernels import Smooth, Split
 from skfairloss._rows.reading import Sides
 from skfairloss._rows.searches import Request, Search
 from skfairloss._rows.sums import Sums
-from skfairloss._solvers.band import BandSize, moves
+from skfairloss._solvers.band import SPARE, BandSize, moves
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.pilot import pilot_of
 from skfairloss._solvers.row_forms import Gathered, Measured, RowForm
+from skfairloss._solvers.sign_fixing import AGAIN, MOVED, WIDER
 from skfairloss._solvers.smoothed_newton import Step, step_of
 from skfairloss._solvers.tolerances import FLAT, TINY
 from skfairloss._solvers.whole import Anchor, Goal, Whole
 from skfairloss._typing import Array
 
 EXACT = 1e-14  # gap of a band: neighbours of a vertex are within 1e-10, and differ in coefficients
-_WIDER = 4  # a band that has failed, to the next
-_MOVED = 0.25  # rows in a band at least, as a share of those that a Newton step may take to 0
-_AGAIN = 2  # Newton steps more, while multipliers are not settled
-_SPLITS = 4  # times that the rows are split before the search is given up ...
+# Passes are dear where rows are elsewhere: fewer than in memory before the search is given up.
+_SPLIT_PASSES = 4  # times that the rows are split ...
 _NUMBERS = 2**24  # ... or a band that has failed is wider than these numbers, 128 MiB
-_ROUNDS = 4  # times that violators are added to one band
-_MANY = 0.5  # violators, as a share of the band, from which it is split anew
+_WIDENINGS = 4  # times that violators are added to one band
+_MANY_WRONG = 0.5  # violators, as a share of the band, from which it is split anew
 _NO_MINIMUM = 1e-3  # gap of a band's solution, relative, from which it has none
 _WORSE = 1.0 + 1e-6  # objective of a model, relative to that of the last, from which it is none
 _FAR = 2.0  # size of the sample's residuals, relative to the last, from which a step is none
 _ROUNDING = 8 * EPS  # of a residual, relative to the sizes of its terms
 _NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
-_SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
 
 
 @dataclass(frozen=True)
@@ -137,7 +135,7 @@ def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Mea
     if first.h > form.rounding:
         latest, size = yield from _newton(form, latest, first.h, size)
     best: Measured | None = None
-    for _ in range(_SPLITS):
+    for _ in range(_SPLIT_PASSES):
         band = yield from _split(form, latest, size)
         point, right, spent = yield from _solve_band(band, latest, goal)
         if point is not None and (right or best is None or point.objective < best.objective):
@@ -147,7 +145,7 @@ def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Mea
         latest = replace(latest, n_iter=spent)
         if best is not None:
             latest = _Latest(best.anchor, best.multipliers, spent)
-        size = size.times(_WIDER)
+        size = size.times(WIDER)
         if size.near * form.whole.basis.n_coordinates > _NUMBERS:
             break
     return best or (yield from measured(form, latest.anchor, latest.multipliers, latest.n_iter))
@@ -192,7 +190,7 @@ def _newton(
     """Do step 2: return where it leads, and the band that is wanted there."""
     whole, multipliers, spent = form.whole, latest.multipliers, latest.n_iter
     anchor = latest.anchor
-    for _ in range(1 + (_AGAIN if whole.uncertain else 0)):
+    for _ in range(1 + (AGAIN if whole.uncertain else 0)):
         step = yield from _step(form, anchor, multipliers, h, size)
         residual = form.whole.residual(anchor)
         spent += step.n_iter
@@ -206,7 +204,7 @@ def _newton(
         size = form.size(multipliers)
     inside = np.abs(residual.reshape(len(residual), -1)).max(axis=1)
     moved = form.counts @ (inside < sum(moves(whole.basis, step.delta)))
-    size = replace(size, near=max(size.near, int(_MOVED * moved))).reduced(step.share)
+    size = replace(size, near=max(size.near, int(MOVED * moved))).reduced(step.share)
     return _Latest(anchor, multipliers, spent), size
 
 
@@ -241,7 +239,7 @@ def _split(form: RowForm, latest: _Latest, size: BandSize) -> Search[RowBand]:
         rounding = form.rounding
         piled = float(form.counts @ (np.abs(residual) <= rounding).all(axis=1))
         pull = (whole.basis.n_coordinates * form.counts.sum()) ** 0.5
-        thin = max(1, int(piled / max(size.near, _SPARE * pull)))
+        thin = max(1, int(piled / max(size.near, SPARE * pull)))
     limit = np.maximum(limit, form.rounding)
     while True:
         sides = form.sides(latest.anchor, rounding, thin)
@@ -251,9 +249,9 @@ def _split(form: RowForm, latest: _Latest, size: BandSize) -> Search[RowBand]:
         gathered = Gathered(*sums.joined["band"])
         band = RowBand(form, latest.anchor, sides, gathered, form.on_lines(latest.anchor, sums))
         push = _push(form, band.kq, multipliers)
-        if thin == 1 or len(gathered.at) >= min(_SPARE * push, piled):
+        if thin == 1 or len(gathered.at) >= min(SPARE * push, piled):
             return band
-        thin = max(1, int(thin * len(gathered.at) / (2 * _SPARE * push)))
+        thin = max(1, int(thin * len(gathered.at) / (2 * SPARE * push)))
 
 
 def _push(form: RowForm, kq: KinkedQuadratic, multipliers: Array | None) -> float:
@@ -272,7 +270,7 @@ def _solve_band(
     """
     form, multipliers, spent = band.form, latest.multipliers, latest.n_iter
     point: Measured | None = None
-    for _ in range(_ROUNDS):
+    for _ in range(_WIDENINGS):
         kq = band.problem()
         here = kq.objective(np.zeros_like(kq.linear)) if kq.coupling is None else np.inf
         solved = interior_point(
@@ -300,7 +298,7 @@ def _solve_band(
         wrong = Gathered(*rows)
         if _lost(form, there, wrong, slopes, now, multipliers) <= FLAT * size:
             return point, solved.gap <= goal.tol * size, spent
-        if len(wrong.at) > _MANY * len(band.gathered.at) or spent >= goal.max_iter:
+        if len(wrong.at) > _MANY_WRONG * len(band.gathered.at) or spent >= goal.max_iter:
             break
         band = band.widened(wrong, slopes)
     return point, False, spent

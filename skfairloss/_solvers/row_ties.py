@@ -23,7 +23,7 @@ from skfairloss._solvers.row_search import measured_as, wrong_rows
 from skfairloss._solvers.ties import Face, directions_at, is_inside, open_directions, sides_of
 from skfairloss._typing import Array, Index
 
-_CUTS = 6  # passes that may bring rows on their other side; one is usual
+_CUT_PASSES = 6  # passes that may bring rows on their other side; one is usual
 
 Settle = Callable[[OutputForm, Measured], Search[tuple[Measured, bool]]]
 
@@ -48,7 +48,7 @@ def settle_tie(form: OutputForm, point: Measured) -> Search[tuple[Measured, bool
             form.problem.columns, form.problem.scale
         )
     face = _face(form, point, kq, directions, moments)
-    for _ in range(_CUTS):
+    for _ in range(_CUT_PASSES):
         change, reached = face.settled()
         if not change.any() or not reached:
             return point, reached

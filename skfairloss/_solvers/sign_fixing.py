@@ -39,9 +39,9 @@ from skfairloss._typing import Array
 
 WARM, _WARM_KNOWN = 0.025, 0.01  # share of rows that a warm start, with duals, may have wrong ...
 _CLOSER = 0.5  # ... and its band, relative to a first one
-_WIDER = 4  # a band that has failed, to the next
-_MOVED = 0.25  # rows in a band at least, as a share of those that a Newton step may take to 0
-_AGAIN = 2  # Newton steps more, while multipliers are not settled
+WIDER = 4  # a band that has failed, to the next
+MOVED = 0.25  # rows in a band at least, as a share of those that a Newton step may take to 0
+AGAIN = 2  # Newton steps more, while multipliers are not settled
 _SPLITS = 6  # times that the rows are split anew before the route is given up
 _ROUNDS = 8  # times that violators are added to one band
 _MANY = 0.2  # violators, as a share of the band, from which it is split anew
@@ -91,7 +91,7 @@ def solve_by_signs(whole: Whole, start: Start | None, goal: Goal) -> tuple[Outco
         latest = _Latest(first.anchor, residual, first.multipliers, spent)
         if several:
             return _solve_anew(whole, latest, size, goal)
-    return _solve_anew(whole, latest, size.times(_WIDER), goal)
+    return _solve_anew(whole, latest, size.times(WIDER), goal)
 
 
 def _from_start(whole: Whole, start: Start, size: BandSize) -> Smoothed | None:
@@ -118,7 +118,7 @@ def _solve_ahead(
     may decide there.
     """
     whole, step = at.whole, newton_step(at, guess)
-    for _ in range(_AGAIN if whole.uncertain else 0):
+    for _ in range(AGAIN if whole.uncertain else 0):
         if moves(whole.basis, step.delta)[0] <= at.h:
             break
         spent += step.n_iter
@@ -127,7 +127,7 @@ def _solve_ahead(
     if whole.uncertain:
         size = BandSize.of(whole, step.multipliers)
     moved = size.within(at.residual, sum(moves(whole.basis, step.delta)))
-    size = replace(size, near=max(size.near, int(_MOVED * len(moved))))
+    size = replace(size, near=max(size.near, int(MOVED * len(moved))))
     size = size.reduced(step.share)
     band = near_band(at, step.delta, size)
     if band is None:
@@ -163,7 +163,7 @@ def _solve_anew(
         found, latest = _solve_band(band, latest.multipliers, latest.n_iter, goal)
         if found is not None:
             return found, latest.n_iter
-        size = size.times(_WIDER)
+        size = size.times(WIDER)
     return None, latest.n_iter
 
 
