@@ -281,3 +281,22 @@ def test_a_report_refuses_collections_by_name():
     ):
         with pytest.raises(TypeError, match="must be in memory, got dask Series"):
             group_report(given[0], given[1], sensitive_features=given[2])
+
+
+def turned(table):
+    """Features and target of a table, the features of every other block in another order."""
+
+    def block(i):
+        rows = table.iloc[i::4]
+        return {"X": rows[FEATURES[::-1] if i % 2 else FEATURES], "y": rows["y"]}
+
+    return from_blocks(block, 4)
+
+
+def test_columns_of_blocks_in_another_order_are_refused():
+    data = table()
+    with pytest.raises(ValueError, match=r"X of block 1 must have the columns \['.*in this order"):
+        PixelLossRegressor(0.0).fit(turned(data))
+    model = PixelLossRegressor(0.0).fit(data[FEATURES], data["y"])
+    with pytest.raises(ValueError, match=r"X of block 1 must have the columns"):
+        list(model.predict(turned(data)))

@@ -260,4 +260,6 @@ class _Predict:
 
 def predict_source(model: Any, source: RowSource) -> Iterable[Array]:
     """Return the predictions for a source by block, as they are asked for."""
-    return source.each(_Predict(model.coef_.T, model.intercept_, model.clip))
+    names = getattr(model, "feature_names_in_", None)
+    known = None if names is None else names.tolist()
+    return source.each(_Predict(model.coef_.T, model.intercept_, model.clip), known)

@@ -89,6 +89,14 @@ def read_block(number: int, given: Any, targets: bool = True) -> Block:
     return block
 
 
+def check_names(number: int, found: list[str] | None, expected: list[str] | None) -> None:
+    """Refuse a block whose columns have other names, or another order, than expected."""
+    if found is not None and expected is not None and found != expected:
+        raise ValueError(
+            f"X of block {number} must have the columns {expected} in this order, got {found}"
+        )
+
+
 def _features(number: int, given: Any) -> tuple[Array, list[str] | None]:
     """Return X as an array (n, p), and the names of its columns."""
     if issparse(given):

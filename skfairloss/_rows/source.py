@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 import numpy as np
 
 from skfairloss._design.threads import one_blas_thread
-from skfairloss._rows.blocks import Block, in_order, read_block
+from skfairloss._rows.blocks import Block, check_names, in_order, read_block
 from skfairloss._rows.sums import Sums, in_tree, merge
 from skfairloss._typing import Array, Index
 
@@ -105,8 +105,13 @@ class RowSource(Protocol):
     def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
         """Apply a kernel to all rows, with what is sent to single blocks, in one pass."""
 
-    def each(self, function: Callable[[Array], Array]) -> Iterable[Array]:
-        """Apply a function to the features of each block, and return what it gives by block."""
+    def each(
+        self, function: Callable[[Array], Array], names: list[str] | None = None
+    ) -> Iterable[Array]:
+        """Apply a function to the features of each block, and return what it gives by block.
+
+        Columns that have names must have these. None takes any.
+        """
 
 
 def reduce_block(kernel: Kernel, number: int, given: Any, own: Any = None) -> Sums:
@@ -185,16 +190,26 @@ class BlockRows:
         return first_rows(read_block(i, self.block(i)) for i in range(self.n_blocks))
 
     def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
-        sent = own or {}
+        sent, names = own or {}, None
+        if (
+            "_head" in self.__dict__
+        ):  # some rows have been looked at: a fit goes on with their columns
+            names = self._head.names
 
         def one(i: int) -> Sums:
-            return reduce_block(kernel, i, self.block(i), sent.get(i))
+            block = read_block(i, self.block(i))
+            check_names(i, block.names, names)
+            return reduce_block(kernel, i, block, sent.get(i))
 
         return in_tree(_in_threads(one, self.n_blocks, self.n_jobs), merge) or Sums()
 
-    def each(self, function: Callable[[Array], Array]) -> Iterator[Array]:
+    def each(
+        self, function: Callable[[Array], Array], names: list[str] | None = None
+    ) -> Iterator[Array]:
         for i in range(self.n_blocks):
-            yield function(read_block(i, self.block(i), targets=False).X)
+            block = read_block(i, self.block(i), targets=False)
+            check_names(i, block.names, names)
+            yield function(block.X)
 
 
 def first_rows(blocks: Iterable[Block]) -> Block:

@@ -25,7 +25,7 @@ import pandas as pd
 from dask.delayed import delayed
 
 from skfairloss._inputs.groups import check_index
-from skfairloss._rows.blocks import Block, read_block
+from skfairloss._rows.blocks import Block, check_names, read_block
 from skfairloss._rows.source import Kernel, first_rows, reduce_block
 from skfairloss._rows.sums import Sums, in_tree, merge
 from skfairloss._typing import Array
@@ -127,8 +127,11 @@ class DaskRows:
             ]
         return dask.compute(level[0])[0]
 
-    def each(self, function: Callable[[Array], Array]) -> Iterator[Array]:
+    def each(
+        self, function: Callable[[Array], Array], names: list[str] | None = None
+    ) -> Iterator[Array]:
         """Apply a function to the features of one partition after the other."""
+        check_names(0, self.feature_names, names)
         for i, part in enumerate(self.parts):
             yield dask.compute(delayed(_apply)(function, i, self.names, part))[0]
 

@@ -144,8 +144,11 @@ class FileRows(BlockRows):
             return super().run(kernel, own)
         return self._with(replace(self._wanted, features=())).run(kernel, own)
 
-    def each(self, function: Callable[[Array], Array]) -> Iterator[Array]:
-        return self._with(replace(self._wanted, target=(), weight=(), groups=())).each(function)
+    def each(
+        self, function: Callable[[Array], Array], names: list[str] | None = None
+    ) -> Iterator[Array]:
+        features = self._with(replace(self._wanted, target=(), weight=(), groups=()))
+        return features.each(function, names)
 
     def _with(self, wanted: _Columns) -> BlockRows:
         """Return the same rows with other columns."""
