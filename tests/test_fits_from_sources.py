@@ -235,7 +235,7 @@ def test_the_estimator_predicts_collections_lazily_and_of_their_kind():
     assert isinstance(lazy, dd.Series)
     with dask.config.set(scheduler="threads"):
         found = lazy.compute()
-    np.testing.assert_allclose(found, model.predict(data[FEATURES]), rtol=1e-14)
+    np.testing.assert_allclose(found, model.predict(data[FEATURES]), rtol=1e-14, atol=1e-14)
     assert found.index[0] == 5
 
 
