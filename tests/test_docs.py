@@ -290,7 +290,7 @@ def test_the_page_on_the_workings_names_only_modules_and_code_that_exist():
     assert len(named) > 100
     assert [name for name in named if not set(name.split(".")) <= known] == []
     rooms = re.search(r"^    import:(.+?)^    aside:(.+?)$", text, re.M | re.S)
-    assert {path.parent.name for path in files} >= set(re.findall(r"_\w+", rooms[0]))
+    assert {path.parent.name for path in files} >= set(re.findall(r"\b_\w+", rooms[0]))
 
 
 def test_the_citation_names_the_version():
