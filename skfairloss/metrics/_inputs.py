@@ -16,7 +16,7 @@ def check_targets(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
 
     Scalars become arrays of shape (1,). A column (n, 1) beside a vector (n,) becomes a vector.
     """
-    true, pred = _as_float("y_true", y_true), _as_float("y_pred", y_pred)
+    true, pred = check_values("y_true", y_true), check_values("y_pred", y_pred)
     if true.shape != pred.shape and {true.shape, pred.shape} == {(true.size,), (true.size, 1)}:
         true, pred = true.ravel(), pred.ravel()
     if true.shape != pred.shape:
@@ -28,8 +28,8 @@ def check_targets(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
     return np.atleast_1d(true), np.atleast_1d(pred)
 
 
-def _as_float(name: str, values: Any) -> Array:
-    """Return real, finite numbers as float64."""
+def check_values(name: str, values: Any) -> Array:
+    """Return real, finite numbers as float64; an error calls them ``name``."""
     check_numbers(name, values)
     try:
         if isinstance(values, np.ma.MaskedArray):
@@ -42,7 +42,9 @@ def _as_float(name: str, values: Any) -> Array:
         raise ValueError(f"{name} must hold real numbers, got {error}") from error
     finite = np.isfinite(array)
     if not finite.all():
-        first = np.argwhere(~finite)[0].tolist()
+        first = ", ".join(map(str, np.argwhere(~finite)[0].tolist()))
         bad = counted(int(np.count_nonzero(~finite)), "NaN or infinite value")
-        raise ValueError(f"{name} must be finite, got {bad}, the first at position {first}")
+        raise ValueError(
+            f"{name} must be finite, got {bad}, the first at position {first}: leave out these rows"
+        )
     return array

@@ -17,7 +17,7 @@ from skfairloss._inputs.groups import Groups, check_index, encode_clusters, enco
 from skfairloss._inputs.parameters import BETWEEN_0_AND_1, FLAG, check_parameters, integer_from
 from skfairloss._inputs.validation import check_numbers, check_weights, normalized
 from skfairloss._typing import Array, Index
-from skfairloss.metrics._inputs import check_targets
+from skfairloss.metrics._inputs import check_values
 from skfairloss.metrics._named import NamedMetric, is_measure, label_metrics
 from skfairloss.model_selection._candidates import Candidates
 from skfairloss.model_selection._comparison import ModelComparison, make_comparison
@@ -372,7 +372,7 @@ def _read(
             f"sensitive_features has the group {groups.labels[0]!r} only, a comparison needs two"
         )
     units = None if clusters is None else encode_clusters(clusters, n)
-    true, _ = check_targets(y, y)
+    true = check_values("y", y)
     weights = normalized(check_weights(sample_weight, n))
     unweighted = np.flatnonzero(np.bincount(groups.codes, weights) == 0)
     if len(unweighted):

@@ -110,12 +110,12 @@ class Words:
         found, named = self.found, self.found.metrics[metric]
         changes = _where(found.differences, metric=metric)
         reference = _where(found.estimates, **{"metric": metric, found.by: found.reference})
-        at = {name: rows["value"].iloc[0] for name, rows in reference.groupby("statistic")}
+        at = {name: rows.iloc[0] for name, rows in reference.groupby("statistic")}
         n = _where(reference, statistic="overall")["count"].iloc[0]
         words = named.words if isinstance(named, NamedMetric) else metric
         sentences = [
             f"Out-of-fold {words} on {n} rows, compared with {found.named(found.reference)} "
-            f"({at['overall']:.4g} over all rows), {self._of_intervals()}.",
+            f"({_level(at['overall'])} over all rows), {self._of_intervals()}.",
             self._sentence(_where(changes, statistic="overall"), "Over all rows"),
         ]
         by_group = _where(changes, statistic="by_group")
@@ -124,10 +124,10 @@ class Words:
             for group in by_group["group"].unique()
         ]
         high, low = found.disparity_groups
-        name = f"The disparity ({high} minus {low}, {at['disparity']:.4g} under the reference)"
+        name = f"The disparity ({high} minus {low}, {_level(at['disparity'])} under the reference)"
         sentences.append(self._sentence(_where(changes, statistic="disparity"), name))
         disparity = _where(found.disparity, metric=metric)
-        turned = disparity.loc[disparity["value"] * at["disparity"] < 0, found.by]
+        turned = disparity.loc[disparity["value"] * at["disparity"]["value"] < 0, found.by]
         if len(turned):
             models = _listed([found.named(key) for key in turned])
             sentences.append(f"Its sign is the opposite under {models}.")
@@ -196,6 +196,11 @@ def _main(overall: pd.DataFrame, best: str) -> pd.Series:
             break
     size = chosen["difference"].abs().fillna(-np.inf)
     return chosen.loc[size.idxmax()]
+
+
+def _level(row: pd.Series) -> str:
+    """Return a value with its interval."""
+    return interval_text(row["value"], row["lower"], row["upper"])
 
 
 def _signed(row: pd.Series) -> str:
