@@ -90,8 +90,10 @@ class PixelLossRegressor(
         Duality gap at which a fit counts as optimal, relative to the objective.
 
     max_iter : int, default=500
-        Iterations allowed for each output. No effect where the solution has a closed form
-        (``loss_mix=0`` without an L1 penalty).
+        Iterations allowed for each output. Where rows are many a sample of them is solved first:
+        its iterations are counted in `n_iter_` but not cut short, and one more is made in any
+        case. Passes over rows in blocks are not counted. No effect where the solution has a closed
+        form (``loss_mix=0`` without an L1 penalty).
 
     warm_start : bool, default=False
         If True, start from the coefficients of the previous fit. The optimum reached is the

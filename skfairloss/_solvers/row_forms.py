@@ -101,8 +101,9 @@ class Measured:
 
     @property
     def penalty_duals(self) -> Array:
-        """Duals of the penalty's rows, (q,) or (q, m)."""
-        assert self.solution is not None
+        """Duals of the penalty's rows, (q,) or (q, m); 0 without a solution, of one row for all."""
+        if self.solution is None:
+            return np.zeros((1, self.measure.coef.shape[1]))
         n = 0 if self.band is None else len(self.band.gathered.at)
         return self.solution.dual[n:]
 

@@ -45,6 +45,7 @@ _WIDENINGS = 4  # times that violators are added to one band
 _MANY_WRONG = 0.5  # violators, as a share of the band, from which it is split anew
 _NO_MINIMUM = 1e-3  # gap of a band's solution, relative, from which it has none
 _WORSE = 1.0 + 1e-6  # objective of a model, relative to that of the last, from which it is none
+_CROSSED = 0.9  # share of the sample's rows that change sides which a next band is to reach
 _FAR = 2.0  # size of the sample's residuals, relative to the last, from which a step is none
 
 
@@ -135,18 +136,23 @@ def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Mea
     best: Measured | None = None
     for _ in range(_SPLIT_PASSES):
         band = yield from _split(form, latest, size)
-        point, right, spent = yield from _solve_band(band, latest, goal)
-        if point is not None and (right or best is None or point.objective < best.objective):
+        end = yield from _solve_band(band, latest, goal)
+        point, spent = end.point, end.n_iter
+        if point is not None and (end.right or best is None or point.objective < best.objective):
             best = point
-        if best is not None and (right or spent >= goal.max_iter):
-            return best
+        if end.right or spent >= goal.max_iter:
+            break
         latest = replace(latest, n_iter=spent)
         if best is not None:
             latest = _Latest(best.anchor, best.multipliers, spent)
-        size = size.times(WIDER)
+        near = max(WIDER * max(size.near, len(band.gathered.at)), end.crossed)
+        size = replace(size.times(WIDER), near=near)
         if size.near * form.whole.basis.n_coordinates > _NUMBERS:
             break
-    return best or (yield from measured(form, latest.anchor, latest.multipliers, latest.n_iter))
+    if best is not None:
+        return best
+    sides = form.sides(latest.anchor)
+    return (yield from measured(form, latest.anchor, latest.multipliers, latest.n_iter, sides))
 
 
 def measured(
@@ -227,7 +233,7 @@ def _split(form: RowForm, latest: _Latest, size: BandSize) -> Search[RowBand]:
     """Do step 3.
 
     Where more rows lie at 0 than the band needs, most of them stay there; that enough have come is
-    known once the pull of the others is.
+    known once the pull of the others is, and the sample's pull tells how many to ask for.
     """
     whole, multipliers = form.whole, latest.multipliers
     residual = whole.residual(latest.anchor).reshape(len(whole.y), -1)
@@ -237,7 +243,8 @@ def _split(form: RowForm, latest: _Latest, size: BandSize) -> Search[RowBand]:
         rounding = form.rounding
         piled = float(form.counts @ (np.abs(residual) <= rounding).all(axis=1))
         pull = (whole.basis.n_coordinates * form.counts.sum()) ** 0.5
-        thin = max(1, int(piled / max(size.near, SPARE * pull)))
+        wanted = max(size.near, SPARE * pull, 2 * SPARE * _expected_push(form, latest))
+        thin = max(1, int(piled / wanted))
     limit = np.maximum(limit, form.rounding)
     while True:
         sides = form.sides(latest.anchor, rounding, thin)
@@ -252,6 +259,15 @@ def _split(form: RowForm, latest: _Latest, size: BandSize) -> Search[RowBand]:
         thin = max(1, int(thin * len(gathered.at) / (2 * SPARE * push)))
 
 
+def _expected_push(form: RowForm, latest: _Latest) -> float:
+    """Return what `_push` will be when rows at 0 are apart, told from the rows of the sample."""
+    whole = form.whole
+    residual = whole.residual(latest.anchor)
+    away = (np.abs(residual) > form.rounding).astype(np.float64)
+    sums = whole.sums_at(residual, lambda _, r: (away * np.sign(r), away, r), squares=True)
+    return _push(form, whole.on_lines(latest.anchor, sums), latest.multipliers)
+
+
 def _push(form: RowForm, kq: KinkedQuadratic, multipliers: Array | None) -> float:
     """Return how many rows at 0 must balance the pull of all others."""
     pull = float(np.linalg.norm(kq.lagrangian(multipliers).linear))
@@ -259,15 +275,31 @@ def _push(form: RowForm, kq: KinkedQuadratic, multipliers: Array | None) -> floa
     return pull / max(float(half.mean(axis=1).sum() / form.counts.sum()), TINY)
 
 
-def _solve_band(
-    band: RowBand, latest: _Latest, goal: Goal
-) -> Search[tuple[Measured | None, bool, int]]:
-    """Do steps 4 and 5; also return whether all signs are right, and the iterations spent.
+@dataclass(frozen=True)
+class _End:
+    """The end of a band.
 
-    The model is None where the band has no minimum.
+    Parameters
+    ----------
+    point : the best model measured. None where the band has no minimum.
+    right : whether all signs are right.
+    n_iter : iterations spent.
+    crossed : how many rows a band has that reaches those that change sides, by the sample.
+    """
+
+    point: Measured | None
+    right: bool
+    n_iter: int
+    crossed: int = 0
+
+
+def _solve_band(band: RowBand, latest: _Latest, goal: Goal) -> Search[_End]:
+    """Do steps 4 and 5.
+
+    A model for which rows of the sample change sides that the band cannot hold is not measured.
     """
     form, multipliers, spent = band.form, latest.multipliers, latest.n_iter
-    point: Measured | None = None
+    end = _End(None, False, spent)
     for _ in range(_WIDENINGS):
         kq = band.problem()
         here = kq.objective(np.zeros_like(kq.linear)) if kq.coupling is None else np.inf
@@ -280,26 +312,47 @@ def _solve_band(
             multipliers=multipliers,
         )
         spent, multipliers = spent + solved.n_iter, solved.multipliers
+        end, last = replace(end, n_iter=spent), spent >= goal.max_iter
         size = max(abs(solved.objective), goal.floor, TINY)
-        if solved.gap > _NO_MINIMUM * min(size, abs(here)):
+        if solved.gap > _NO_MINIMUM * min(size, abs(here)) and not last:
             break
         there = form.whole.reached(band.anchor, solved)
         there = replace(there, coef=form.coefficients(there, solved))
+        count, crossed = _crossing(form, band.anchor, there)
+        if count > (1.0 + _MANY_WRONG) * len(band.gathered.at) and not last:
+            return replace(end, crossed=crossed)
         slope = band.slopes(solved)
         request = form.measure(there, band.sides, multipliers, band.gathered.by_block(slope))
         sums = yield request
         found = _point(form, there, multipliers, spent, request, sums)
         if found.objective > _WORSE * here:  # far from the band lines are no model of their rows
             break
-        point = replace(found, band=band, solution=solved)
+        end = replace(end, point=replace(found, band=band, solution=solved))
         *rows, slopes, now = sums.joined["wrong"]
         wrong = Gathered(*rows)
         if _lost(form, there, wrong, slopes, now, multipliers) <= FLAT * size:
-            return point, solved.gap <= goal.tol * size, spent
-        if len(wrong.at) > _MANY_WRONG * len(band.gathered.at) or spent >= goal.max_iter:
+            return replace(end, right=solved.gap <= goal.tol * size)
+        if len(wrong.at) > _MANY_WRONG * len(band.gathered.at) or last:
             break
         band = band.widened(wrong, slopes)
-    return point, False, spent
+    return end
+
+
+def _crossing(form: RowForm, before: Anchor, there: Anchor) -> tuple[int, int]:
+    """Return how many rows change sides between two models, and how many a band has with them.
+
+    Both are told from the sample. The farthest rows that change sides are left out of the band:
+    there may be one of next to any residual.
+    """
+    pair = (form.whole.residual(anchor).reshape(len(form.counts), -1) for anchor in (before, there))
+    first, second = pair
+    crosses = first * second < 0
+    distance = np.abs(first)[crosses]
+    if not len(distance):
+        return 0, 0
+    reach = np.quantile(distance, _CROSSED)
+    near = (np.abs(first) <= reach).any(axis=1)
+    return int(form.counts @ crosses.any(axis=1)), int(form.counts @ near)
 
 
 def measured_as(form: RowForm, point: Measured, anchor: Anchor) -> Search[Measured]:
