@@ -255,6 +255,7 @@ for name, colour in (("plain", "0.4"), ("worst group", "C3")):
         COMPONENTS, training_rows.mean(axis=0), "o--", color=colour, label=f"{name}, training rows"
     )
 ax.set(xscale="log", xlabel="principal components", ylabel="worst MSE of a group", ylim=0)
+ax.set_title("Worst-off group, by number of components")
 ax.set_xticks(COMPONENTS, COMPONENTS)
 ax.minorticks_off()
 ax.legend(frameon=False)

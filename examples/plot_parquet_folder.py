@@ -96,9 +96,10 @@ ax.set(
     title="Peak memory of fits from Parquet files",
     xlabel="rows",
     ylabel="MiB",
-    xticks=memory.index,
     ylim=(0, None),
 )
+ax.set_xticks(memory.index, [f"{n_rows:,}".replace(",", " ") for n_rows in memory.index])
+ax.tick_params(axis="x", labelsize="small")
 ax.legend(frameon=False)
 figure.savefig("parquet_folder.png", dpi=150)
 print("figure saved in the working directory: parquet_folder.png")
@@ -156,9 +157,9 @@ print(f"L1 from a function: largest difference of coefficients {difference:.0e}"
 # Conclusions and limits
 # ----------------------
 #
-# From one file to eight X grows eightfold, the memory of a fit by about a half. It keeps a sample
-# of the rows and those whose residual is close to zero, whose number grows with the square root
-# of the rows. For one file that is more than X itself. Differences from the fit in memory are
+# From one file to eight X grows eightfold, and the memory of a fit does not even double. A fit
+# keeps a sample of the rows, and the rows whose residual is close to zero. The number of the latter
+# grows with the square root of all rows. For one file the fit takes more memory than X. Differences from the fit in memory are
 # rounding errors, and the gap of the files' own certificate says so without a comparison.
 #
 # The fits read the files three to five times, so that disks and decompression set the time; it is

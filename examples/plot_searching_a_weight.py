@@ -171,9 +171,7 @@ for ax, (name, errors) in zip(axes, found.items(), strict=True):
     ax.set_xticks(range(3), MODELS)
     ax.set(title=name, ylim=(0, None))
 axes[0].set_ylabel("MSE of the worst-off group")
-figure.legend(
-    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False
-)
+axes[0].legend(loc="lower left", frameon=False)
 figure.savefig("searching_a_weight.png", dpi=150)
 print("figure saved in the working directory: searching_a_weight.png")
 

@@ -94,8 +94,9 @@ axes[1].plot(found["gap"].iloc[:-1], "s-", color="0.1", label="dual_gap_: what t
 axes[1].plot(found["excess"].iloc[:-1], "o--", color="C3", label="true excess")
 axes[1].set(title="Fits stopped early: objective above the optimum", xlabel="max_iter")
 axes[1].set_yscale("log")
-for ax, place in zip(axes, ("lower right", "upper right"), strict=True):
-    ax.legend(frameon=False, loc=place)
+axes[0].legend(frameon=False, loc="center right", bbox_to_anchor=(1, 0.36))
+axes[1].legend(frameon=False, loc="upper right")
+for ax in axes:
     ax.set_xticks(range(2, full.n_iter_ + 1, 2))
 figure.savefig("stopped_early.png", dpi=150)
 print("figure saved in the working directory: stopped_early.png")

@@ -180,8 +180,10 @@ COLOURS = {"afam": "C1", "cauc": "C0"}
 for ax, column in zip(axes, ("mae", "mean_residual"), strict=True):
     for shift, (group, colour) in zip((-0.2, 0.2), COLOURS.items(), strict=True):
         heights = [values.loc[group, column] for values in tables.values()]
-        ax.bar(np.arange(len(tables)) + shift, heights, 0.38, color=colour, label=group)
+        bars = ax.bar(np.arange(len(tables)) + shift, heights, 0.38, color=colour, label=group)
+        ax.bar_label(bars, fmt="%.0f", fontsize="small", padding=1)
     ax.axhline(0, color="0.3", linewidth=0.8)
+    ax.margins(y=0.1)
     ax.set_xticks(range(len(tables)), [name.replace(" ", "\n", 1) for name in tables])
 axes[0].set(title="Size of errors: MAE", ylabel="dollars a week")
 axes[1].set(title="Direction of errors: mean residual\n(below 0: over-predicted)")
