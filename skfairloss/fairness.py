@@ -100,9 +100,9 @@ class WorstGroupLoss(FairnessTerm):
     At weight 1 it is the limit :math:`\gamma \to 1`: among the models with the smallest worst loss
     (plus penalty), the one with the smallest mean loss :math:`\bar L`. Without this rule the losses
     of all other groups could rise to the largest one. The limit is taken at
-    :math:`1 - \gamma` = 1e-6, where the worst loss (plus penalty / m) exceeds the smallest possible one by at most 1e-6 of
-    what the mean loss (plus penalty / m) rises from here to the limit. With a ``loss`` of its own
-    the mix enters by this rule for ties only: its weight is then 1e-6 times the ratio of the two
+    :math:`1 - \gamma` = 1e-6. There the worst loss (plus penalty / m) exceeds the smallest possible
+    one by at most 1e-6 of the rise of the mean loss (plus penalty / m) from here to the limit. With
+    a ``loss`` of its own the mix enters by this rule for ties only: its weight is then 1e-6 times the ratio of the two
     losses at the mean of y, whatever the unit of y.
 
     Parameters
@@ -119,8 +119,8 @@ class WorstGroupLoss(FairnessTerm):
     The term lowers the largest of the group losses, not the differences between groups. A group
     with more noise stays the worst-off one. Without a penalty no other model is at least as good in
     the largest :math:`\bar M_g` and in every group's mix, and better in one of them. With a
-    ``loss`` of its own this does not hold for that loss of the other groups: it could be lowered there at
-    the price of a larger mix.
+    ``loss`` of its own this does not hold for that loss of the other groups: it could be lowered
+    there at the price of a larger mix.
 
     The certificate is about the objective as a whole. At weight 1 a group that is not worst off has
     1e-6 of its share as weight in it, so the gap bounds the loss of such a group only up to
