@@ -8,7 +8,7 @@ __all__ = ["InfeasibleFairnessError", "UnmetFairnessWarning"]
 class InfeasibleFairnessError(ValueError):
     """No model of the class meets the fairness terms.
 
-    The message names the groups that stand in each other's way and what could be met instead.
+    The message names the groups whose requests conflict, and requests that can be met.
 
     Examples
     --------
@@ -19,9 +19,9 @@ class InfeasibleFairnessError(ValueError):
 
 
 class UnmetFairnessWarning(UserWarning):
-    """A fairness term was met as far as models go, but not to its tolerance.
+    """A fairness term is not met to its tolerance, and no model found comes closer.
 
-    The message states what was reached.
+    The message states the difference that is left.
 
     Examples
     --------

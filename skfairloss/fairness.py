@@ -98,11 +98,11 @@ class WorstGroupLoss(FairnessTerm):
     units of the regressor's scale as the mix is.
 
     At weight 1 it is the limit :math:`\gamma \to 1`: among the models with the smallest worst loss
-    (plus penalty), the one with the smallest mean loss :math:`\bar L`. Plain minimax may let every
-    other group sink to the level of the worst one. The limit is taken at :math:`1 - \gamma` = 1e-6,
-    where the worst loss (plus penalty / m) exceeds the smallest possible one by at most 1e-6 of
-    what the mean loss (plus penalty / m) rises from here to the limit. With a ``loss`` of its own
-    the mix enters by this rule for ties only: its weight is then 1e-6 times the ratio of the two
+    (plus penalty), the one with the smallest mean loss :math:`\bar L`. Without this rule the losses
+    of all other groups could rise to the largest one. The limit is taken at
+    :math:`1 - \gamma` = 1e-6. There the worst loss (plus penalty / m) exceeds the smallest possible
+    one by at most 1e-6 of the rise of the mean loss (plus penalty / m) from here to the limit. With
+    a ``loss`` of its own the mix enters by this rule for ties only: its weight is then 1e-6 times the ratio of the two
     losses at the mean of y, whatever the unit of y.
 
     Parameters
@@ -116,14 +116,14 @@ class WorstGroupLoss(FairnessTerm):
 
     Notes
     -----
-    It lowers the largest of the group losses, not the differences between groups, and it does not
-    ask who is worst off or why: a group with more noise stays the worst-off one. Without a penalty
-    no other model is at least as good in the largest :math:`\bar M_g` and in every group's mix, and
-    better in one of them. With a ``loss`` of its own nothing is said of that loss in the other
-    groups: it could be lowered there for nothing but a larger mix.
+    The term lowers the largest of the group losses, not the differences between groups. A group
+    with more noise stays the worst-off one. Without a penalty no other model is at least as good in
+    the largest :math:`\bar M_g` and in every group's mix, and better in one of them. With a
+    ``loss`` of its own this does not hold for that loss of the other groups: it could be lowered
+    there at the price of a larger mix.
 
-    The certificate speaks of the objective as a whole. At weight 1 a group that is not worst off
-    weighs 1e-6 of its share in it: of such a group's loss the gap says no more than
+    The certificate is about the objective as a whole. At weight 1 a group that is not worst off has
+    1e-6 of its share as weight in it, so the gap bounds the loss of such a group only up to
     ``dual_gap_`` / (1e-6 share).
 
     References
@@ -170,7 +170,7 @@ class BoundedGroupLoss(FairnessTerm):
         \text{subject to} \quad \bar M_g \le \text{upper\_bound}_g .
 
     :math:`\bar M_g` is the mean of :math:`|r|` or :math:`r^2` over the rows of the group and the
-    outputs, or the group's mean of the mix; whatever it is, the mix is minimised.
+    outputs, or the group's mean of the mix. The objective is the mix in each case.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ class BoundedGroupLoss(FairnessTerm):
     default bounds the mean absolute error of the quantile curve.
 
     Without a penalty no other model within the bounds is at least as good in every group's mix and
-    better in one. Nothing is said of another loss within its bounds.
+    better in one. This holds for the mix only, not for another loss within its bounds.
 
     References
     ----------
@@ -249,9 +249,19 @@ def _are_bounds(value: Any) -> bool:
 class EqualizedLoss(FairnessTerm):
     r"""Bring the group losses within a tolerance of each other, by lowering the largest.
 
-    On the path of models w(t) with the least :math:`L` + penalty under :math:`\bar M_g \le t` for
-    all groups, from the plain fit down to the smallest t that can be reached, it is the one with
-    the largest t whose spread :math:`\max_g \bar M_g - \min_g \bar M_g` is at most the tolerance.
+    A path of models w(t) leads from the plain fit down to the smallest t that can be reached:
+
+    .. math::
+
+        w(t) \text{ minimises} \quad L + \text{penalty} \qquad
+        \text{subject to} \quad \bar M_g \le t \text{ for every group } g .
+
+    The fit is the model with the largest t whose spread is within the tolerance:
+
+    .. math::
+
+        \max_g \bar M_g - \min_g \bar M_g \le \text{tolerance} .
+
     :math:`\bar M_g` is the mean of :math:`|r|` or :math:`r^2` over the rows of the group and the
     outputs, or the group's mean of the mix.
 
@@ -267,18 +277,17 @@ class EqualizedLoss(FairnessTerm):
 
     Notes
     -----
-    If no model found on the path has a spread within the tolerance, the one with the smallest is
-    taken, with a warning that states the spread left. Where that is at the smallest t, a smaller
-    spread could only be had by making a group worse, in the loss that the term is about. Without a
-    penalty that model is the one of `WorstGroupLoss` at weight 1, and certified as such: the
-    multipliers of its t are up to 1e6, and ``dual_gap_``, that of :math:`L`, may exceed ``tol``.
+    If no model found on the path has a spread within the tolerance, the fit takes the model with
+    the smallest spread, and warns with the spread that is left. If that model is at the smallest t,
+    only a larger loss of another group could make the spread smaller. Without a penalty it is the
+    model of `WorstGroupLoss` at weight 1, and certified as such: the multipliers of its t are up to
+    1e6, and ``dual_gap_``, that of :math:`L`, may exceed ``tol``.
 
     For two groups, the mix and no penalty, the spread shrinks with t, and the crossing is found to
-    a relative 1e-6 of t. Else it need not, as under a penalty: the path is scanned at 8 levels of
-    t. A crossing is found where the spread is within the tolerance at a level, where the other one
-    of two groups has become the worse one, or where the spread is smallest beside a level; the
-    largest t of the first that is found is refined. Two crossings between neighbouring levels can
-    be passed over.
+    a relative 1e-6 of t. Otherwise the spread need not shrink, and the path is scanned at 8 levels
+    of t. A crossing is found if the spread is within the tolerance at a level, if the other one of
+    two groups has become the worse one, or if the spread is smallest beside a level. The largest t
+    of the first crossing found is refined. Two crossings between neighbouring levels can be missed.
 
     References
     ----------
@@ -383,8 +392,8 @@ class PredictionParity(Parity):
 
     Notes
     -----
-    It asks for equal predictions on average whatever the groups' true means are, before ``clip``.
-    It can level down: a group's loss may rise without another's falling.
+    The term asks for equal predictions on average, before ``clip``, also if the groups' true means
+    differ. It can level down: the loss of a group may rise while no other one falls.
 
     References
     ----------
@@ -418,8 +427,7 @@ class ResidualParity(Parity):
         | \operatorname{mean}_g r_k - \operatorname{mean} r_k | \le \text{tolerance}
         \quad \text{for every group } g \text{ and output } k, \qquad r = y - \hat y,
 
-    means weighted by ``sample_weight``: no group is over- or under-predicted more than the whole
-    is.
+    means weighted by ``sample_weight``. No group is over- or under-predicted more than all rows.
 
     Parameters
     ----------
@@ -428,8 +436,8 @@ class ResidualParity(Parity):
 
     Notes
     -----
-    It speaks of means, not of the size of errors, and it can level down. It needs features whose
-    means differ between the groups as the means of y do; else fit raises an
+    The term is about means, not about the size of errors, and it can level down. It needs features
+    whose means differ between the groups as the means of y do. Otherwise fit raises an
     `InfeasibleFairnessError`.
 
     References

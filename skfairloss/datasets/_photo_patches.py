@@ -93,7 +93,7 @@ def load_photo_patches(
 
     See Also
     --------
-    join_patches : Put visible and hidden, or predicted, halves together again.
+    join_patches : Join visible and hidden, or predicted, halves.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def load_photo_patches(
 
 
 def join_patches(X: ArrayLike, y: ArrayLike, *, visible: str = "left") -> NDArray[np.float64]:
-    """Put visible and hidden halves together to whole patches.
+    """Join visible and hidden halves to whole patches, (n_samples, patch_size, patch_size).
 
     Parameters
     ----------

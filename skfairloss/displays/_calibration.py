@@ -21,7 +21,7 @@ _CHECKS: dict[str, Check] = {"n_bins": integer_from(1), "confidence_level": BETW
 class GroupCalibrationDisplay(PairsDisplay):
     """Mean of y against mean prediction, by bins of the prediction within each group.
 
-    On the line, means of y are what is predicted. A group above it is predicted too low there.
+    On the line the mean of y equals the mean prediction. Above it the predictions are too low.
 
     Parameters
     ----------

@@ -21,8 +21,9 @@ _POINTS = 200  # of a group: more would lie on one another
 class GroupResidualDisplay(PairsDisplay):
     """Quantiles of each group's residuals against those of all rows, or of a normal distribution.
 
-    A residual is true - predicted. Against all rows, a group on the line has residuals like those
-    of all rows; one that runs above it has larger ones, one that is steeper has more of both signs.
+    The residual is true - predicted. Against all rows, a group on the line has residuals like those
+    of all rows. A group above the line has larger residuals, and a steeper one has larger residuals
+    of both signs.
 
     Parameters
     ----------

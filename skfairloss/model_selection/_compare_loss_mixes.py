@@ -39,17 +39,16 @@ def compare_loss_mixes(
     callbacks: Sequence[Any] = (),
     random_state: int | np.random.RandomState | None = None,
 ) -> ModelComparison:
-    """Compare mixes of L1 and L2 out of fold: accuracy, losses of groups, and how sure that is.
+    """Compare mixes of L1 and L2 out of fold, overall and by group, with confidence intervals.
 
-    `compare_models` for one `PixelLossRegressor` under several mixes: every mix is fitted on the
-    same folds and predicts the rows left out, and every difference from a reference mix has a
-    confidence interval for the expected difference on new rows, of models trained on samples like
-    this one.
+    Every mix is fitted on the same folds and predicts the rows left out. Every difference from the
+    reference mix has a confidence interval. It is for the expected difference on new rows, of
+    models trained on samples like this one. `compare_models` does the same for any models.
 
     Parameters
     ----------
     X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
-        Features, in whatever form the estimator takes.
+        Features, in any form that the estimator takes.
 
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets.
@@ -88,7 +87,7 @@ def compare_loss_mixes(
 
     cv : int, splitter or iterable of splits, default=5
         A number of folds, stratified by group and shuffled; or splits that test every row once,
-        or once in each of several passes. A splitter is given the group codes for y, and the
+        or once in each of several passes. A splitter gets the group codes for y, and the
         clusters for ``groups``.
 
     n_repeats : int, default=2
@@ -134,7 +133,7 @@ def compare_loss_mixes(
 
     See Also
     --------
-    compare_models : Any models; it says what intervals are made of.
+    compare_models : Any models; with the formula of the intervals.
     PixelLossRegressorCV : Mix and penalty chosen by cross-validation.
 
     Notes

@@ -63,7 +63,7 @@ def compare_models(
     callbacks: Sequence[Any] = (),
     random_state: int | np.random.RandomState | None = None,
 ) -> ModelComparison:
-    r"""Compare regressors out of fold, overall and by group, and say how sure that is.
+    r"""Compare regressors out of fold, overall and by group, with confidence intervals.
 
     Every model is fitted on the same folds and predicts the rows left out. Metrics are compared row
     by row with those of a reference model, and every difference has a confidence interval for the
@@ -78,7 +78,7 @@ def compare_models(
         fold, on the training rows alone.
 
     X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
-        Features, in whatever form the models take.
+        Features, in any form that the models take.
 
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Targets.
