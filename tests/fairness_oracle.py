@@ -572,7 +572,8 @@ def judge_path(
     here = reached.objective(None)
     below, above = path.at(t * (1 - 1e-5)), path.at(t * (1 + 1e-5))
     most = np.inf if below is None else below.objective(None)
-    least = -np.inf if above is None else above.objective(None)
+    # No point has less than the plain fit: a model with less has found what Clarabel does not see.
+    least = scan.objective[0] if above is None else above.objective(None)
     faults = {
         f"not on the path: {here:.9g} > {most:.9g}": here > most + near,
         f"{BEATEN}: {here:.9g} < {least:.9g}": here < least - near,

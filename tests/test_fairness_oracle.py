@@ -9,6 +9,7 @@ import pytest
 
 from tests.fairness_oracle import (
     ACCEPTABLE,
+    BEATEN,
     CORNERS,
     KINDS,
     Asked,
@@ -88,6 +89,16 @@ def test_the_judge_of_paths_tells_right_from_wrong(constant, unmet, fault):
     problem = two_levels(Asked(spread=0.2))
     found = judge_path(problem, value(problem, [[0.0]], [constant]), unmet)
     assert any(part in found for part in fault.split("|")) if fault else found == ""
+
+
+@pytest.mark.parametrize("off", [1e-11, 3e-12, 1e-12])
+def test_the_judge_of_paths_gives_no_verdict_on_a_model_below_its_own_plain_fit(off):
+    rng = np.random.default_rng(1)
+    x, d = rng.normal(size=(2, 30))
+    X, groups = np.column_stack([x, x * (1 + off * d)]), np.arange(30) % 3
+    problem = FairProblem(X, 3 * x * d, groups, Asked(spread=0.5), loss_mix=0.0)
+    made = value(problem, [[-3 / off], [3 / off]], [0.0])  # of y, as far as floats hold it
+    assert BEATEN in judge_path(problem, made, unmet=False)
 
 
 @pytest.mark.parametrize("seed", [82, 216, 284, 396, 442, 530, 636, 747, 754, 760, 850, 984])

@@ -24,7 +24,7 @@ from skfairloss._cached import cached_property
 from skfairloss._core import problem as problem_module
 from skfairloss.exceptions import InfeasibleFairnessError
 from skfairloss.fairness import BoundedGroupLoss, PredictionParity, ResidualParity, WorstGroupLoss
-from tests import fairness_oracle, hard_problems
+from tests import fairness_oracle, hard_problems, oracles
 from tests.fairness_oracle import Asked, FairProblem
 
 
@@ -392,6 +392,36 @@ def test_parities_of_nearly_equal_columns_are_those_of_one_and_their_difference(
     objective = model.fit(container(X), y, sensitive_features=groups).objective_
     expected = model.fit(apart, y, sensitive_features=groups).objective_
     assert objective == pytest.approx(expected, rel=3e-6)
+
+
+@pytest.mark.parametrize("loss", ["absolute_error", "squared_error"])
+@pytest.mark.parametrize("off", [2.0**-24, 2.0**-31, 2.0**-37])
+def test_an_equalised_fit_of_nearly_equal_columns_is_the_exact_plain_fit_where_that_is_enough(
+    off, loss
+):
+    """Least squares, in exact fractions: the difference of two columns explains y."""
+    rng = np.random.default_rng(4)
+    groups = np.arange(30) % 3
+    x, d, noise = rng.normal(size=(3, 30))
+    other = x + off * d
+    y = x + 2.0 * d + (0.3 + groups) * noise
+    apart = FairProblem(np.column_stack([x, (other - x) / off]), y, groups, loss_mix=0.0)
+    plain = fairness_oracle.solve(replace(apart, asked=Asked(spread_loss=loss)))
+    asked = Asked(spread=1.01 * float(np.ptp(plain.level)), spread_loss=loss)
+    problem = replace(apart, X=np.column_stack([x, other]), asked=asked)
+    exact = oracles.solve_exact(*problem.outputs()).objective
+    model = problem.fit()
+    assert model.objective_ == pytest.approx(exact, rel=1e-7)
+    largest = model.group_errors_["mae" if loss == "absolute_error" else "mse"].max()
+    assert largest == pytest.approx(plain.level.max(), rel=1e-4)
+
+
+def test_an_equalised_fit_beside_columns_equal_to_1e_11_is_the_exact_plain_fit():
+    problem = hard_problems.draw(1848, fairness=True).problem
+    exact = sum(oracles.solve_exact(part).objective for part in problem.outputs())
+    model = problem.fit()
+    assert model.objective_ == pytest.approx(exact, rel=1e-7)
+    assert np.ptp(model.group_errors_["mae"]) < problem.asked.spread
 
 
 # --------------------------------------------------------------------------------------------------
