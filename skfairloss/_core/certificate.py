@@ -44,7 +44,7 @@ from scipy.optimize import minimize_scalar
 from skfairloss._core.bounds import NEGLIGIBLE, Better, Support, bound, bound_by_penalty
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Certificate, Measured, Point, Slopes
-from skfairloss._design.basis import EPS, Basis
+from skfairloss._design.basis import ROUNDING, Basis
 from skfairloss._design.design import Design
 from skfairloss._typing import Array
 
@@ -297,7 +297,7 @@ def _rounding_floor(
     size = np.abs(problem.y[:, k]) + problem.design.absolute().predict(
         np.abs(coef), abs(float(intercept))
     )
-    error = 8 * EPS * size
+    error = ROUNDING * size
     z = np.abs(residual)
     loss = problem.loss
     slope = max(loss.upper, -loss.lower) + loss.curvature * z

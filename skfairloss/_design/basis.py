@@ -27,6 +27,9 @@ from skfairloss._cached import cached_property
 from skfairloss._typing import Array, Index
 
 EPS = float(np.finfo(np.float64).eps)
+# Rounding error of a residual or a prediction, relative to the sizes of its terms. Those of exact
+# collinearities are up to a quarter of this, whatever n and p.
+ROUNDING = 8 * EPS
 
 _COMPARABLE = 1e4  # ratio of column sizes up to which norms are computed in the columns themselves
 _NOISE = 1e-13  # entries of an orthonormal null space below this are rounding errors of 0

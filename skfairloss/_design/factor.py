@@ -12,6 +12,7 @@ from scipy.linalg import blas, lapack, qr, solve_triangular
 
 from skfairloss._design.basis import (
     EPS,
+    ROUNDING,
     Basis,
     Factor,
     comparable,
@@ -32,9 +33,6 @@ _SAFE_PIVOT = 1e-8
 _PLAIN_ZERO = 1e-10  # what sums over many rows may leave of a pivot that is 0
 # A column whose spread is smaller, relative to its mean, may be constant up to rounding.
 _SAFE_SPREAD = 1e-6
-# Rounding errors of predictions, relative to the sizes of their terms: a direction that predicts
-# less is none. Those of exact collinearities are up to a quarter of this, whatever n and p.
-_ROUNDING = 8 * EPS
 _CORRECTED = 0.5  # distance from I up to which a corrected Gram matrix can be trusted
 _PLAIN_PIVOT = 1e-4  # pivots from which columns are as good as orthonormal ones
 _MANY_ROWS = 20  # rows per column from which the Gram matrix is tried first
@@ -192,7 +190,7 @@ def is_rounding(squares: float, null: Array, factor: Factor, center: Array) -> b
     ``squares`` are those around their mean.
     """
     terms = float(np.hypot(factor.scale, center) @ np.abs(null))
-    return bool(np.sqrt(squares) <= _ROUNDING * terms)
+    return bool(np.sqrt(squares) <= ROUNDING * terms)
 
 
 def refined(factor: Factor, null: Array, pull: Array) -> Array:
@@ -254,9 +252,9 @@ def _rank(upper: Array, level: Array) -> int:
     Column i of R⁻¹ is the combination that predicts 1 in direction i: where its terms, of the size
     ``level`` (p,) before centring, have rounding errors of that size, there is no such direction.
     """
-    rank = int((np.abs(np.diag(upper)) > _ROUNDING).sum())
+    rank = int((np.abs(np.diag(upper)) > ROUNDING).sum())
     terms = np.abs(solve_triangular(upper[:rank, :rank], np.eye(rank), check_finite=False))
-    return int(np.append(_ROUNDING * (level[:rank] @ terms) > 1.0, True).argmax())
+    return int(np.append(ROUNDING * (level[:rank] @ terms) > 1.0, True).argmax())
 
 
 def _factor_rows(design: Design, weights: Array, center: Array, columns: Index) -> Factor:
@@ -290,5 +288,5 @@ def _spread(design: Design, weights: Array, center: Array, columns: Index) -> tu
         np.maximum(largest, np.abs(block[:, columns]).max(axis=0), out=largest)
     if not center.any():  # no intercept: nothing is centred
         return np.zeros_like(shift), np.sqrt(sums)
-    constant = high - low <= 8 * EPS * largest
+    constant = high - low <= ROUNDING * largest
     return shift, np.where(constant, 0.0, np.sqrt(np.maximum(sums - shift * shift, 0.0)))

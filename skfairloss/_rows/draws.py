@@ -20,7 +20,7 @@ from skfairloss._typing import Array, Index
 _SEED = 0x5EED  # of keys, beside the number of a block
 _MOST = 2**16  # rows of a sample
 _NUMBERS = 2**22  # of a sample, 32 MiB, unless coordinates need more
-_PER_GROUP = 60  # of a group at least: its mean to an eighth
+PER_GROUP = 60  # of a group at least, if there are as many: its mean to an eighth
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def merge_draws(first: Mapping[Any, Draw], second: Mapping[Any, Draw]) -> dict[A
         return {}
     labels = dict.fromkeys([*first, *second])
     n_rows = sum(draw.n_rows for draw in every)
-    most = max(_PER_GROUP, size_of(n_rows, every[0].rows[0].shape[1]) // len(labels))
+    most = max(PER_GROUP, size_of(n_rows, every[0].rows[0].shape[1]) // len(labels))
     out = {}
     for label in labels:
         parts = [draws[label] for draws in (first, second) if label in draws]

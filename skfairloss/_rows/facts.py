@@ -13,7 +13,7 @@ from skfairloss._core.constraints import MIX, GroupLoss, deviations
 from skfairloss._core.problem import GroupTerms, Problem
 from skfairloss._core.requests import GroupedData
 from skfairloss._design.basis import (
-    EPS,
+    ROUNDING,
     Basis,
     Factor,
     completed,
@@ -260,7 +260,7 @@ class Standing(Problem):
             return None
         center, moments = self.center, self.moments.around(self.center)
         scale = np.sqrt(np.diag(moments).clip(min=0.0))
-        columns = np.flatnonzero(scale > 8 * EPS * np.abs(center))
+        columns = np.flatnonzero(scale > ROUNDING * np.abs(center))
         here, gram = center[columns], moments[np.ix_(columns, columns)]
         basis = diagonal_basis(gram, here, self.fit_intercept, self.l2)
         if self.factor is not None and factor_gram(gram, here) is None:
@@ -385,7 +385,7 @@ def settled_factor(passes: Passes, problem: Standing) -> Factor | None:
     if problem.fit_intercept:
         shift = moments.first.sum(axis=0) / moments.totals.sum()
     scale = np.sqrt(np.diag(gram).clip(min=0.0))
-    constant = scale <= 8 * EPS * np.abs(center)
+    constant = scale <= ROUNDING * np.abs(center)
     scale[constant | (scale == 0)] = np.inf
     sums = passes.run(Triangle(origin, shift, scale, 1.0 / problem.known.total))
     scale[np.isinf(scale)] = 1.0

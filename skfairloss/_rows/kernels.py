@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from skfairloss._core.losses import GroupedLoss, MixedLoss
-from skfairloss._design.basis import EPS, Basis
+from skfairloss._design.basis import ROUNDING, Basis
 from skfairloss._design.dense import DenseDesign
 from skfairloss._design.rows import sorted_by_group
 from skfairloss._rows.blocks import Block
@@ -430,7 +430,7 @@ class Rounding(Kernel):
         slope = steep + loss.curvature * np.abs(residuals(self.reading, piece, self))
         y = np.abs(self.reading.targets(piece))
         sizes = y + np.abs(piece.X) @ np.abs(self.coef) + np.abs(self.intercept), y
-        errors = [8 * EPS * size for size in sizes]
+        errors = [ROUNDING * size for size in sizes]
         out = [share @ (slope * e + 0.5 * loss.curvature * e * e) for e in errors]
         return Sums(added={"rounding": np.array(out)})
 

@@ -9,11 +9,10 @@ from skfairloss._solvers.crossover import solve_active_set
 from skfairloss._solvers.formulation import Model, Options, Output, formulate
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
-from skfairloss._solvers.tolerances import FLOOR, INNER_TOL
+from skfairloss._solvers.tolerances import FLOOR, INNER_TOL, NEARLY_ZERO
 from skfairloss._typing import Array
 
 _CORRECTIONS = 2  # at most, for true residuals: they end where a gap is not halved
-_AT_KINK = 1e-9  # residuals of a warm start this small, relative to the scale, are 0
 
 
 def solve_all_rows(
@@ -41,7 +40,7 @@ def solve_all_rows(
 def _at_start(pq: KinkedQuadratic, tol: float) -> KinkedSolution | None:
     """Return the optimum with the kinks of the start, if it is one: one crossover tells."""
     residual = pq.residual
-    active = np.abs(residual) <= _AT_KINK * pq.residual_scale
+    active = np.abs(residual) <= NEARLY_ZERO * pq.residual_scale
     middle = 0.5 * (pq.upper + pq.lower)
     dual = np.where(active, middle, np.where(residual > 0, pq.upper, pq.lower))
     found = solve_active_set(pq, np.zeros(pq.rows.n_columns), dual, active)

@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 from skfairloss._core.constraints import MIX, GroupLoss
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Solution
-from skfairloss._design.basis import EPS
+from skfairloss._design.basis import ROUNDING
 from skfairloss._inputs.groups import spelled
 from skfairloss._solvers.coupled import (
     PRESENT,
@@ -31,17 +31,14 @@ from skfairloss._solvers.kinked import KinkedSolution
 from skfairloss._solvers.least_squares import fits_exactly
 from skfairloss._solvers.nearby import Known, solve_coupled
 from skfairloss._solvers.ties import resolve_coupled_ties
-from skfairloss._solvers.tolerances import FLOOR, TINY
+from skfairloss._solvers.tolerances import FLOOR, MET, NEARLY_ZERO, TINY
 from skfairloss._solvers.whole import Goal
 from skfairloss._typing import Array
 from skfairloss.exceptions import InfeasibleFairnessError
 
 _SMALLEST = 1e-5  # a factor this close to its lower bound, relative, is the smallest
 _FAR_BOUND = 100.0  # bounds above so many times the loss of the mean of y are tried without
-_NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
-_MET_EXACTLY = 1e-10  # differences of means, relative to the spread of y, that are none
-_MET_LINEAR = 1e-7  # the same for HiGHS, whose feasibility tolerance this is
-_HELD = 1e-9  # price of a row, of 1 in all, that is more than rounding
+_MET_LINEAR = 1e-7  # what HiGHS, whose feasibility tolerance this is, may miss in spreads of y
 
 
 def solve_constrained(problem: Problem, options: Options) -> Solution:
@@ -134,7 +131,7 @@ def _solve(
 def _start_is_exact(problem: Problem, coupled: Coupled) -> bool:
     """Return True where the start leaves rounding errors only and meets all linear rows."""
     coef, intercept = coupled.start
-    error = _NEARLY_EXACT * np.abs(problem.y).max(axis=0)
+    error = NEARLY_ZERO * np.abs(problem.y).max(axis=0)
     if coupled.n_data:  # a few rows may spare the passes of the rest
         some = np.abs(coupled.data.some_residuals()).max(axis=0)
         if (some > error).any():
@@ -185,7 +182,7 @@ def refuse_bounds(
         PRESENT * _FAR_BOUND * problem.n_outputs * problem.natural_loss
     )  # at most, of a better model
     least = (found.objective - found.gap - mean) / largest_bound(problem)
-    rounding = 8 * EPS * coupled.basis.amplification(0.0) ** 0.5  # of predictions
+    rounding = ROUNDING * coupled.basis.amplification(0.0) ** 0.5  # of predictions
     if not least > 1.0 + tol + rounding:
         return
     n = len(found.multipliers) - coupled.n_linear
@@ -248,7 +245,7 @@ def _lacking(problem: Problem, k: int) -> tuple[float, set[int]] | None:
     target = np.concatenate([term.target[:, k] for term in terms]) / size
     slack = np.concatenate([np.full(len(t.rows), t.tolerance[k] / size) for t in terms])
     nearest = np.linalg.lstsq(rows, target, rcond=None)[0]
-    if (np.abs(target - rows @ nearest) <= slack + _MET_EXACTLY).all():
+    if (np.abs(target - rows @ nearest) <= slack + MET).all():
         return None
     # minimise s subject to |target - rows w| <= slack + s
     ones = np.ones((len(rows), 1))
@@ -262,4 +259,4 @@ def _lacking(problem: Problem, k: int) -> tuple[float, set[int]] | None:
     if found.status != 0 or found.fun <= _MET_LINEAR:
         return None
     price = np.abs(found.ineqlin.marginals).reshape(2, len(terms), -1).sum(axis=(0, 1))
-    return float(found.fun), set(np.flatnonzero(price > _HELD).tolist())
+    return float(found.fun), set(np.flatnonzero(price > NEARLY_ZERO).tolist())

@@ -17,12 +17,13 @@ from skfairloss._cached import cached_property
 from skfairloss._core.constraints import GroupLoss, LinearRows
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Multipliers, Slopes, Solution, Start
-from skfairloss._design.basis import EPS, Basis
+from skfairloss._design.basis import ROUNDING, Basis
 from skfairloss._design.design import Design
 from skfairloss._design.design_rows import DesignRows
 from skfairloss._design.factor import coefficient_basis
 from skfairloss._design.rows import DenseRows, Membership, Rows
 from skfairloss._design.sample import has_sample, proportional, sample_size
+from skfairloss._rows.draws import PER_GROUP
 from skfairloss._solvers.coupling import ABSOLUTE, SQUARED, Coupling
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
@@ -33,8 +34,6 @@ from skfairloss._typing import Array, Index, Mask
 # Weight of the mean loss in the smallest factor's problem, so that groups without a bound do not
 # vanish: far below the gap asked for.
 PRESENT = 1e-9
-# Rows of each group that a sample has at least, if there are as many: a mean to an eighth.
-_PER_GROUP = 60
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ class DataRows:
         """Some of them with shares, as many of each group as far as there are, and their design."""
         n, d = len(self.index), self._basis.n_coordinates
         size = sample_size(n, d)
-        place = np.random.default_rng(0).random(max(size, _PER_GROUP * self.n_groups))
+        place = np.random.default_rng(0).random(max(size, PER_GROUP * self.n_groups))
         index, share = drawn(self.share, self.codes, self.n_groups, place)
         return index, share, self.design.subset(index)
 
@@ -466,7 +465,7 @@ def _seen(rows: Array, basis: Basis) -> tuple[Array, float]:
     would else be a condition of their own.
     """
     terms = float((np.abs(rows) @ np.abs(basis.transform)).max(initial=0.0))
-    return rows @ basis.transform, 8 * EPS / RANK * terms
+    return rows @ basis.transform, ROUNDING / RANK * terms
 
 
 def _on_linear_rows(

@@ -29,7 +29,7 @@ from skfairloss._solvers.tolerances import INSIDE, TINY
 from skfairloss._typing import Array, Index, Mask
 
 SIGNED, ABSOLUTE, SQUARED = range(3)
-_MANY = 100  # constraints whose equations take a moment; fewer are solved with more digits
+MANY = 100  # unknowns whose equations take a moment; fewer are solved with more digits, and often
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Coupling:
     @property
     def crowded(self) -> bool:
         """True where constraints are many, and more than unknowns: these are solved for then."""
-        return len(self.bound) > max(_MANY, self.base.shape[2] * self.gradients.shape[2])
+        return len(self.bound) > max(MANY, self.base.shape[2] * self.gradients.shape[2])
 
     @cached_property
     def apart(self) -> bool:

@@ -29,9 +29,6 @@ from skfairloss._typing import Array, Mask
 
 _NEWTON_LIMIT = 20  # after which the interior point is the better choice
 _HALVINGS = 6  # of a step at most; then the interior point takes over
-_MANY = (
-    100  # constraints, if they are also more than unknowns, from which an interior point is faster
-)
 
 
 @dataclass(frozen=True)

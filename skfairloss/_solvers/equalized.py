@@ -25,6 +25,7 @@ from skfairloss._solvers.coupled import Near, Setting
 from skfairloss._solvers.formulation import Iteration, Options
 from skfairloss._solvers.nearby import Known, Nearly, can_step, step_towards
 from skfairloss._solvers.sign_fixing import WARM
+from skfairloss._solvers.tolerances import NEARLY_ZERO
 from skfairloss._typing import Array
 
 _LEVELS = 8  # of t, where the spread need not be monotone
@@ -35,7 +36,6 @@ _DOUBT = 20.0  # of what losses near a point are off by: how far their excess ma
 _STEPS = 2  # towards a level before its point is solved for
 _SHARES = 0.5, 0.2, 0.1  # of rows near 0, for steps from the plain fit to t*: smoothed ever less
 _DIP = 1e-3  # of a step: how near to the lowest point between levels
-_SAME_LOSS = 1e-9  # spread that is rounding, relative to t
 _INSIDE = 1e-7  # levels this close to t*, relative, are left to the worst-group problem
 
 
@@ -71,7 +71,7 @@ class Equalized:
 
     def within(self, tolerance: float) -> bool:
         """Return True where the spread is at most the tolerance, up to rounding."""
-        return self.spread <= tolerance + _SAME_LOSS * self.t
+        return self.spread <= tolerance + NEARLY_ZERO * self.t
 
 
 def solve_equalized(
@@ -155,7 +155,7 @@ class _Scan:
 
     def _allowed(self, t: float) -> float:
         """Return the largest spread that counts as the tolerance."""
-        return self._tolerance + _SAME_LOSS * t
+        return self._tolerance + NEARLY_ZERO * t
 
     def _nearly(self, t: float) -> Nearly | None:
         """Return a point near that at t. None where that is known, or has to be."""

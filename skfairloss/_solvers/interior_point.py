@@ -39,6 +39,7 @@ from skfairloss._cached import cached_property
 from skfairloss._design.threads import one_blas_thread
 from skfairloss._solvers.active_set import Diagonal, diagonalised
 from skfairloss._solvers.coupling import (
+    MANY,
     Border,
     Bounds,
     Coupling,
@@ -52,11 +53,8 @@ from skfairloss._solvers.tolerances import TINY
 from skfairloss._typing import Array, Mask
 
 _TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover is tried ...
-_TRY_TIES = 1e-4  # the same for unlikely rows at their kink
-_COSTLY = 0.01  # both, where equations cost as much as iterations: under constraints, and from ...
-_MANY_COLUMNS = 100  # ... so many columns
 _CROWDED = 1.25  # rows at their kink, in columns, of which the likeliest are tried as a vertex
-_TRY_AGAIN = 0.01  # fall of the gap after which what has failed is tried again
+_TRY_AGAIN = 0.01  # ... and fall of the gap from there after which what has failed is tried again
 _PLAIN = 1e-3  # share of the gap aimed at that an iterate must reach to do without crossover
 _UNBOUNDED = 30.0  # growth of the kinked terms that tells of a problem without a minimum
 _PATIENCE = 25  # iterations without progress, from which rounding is all that is left
@@ -254,10 +252,11 @@ class _Crossing:
     def attempt(self, point: _Point, iteration: int) -> KinkedSolution | None:
         """Return the exact optimum for the rows that look as if at their kink, or None."""
         kq, complementarity = self._kq, point.complementarity
-        size, costly = point.size, kq.rows.n_columns >= _MANY_COLUMNS
+        size, costly = point.size, kq.rows.n_columns >= MANY
         if kq.coupling is not None:  # kinked terms may be few, or none
             complementarity, size, costly = point.gap, max(size, abs(point.objective)), True
-        size *= _COSTLY if costly else 1.0
+        if costly:  # equations cost as much as iterations: as late as after a failure
+            size *= _TRY_AGAIN
         if not self._wanted or not complementarity <= _TRY_POLISH * size:
             return None
         binding, free = self._binding(point), self._unknowns
@@ -273,7 +272,7 @@ class _Crossing:
         seen, self._seen = self._seen, guess
         if kq.coupling is not None and not np.array_equal(guess, seen):
             return None
-        limit = np.inf if likely else _TRY_TIES * size
+        limit = np.inf if likely else _TRY_AGAIN * _TRY_POLISH * size
         if not likely or np.array_equal(guess, self._tried):
             limit = min(_TRY_AGAIN * self._last, limit)
         if complementarity > limit:

@@ -16,13 +16,13 @@ from scipy.linalg import cho_factor, cho_solve
 from skfairloss._core.certificate import measure_slopes
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Measured, Slopes, Solution
-from skfairloss._design.basis import EPS, Basis
+from skfairloss._design.basis import ROUNDING, Basis
 from skfairloss._design.sample import Sample
+from skfairloss._solvers.tolerances import NEARLY_ZERO
 from skfairloss._typing import Array
 
 _REFINEMENTS = 5  # at most: they end where a correction is not half of the last
 _NO_CORRECTION = 1e-14  # size of a correction, relative to what it corrects, that corrects nothing
-_RESIDUAL_ERROR = 8 * EPS  # relative rounding error of a residual
 
 
 def least_squares(problem: Problem) -> Solution:
@@ -130,10 +130,10 @@ def fits_exactly(problem: Problem, k: int, coef: Array, intercept: float) -> boo
         return False
     y = problem.y[:, k]
     residual = np.abs(y - problem.design.predict(coef, intercept))
-    if residual.max() > 1e-9 * np.abs(y).max():  # spares the pass below
+    if residual.max() > NEARLY_ZERO * np.abs(y).max():  # spares the pass below
         return False
     size = problem.design.absolute().predict(np.abs(coef), abs(intercept)) + np.abs(y)
-    return bool((residual <= _RESIDUAL_ERROR * size).all())
+    return bool((residual <= ROUNDING * size).all())
 
 
 def better_start(problem: Problem, coef: Array, intercept: Array) -> tuple[Array, Array]:

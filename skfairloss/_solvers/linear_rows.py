@@ -24,11 +24,10 @@ from skfairloss._design.sample import Sample
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.formulation import Iteration, Options
 from skfairloss._solvers.least_squares import sample_fit
+from skfairloss._solvers.tolerances import MET, NEARLY_ZERO, TINY
 from skfairloss._typing import Array
 
 _SETS = 4  # sets of rows that are tried at most
-_MET = 1e-10  # what a row may miss, relative to the spread of y
-_PULLS = 1e-9  # multipliers this small, relative to the largest, pull at nothing
 
 Plain = Callable[[Problem, Options], Solution]
 
@@ -98,7 +97,7 @@ class _Rows:
         """
         loose, free = self.tolerance > 0, side == 0
         largest = float(np.abs(pull).max(initial=0.0))
-        right = side * pull[:, 0] > _PULLS * largest
+        right = side * pull[:, 0] > NEARLY_ZERO * largest
         rest = np.abs(self.target - self.rows @ coef)[:, 0]
         return bool(np.where(free, rest <= self.tolerance + slack, right)[loose].all())
 
@@ -120,7 +119,7 @@ class _Rows:
         matrix = np.vstack([np.hstack([moves.T, -moves.T]), apart[None, :] / size])
         found = nnls(matrix, np.append(np.zeros(len(matrix) - 1), 1.0))[0]
         last = 1.0 - float(matrix[-1] @ found)
-        if last <= _MET:
+        if last <= MET:
             return None
         above, below = np.split(found * size / last, 2)
         pull[loose] = above - below
@@ -148,7 +147,7 @@ def solve_on_rows(
     ``plain`` solves problems without rows.
     """
     rows, basis = _Rows.of(problem), problem.sample_basis or problem.basis
-    seen, slack = rows.rows @ basis.transform, _MET * float(problem.spread.max())
+    seen, slack = rows.rows @ basis.transform, MET * float(problem.spread.max())
     best = np.zeros((basis.n_directions, 1))
     if problem.sample is not None:
         best = sample_fit(problem, problem.sample, basis)[: basis.n_directions]
@@ -177,9 +176,9 @@ def solve_on_rows(
                 found, coef=coef, n_iter=spent, multipliers=Multipliers(nothing, (), linear)
             )
         # a quadratic around this point, as steep as the multipliers are to those of the guess
-        steep = float(np.abs(pull).sum()) / max(float(np.abs(flat).sum()), 1e-300)
+        steep = float(np.abs(pull).sum()) / max(float(np.abs(flat).sum()), TINY)
         at = np.linalg.lstsq(basis.transform, coef[:, 0], rcond=None)[0]
-        guess = rows.nearest(seen, at - seen.T @ pull[:, 0] / max(steep, 1e-300))
+        guess = rows.nearest(seen, at - seen.T @ pull[:, 0] / max(steep, TINY))
         start = Start(coef, intercept)
     return None
 
@@ -200,7 +199,7 @@ def _eliminated(problem: Problem, rows: _Rows, basis: Basis, side: Array) -> _On
     held, goal = rows.rows[_held(rows, side)], _goal(rows, side)
     seen = held @ basis.transform
     offset = basis.transform @ particular_and_null(seen, goal)[0]
-    if (np.abs(held @ offset - goal) > _MET * problem.spread).any():
+    if (np.abs(held @ offset - goal) > MET * problem.spread).any():
         return None
     y = problem.y - problem.design.predict(offset, 0.0) if offset.any() else problem.y
     plain = {name: getattr(problem, name) for name in problem.__dataclass_fields__}

@@ -25,7 +25,7 @@ from skfairloss._design.rows import DenseRows
 from skfairloss._solvers.active_set import Found, Kinks, Sides, guess_sides
 from skfairloss._solvers.formulation import Model, Options, Output
 from skfairloss._solvers.output_rows import solve_output_near
-from skfairloss._solvers.tolerances import FLOOR, INNER_TOL
+from skfairloss._solvers.tolerances import FLOOR, INNER_TOL, TINY
 from skfairloss._typing import Array, Index
 
 _OUTPUTS = 4  # outputs from which sharing pays
@@ -236,7 +236,7 @@ def _measured(
     size = problem.loss_values(residual) + problem.penalty(coef)
     out: list[tuple[Model | None, int]] = []
     for i, k in enumerate(index):
-        relative = gap[i] / max(size[i], FLOOR * shared.output(int(k)).spread, 1e-300)
+        relative = gap[i] / max(size[i], FLOOR * shared.output(int(k)).spread, TINY)
         good = found.settled[i] and relative <= tol
         model = None
         if good or found.stopped[i]:

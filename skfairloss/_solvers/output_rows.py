@@ -18,7 +18,7 @@ from skfairloss._solvers.crossover import curved_minimum
 from skfairloss._solvers.formulation import Model, Options, Output
 from skfairloss._solvers.kinked import KinkedQuadratic
 from skfairloss._solvers.sign_fixing import solve_by_signs, solve_near
-from skfairloss._solvers.tolerances import FLOOR, TINY
+from skfairloss._solvers.tolerances import FLOOR, SETTLED, TINY
 from skfairloss._solvers.whole import (
     Anchor,
     Goal,
@@ -32,8 +32,6 @@ from skfairloss._typing import Array, Index
 
 # Growth of dual intervals, and with them of rounding errors, up to which duals are carried over.
 _CARRIED_WITHIN = 100.0
-# Fenchel-Young gaps of the rows, in losses, up to which duals go with residuals.
-_SETTLED = 1e-12
 
 
 @dataclass(frozen=True)
@@ -250,7 +248,7 @@ class OutputRows(Whole):
         same = known.is_of(coef[:, None], np.array([intercept]), known.dual)  # none screened out
         if not same or loss.loss_mix > _CARRIED_WITHIN * before.loss_mix:
             return None
-        if known.rows[0] > _SETTLED * known.loss[0]:  # stopped, or loose: duals are not the signs'
+        if known.rows[0] > SETTLED * known.loss[0]:  # stopped, or loose: duals are not the signs'
             return None
         residual, dual, ratio = (
             known.residual[:, 0], known.dual[:, 0], loss.loss_mix / before.loss_mix

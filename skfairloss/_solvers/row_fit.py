@@ -24,13 +24,12 @@ from skfairloss._solvers.row_coupled import CoupledForm, check_bounds, search_to
 from skfairloss._solvers.row_forms import Measured, OutputForm
 from skfairloss._solvers.row_search import EXACT, Found, certified, measured, search_signs
 from skfairloss._solvers.row_ties import settle_tie
-from skfairloss._solvers.tolerances import FLOOR
+from skfairloss._solvers.tolerances import FLOOR, SETTLED
 from skfairloss._solvers.whole import Goal
 from skfairloss._solvers.working_set import with_zeros
 from skfairloss._typing import Array, Index, Mask
 
 _CORRECTIONS = 4  # of a closed form at most; one is usual, and is the certificate's pass
-_SETTLED = 1e-12  # gap of a model, relative, that moments have left their digits
 _NO_GAIN = 1e-13  # size of a correction, relative to what it corrects, that is not worth a pass
 
 
@@ -193,7 +192,7 @@ def search_penalty(form: OutputForm, goal: Goal) -> Search[Found]:
         point = yield from measured(form, there, None, spent)
         point, resolved = yield from form.settled(replace(point, solution=solved))
         found = replace((yield from certified(form, point, goal)), tie_resolved=resolved)
-        if (found.verdict.gap <= _SETTLED * found.verdict.objective).all():
+        if (found.verdict.gap <= SETTLED * found.verdict.objective).all():
             break
         anchor, kq = there, form.smooth_at(point)
     return found

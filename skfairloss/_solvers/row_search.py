@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skfairloss._core.solution import Verdict
-from skfairloss._design.basis import EPS
+from skfairloss._design.basis import ROUNDING
 from skfairloss._rows.certifying import Errors
 from skfairloss._rows.kernels import Smooth, Split
 from skfairloss._rows.reading import Sides
@@ -33,7 +33,7 @@ from skfairloss._solvers.pilot import pilot_of
 from skfairloss._solvers.row_forms import Gathered, Measured, RowForm
 from skfairloss._solvers.sign_fixing import AGAIN, MOVED, WIDER
 from skfairloss._solvers.smoothed_newton import Step, step_of
-from skfairloss._solvers.tolerances import FLAT, TINY
+from skfairloss._solvers.tolerances import FLAT, NEARLY_ZERO, TINY
 from skfairloss._solvers.whole import Anchor, Goal, Whole
 from skfairloss._typing import Array
 
@@ -46,8 +46,6 @@ _MANY_WRONG = 0.5  # violators, as a share of the band, from which it is split a
 _NO_MINIMUM = 1e-3  # gap of a band's solution, relative, from which it has none
 _WORSE = 1.0 + 1e-6  # objective of a model, relative to that of the last, from which it is none
 _FAR = 2.0  # size of the sample's residuals, relative to the last, from which a step is none
-_ROUNDING = 8 * EPS  # of a residual, relative to the sizes of its terms
-_NEARLY_EXACT = 1e-9  # residuals above this, relative to y, are more than rounding errors
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def _fits_exactly(few: Whole, start: Anchor) -> bool:
     """Return True where a model leaves rounding errors only, by some rows."""
     residual = np.abs(few.residual(start)).reshape(len(few.y), -1)
     y = np.abs(few.y).reshape(len(few.y), -1)
-    return bool((residual.max(axis=0) <= _NEARLY_EXACT * y.max(axis=0)).all())
+    return bool((residual.max(axis=0) <= NEARLY_ZERO * y.max(axis=0)).all())
 
 
 def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Measured]:
@@ -331,7 +329,7 @@ def _clear(form: RowForm, anchor: Anchor, rows: Gathered, now: Array) -> Array:
     """Return residuals (K, m) at a model; 0 for those that rounding alone can make."""
     at = form.sides(anchor)
     size = np.abs(rows.X) @ np.abs(at.coef) + np.abs(at.intercept)
-    return np.where(np.abs(now) <= _ROUNDING * size, 0.0, now)
+    return np.where(np.abs(now) <= ROUNDING * size, 0.0, now)
 
 
 def _lost(

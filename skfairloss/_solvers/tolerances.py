@@ -1,4 +1,4 @@
-"""Numerical zeros that several files share, each with its reason."""
+"""Numbers that several files share, each with its reason: most tell what counts as zero."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ RANK = 1e-10
 
 # Reciprocal condition from which a matrix certainly has an inverse: half of the digits are left.
 REGULAR = 1e-7
+
+# Relative size up to which a residual, a loss, a multiplier or a coefficient may be an error of 0:
+# solvers aim at gaps of 0.01 tol = 1e-10.
+NEARLY_ZERO = 1e-9
+
+# What may be missing from a linear row that is met, relative to the spread of y: solutions of its
+# equations have as many digits.
+MET = 1e-10
+
+# Gap, relative to the loss, that rounding alone leaves: duals go with residuals.
+SETTLED = 1e-12
 
 # Relative curvature below which a direction has none: 1e3 rounding errors.
 FLAT = 1e-13

@@ -29,6 +29,7 @@ from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Slopes, Solution
 from skfairloss._design.factor import column_spread
 from skfairloss._solvers.formulation import Iteration, Options
+from skfairloss._solvers.tolerances import NEARLY_ZERO
 from skfairloss._typing import Array, Index
 from skfairloss.exceptions import InfeasibleFairnessError
 
@@ -36,7 +37,6 @@ _FIRST = 50  # columns at least: a problem of so few costs little beside a pass 
 _REACHED = 1.0 - 1e-6  # share of l1 that counts as l1: errors of duals are far smaller
 # Share of l1 below which columns leave: 0.8 and 0.95 took about the same time, 0.5 and 0.999 more.
 _LEAVES = 0.8
-_ZERO = 1e-9  # |w_j| ‖x_j‖, relative to the spread of y, of a coefficient that may be rounding
 
 Solve = Callable[[Problem, Options], Solution]
 
@@ -149,7 +149,7 @@ def _spread_out(problem: Problem, coef: Array, columns: Index) -> Array:
 
 def with_zeros(problem: Problem, coef: Array, gradient: Array, norms: Array) -> Array:
     """Return the coefficients, (p, m), with 0 where (1) asks for it and rounding is in the way."""
-    small = np.abs(coef) * norms[:, None] <= _ZERO * problem.spread
+    small = np.abs(coef) * norms[:, None] <= NEARLY_ZERO * problem.spread
     return np.where(small & (np.abs(gradient) < _REACHED * problem.l1), 0.0, coef)
 
 
