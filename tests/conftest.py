@@ -4,6 +4,9 @@ from importlib.util import find_spec
 import pytest
 
 os.environ["MPLBACKEND"] = "Agg"
+# Matrices of tests are small, so that threads of BLAS would wait for one another, all the more with
+# a worker on each core. NumPy reads this when it is imported, also in scripts that tests run.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 # A module whose examples need what may be absent -> the package that has it, and what to say.

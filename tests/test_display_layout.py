@@ -158,9 +158,11 @@ def assert_tidy(figure, displays):
 
 
 def on_grid(kind, names, shape, size, layout, **options):
+    """Draw one display beside or above another, each with its own names."""
     figure, axes = plt.subplots(*shape, figsize=size, layout=layout)
     boxes = [ax.get_position().transformed(figure.transFigure) for ax in axes.flat]
-    displays = [make(kind, names).plot(ax, **options) for ax in axes.flat]
+    pairs = zip(names, axes.flat, strict=True)
+    displays = [make(kind, own).plot(ax, **options) for own, ax in pairs]
     return figure, displays, boxes
 
 
@@ -173,9 +175,9 @@ NAMES = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("number", ["2", "12"])
-def test_displays_stay_within_the_axes_of_a_plain_grid(kind, number):
-    figure, displays, boxes = on_grid(kind, NAMES[number], (1, 2), (8, 4), None, title=TITLE)
+def test_displays_stay_within_the_axes_of_a_plain_grid(kind):
+    names = NAMES["2"], NAMES["12"]
+    figure, displays, boxes = on_grid(kind, names, (1, 2), (8, 4), None, title=TITLE)
     assert_tidy(figure, displays)
     for display, box in zip(displays, boxes, strict=True):
         assert_within(box_of(display.ax_), box, "the axes that were given")
@@ -183,13 +185,14 @@ def test_displays_stay_within_the_axes_of_a_plain_grid(kind, number):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("number", "shape", "size"),
-    [("2", (1, 2), (8, 4)), ("12 short", (1, 2), (8, 4)), ("12", (2, 1), (4, 6))],
+    ("numbers", "shape", "size"),
+    [(("2", "12 short"), (1, 2), (8, 4)), (("4", "12"), (2, 1), (4, 6))],
 )
-def test_displays_leave_half_of_a_constrained_cell_to_the_axes(kind, number, shape, size):
-    figure, displays, _ = on_grid(kind, NAMES[number], shape, size, "constrained", title=TITLE)
+def test_displays_leave_half_of_a_constrained_cell_to_the_axes(kind, numbers, shape, size):
+    names = [NAMES[number] for number in numbers]
+    figure, displays, _ = on_grid(kind, names, shape, size, "constrained", title=TITLE)
     assert_tidy(figure, displays)
-    if number == "12 short":
+    if "12 short" in numbers:
         assert not any("…" in text.get_text() for text in texts_of(figure))
     cell = figure.bbox.width / shape[1], figure.bbox.height / shape[0]
     for display in displays:
@@ -204,14 +207,14 @@ def test_displays_leave_half_of_a_constrained_cell_to_the_axes(kind, number, sha
 @pytest.mark.parametrize(("font", "size"), [(10, (6.4, 4.8)), (16, (12, 4))])
 def test_legends_and_ticks_have_room_in_a_small_grid_and_in_a_large_font(kind, font, size):
     with plt.rc_context({"font.size": font}):
-        figure, displays, _ = on_grid(kind, NAMES["2"], (1, 3), size, None)
+        figure, displays, _ = on_grid(kind, [NAMES["2"]] * 3, (1, 3), size, None)
         assert_tidy(figure, displays)
 
 
 @pytest.mark.parametrize("layout", [None, "constrained"])
 def test_the_chosen_model_has_its_label_where_names_are_longer_than_the_axes(layout):
     names = [f"a model whose name has some fifty letters, number {i}" for i in range(5)]
-    figure, displays, _ = on_grid("tradeoff", names, (1, 2), (8, 4), layout)
+    figure, displays, _ = on_grid("tradeoff", [names] * 2, (1, 2), (8, 4), layout)
     assert_tidy(figure, displays)
     for display in displays:
         label = display.labels_[0]

@@ -420,8 +420,10 @@ def test_pixel_group_display_takes_any_fitted_estimator():
 
 
 @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
-@pytest.mark.parametrize("shape", [(8, 8), (40, 12), (6, 24), (7, 7, 3)])
-@pytest.mark.parametrize("ranks", [0.5, (0, 0.5, 0.95)])
+@pytest.mark.parametrize(
+    ("shape", "ranks"),
+    [((8, 8), 0.5), ((40, 12), 0.5), ((6, 24), (0, 0.5, 0.95)), ((7, 7, 3), (0, 0.5, 0.95))],
+)
 def test_pixel_group_display_is_legible(names, shape, ranks):
     y_true, y_pred, _ = make_images(48, shape)
     groups = pd.DataFrame([names[i % len(names)] for i in range(48)])

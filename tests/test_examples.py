@@ -17,8 +17,6 @@ def run(script, *arguments, cwd):
     environment = os.environ | {
         "MPLBACKEND": "Agg",
         "PYTHONPATH": os.pathsep.join([str(ROOT)] + ([inherited] if inherited else [])),
-        # Small matrices on a busy machine: several threads would wait for one another.
-        "OPENBLAS_NUM_THREADS": "1",
     }
     done = subprocess.run(
         [sys.executable, ROOT / script, *arguments],

@@ -30,8 +30,11 @@ TERMS = {
     "residuals": ResidualParity(UNREACHED),
     "list": [WorstGroupLoss(0.5), PredictionParity(0.1)],
 }
+# every term, every mix, and one term of losses and one of means under each mix
 SETTINGS = [
-    {"fairness": term, "loss_mix": loss_mix} for term in TERMS.values() for loss_mix in (0, 0.5, 1)
+    {"fairness": term, "loss_mix": loss_mix}
+    for k, (name, term) in enumerate(TERMS.items())
+    for loss_mix in ((0, 0.5, 1) if name in {"some worst", "list"} else ((0, 0.5, 1)[k % 3],))
 ]
 SETTINGS += [
     {"fairness": WorstGroupLoss(0.5), "loss_mix": 0.5, "alpha": 0.1, "l1_ratio": 0.5},

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -101,6 +101,7 @@ def test_values_of_one_type_without_an_order_are_accepted():
 labels = st.sampled_from(["a", "b", 1, 2.5, True, ("t", 1), b"x"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(labels, labels), min_size=1, max_size=8), st.randoms())
 def test_decoded_codes_are_the_input_and_permute_with_it(rows, random):
     rows = rows * max(2, len(set(rows)))  # few groups for the number of rows
@@ -114,6 +115,7 @@ def test_decoded_codes_are_the_input_and_permute_with_it(rows, random):
     assert permuted.labels == groups.labels
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.int64, st.integers(1, 30), elements=st.integers(-2, 2)), st.integers(1, 9))
 def test_names_of_shifted_and_scaled_integers_are_shifted_and_scaled(values, factor):
     values = np.repeat(values, 5)

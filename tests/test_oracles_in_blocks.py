@@ -35,7 +35,7 @@ def by_passes(monkeypatch):
         return solve_rows(*arguments)
 
     monkeypatch.setattr(draws, "size_of", lambda n, p: 2 * (p + 1))
-    monkeypatch.setattr(draws, "_PER_GROUP", 8)
+    monkeypatch.setattr(draws, "PER_GROUP", 8)
     monkeypatch.setattr(source_fitting, "solve_rows", counted)
     return solved
 
