@@ -51,9 +51,13 @@ class SumMetrics:
         """Number of columns before those of the squares."""
         return 1 + len(self.position)
 
+    def of_rows(self, true: Array, pred: Array) -> Array:
+        """Return the values of rows, (n, width - 1)."""
+        return np.column_stack([rows_of(true, pred) for rows_of in self.position])
+
     def values(self, true: Array, pred: Array, s: Array) -> Array:
         """Return s and s times the values of rows with weights s, (n, width)."""
-        return np.column_stack([s, *(s * rows_of(true, pred) for rows_of in self.position)])
+        return np.column_stack([s, s[:, None] * self.of_rows(true, pred)])
 
     def squares(self, centred: Array, s: Array) -> Array:
         """Return s |y - c|² and s (y_k - c_k), (n, 1 + m)."""
@@ -92,8 +96,9 @@ class SumMetrics:
         weight, squares = drawn[..., 0], drawn[..., self.width]
         first = drawn[..., self.width + 1 :]
         means = centres + first / weight[..., None]
-        pooled = (weight[..., None] * means).sum(axis=1, keepdims=True)
-        pooled /= weight.sum(axis=1)[:, None, None]
+        origin = means[:, :1]  # equal means have no spread, to the last digit
+        pooled = (weight[..., None] * (means - origin)).sum(axis=1, keepdims=True)
+        pooled = origin + pooled / weight.sum(axis=1)[:, None, None]
 
         def about(centre: Array) -> Array:
             # Σ s (y - m)² = Σ s (y - c)² + 2 (c - m)·Σ s (y - c) + Σ s |c - m|²
