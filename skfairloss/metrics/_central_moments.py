@@ -1,9 +1,9 @@
 """Moments of weighted sums, up to the third, of rows that are seen part by part.
 
-Every part has its moments about its own means, and two parts are merged by the formulas of P. Pébay,
+Every part has its moments about its own means. Two parts are merged by the formulas of P. Pébay,
 "Formulas for robust, one-pass parallel computation of covariances and arbitrary-order statistical
 moments", Sandia report SAND2008-6212 (2008). No digits are lost, however the rows are divided and
-however far they are from 0.
+however far from 0 they are.
 """
 
 from __future__ import annotations
@@ -74,6 +74,11 @@ class CentralMoments:
         """Sum of the squared weights. Known where d > 0."""
         return float(self.second[0, 0] + self.n_rows * self.mean[0] ** 2)
 
+    @property
+    def spread(self) -> Array:
+        """Standard deviations of the first d columns, (d,)."""
+        return np.sqrt(np.diag(self.second) / self.n_rows)
+
     def merged(self, other: CentralMoments) -> CentralMoments:
         """Return the moments of both parts."""
         n, share = self.n_rows + other.n_rows, other.weight / (self.weight + other.weight)
@@ -106,6 +111,5 @@ class CentralMoments:
         third = self.third
         for _ in range(3):  # the last axis becomes the first
             third = np.tensordot(own, third, axes=(1, 2))
-        return replace(
-            self, centre=centre, mean=change @ self.mean, second=own @ self.second @ own.T, third=third
-        )
+        mean, second = change @ self.mean, own @ self.second @ own.T
+        return replace(self, centre=centre, mean=mean, second=second, third=third)

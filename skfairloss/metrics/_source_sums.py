@@ -1,15 +1,15 @@
 """Metrics by group of rows in a source, from one pass over them.
 
-The pass brings back moments of what metrics sum, by group, and the rows of small groups themselves.
-Bootstrap samples of small groups are drawn from their rows, as in memory, those of others from their
-moments.
+The pass brings back moments of the numbers that metrics add up, by group, and the rows of small
+groups. Bootstrap samples of a small group are drawn from its rows, as in memory, those of any other
+from its moments.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,12 +33,13 @@ _MOST_OUTPUTS = 20  # of r2 with intervals: third moments are (outputs + metrics
 
 @dataclass(frozen=True)
 class Units:
-    """Sizes of numbers, powers of 2, so that dividing by them changes no digit.
+    """Powers of 2 of the size of numbers: a division by them changes no digit.
 
     Parameters
     ----------
-    weights, y : of weights and targets.
-    values : (J,), of the values of rows.
+    weights : of weights.
+    y : of differences of targets, or of targets where these are equal.
+    values : (J,), the same of the values of rows.
     """
 
     weights: float
@@ -49,13 +50,15 @@ class Units:
     def of(cls, block: Block, values: Array) -> Units:
         """Take the sizes of some rows."""
         weights = 1.0 if block.weights is None else _power_of_two(block.weights)
-        return cls(weights, _power_of_two(block.y), np.array([_power_of_two(v) for v in values.T]))
+        by_value = np.array([_power_of_two(v - v[0], v) for v in values.T])
+        return cls(weights, _power_of_two(block.y - block.y[0], block.y), by_value)
 
 
-def _power_of_two(numbers: Array) -> float:
-    """Return a power of two of the size of the largest of some numbers; 1 where all are 0."""
-    largest = float(np.abs(numbers).max())
-    return float(np.ldexp(1.0, np.frexp(largest)[1])) if largest > 0 else 1.0
+def _power_of_two(*several: Array) -> float:
+    """Return a power of 2 of the size of the first numbers that are not all 0. 1 without any."""
+    sizes = (float(np.abs(numbers).max()) for numbers in several)
+    largest = next(filter(None, sizes), 0.5)
+    return float(np.ldexp(1.0, np.frexp(largest)[1]))
 
 
 @dataclass(frozen=True)
@@ -118,9 +121,7 @@ class GroupSums(Kernel):
         return out
 
 
-def predicted(
-    estimator: Any, x: Array, names: Sequence[str] | None, y: Array, block: int
-) -> Array:
+def predicted(estimator: Any, x: Array, names: Sequence[str] | None, y: Array, block: int) -> Array:
     """Return the predictions of an estimator for some rows, of the shape of y (k, m), checked."""
     named = names is not None and hasattr(estimator, "feature_names_in_")
     given = pd.DataFrame(x, columns=list(names or ()), copy=False) if named else x
@@ -188,7 +189,8 @@ class Summed:
     def sizes(self, single: bool) -> Sizes:
         """Return the sizes of the groups; ``single`` is True where y has one output."""
         own = np.array([[o.n_rows, o.weight, o.squared_weights] for o in self.moments])
-        return Sizes.of_sums(*np.vstack([own, own.sum(axis=0)]).T, single=single)
+        counts, weights, squares = np.vstack([own, own.sum(axis=0)]).T
+        return Sizes.of_sums(counts, weights, squares, single)
 
     def replicates(self, rng: np.random.Generator, n_boot: int) -> Replicates:
         """Return metrics of bootstrap samples, drawn within the groups.
@@ -207,8 +209,9 @@ class Summed:
             start = batch.stop
             for g, times, own in zip(small, counts, columns, strict=True):
                 drawn[batch, g] = times @ own
+        usual = np.max([own.spread for own in self.moments], axis=0)
         for g in sorted({*range(len(self.few))} - {*small}):
-            drawn[:, g] = draw_sums(self.moments[g], rng, n_boot)
+            drawn[:, g] = draw_sums(self.moments[g], usual, rng, n_boot)
         drawn[drawn[..., 0] <= 0] = np.nan  # a sample without weight
         return Replicates(*self._evaluate(drawn))
 
