@@ -140,7 +140,7 @@ def predicted(estimator: Any, x: Array, names: Sequence[str] | None, y: Array, b
 
 @dataclass(frozen=True)
 class Summed:
-    """What a pass has found of G groups.
+    """Records of G groups that a pass has brought back.
 
     Parameters
     ----------

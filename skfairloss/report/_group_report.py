@@ -393,6 +393,21 @@ class GroupReport:
         >>> source = from_blocks(block, 5)
         >>> model = PixelLossRegressor(loss_mix=1).fit(source)
         >>> GroupReport.from_estimator(model, source, metrics="mae", random_state=0)
+        GroupReport: 5000 rows, 2 groups; 95 % confidence intervals from 1000 bootstrap samples
+        <BLANKLINE>
+                           n             MAE
+        a               2552           1.000
+                              [0.965, 1.040]
+        b               2448           2.025
+                              [1.957, 2.122]
+        all rows        5000           1.502
+                              [1.461, 1.549]
+        difference                     1.025
+                              [0.946, 1.129]
+        ratio                          0.494
+                              [0.465, 0.520]
+        <BLANKLINE>
+        residual = true - predicted; difference and ratio: between groups
         """
         if not callable(getattr(estimator, "predict", None)):
             raise TypeError(f"estimator must have a method predict, got {estimator!r}")
