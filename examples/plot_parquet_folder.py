@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skfairloss import PixelLossRegressor
+from skfairloss.report import GroupReport
 from skfairloss.rows import from_blocks, from_parquet
 
 N_FILES, N_ROWS, N_FEATURES = 8, 125_000, 9
@@ -136,6 +137,16 @@ print(found.to_string(float_format="%.2g"))
 
 predictions = models["L1"].predict(from_parquet(paths[0], features=FEATURES))
 print("rows in the first predictions:", [len(part) for part in predictions][:3])
+
+# %%
+# A report by group takes one pass over the files. Its values are those of the rows in memory; its
+# intervals are drawn from sums over the rows of each sector.
+
+source = from_parquet(paths, **COLUMNS)
+report = GroupReport.from_estimator(
+    models["L1"], source, metrics=["mae", "mean_residual", "r2"], random_state=0
+)
+print(report)
 folder.cleanup()
 
 # %%

@@ -19,7 +19,7 @@ from dask.utils import key_split
 from skfairloss import PixelLossRegressor
 from skfairloss._inputs.elsewhere import is_collection
 from skfairloss.rows import from_blocks
-from skfairloss.rows._collections import collected
+from skfairloss.rows._collections import read_source
 from skfairloss.rows._dask import DaskRows, predict_lazily
 from tests.clusters import in_process, kept_keys
 from tests.row_kernels import Moments, assert_identical, assert_same, expected
@@ -209,28 +209,28 @@ def test_numpy_beside_dask_is_refused_before_work(name):
     given = dict(zip(("X", "y", "sample_weight", "sensitive_features"), dask_arrays(), strict=True))
     given[name] = given[name].compute()
     with pytest.raises(ValueError, match=f"must be of one kind.*{name} is a numpy ndarray"):
-        collected(**given)
+        read_source(**given)
 
 
 def test_other_collections_and_shapes_are_refused_by_name():
     (X, y, *_), (frame, series, *_) = dask_arrays(), dask_frames()
     with pytest.raises(ValueError, match=r"X is a Dask DataFrame or Series, y is a Dask Array"):
-        collected(frame, y, None, None)
+        read_source(frame, y, None, None)
     with pytest.raises(TypeError, match="X must be a Dask Array, DataFrame or Series, got Delayed"):
-        collected(dask.delayed(1), y, None, None)
+        read_source(dask.delayed(1), y, None, None)
     with pytest.raises(ValueError, match="X must have two dimensions, got 1"):
-        collected(y, y, None, None)
+        read_source(y, y, None, None)
     with pytest.raises(ValueError, match="X must have two dimensions, got 1"):
-        collected(series, series, None, None)
+        read_source(series, series, None, None)
     with pytest.raises(ValueError, match="requires y to be passed"):
-        collected(X, None, None, None)
+        read_source(X, None, None, None)
     with pytest.raises(ValueError, match="column 'group' of X must hold numbers, got dtype"):
-        collected(frame.assign(group=dask_frames()[3]), series, None, None)
+        read_source(frame.assign(group=dask_frames()[3]), series, None, None)
     with pytest.raises(ValueError, match=r"y must hold numbers, got dtype <U1"):
-        collected(X, dask_arrays()[3], None, None)
+        read_source(X, dask_arrays()[3], None, None)
     sparse = X.map_blocks(sp.csr_array, meta=sp.csr_array(np.eye(1)))
     with pytest.raises(NotImplementedError, match="X has sparse blocks"):
-        collected(sparse, y, None, None)
+        read_source(sparse, y, None, None)
 
 
 def test_without_rows_a_source_says_so(client):
@@ -256,8 +256,8 @@ def stories(dask_scheduler):
 def test_collections_are_told_without_importing_dask():
     code = (
         "import sys, numpy as np\n"
-        "from skfairloss.rows._collections import collected\n"
-        "assert collected(np.eye(2), np.ones(2), None, None) is None\n"
+        "from skfairloss.rows._collections import read_source\n"
+        "assert read_source(np.eye(2), np.ones(2), None, None) is None\n"
         "sys.exit('dask' in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])

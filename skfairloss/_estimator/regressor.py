@@ -19,7 +19,7 @@ from skfairloss._estimator.training import check_finite, read_features, read_tra
 from skfairloss._inputs.elsewhere import is_collection, is_source
 from skfairloss._inputs.validation import MatchedScoreMixin, check_numbers
 from skfairloss._typing import Array
-from skfairloss.rows._collections import collected, predicted
+from skfairloss.rows._collections import predicted, read_source
 
 
 class PixelLossRegressor(
@@ -306,12 +306,7 @@ class PixelLossRegressor(
         try:
             previous = self._models() if self.warm_start else None
             self._forget()
-            source = collected(X, y, sample_weight, sensitive_features)
-            if source is None and is_source(X):
-                _refuse_beside(
-                    y=y, sample_weight=sample_weight, sensitive_features=sensitive_features
-                )
-                source = X
+            source = read_source(X, y, sample_weight, sensitive_features)
             if source is not None:
                 fit_source(self, source)
                 return self
@@ -365,13 +360,3 @@ class PixelLossRegressor(
         """Remove the previous fit: what this one does not set must not survive."""
         for name in [name for name in self.__dict__ if name.endswith("_") and name[0] != "_"]:
             delattr(self, name)
-
-
-def _refuse_beside(**arguments: Any) -> None:
-    """Refuse what a source of rows holds itself."""
-    for name, value in arguments.items():
-        if value is not None:
-            raise ValueError(
-                f"{name} must be None beside a source of rows, which holds it: give blocks "
-                f"{name!r}, got {type(value).__name__}"
-            )

@@ -23,9 +23,9 @@ from skfairloss._estimator.scale import (
 )
 from skfairloss._estimator.terms import read_terms, translate
 from skfairloss._estimator.training import Training, parameters_of, problem_of
-from skfairloss._inputs.groups import Groups, encode_block
+from skfairloss._inputs.groups import Groups
 from skfairloss._inputs.parameters import REGRESSOR_CHECKS, check_parameters
-from skfairloss._rows.blocks import Block
+from skfairloss._rows.blocks import Block, merge_groups
 from skfairloss._rows.deviations import Deviations, mean_deviations
 from skfairloss._rows.facts import Facts, GroupedFacts, Passes, Standing, first_look, settled_factor
 from skfairloss._rows.source import RowSource
@@ -126,21 +126,7 @@ def _groups(sums: Sums, head: Block) -> Groups | None:
     known = sum(float(sums.added["share", label]) for label in found)
     if head.codes is None or known < (1.0 - 1e-6) * weight:
         raise ValueError("blocks must all have 'sensitive_features', or none of them")
-    values: Any = found
-    if len(head.columns) > 1:
-        columns = zip(*found, strict=True)
-        values = np.column_stack([np.array(column, dtype=object) for column in columns])
-        if len(set(head.columns)) == len(head.columns) and None not in head.columns:
-            values = dict(zip(head.columns, values.T.tolist(), strict=True))
-    elif head.columns[0] is not None:
-        values = {head.columns[0]: found}
-    groups = encode_block(values, len(found), "sensitive_features")
-    if groups.n_groups > max(2, sum(draw.n_rows for draw in sums.drawn.values()) / 2):
-        raise ValueError(
-            f"sensitive_features has {groups.n_groups} groups: the values look continuous or "
-            "nearly unique. Bin them, or merge small groups"
-        )
-    return groups
+    return merge_groups(found, head.columns, sum(draw.n_rows for draw in sums.drawn.values()))
 
 
 def _check_sizes(model: Any, facts: Facts) -> None:

@@ -24,6 +24,6 @@ def check_in_memory(**arguments: Any) -> None:
             library = type(value).__module__.partition(".")[0]
             raise TypeError(
                 f"{name} must be in memory, got {library} {type(value).__name__}: only fit and "
-                "predict of PixelLossRegressor take Dask collections and sources of rows. Pass "
-                "arrays, such as those of a part of the rows"
+                "predict of PixelLossRegressor and GroupReport.from_estimator take Dask "
+                "collections and sources of rows. Pass arrays, such as those of a part of the rows"
             )

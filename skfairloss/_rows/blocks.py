@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 
-from skfairloss._inputs.groups import encode_block
+from skfairloss._inputs.groups import Groups, encode_block
 from skfairloss._typing import Array, Index
 
 _KEYS = ("X", "y", "sample_weight", "sensitive_features")
@@ -95,6 +95,28 @@ def check_names(number: int, found: list[str] | None, expected: list[str] | None
         raise ValueError(
             f"X of block {number} must have the columns {expected} in this order, got {found}"
         )
+
+
+def merge_groups(labels: Sequence[Any], columns: tuple[Any, ...], n_rows: int) -> Groups:
+    """Return the groups that occur in any block, a row for each, in the order of the labels.
+
+    ``columns`` are names of the columns that they are from, ``n_rows`` the number of all rows.
+    """
+    values: Any = labels
+    if len(columns) > 1:
+        parts = zip(*labels, strict=True)
+        values = np.column_stack([np.array(part, dtype=object) for part in parts])
+        if len(set(columns)) == len(columns) and None not in columns:
+            values = dict(zip(columns, values.T.tolist(), strict=True))
+    elif columns[0] is not None:
+        values = {columns[0]: labels}
+    groups = encode_block(values, len(labels), "sensitive_features")
+    if groups.n_groups > max(2, n_rows / 2):
+        raise ValueError(
+            f"sensitive_features has {groups.n_groups} groups: the values look continuous or "
+            "nearly unique. Bin them, or merge small groups"
+        )
+    return groups
 
 
 def _features(number: int, given: Any) -> tuple[Array, list[str] | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,42 @@ from skfairloss._rows.draws import Draw, merge_draws
 from skfairloss._typing import Array
 
 T = TypeVar("T")
+
+
+class Mergeable(Protocol):
+    """A record of some rows that knows how to take in another one."""
+
+    def merged(self, other: Self) -> Self:
+        """Return the record of both parts of the rows, the other's last."""
+
+
+@dataclass(frozen=True)
+class Few:
+    """Arrays with an entry for each of n rows, in their order, as long as these are few.
+
+    Parameters
+    ----------
+    most : how many rows are kept.
+    n_rows : n.
+    rows : the arrays. None where the rows are more.
+    """
+
+    most: int
+    n_rows: int
+    rows: tuple[Array, ...] | None
+
+    @classmethod
+    def of(cls, most: int, rows: tuple[Array, ...]) -> Few:
+        """Keep rows if they are few."""
+        n = len(rows[0])
+        return cls(most, n, rows if n <= most else None)
+
+    def merged(self, other: Few) -> Few:
+        """Return the rows of both, the other's last."""
+        n = self.n_rows + other.n_rows
+        if self.rows is None or other.rows is None or n > self.most:
+            return Few(self.most, n, None)
+        return Few(self.most, n, _join(self.rows, other.rows))
 
 
 @dataclass(frozen=True)
@@ -25,6 +61,7 @@ class Sums:
     joined : tuples of arrays with an entry for some of the rows, in the order of the rows.
     triangles : R of QR decompositions of rows, (k, p).
     drawn : samples of the rows, by group.
+    records : records that merge themselves.
     seen : by block, the number of its rows and a checksum of their targets.
     """
 
@@ -33,6 +70,7 @@ class Sums:
     joined: Mapping[Any, tuple[Array, ...]] = field(default_factory=dict)
     triangles: Mapping[Any, Array] = field(default_factory=dict)
     drawn: Mapping[Any, Draw] = field(default_factory=dict)
+    records: Mapping[Any, Mergeable] = field(default_factory=dict)
     seen: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -44,6 +82,7 @@ def merge(first: Sums, second: Sums) -> Sums:
         _merged(first.joined, second.joined, _join),
         _merged(first.triangles, second.triangles, _triangle),
         merge_draws(first.drawn, second.drawn) if first.drawn or second.drawn else {},
+        _merged(first.records, second.records, lambda one, other: one.merged(other)),
         {**first.seen, **second.seen},
     )
 

@@ -65,7 +65,7 @@ def bootstrap(
     overall = np.empty((n_boot, len(metrics)))
     start = 0
     samples = (
-        _draw(rng, sizes, n_boot)
+        draw_rows(rng, sizes, n_boot)
         if clusters is None
         else draw_clusters(rng, clusters, rows, n_boot, DRAWS_AT_ONCE)
     )
@@ -79,7 +79,7 @@ def bootstrap(
     return Replicates(by_group, overall)
 
 
-def _draw(rng: np.random.Generator, sizes: list[int], n_boot: int) -> Iterator[list[Array]]:
+def draw_rows(rng: np.random.Generator, sizes: list[int], n_boot: int) -> Iterator[list[Array]]:
     """Yield the number of times that each row is drawn, (n, n_rows), in batches of n samples."""
     step = max(1, DRAWS_AT_ONCE // sum(sizes))
     for start in range(0, n_boot, step):

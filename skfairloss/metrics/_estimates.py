@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,8 +197,7 @@ def group_estimates(
 
     Rows are independent where ``clusters`` is None.
     """
-    given = {"method": method, "n_boot": n_boot, "confidence_level": confidence_level}
-    check_parameters(None, given, _CHECKS)
+    check_options(method=method, n_boot=n_boot, confidence_level=confidence_level)
     named = label_metrics(DEFAULT_METRICS if metrics is None else metrics)
     seen = evaluate(y_true, y_pred, sensitive_features, sample_weight, named)
     codes = None
@@ -213,6 +213,17 @@ def group_estimates(
         drawn = bootstrap(named, true, pred, s, seen.rows, int(n_boot), rng, codes)
         limits = find_limits(named, seen.values, drawn, sizes, method, confidence_level)
     return with_limits(seen, limits, method, None if codes is None else sizes.counts)
+
+
+def check_options(**given: Any) -> None:
+    """Check the options of a report by name."""
+    check_parameters(None, given, _CHECKS)
+
+
+def check_measured(metrics: Mapping[str, Metric]) -> None:
+    """Refuse metrics that are the number of rows alone."""
+    if all(metric is TABLE["count"] for metric in metrics.values()):
+        raise ValueError("metrics must hold a metric besides the number of rows")
 
 
 def evaluate(
@@ -231,8 +242,7 @@ def evaluate(
         metrics=metrics,
     )
     _check_numbers(frame)
-    if all(metric is TABLE["count"] for metric in metrics.values()):
-        raise ValueError("metrics must hold a metric besides the number of rows")
+    check_measured(metrics)
     true, _ = check_targets(y_true, y_pred)
     weights = check_weights(sample_weight, len(true))
     encoded = encode_groups(sensitive_features, len(true))
@@ -249,23 +259,38 @@ def evaluate(
 def with_limits(
     seen: Evaluated, limits: Limits, method: str, clusters: Index | None = None
 ) -> GroupEstimates:
-    """Put values and limits together; ratios only where they compare.
+    """Put values and limits together.
 
     ``clusters`` are their numbers in the groups and, last, in all rows.
     """
     counts = np.array([len(own) for own in seen.rows])
-    named = seen.metrics
-    measured = [name for name, metric in named.items() if metric is not TABLE["count"]]
-    without = [n for n, m in named.items() if isinstance(m, NamedMetric) and not m.has_ratio]
+    return put_together(seen.frame, seen.metrics, seen.groups, counts, limits, method, clusters)
+
+
+def put_together(
+    frame: MetricFrame,
+    metrics: Mapping[str, Metric],
+    groups: Groups,
+    counts: Index,
+    limits: Limits,
+    method: str,
+    clusters: Index | None = None,
+) -> GroupEstimates:
+    """Put values and limits of groups with numbers of rows, (G,), together.
+
+    Ratios are there only where they compare. ``clusters`` are as in `with_limits`.
+    """
+    measured = [name for name, metric in metrics.items() if metric is not TABLE["count"]]
+    without = [n for n, m in metrics.items() if isinstance(m, NamedMetric) and not m.has_ratio]
     ratios = [name for name in measured if name not in without]
-    shown = np.array([name in ratios for name in named])
+    shown = np.array([name in ratios for name in metrics])
     return GroupEstimates(
-        metric_frame=seen.frame,
+        metric_frame=frame,
         metrics=measured,
         ratios=ratios,
-        groups=seen.groups.labels,
-        group_name=seen.groups.title,
-        positions=seen.positions,
+        groups=groups.labels,
+        group_name=groups.title,
+        positions=_positions(groups),
         counts=counts,
         method=method,
         by_group_limits=limits.by_group,
@@ -274,7 +299,7 @@ def with_limits(
             "difference": limits.difference,
             "ratio": np.where(shown, limits.ratio, np.nan),
         },
-        fewest={name: fewest_rows(metric) for name, metric in named.items()},
+        fewest={name: fewest_rows(metric) for name, metric in metrics.items()},
         units=np.append(counts, counts.sum()) if clusters is None else clusters,
         clustered=clusters is not None,
     )

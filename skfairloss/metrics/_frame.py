@@ -11,8 +11,9 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike, NDArray
 
-from skfairloss._inputs.groups import Factor, check_index, encode_groups
+from skfairloss._inputs.groups import Factor, Groups, check_index, encode_groups
 from skfairloss._inputs.validation import check_weights
+from skfairloss._typing import Array
 from skfairloss.metrics._inputs import check_targets
 from skfairloss.metrics._named import DEFAULT_METRICS, Metrics, label_metrics
 from skfairloss.metrics._row_metrics import Metric, RowMetric, split_rows
@@ -142,11 +143,13 @@ def group_metric_frame(
     true, pred = check_targets(y_true, y_pred)
     others = {"y_true": y_true, "y_pred": y_pred, "sample_weight": sample_weight}
     check_index(sensitive_features, control_features=control_features, **others)
-    codes, features = _features(sensitive_features, "sensitive_feature", len(true))
+    groups = encode_groups(sensitive_features, len(true))
+    codes, features = groups.codes, _features(groups, "sensitive_feature")
     controls: dict[str, Factor] = {}
     if control_features is not None:
-        levels, controls = _features(control_features, "control_feature", len(true))
-        codes = codes * (levels.max() + 1) + levels
+        levels = encode_groups(control_features, len(true), "control_features")
+        controls = _features(levels, "control_feature")
+        codes = codes * (levels.codes.max() + 1) + levels.codes
     weights = check_weights(sample_weight, len(true))
     kept = np.flatnonzero(weights)
     # the bootstrap draws rows; otherwise one set of rows a group is enough
@@ -171,7 +174,32 @@ def group_metric_frame(
             ci_quantiles=_check_quantiles(ci_quantiles),
             random_state=_legacy_seed(random_state),
         )
-    names = {name: index_of(factor.labels) for name, factor in {**features, **controls}.items()}
+    return _renamed(frame, {**features, **controls})
+
+
+def frame_of_values(metrics: Sequence[str], values: Array, groups: Groups) -> MetricFrame:
+    """Return a MetricFrame of known values (n_metrics, G + 1), the last those of all rows.
+
+    ``groups`` are those of G rows, each of a group of its own, in the order of the values.
+    """
+    features, sets = _features(groups, "sensitive_feature"), np.arange(len(groups.codes))
+
+    def known(own: Array) -> Metric:
+        # MetricFrame asks for one set after the other, and for all of them
+        return lambda some, _: float(own[some[0] if len(some) == 1 else -1])
+
+    frame = MetricFrame(
+        metrics={name: known(own) for name, own in zip(metrics, values, strict=True)},
+        y_true=sets,
+        y_pred=sets,
+        sensitive_features=_numbers(features, sets),
+    )
+    return _renamed(frame, features)
+
+
+def _renamed(frame: MetricFrame, features: Mapping[str, Factor]) -> MetricFrame:
+    """Put the values of features in the place of their numbers, in a frame."""
+    names = {name: index_of(factor.labels) for name, factor in features.items()}
     frame._result_cache = _named(frame._result_cache, names)
     return frame
 
@@ -183,21 +211,17 @@ def index_of(labels: list[Any]) -> pd.Index:
     return index.infer_objects() if one_type else index
 
 
-def _features(
-    raw: Any, default_name: str, n_samples: int
-) -> tuple[NDArray[np.intp], dict[str, Factor]]:
-    """Return codes of the groups, (n,), and the features by distinct names."""
-    argument = f"{default_name}s"
-    groups = encode_groups(raw, n_samples, argument)
+def _features(groups: Groups, default_name: str) -> dict[str, Factor]:
+    """Return the columns of groups by distinct names."""
     features: dict[str, Factor] = {}
     for j, factor in enumerate(groups.factors):
         # MetricFrame has columns y_true and y_pred of its own
         own = factor.label is None or factor.label in ("y_true", "y_pred")
         name = f"{default_name}_{j}" if own else str(factor.label)
         if name in features:
-            raise ValueError(f"{argument} has two columns with the name {name!r}")
+            raise ValueError(f"{default_name}s has two columns with the name {name!r}")
         features[name] = factor
-    return groups.codes, features
+    return features
 
 
 def _numbers(features: dict[str, Factor], rows: NDArray[np.intp]) -> pd.DataFrame:

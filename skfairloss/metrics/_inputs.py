@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from skfairloss._inputs.elsewhere import check_in_memory
 from skfairloss._inputs.groups import counted
 from skfairloss._inputs.validation import check_numbers
 from skfairloss._typing import Array
@@ -30,6 +31,7 @@ def check_targets(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
 
 def check_values(name: str, values: Any) -> Array:
     """Return real, finite numbers as float64; an error calls them ``name``."""
+    check_in_memory(**{name: values})
     check_numbers(name, values)
     try:
         if isinstance(values, np.ma.MaskedArray):

@@ -82,9 +82,22 @@ class Sizes:
             sums = (np.bincount(clusters[own], weights[own]) for own in sets)
             units = [total[total > 0] for total in sums]
             single = single and len(units[-1]) == len(sets[-1])
-        equal = np.array([total.sum() ** 2 / np.sum(total**2) for total in units])
-        lost = np.array([1] * len(rows) + [len(rows) if nested else 1])
         counts = np.array([len(total) for total in units])
+        totals = np.array([total.sum() for total in units])
+        squares = np.array([np.sum(total**2) for total in units])
+        return cls.of_sums(counts, totals, squares, single, nested)
+
+    @classmethod
+    def of_sums(
+        cls, counts: Index, totals: Array, squares: Array, single: bool, nested: bool = True
+    ) -> Sizes:
+        """Take the counts, and sums of weights and of their squares, (G + 1,) each.
+
+        ``nested`` is True where units are drawn within the groups.
+        """
+        equal = totals**2 / squares
+        n_groups = len(counts) - 1
+        lost = np.array([1] * n_groups + [n_groups if nested else 1])
         return cls(counts, np.maximum(equal, 2), np.maximum(equal - lost, 1), single)
 
 

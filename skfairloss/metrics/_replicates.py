@@ -7,22 +7,16 @@ sorted once. Any other metric is called on the rows drawn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from skfairloss._typing import Array
-from skfairloss.metrics._aggregates import (
-    explained,
-    mean,
-    median,
-    median_of_sorted,
-    number,
-    root_mean,
-)
+from skfairloss.metrics._aggregates import median, median_of_sorted
 from skfairloss.metrics._named import NamedMetric
 from skfairloss.metrics._row_metrics import Metric, RowMetric, Rows, flat
+from skfairloss.metrics._sums import SumMetrics, is_of_sums
 
 
 class Way(Protocol):
@@ -48,21 +42,6 @@ class Way(Protocol):
         """
 
 
-def _r2(weight: Array, sums: Array, total: Array) -> Array:  # noqa: ARG001
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(total > 0, 1 - sums / total, np.nan)
-
-
-# Aggregates in terms of the sums of weights, of weighted values, and of squares of y about its
-# mean; the number of rows does not vary and has no interval.
-FORMULAS: dict[Callable[..., float], Callable[[Array, Array, Array], Array]] = {
-    number: lambda weight, _sums, _total: np.full_like(weight, np.nan),
-    mean: lambda weight, sums, _total: sums / weight,
-    root_mean: lambda weight, sums, _total: np.sqrt(sums / weight),
-    explained: _r2,
-}
-
-
 class FromSums:
     """Named metrics that are functions of weighted sums over the rows drawn."""
 
@@ -74,24 +53,22 @@ class FromSums:
         weights: Array | None,
         rows: list[Rows],
     ) -> None:
-        self.metrics = metrics
         true, pred = flat(y_true), flat(y_pred)
         s = _scaled(weights, len(y_true))
-        values = dict.fromkeys(metric.rows for metric in metrics)
-        self.position = {rows_of: j for j, rows_of in enumerate(values, start=1)}
-        columns = [s, *(s * rows_of(true, pred) for rows_of in values)]
-        self.columns = [np.column_stack([column[own] for column in columns]) for own in rows]
+        self.sums = SumMetrics(metrics)
+        columns = self.sums.values(true, pred, s)
+        self.columns = [columns[own] for own in rows]
         self.centres = np.zeros((len(rows), 0))
-        if any(metric.aggregate is explained for metric in metrics):
+        if self.sums.needs_squares:
             self._add_squares(true.reshape(len(true), -1), s, rows)
 
     @staticmethod
     def serves(metric: Metric) -> bool:
         """Tell whether a metric can be evaluated in this way."""
-        return isinstance(metric, NamedMetric) and metric.aggregate in FORMULAS
+        return is_of_sums(metric)
 
     def _add_squares(self, true: Array, weights: Array, rows: list[Rows]) -> None:
-        """Add columns s (y - c)² and s (y_k - c_k), c the group's mean, against cancellation.
+        """Add columns of squares about the group's mean.
 
         There is a column for each output, or for each row if there are fewer: an orthogonal
         change of the outputs keeps the sum of squares.
@@ -104,51 +81,15 @@ class FromSums:
             [np.average(outputs[own], axis=0, weights=weights[own]) for own in rows]
         )
         for j, own in enumerate(rows):
-            centred, s = outputs[own] - self.centres[j], weights[own, None]
-            squares = (centred**2).sum(axis=1, keepdims=True)
-            self.columns[j] = np.hstack([self.columns[j], s * squares, s * centred])
+            squares = self.sums.squares(outputs[own] - self.centres[j], weights[own])
+            self.columns[j] = np.hstack([self.columns[j], squares])
 
     def evaluate(self, counts: list[Array]) -> tuple[Array, Array]:
         """Return metrics of n samples by group, (n, n_groups, m), and over all rows, (n, m)."""
         drawn = np.stack(
             [times @ own for times, own in zip(counts, self.columns, strict=True)], axis=1
         )
-        width = 1 + len(self.position)
-        with np.errstate(invalid="ignore"):  # a group that is not drawn has no weight
-            by_group, total, total_pooled = drawn[..., :width], *self._totals(drawn, width)
-            pooled = self._formulas(by_group.sum(axis=1), total_pooled)
-            return self._formulas(by_group, total), pooled
-
-    def _formulas(self, sums: Array, total: Array) -> Array:
-        """Compute metrics (..., m) from sums (..., 1 + n_values) and the squares about the mean."""
-        return np.stack(
-            [
-                FORMULAS[metric.aggregate](
-                    sums[..., 0], sums[..., self.position[metric.rows]], total
-                )
-                for metric in self.metrics
-            ],
-            axis=-1,
-        )
-
-    def _totals(self, drawn: Array, width: int) -> tuple[Array, Array]:
-        """Return the sums of squares about the mean of each group, and about that of all rows."""
-        if self.centres.shape[1] == 0:
-            unknown = np.full(drawn.shape[:2], np.nan)
-            return unknown, unknown[:, 0]
-        weight, squares, first = drawn[..., 0], drawn[..., width], drawn[..., width + 1 :]
-        means = self.centres + first / weight[..., None]
-        pooled = (weight[..., None] * means).sum(axis=1, keepdims=True)
-        pooled /= weight.sum(axis=1)[:, None, None]
-
-        def about(centre: Array) -> Array:
-            # Σ s (y - m)² = Σ s (y - c)² + 2 (c - m)·Σ s (y - c) + Σ s |c - m|²
-            shift = self.centres - centre
-            return squares + 2 * (first * shift).sum(axis=-1) + weight * (shift**2).sum(axis=-1)
-
-        within = about(means)
-        # equal values leave rounding only
-        return np.where(within > 1e-12 * squares, within, 0.0), about(pooled).sum(axis=1)
+        return self.sums.evaluate(drawn, self.centres)
 
 
 class FromSorted:

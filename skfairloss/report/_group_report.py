@@ -10,14 +10,18 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from numpy.typing import ArrayLike
 
+from skfairloss._inputs.columns import named_columns
+from skfairloss._inputs.groups import check_index
 from skfairloss.displays import GroupLossDisplay, PixelGroupDisplay
 from skfairloss.displays._style import FEW_ROWS
 from skfairloss.metrics._estimates import GroupEstimates, group_estimates
 from skfairloss.metrics._named import Metrics
+from skfairloss.metrics._source_estimates import source_estimates
 from skfairloss.report._html import to_html
 from skfairloss.report._markdown import to_markdown
 from skfairloss.report._table import Table, make_table
 from skfairloss.report._text import to_text
+from skfairloss.rows._collections import read_source
 
 RANKS = (0.5, 0.95)  # the images shown of each group: a usual and a large error
 
@@ -273,6 +277,163 @@ class GroupReport:
         self.n_boot = n_boot
         self.confidence_level = confidence_level
         self.images = images
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any = None,
+        *,
+        sensitive_features: Any = None,
+        sample_weight: Any = None,
+        metrics: Metrics | None = None,
+        method: str = "between_groups",
+        n_boot: int | None = 1000,
+        confidence_level: float = 0.95,
+        clusters: Any = None,
+        random_state: int | np.random.RandomState | np.random.Generator | None = None,
+    ) -> GroupReport:
+        """Predict with a fitted estimator and evaluate, wherever the rows are.
+
+        Rows of a source of `skfairloss.rows` or of Dask, which need not fit into memory, are read
+        once. Of other rows it is `group_report` of the predictions.
+
+        Parameters
+        ----------
+        estimator : object
+            Any fitted regressor with a method ``predict``. It goes to the rows, so that a cluster
+            must be able to pickle it. One fitted with names of features gets DataFrames of the
+            rows of a source, any other arrays.
+
+        X : array-like or DataFrame of shape (n_samples, n_features) or row source
+            Features; a Dask Array or DataFrame as well. A source holds targets, weights and groups.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            True values; those of Dask beside X of Dask. ``None`` with a source alone.
+
+        sensitive_features : list, array, Series, DataFrame or dict of 1-D arrays, default=None
+            What defines the groups, or names of columns of X that do; those of Dask beside X of
+            Dask. ``None`` with a source alone.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, >= 0. Rows of weight zero are left out, also from the count.
+
+        metrics : str, callable, or list or dict of these, default=None
+            As in `group_report`. Of rows in a source or of Dask they are names of metrics that
+            follow from sums over the rows: all but medae.
+
+        method : {"between_groups", "to_overall"}, default="between_groups"
+            Compare groups with one another or with all rows.
+
+        n_boot : int, default=1000
+            Number of bootstrap samples, at least 2; ``None`` for no intervals.
+
+        confidence_level : float, default=0.95
+            Confidence level of the intervals, in (0, 1).
+
+        clusters : list, array, Series, DataFrame or dict of 1-D arrays, default=None
+            As in `group_report`, for rows in memory alone. ``None`` takes rows as independent.
+
+        random_state : int, RandomState, Generator or None, default=None
+            Random numbers for the bootstrap samples.
+
+        Returns
+        -------
+        report : GroupReport
+            As `group_report` returns it.
+
+        Raises
+        ------
+        TypeError
+            If ``estimator`` has no method ``predict``, or an argument is not of the type described
+            above.
+
+        ValueError
+            If there are no groups, predictions are not of the shape of y, or for the reasons of
+            `group_report`. Of rows in a source or of Dask, if a metric does not follow from sums.
+
+        NotImplementedError
+            If ``clusters`` are asked for of rows in a source or of Dask.
+
+        See Also
+        --------
+        group_report : The same for predictions of any model, also with images.
+
+        Notes
+        -----
+        A pass over a source brings back sums. Values are those of the same rows in memory, to
+        rounding, and intervals are put together in the same way from bootstrap samples:
+
+        - the rows of a group of at most 1 000 rows come to this process, and are drawn from. Where
+          all groups are that small, the report is the one in memory;
+        - of a larger group come the sums of products of two and three of the numbers that metrics
+          add up. The sums of a bootstrap sample are drawn with the same mean, covariance and
+          skewness [1]_. Those of an ordinary bootstrap differ from them by the order of 1 / n;
+        - r2 of more than 20 outputs has no interval where a group is larger.
+
+        A seed gives the same report however the rows are divided, as long as their order is the
+        same: to rounding, and to the last bit for the same blocks, whatever the threads or workers.
+
+        References
+        ----------
+        .. [1] P. Hall, "The Bootstrap and Edgeworth Expansion", Springer (1992).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skfairloss import PixelLossRegressor
+        >>> from skfairloss.report import GroupReport
+        >>> from skfairloss.rows import from_blocks
+        >>> def block(i):
+        ...     rng = np.random.default_rng(i)
+        ...     X, group = rng.normal(size=(1000, 2)), rng.choice(["a", "b"], 1000)
+        ...     noise = rng.laplace(size=1000) * np.where(group == "a", 1.0, 2.0)
+        ...     return {"X": X, "y": X @ [1.0, 2.0] + noise, "sensitive_features": group}
+        >>> source = from_blocks(block, 5)
+        >>> model = PixelLossRegressor(loss_mix=1).fit(source)
+        >>> GroupReport.from_estimator(model, source, metrics="mae", random_state=0)
+        GroupReport: 5000 rows, 2 groups; 95 % confidence intervals from 1000 bootstrap samples
+        <BLANKLINE>
+                           n             MAE
+        a               2552           1.000
+                              [0.965, 1.040]
+        b               2448           2.025
+                              [1.957, 2.122]
+        all rows        5000           1.502
+                              [1.461, 1.549]
+        difference                     1.025
+                              [0.946, 1.129]
+        ratio                          0.494
+                              [0.465, 0.520]
+        <BLANKLINE>
+        residual = true - predicted; difference and ratio: between groups
+        """
+        if not callable(getattr(estimator, "predict", None)):
+            raise TypeError(f"estimator must have a method predict, got {estimator!r}")
+        options: dict[str, Any] = {
+            "metrics": metrics,
+            "method": method,
+            "n_boot": n_boot,
+            "confidence_level": confidence_level,
+            "random_state": random_state,
+        }
+        source = read_source(X, y, sample_weight, sensitive_features)
+        if source is None:
+            given = {
+                "sensitive_features": named_columns(sensitive_features, X),
+                "sample_weight": sample_weight,
+                "clusters": clusters,
+            }
+            check_index(**given, X=X, y=y)
+            return group_report(y, estimator.predict(X), **given, **options)
+        if clusters is not None:
+            raise NotImplementedError(
+                "clusters need rows in memory: pass the predictions of a part of the rows to "
+                "skfairloss.group_report"
+            )
+        estimates = source_estimates(estimator, source, **options)
+        return cls(estimates, n_boot=n_boot, confidence_level=confidence_level)
 
     @property
     def metric_frame(self) -> MetricFrame:

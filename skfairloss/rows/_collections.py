@@ -1,20 +1,29 @@
-"""Collections of Dask among the arguments of an estimator, told without importing Dask."""
+"""Rows that are not in memory among arguments, told without importing Dask."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from skfairloss._inputs.elsewhere import is_collection
+from skfairloss._inputs.elsewhere import is_collection, is_source
 from skfairloss._rows.source import RowSource
 
 
-def collected(X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> RowSource | None:
-    """Return Dask arguments of a fit as a source of rows. None where none is of Dask."""
-    if not is_collection(X, y, sample_weight, sensitive_features):
-        return None
-    from skfairloss.rows._dask import DaskRows
+def read_source(X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> RowSource | None:
+    """Return arguments as a source of rows: X itself, or of Dask. None where all are in memory."""
+    if is_collection(X, y, sample_weight, sensitive_features):
+        from skfairloss.rows._dask import DaskRows
 
-    return DaskRows.of(X, y, sample_weight, sensitive_features)
+        return DaskRows.of(X, y, sample_weight, sensitive_features)
+    if not is_source(X):
+        return None
+    beside = {"y": y, "sample_weight": sample_weight, "sensitive_features": sensitive_features}
+    for name, value in beside.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} must be None beside a source of rows, which holds it: give blocks "
+                f"{name!r}, got {type(value).__name__}"
+            )
+    return X
 
 
 def predicted(model: Any, X: Any) -> Any:
