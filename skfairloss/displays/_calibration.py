@@ -148,8 +148,8 @@ class GroupCalibrationDisplay(PairsDisplay):
         Raises
         ------
         TypeError, ValueError
-            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an option
-            is out of range.
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         check_parameters(None, {"n_bins": n_bins, "confidence_level": confidence_level}, _CHECKS)
         read = Predicted.read(y_true, y_pred, sensitive_features, sample_weight)

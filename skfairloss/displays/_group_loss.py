@@ -183,8 +183,8 @@ class GroupLossDisplay:
         Raises
         ------
         TypeError, ValueError
-            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an option
-            is out of range.
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         estimates = group_estimates(
             y_true,
@@ -231,8 +231,8 @@ class GroupLossDisplay:
         Raises
         ------
         TypeError, ValueError
-            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an option
-            is out of range.
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         sensitive_features = named_columns(sensitive_features, X)
         check_index(sensitive_features, X=X, y=y)

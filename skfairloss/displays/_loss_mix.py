@@ -224,8 +224,8 @@ class LossMixDisplay:
         Raises
         ------
         TypeError, ValueError
-            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an option
-            is out of range.
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         frame, group_name = sweep(
             estimator,

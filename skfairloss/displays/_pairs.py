@@ -131,8 +131,8 @@ class PairsDisplay:
         Raises
         ------
         TypeError, ValueError
-            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an option
-            is out of range.
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         sensitive_features = named_columns(sensitive_features, X)
         check_index(sensitive_features, X=X, y=y)

@@ -180,8 +180,8 @@ class PixelGroupDisplay:
         Raises
         ------
         TypeError, ValueError
-            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an option
-            is out of range.
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         display = cls.pick(
             y_true,
@@ -265,8 +265,8 @@ class PixelGroupDisplay:
         Raises
         ------
         TypeError, ValueError
-            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an option
-            is out of range.
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         sensitive_features = named_columns(sensitive_features, X)
         check_index(sensitive_features, X=X, y=y)

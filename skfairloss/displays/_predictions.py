@@ -129,8 +129,8 @@ class GroupPredictionDisplay(PairsDisplay):
         Raises
         ------
         TypeError, ValueError
-            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an option
-            is out of range.
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         check_parameters(None, {"subsample": subsample}, _CHECKS)
         read, rng = Predicted.read(y_true, y_pred, sensitive_features, sample_weight), None

@@ -140,8 +140,8 @@ class GroupResidualDisplay(PairsDisplay):
         Raises
         ------
         TypeError, ValueError
-            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an option
-            is out of range.
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         check_parameters(None, {"against": against}, _CHECKS)
         read = Predicted.read(y_true, y_pred, sensitive_features, sample_weight)

@@ -174,8 +174,8 @@ class TradeoffDisplay:
         Raises
         ------
         TypeError, ValueError
-            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an option
-            is out of range.
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         _check_error(metric)
         tables = [
@@ -277,8 +277,8 @@ class TradeoffDisplay:
         Raises
         ------
         TypeError, ValueError
-            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an option
-            is out of range.
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         _check_error(metric)
         frame, _ = sweep(
