@@ -102,8 +102,8 @@ class WorstGroupLoss(FairnessTerm):
     of all other groups could rise to the largest one. The limit is taken at
     :math:`1 - \gamma` = 1e-6. There the worst loss (plus penalty / m) exceeds the smallest possible
     one by at most 1e-6 of the rise of the mean loss (plus penalty / m) from here to the limit. With
-    a ``loss`` of its own the mix enters by this rule for ties only: its weight is then 1e-6 times the ratio of the two
-    losses at the mean of y, whatever the unit of y.
+    a ``loss`` of its own the mix enters by this rule for ties only. Its weight is then 1e-6 times
+    the ratio of the two losses at the mean of y, in any unit of y.
 
     Parameters
     ----------

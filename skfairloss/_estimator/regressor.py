@@ -332,6 +332,14 @@ class PixelLossRegressor(
             Predictions, in units of y. For a source an iterator over those of its blocks. For a
             Dask Array a lazy one of the same rows in a chunk; for a Dask DataFrame a lazy Series,
             "prediction", or a DataFrame for several outputs, with the index of X.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the model is not fitted.
+
+        ValueError
+            If X has other columns than in fit, or values that are not finite numbers.
         """
         check_is_fitted(self)
         if is_collection(X):

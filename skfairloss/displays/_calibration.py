@@ -144,6 +144,12 @@ class GroupCalibrationDisplay(PairsDisplay):
         -------
         display : GroupCalibrationDisplay
             After `plot`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         check_parameters(None, {"n_bins": n_bins, "confidence_level": confidence_level}, _CHECKS)
         read = Predicted.read(y_true, y_pred, sensitive_features, sample_weight)
@@ -170,6 +176,11 @@ class GroupCalibrationDisplay(PairsDisplay):
         -------
         self : GroupCalibrationDisplay
             With ``ax_``, ``figure_`` and the artists.
+
+        Raises
+        ------
+        TypeError
+            If ``ax`` is no matplotlib Axes.
         """
         self._draw(ax, legend, title, ("mean prediction", "mean of y"), {"markersize": 5})
         return self

@@ -86,6 +86,11 @@ class CoefficientPathDisplay:
         -------
         self : CoefficientPathDisplay
             With ``ax_``, ``figure_`` and the artists.
+
+        Raises
+        ------
+        TypeError
+            If ``ax`` is no matplotlib Axes.
         """
         self.ax_ = ax = new_axes(ax, (6.4, 4.4))
         self.figure_ = ax.figure

@@ -98,6 +98,11 @@ class CoefficientDisplay:
         -------
         self : CoefficientDisplay
             With ``ax_``, ``figure_`` and the artists.
+
+        Raises
+        ------
+        TypeError
+            If ``ax`` is no matplotlib Axes.
         """
         names = [group_label(name) for name in self.features]
         self.ax_ = ax = new_axes(ax, (6.4, height_of_rows(names)))

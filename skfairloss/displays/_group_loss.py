@@ -179,6 +179,12 @@ class GroupLossDisplay:
         -------
         display : GroupLossDisplay
             After `plot`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         estimates = group_estimates(
             y_true,
@@ -221,6 +227,12 @@ class GroupLossDisplay:
         -------
         display : GroupLossDisplay
             After `plot`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         sensitive_features = named_columns(sensitive_features, X)
         check_index(sensitive_features, X=X, y=y)
@@ -250,6 +262,11 @@ class GroupLossDisplay:
         -------
         display : GroupLossDisplay
             Not yet drawn: call `plot`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``frame`` is no pandas DataFrame, a column is missing, or a row occurs twice.
         """
         frame, metric = select(frame, metric, ["statistic", "group", "metric", "value"])
         rows = frame[frame["statistic"] == "by_group"]
@@ -289,6 +306,11 @@ class GroupLossDisplay:
         -------
         self : GroupLossDisplay
             With ``ax_``, ``figure_`` and the artists.
+
+        Raises
+        ------
+        TypeError
+            If ``ax`` is no matplotlib Axes.
         """
         names = [self._label(i) for i in range(len(self.groups))]
         self.ax_ = ax = new_axes(ax, (6.4, height_of_rows(names)))

@@ -220,6 +220,12 @@ class LossMixDisplay:
         -------
         display : LossMixDisplay
             After `plot`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         frame, group_name = sweep(
             estimator,
@@ -274,6 +280,11 @@ class LossMixDisplay:
         -------
         display : LossMixDisplay
             Not yet drawn: call `plot`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``frame`` is no pandas DataFrame, a column is missing, or a row occurs twice.
         """
         columns = [param_name, "statistic", "group", "metric", "value"]
         frame, metric = select(frame, metric, columns)
@@ -325,6 +336,11 @@ class LossMixDisplay:
         -------
         self : LossMixDisplay
             With ``ax_``, ``figure_`` and the artists.
+
+        Raises
+        ------
+        TypeError
+            If ``ax`` is no matplotlib Axes.
         """
         labels = [group_label(group) for group in self.by_group.columns]
         lines = sum(len(label) // 45 + 1 for label in labels) / 2

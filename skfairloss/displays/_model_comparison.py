@@ -142,6 +142,11 @@ class ModelComparisonDisplay:
         -------
         self : ModelComparisonDisplay
             With ``ax_``, ``figure_`` and the artists.
+
+        Raises
+        ------
+        TypeError
+            If ``ax`` is no matplotlib Axes.
         """
         names = [self._label(i) for i in range(len(self.rows))]
         height = sum(max(len(name) // 30 + 1.6, 0.9 * len(self.models)) for name in names)

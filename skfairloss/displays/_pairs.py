@@ -127,6 +127,12 @@ class PairsDisplay:
         -------
         display : object
             After `plot`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         sensitive_features = named_columns(sensitive_features, X)
         check_index(sensitive_features, X=X, y=y)

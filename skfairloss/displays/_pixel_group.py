@@ -176,6 +176,12 @@ class PixelGroupDisplay:
         -------
         display : PixelGroupDisplay
             After `plot`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         display = cls.pick(
             y_true,
@@ -209,6 +215,11 @@ class PixelGroupDisplay:
         -------
         display : PixelGroupDisplay
             Not yet drawn: call `plot`.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not match, values are not finite, or an option is out of range.
         """
         others = {"y_true": y_true, "y_pred": y_pred, "sample_weight": sample_weight}
         check_index(sensitive_features, **others)
@@ -250,6 +261,12 @@ class PixelGroupDisplay:
         -------
         display : PixelGroupDisplay
             After `plot`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         sensitive_features = named_columns(sensitive_features, X)
         check_index(sensitive_features, X=X, y=y)
@@ -282,6 +299,11 @@ class PixelGroupDisplay:
         -------
         self : PixelGroupDisplay
             With ``ax_``, ``figure_`` and the artists.
+
+        Raises
+        ------
+        TypeError
+            If ``ax`` is no matplotlib Axes.
         """
         self.ax_ = ax = new_axes(ax, self._size())
         self.figure_ = ax.figure

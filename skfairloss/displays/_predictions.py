@@ -125,6 +125,12 @@ class GroupPredictionDisplay(PairsDisplay):
         -------
         display : GroupPredictionDisplay
             After `plot`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         check_parameters(None, {"subsample": subsample}, _CHECKS)
         read, rng = Predicted.read(y_true, y_pred, sensitive_features, sample_weight), None
@@ -158,6 +164,11 @@ class GroupPredictionDisplay(PairsDisplay):
         -------
         self : GroupPredictionDisplay
             With ``ax_``, ``figure_`` and the artists.
+
+        Raises
+        ------
+        TypeError
+            If ``ax`` is no matplotlib Axes.
         """
         style = {"linestyle": "none", "markersize": 3.5, "alpha": 0.6}
         self._draw(ax, legend, title, ("prediction", "true value"), style)

@@ -136,6 +136,12 @@ class GroupResidualDisplay(PairsDisplay):
         -------
         display : GroupResidualDisplay
             After `plot`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         check_parameters(None, {"against": against}, _CHECKS)
         read = Predicted.read(y_true, y_pred, sensitive_features, sample_weight)
@@ -172,6 +178,11 @@ class GroupResidualDisplay(PairsDisplay):
         -------
         self : GroupResidualDisplay
             With ``ax_``, ``figure_`` and the artists.
+
+        Raises
+        ------
+        TypeError
+            If ``ax`` is no matplotlib Axes.
         """
         signs = "(true - predicted)"
         labels = ("quantile of a normal distribution", f"residual of the group {signs}")

@@ -170,6 +170,12 @@ class TradeoffDisplay:
         -------
         display : TradeoffDisplay
             After `plot`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         _check_error(metric)
         tables = [
@@ -267,6 +273,12 @@ class TradeoffDisplay:
         -------
         display : TradeoffDisplay
             After `plot`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``ax`` is no matplotlib Axes, shapes do not match, values are not finite, or an
+            option is out of range.
         """
         _check_error(metric)
         frame, _ = sweep(
@@ -320,6 +332,11 @@ class TradeoffDisplay:
         -------
         display : TradeoffDisplay
             Not yet drawn: call `plot`.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or a value is not finite.
         """
         missing = [name for name in (error, disparity, label) if name and name not in frame]
         if missing:
@@ -371,6 +388,11 @@ class TradeoffDisplay:
         -------
         self : TradeoffDisplay
             With ``ax_``, ``figure_`` and the artists.
+
+        Raises
+        ------
+        TypeError
+            If ``ax`` is no matplotlib Axes.
         """
         self.ax_ = ax = new_axes(ax, (6.4, 4.4))
         self.figure_ = ax.figure
