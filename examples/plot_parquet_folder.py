@@ -170,8 +170,9 @@ print(f"L1 from a function: largest difference of coefficients {difference:.0e}"
 #
 # From one file to eight X grows eightfold, and the memory of a fit does not even double. A fit
 # keeps a sample of the rows, and the rows whose residual is close to zero. The number of the latter
-# grows with the square root of all rows. For one file the fit takes more memory than X. Differences from the fit in memory are
-# rounding errors, and the gap of the files' own certificate says so without a comparison.
+# grows with the square root of all rows. For one file the fit takes more memory than X. Differences
+# from the fit in memory are rounding errors. The certificate of the files says so without a
+# comparison.
 #
 # The fits read the files three to five times, so that disks and decompression set the time; it is
 # not measured here. A million rows are no large data: the page is built on a small machine. For a
