@@ -26,7 +26,8 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 
 from skfairloss import compare_models, group_report
 
-PAGES = Path(__file__).parents[2] / "docs" / "coverage"
+FOLDER = Path(__file__).parents[2] / "docs" / "coverage"
+PAGES = {name: FOLDER / f"{name}.md" for name in ("comparison", "clusters")}
 COEF = np.array([1.0, 0.5, 0.4])  # of two features of the row and one of the cluster
 ERRORS = np.array([1.5, 1.0])  # standard deviations in the groups a and b
 EFFECT = 0.7  # standard deviation of what a cluster adds
@@ -242,22 +243,24 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=2000, help="of each cell")
     parser.add_argument("--boot", type=int, default=500, help="bootstrap samples of reports")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--pages", nargs="+", choices=PAGES, default=list(PAGES), help="which")
     parser.add_argument("--write", action="store_true", help="write the pages in docs/coverage")
     arguments = parser.parse_args()
-    parallel = Parallel(n_jobs=arguments.jobs)
-    n = arguments.simulations
-    compared = parallel(delayed(run_comparison)(cell, n) for cell in CELLS)
-    reported = parallel(delayed(run_report)(cell, n, arguments.boot) for cell in CLUSTERED)
-    pages = {
-        "comparison.md": tables(dict(zip(CELLS, compared, strict=True)), "Differences"),
-        "clusters.md": tables(dict(zip(CLUSTERED, reported, strict=True)), "Reports"),
-    }
-    for name, parts in pages.items():
+    n, n_boot = arguments.simulations, arguments.boot
+    for page in arguments.pages:
+        parallel = Parallel(n_jobs=arguments.jobs)
+        if page == "comparison":
+            found = parallel(delayed(run_comparison)(cell, n) for cell in CELLS)
+            first = f"{n} simulations each."
+            parts = tables(dict(zip(CELLS, found, strict=True)), "Differences")
+        else:
+            found = parallel(delayed(run_report)(cell, n, n_boot) for cell in CLUSTERED)
+            first = f"{n} simulations of {n_boot} bootstrap samples each."
+            parts = tables(dict(zip(CLUSTERED, found, strict=True)), "Reports")
         for caption, text in parts.items():
             print(f"{caption}\n\n{text}")
         if arguments.write:
-            PAGES.mkdir(exist_ok=True)
-            write(PAGES / name, parts)
+            write(PAGES[page], first, parts)
 
 
 if __name__ == "__main__":
