@@ -296,6 +296,7 @@ def test_bounds_by_dict_hold_for_the_groups_that_they_name(page):
     assert float(losses["hispanic, male"]) > 3.3
 
 
+@pytest.mark.slow  # the same law on fewer rows: test_rows_parquet, test_fits_from_sources
 def test_a_fit_of_files_takes_a_fraction_of_x_and_is_the_fit_of_the_arrays(page):
     text = page("parquet_folder")
     memory = table_below(text, "Peak memory of a fit from files, MiB")
@@ -315,6 +316,7 @@ def test_a_fit_of_files_takes_a_fraction_of_x_and_is_the_fit_of_the_arrays(page)
     assert float(re.search(r"from a function: .* (\S+)$", text, re.M)[1]) < 1e-9
 
 
+@pytest.mark.slow  # the same law on fewer rows: test_rows_dask, test_fits_from_sources
 def test_partitions_of_a_cluster_change_rounding_errors_alone(page):
     text = page("cluster")
     below = text.split("partitions loss  difference", 1)[1]
