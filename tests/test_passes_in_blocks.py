@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from skfairloss import PixelLossRegressor
+from skfairloss._rows import draws
+from skfairloss._rows.kernels import Smooth
 from skfairloss._solvers import row_search
 from skfairloss.fairness import BoundedGroupLoss, PredictionParity, WorstGroupLoss
 from tests.test_rows_in_blocks import both, in_blocks, passes
@@ -90,3 +93,27 @@ def test_iterations_that_run_out_leave_a_model_and_its_gap(term, loss_mix, alpha
         assert "raise max_iter" in str(caught[0].message)
     else:
         assert short.dual_gap_ <= 1e-8 * short.objective_
+
+
+def test_second_derivatives_of_some_near_rows_stand_for_those_of_all(passes):
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(40_000, 3))
+    source = in_blocks(X, X @ np.ones(3) + rng.standard_t(3, 40_000))
+    PixelLossRegressor(1.0, scale=2.0).fit(source)
+    smooth = next(kernel for kernel in passes if isinstance(kernel, Smooth))
+    every = source.run(replace(smooth, thin=np.array([1]))).added
+    some = source.run(replace(smooth, thin=np.array([4]))).added
+    size = np.linalg.norm(every["near"])
+    assert 0 < np.linalg.norm(some["near"] - every["near"]) < 0.1 * size
+    for name in ("adjoint", "total", "value", "missing"):
+        np.testing.assert_array_equal(some[name], every[name])
+
+
+@pytest.mark.parametrize("order", ["drawn", "ascending", "descending"])
+def test_the_smallest_keys_are_those_that_sorting_finds(order):
+    keys = np.random.default_rng(3).random(20_000) ** 3
+    keys = {"drawn": keys, "ascending": np.sort(keys), "descending": -np.sort(-keys)}[order]
+    found, limit = draws.smallest(keys, 2)
+    most = draws.size_of(len(keys), 2)
+    assert limit == np.sort(keys)[most]
+    np.testing.assert_array_equal(found, np.sort(np.argsort(keys, kind="stable")[:most]))

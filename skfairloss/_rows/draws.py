@@ -20,6 +20,7 @@ from skfairloss._typing import Array, Index
 _SEED = 0x5EED  # of keys, beside the number of a block
 _MOST = 2**16  # rows of a sample
 _NUMBERS = 2**22  # of a sample, 32 MiB, unless coordinates need more
+_PART, _SAFE = 16, 1.2  # keys that are looked at first: one of 16, and some more than are wanted
 PER_GROUP = 60  # of a group at least, if there are as many: its mean to an eighth
 
 
@@ -40,13 +41,19 @@ class Draw:
     keys: Array
     rows: tuple[Array, ...]
 
-    def merged(self, other: Draw) -> Draw:
-        """Return the sample of both; what the limit of either leaves out is not copied."""
-        limit = min(self.limit, other.limit)
-        parts = [part.below(limit) for part in (self, other)]
-        keys = np.concatenate([part.keys for part in parts])
-        pairs = zip(*(part.rows for part in parts), strict=True)
-        return Draw(self.n_rows + other.n_rows, limit, keys, tuple(map(np.concatenate, pairs)))
+    def merged(self, other: Draw, limit: float) -> Draw:
+        """Return the sample of both up to a limit; what it leaves out is not copied."""
+        limit = min(self.limit, other.limit, limit)
+        parts = (self, other)
+        kept = [np.flatnonzero(part.keys < limit) for part in parts]
+        keys = np.concatenate([part.keys[rows] for part, rows in zip(parts, kept, strict=True)])
+        n, ends, out = len(keys), np.cumsum([len(rows) for rows in kept]), []
+        for given in zip(self.rows, other.rows, strict=True):
+            room = np.empty((n, *given[0].shape[1:]))
+            for rows, values, end in zip(kept, given, ends, strict=True):
+                np.take(values, rows, axis=0, out=room[end - len(rows) : end], mode="clip")
+            out.append(room)
+        return Draw(self.n_rows + other.n_rows, limit, keys, tuple(out))
 
     def below(self, limit: float) -> Draw:
         """Return the rows with keys below a limit."""
@@ -74,11 +81,11 @@ def merge_draws(first: Mapping[Any, Draw], second: Mapping[Any, Draw]) -> dict[A
     out = {}
     for label in labels:
         parts = [draws[label] for draws in (first, second) if label in draws]
-        keys = np.concatenate([draw.keys for draw in parts])
-        if len(keys) > most:  # what would be cut is not copied
+        keys, limit = np.concatenate([draw.keys for draw in parts]), np.inf
+        if len(keys) > most:
             limit = float(np.partition(keys, most)[most])
-            parts = [draw.below(limit) for draw in parts]
-        out[label] = parts[0] if len(parts) == 1 else parts[0].merged(parts[1])
+        alone = len(parts) == 1
+        out[label] = parts[0].below(limit) if alone else parts[0].merged(parts[1], limit)
     return out
 
 
@@ -99,5 +106,8 @@ def smallest(keys: Array, n_features: int) -> tuple[Index, float]:
     most = size_of(len(keys), n_features)
     if len(keys) <= most:
         return np.arange(len(keys)), np.inf
-    limit = float(np.partition(keys, most)[most])
+    part = keys[::_PART]  # tells about how small they are: few are left to be put in order
+    rank = min(len(part) - 1, int(_SAFE * most / _PART) + 1)
+    some = keys[keys < np.partition(part, rank)[rank]]
+    limit = float(np.partition(some if len(some) > most else keys, most)[most])
     return np.flatnonzero(keys < limit), limit

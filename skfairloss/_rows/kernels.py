@@ -30,6 +30,7 @@ from skfairloss._rows.reading import (
     Sides,
     in_any,
     is_heavy,
+    is_picked,
     residuals,
     taken,
     units_of,
@@ -207,6 +208,7 @@ class Smooth(Kernel):
     basis : coordinates of the second derivatives.
     mass : (G,), what weights are multiplied with to sum to 1 over all rows.
     heavy : weight from which a row keeps its kink and comes itself.
+    thin : (G,), one of so many near rows settles second derivatives.
     """
 
     reading: Reading
@@ -216,6 +218,7 @@ class Smooth(Kernel):
     basis: Basis
     mass: Array
     heavy: float
+    thin: Index
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
         reading, codes = self.reading, self.reading.codes(piece)
@@ -231,24 +234,29 @@ class Smooth(Kernel):
             joined["kinks"] = taken(piece, np.flatnonzero(kept), r, codes)
         added = reading.lines(piece.X, share, codes, slope, signed, r)
         index = np.flatnonzero(near)
-        added.update(self._curvature(piece.X[index], r[index, 0], share[index], codes, index))
+        added["missing"] = self._missing(r[index, 0], share[index], codes, index)
+        if (self.thin > 1).any():
+            thin = self.thin[0] if codes is None else self.thin[codes[index]]
+            index = index[is_picked(piece, index, thin)]
+        added["near"] = self._curvature(piece.X[index], share[index], codes, index)
         return Sums(added, joined=joined)
 
-    def _curvature(
-        self, x: Array, r: Array, share: Array, codes: Index | None, index: Index
-    ) -> dict[str, Array]:
-        """Σ share A_i A_iᵀ / h by group (G, d, d), and what r²/2h + h/2 adds to the lines (G,)."""
-        n_groups = self.reading.n_groups
+    def _missing(self, r: Array, share: Array, codes: Index | None, index: Index) -> Array:
+        """Return what r²/2h + h/2 adds to the lines of some rows, (G,)."""
         missing = 0.5 * share * (self.h - r * r / self.h)
+        if codes is None:
+            return np.asarray(missing.sum(keepdims=True))
+        return np.bincount(codes[index], missing, self.reading.n_groups)
+
+    def _curvature(self, x: Array, share: Array, codes: Index | None, index: Index) -> Array:
+        """Σ share A_i A_iᵀ / h by group, (G, d, d), from rows that stand for ``thin`` each."""
         z = self.basis.coordinates(x)
         z *= np.sqrt(share / self.h)[:, None]
         if codes is None:
-            return {"near": (z.T @ z)[None], "missing": missing.sum(keepdims=True)}
-        own = codes[index]
-        order, ends = sorted_by_group(own, n_groups)
+            return np.asarray(self.thin[0] * (z.T @ z)[None])
+        order, ends = sorted_by_group(codes[index], self.reading.n_groups)
         parts = np.split(z[order], ends[:-1])
-        grams = np.array([part.T @ part for part in parts])
-        return {"near": grams, "missing": np.bincount(own, missing, n_groups)}
+        return np.array([n * (part.T @ part) for n, part in zip(self.thin, parts, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -293,14 +301,16 @@ class Split(Kernel):
         limit = self.limit
         if self.light is not None:
             limit = limit * units_of(weights_of(piece, codes, self.mass), self.light)[:, None]
-        idle = self.sides.idle(piece.block, piece.start + np.arange(len(r)), r)
-        inside = in_any(np.abs(r) <= limit) & ~idle
+        inside = in_any(np.abs(r) <= limit)
+        idle = self.sides.idle(piece, r)
+        if idle is not None:
+            slope[idle] = 0.0
+            inside &= ~idle
         heavy = is_heavy(piece, codes, self.mass, self.heavy)
         if heavy is not None:
             inside |= heavy
-            idle &= ~heavy
         index = np.flatnonzero(inside)
-        slope[index], slope[idle] = 0.0, 0.0
+        slope[index] = 0.0
         added = reading.lines(piece.X, share, codes, slope, (~inside)[:, None], r)
         return Sums(added, joined={"band": taken(piece, index, r, codes)})
 
@@ -356,11 +366,13 @@ class Measure(Kernel):
     def _slopes(self, piece: Piece, before: Array, r: Array, own: Any) -> tuple[Array, Index]:
         """Return the slopes s of a piece's rows, and those that do not go with their residuals."""
         assert self.sides is not None
-        slope, at = self.sides.slopes(before), piece.start + np.arange(len(r))
-        idle = self.sides.idle(piece.block, at, before)
-        slope[idle] = 0.0
+        slope = self.sides.slopes(before)
+        idle = self.sides.idle(piece, before)
+        if idle is not None:
+            slope[idle] = 0.0
         wrong = in_any((slope * r < 0) & self._kinks(piece))
-        wrong |= idle & in_any(np.abs(r) > self.sides.rounding)
+        if idle is not None:
+            wrong |= idle & in_any(np.abs(r) > self.sides.rounding)
         if own is not None:
             first, last = np.searchsorted(own[0], [piece.start, piece.start + len(r)])
             here = own[0][first:last] - piece.start

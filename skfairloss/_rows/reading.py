@@ -119,14 +119,22 @@ class Sides:
         """Return s, 1 or -1, of rows with residuals r at the base model, (k, m)."""
         return np.copysign(1.0, r)
 
-    def idle(self, block: int, at: Index, r: Array) -> Mask:
-        """Return which rows are idle, unless they are in the band, (k,)."""
+    def idle(self, piece: Piece, r: Array) -> Mask | None:
+        """Return which rows are idle, unless they are in the band, (k,). None where none is."""
         if self.thin == 1:
-            return np.zeros(len(r), dtype=np.bool_)
+            return None
         low = ~in_any(np.abs(r) > self.rounding)
-        # a hash: every thin-th row may be all of a group
-        number = (at.astype(np.uint64) + np.uint64(block << 40)) * _HASH >> np.uint64(33)
-        return low & (number % np.uint64(self.thin) != 0)
+        return low & ~is_picked(piece, np.arange(len(r)), self.thin)
+
+
+def is_picked(piece: Piece, index: Index, thin: Index | int) -> Mask:
+    """Return which rows of a piece, (k,), are one of ``thin``, by a hash of their number.
+
+    Every thin-th row may be all of a group.
+    """
+    at = (piece.start + index).astype(np.uint64)
+    number = (at + np.uint64(piece.block << 40)) * _HASH >> np.uint64(33)
+    return np.asarray(number % np.asarray(thin, dtype=np.uint64) == 0)
 
 
 def residuals(reading: Reading, piece: Piece, model: Any) -> Array:

@@ -75,6 +75,10 @@ class CoupledForm(RowForm):
         return self.problem.counts[self.coupled.data.index]
 
     @property
+    def codes(self) -> Index:
+        return self.whole.codes if self.reading.labels is not None else super().codes
+
+    @property
     def few(self) -> tuple[Whole, Anchor]:
         return self.whole, self.whole.start
 

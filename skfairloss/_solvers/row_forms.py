@@ -29,9 +29,11 @@ from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.least_squares import ridge_fit, sample_fit
 from skfairloss._solvers.output_rows import OutputRows
 from skfairloss._solvers.tolerances import INSIDE
-from skfairloss._solvers.whole import Anchor, Whole, rounding_of
+from skfairloss._solvers.whole import Anchor, Whole, enough, rounding_of
 from skfairloss._solvers.whole import Sums as LineSums
-from skfairloss._typing import Array, Index
+from skfairloss._typing import Array, Index, Mask
+
+_MORE = 4  # rows that second derivatives are from, relative to a fit in memory: passes are dear
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,11 @@ class RowForm(ABC):
         """The number of rows that each of the sample stands for, (s,)."""
         return self.problem.counts
 
+    @property
+    def codes(self) -> Index:
+        """The groups by which passes sum the rows of the sample, (s,)."""
+        return np.zeros(len(self.counts), dtype=np.intp)
+
     @cached_property
     def rounding(self) -> float:
         """Residuals up to this are rounding errors of 0."""
@@ -199,6 +206,12 @@ class RowForm(ABC):
     def light(self) -> float | None:
         """Return the factor by which weights become units of residuals. None where these are 1."""
         return float(self.counts.sum()) / LIGHT if self.whole.uncertain else None
+
+    def thinning(self, near: Mask) -> Index:
+        """Return how many rows one may stand for in second derivatives, (G,), by those near 0."""
+        found = np.bincount(self.codes[near], self.counts[near], self.reading.n_groups)
+        wanted = _MORE * enough(self.whole.basis.n_coordinates)
+        return np.maximum(1, (found / wanted).astype(np.intp))
 
     def limit(self, residual: Array, multipliers: Array | None, near: float) -> Array:
         """Return how far so many rows reach, (m,), told from residuals of the sample (s, m)."""

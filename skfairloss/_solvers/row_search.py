@@ -217,8 +217,9 @@ def _step(
 ) -> Search[Step]:
     """Take a Newton step on all rows, in one pass."""
     at, mass = form.sides(anchor), form.mass(multipliers)
-    basis = form.whole.basis
-    kernel = Smooth(form.reading, at.coef, at.intercept, h, basis, mass, size.heavy)
+    near = np.abs(form.whole.residual(anchor).reshape(len(form.counts), -1)[:, 0]) < h
+    parts = form.whole.basis, mass, size.heavy, form.thinning(near)
+    kernel = Smooth(form.reading, at.coef, at.intercept, h, *parts)
     sums = yield Request(kernel)
     squares = form.on_lines(anchor, sums)
     kq = form.whole.with_curvature(squares, sums.added["near"], sums.added["missing"])

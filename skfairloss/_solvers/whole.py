@@ -288,8 +288,13 @@ def order_statistic(residual: Array, rank: int) -> Any:
     return float(found.item()) if found.size == 1 else found
 
 
+def enough(d: int) -> int:
+    """Return how many rows settle second derivatives in d coordinates."""
+    return max(_ENOUGH * d, _AT_LEAST)
+
+
 def thinned(near: Index, weights: Array, d: int) -> tuple[Index, Array]:
     """Return as many of the rows as settle second derivatives, with weights for all of them."""
-    few = scattered(near, max(_ENOUGH * d, _AT_LEAST))
+    few = scattered(near, enough(d))
     own = weights[few]
     return few, own * float(weights[near].sum() / max(own.sum(), TINY))
