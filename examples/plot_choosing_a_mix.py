@@ -55,11 +55,11 @@ print(textwrap.fill(f"{found.verdict} {found.details}", 95))
 #
 # :class:`~skfairloss.PixelLossRegressorCV` scores every mix by the MAE and by the gap, as means
 # over five folds. Its rule :func:`~skfairloss.model_selection.best_within_disparity` takes the most
-# accurate mix whose gap is at most 5. Where there is none it raises an error, or, as it is asked
-# to here, takes the smallest gap and warns. That bound is only there to show the rule. The ten
-# divisions are stratified by group and differ in nothing but the draw.
+# accurate mix whose gap is at most 5. If there is none it raises an error, or, with
+# ``if_none="closest"`` as here, takes the smallest gap and warns. The bound of 5 is an example. The
+# ten divisions are stratified by group and differ in the random draw only.
 #
-# The scorer of the gap needs the groups of the rows it scores. ``fit`` is given them once, and
+# The scorer of the gap needs the groups of the rows that it scores. ``fit`` gets them once, and
 # passes them on.
 
 import warnings

@@ -40,8 +40,8 @@ table["region"] = region
 # One cluster, four divisions
 # ---------------------------
 #
-# ``fit`` takes Dask DataFrames and Series, and runs on the cluster that is current. The data are
-# persisted: a fit goes through the rows two to four times.
+# ``fit`` takes Dask DataFrames and Series, and runs on the current cluster. The data are persisted,
+# because a fit goes through the rows several times.
 
 cluster = LocalCluster(
     n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"

@@ -73,10 +73,10 @@ print("training rows by group:", pd.Series(groups_train).value_counts().to_dict(
 #   error of 0.16 on the scale from 0 to 1;
 # - differences between groups of at most 0.01: ``EqualizedLoss(0.01, loss="squared_error")``.
 #
-# Levels are mean squared errors, in the unit of y squared. With ``scale=1.0`` so are the
-# ``group_losses_`` of a least-squares fit.
+# Levels are mean squared errors, in the unit of y squared. With ``scale=1.0`` the
+# ``group_losses_`` of a least-squares fit have the same unit.
 #
-# A level that no model can keep is refused, and the message says which one can be kept.
+# If no model can meet a level, an error states a level that can be met.
 
 from skfairloss import PixelLossRegressor
 from skfairloss.exceptions import InfeasibleFairnessError

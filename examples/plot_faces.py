@@ -2,9 +2,9 @@
 Halves of faces: many outputs, and intervals over people instead of images
 ==========================================================================
 
-**400 faces are 40 people: no difference is detected, neither of losses nor of groups.** The upper
-half of a face predicts the lower half, all its pixels at once. Is L1 or L2 closer, and for whom?
-Out of sample the two losses have the same error, in dark images and in bright ones, at the
+**With 400 faces of 40 people no difference is detected, between losses or between groups.** The
+upper half of a face predicts the lower half, all its pixels at once. Is L1 or L2 closer, and for
+whom? Out of sample the two losses have the same error, in dark images and in bright ones, at the
 resolution that 40 people allow. Bright images have somewhat larger errors under both. Intervals
 that count people, and not images, show that this is within chance.
 

@@ -2,10 +2,10 @@
 Pixels of a photograph: splines and kernels before a fairness term
 ==================================================================
 
-**A surface that bends does more for the worse-off pixels than a weight on them.** The model is
-linear in its features, and the features need not be linear: with ``SplineTransformer`` or
-``Nystroem`` in front of it the same regression draws curves and surfaces. Here the place of a pixel
-in a photograph predicts its brightness. The pixels in the centre are the worse-off group of a
+**Features that can bend lower the error of the worse-off pixels more than a fairness term does.**
+The model is linear in its features, and the features need not be linear: with ``SplineTransformer``
+or ``Nystroem`` in front of it the same regression draws curves and surfaces. Here the place of a
+pixel in a photograph predicts its brightness. The pixels in the centre are the worse-off group of a
 plane. A term for the worst-off group lowers their error, and makes that of the others half as large
 again. A surface that can bend lowers both, without a term, and further than any weights can with a
 plane. The groups are passed once and reach every fit and every score, through the steps in front of

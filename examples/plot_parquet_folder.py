@@ -109,8 +109,7 @@ print("figure saved in the working directory: parquet_folder.png")
 # The model is the same
 # ---------------------
 #
-# All rows do fit into the memory of this machine, so the fits can be compared with those of
-# arrays.
+# All rows fit into the memory of this machine, so we can compare with fits of arrays.
 
 table = pd.concat(map(draw, range(N_FILES)), ignore_index=True)
 rows = {}
@@ -174,6 +173,6 @@ print(f"L1 from a function: largest difference of coefficients {difference:.0e}"
 # from the fit in memory are rounding errors. The certificate of the files says so without a
 # comparison.
 #
-# The fits read the files three to five times, so that disks and decompression set the time; it is
-# not measured here. A million rows are no large data: the page is built on a small machine. For a
+# A fit reads the files several times, so disks and decompression decide its time, which we did not
+# measure. A million rows are not large data: the page is built on a small machine. For a
 # cluster see :doc:`plot_cluster`.

@@ -167,8 +167,9 @@ print(
 # Conclusions and limits
 # ----------------------
 #
-# The last group in a table need not be worse off. With the groups by ink, differences of the size
-# found under L2 and under nearest neighbours also arise between groups drawn at random. With the
+# The group with the largest error need not be worse off in truth. With the groups by ink,
+# differences of the size found under L2 and under nearest neighbours also arise between groups
+# drawn at random. With the
 # digits the intervals are wider, because there are ten groups and they are smaller. Yet all are far
 # from 0.
 #

@@ -2,11 +2,12 @@
 Diabetes patients: a fit with a term, watched by a callback
 ===========================================================
 
-**A fit that is stopped early has not yet served the worst-off group, and its certificate shows
-it.** A callback watches fits from inside. A plain L1 fit has the losses of both groups nearly right
-after its first iteration. The fit that lowers the worst-off group's loss begins there as well, and
-needs several more iterations. If it is stopped on the way it looks like a finished fit: it
-predicts, and it has losses of groups. The certificate tells it apart.
+**If a fit is stopped early, the loss of the worst-off group is not yet the smallest possible one,
+and the certificate shows it.** A callback watches fits from inside. A plain L1 fit has the losses
+of both groups nearly right after its first iteration. The fit that lowers the worst-off group's
+loss begins there as well, and needs several more iterations. A fit that is stopped on the way looks
+like a finished one: it predicts, and it has losses of groups. Only the certificate shows the
+difference.
 
 The data come with scikit-learn: 442 patients, y is the progression of their diabetes after a year.
 The groups are the codes 1 and 2 of the column ``sex``, which is kept out of the features. The loss

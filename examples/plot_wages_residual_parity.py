@@ -94,8 +94,8 @@ print(pd.concat(tables, names=["fit"]).round(1).to_string())
 
 # %%
 # By the size of errors the better-paid group is the worse-off one: high wages vary more. The
-# worst-group fit is made for that group. It has next to nothing to gain for it, and over-predicts
-# the lower-paid one more than the plain fit does. Residual parity nearly closes the difference of
+# worst-group fit can hardly lower the error of that group, and over-predicts the lower-paid one
+# more than the plain fit does. Residual parity nearly closes the difference of
 # mean residuals, and the MAE of *both* groups rises: it levels down, which parities can do.
 #
 # Equal mean predictions are another request, and here the opposite one: the lower-paid group is
@@ -103,10 +103,9 @@ print(pd.concat(tables, names=["fit"]).round(1).to_string())
 #
 # The losses of the groups cannot be brought close to each other either. With ``loss=None`` they are
 # mean squared errors in squared units of ``scale_``, as in the fit. The tolerance is a tenth of the
-# larger one under the plain fit. ``EqualizedLoss`` lowers the larger loss as far as possible. The
-# rest could only be closed by making the other group's errors larger for nothing. It returns that
-# model with an
-# :class:`~skfairloss.exceptions.UnmetFairnessWarning`.
+# larger one under the plain fit. ``EqualizedLoss`` lowers the larger loss as far as possible. Only
+# larger errors of the other group could close the rest, and no group would gain. It returns this
+# model with an :class:`~skfairloss.exceptions.UnmetFairnessWarning`.
 
 import warnings
 
