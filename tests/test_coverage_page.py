@@ -90,3 +90,75 @@ def test_the_ranges_are_those_of_the_tables(report):
     ]
     assert {errors for errors, _ in narrow} == {"skewed"}
     said(r"a group has few rows: too narrow\*\*, (0\.\d+) to (0\.\d+)", [s for _, s in narrow])
+
+
+# --------------------------------------------------------------------------------------------------
+# Comparisons
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return tables_of("comparison.md")
+
+
+ONE_SIDED = ["Differences, all rows", "Differences, group a"]
+MEANS = ("mae", "rmse", "r2")
+
+
+def test_the_comparisons_are_of_2000_simulations():
+    assert (TABLES / "comparison.md").read_text("utf-8").startswith("2000 simulations")
+
+
+def test_every_interval_of_a_comparison_outside_the_range_is_of_a_kind_that_is_named(comparison):
+    for caption, rows in comparison.items():
+        for row, column in ((row, column) for row in rows for column in list(row)[5:]):
+            if not row[column].startswith("**"):
+                continue
+            (share,) = shares([row], column)
+            clustered = row["what they are"] != "rows"
+            few = row["units"] in ("20", "40")
+            one_sided = caption in ONE_SIDED
+            of_cluster = row["feature left out"] == "of the cluster"
+            named = (
+                (clustered and row["clusters given"] == "no")
+                or (share > 0.98 and (column == "medae" or (column == "bias" and one_sided)))
+                or (column in MEANS and one_sided and clustered and (of_cluster or few))
+                or (column in ("rmse", "r2") and one_sided and row["units"] == "200")
+                or (column == "simultaneous" and clustered and few)
+            )
+            assert named, (caption, row, column)
+
+
+def said_range(words):
+    """Two shares that the page states after some words."""
+    text = " ".join(PAGE.read_text("utf-8").split())
+    return tuple(map(float, re.search(words + r".*?(0\.\d+) to (0\.\d+)", text).groups()))
+
+
+def assert_within(words, found):
+    low, high = said_range(words)
+    assert low <= min(found) <= low + 0.01, (words, found)
+    assert high - 0.01 <= max(found) <= high, (words, found)
+
+
+def test_the_ranges_of_comparisons_are_those_of_the_tables(comparison):
+    whole = comparison["Differences, all rows"]
+    clusters = {"what they are": {"clusters of one group", "groups within clusters"}}
+    told, untold = {"clusters given": {"yes"}}, {"clusters given": {"no"}}
+    assert_within("clusters not given: far too narrow", shares(whole, "mae", **clusters, **untold))
+    assert_within(r"With `clusters=` they do", shares(whole, "mae", **clusters, **told))
+    one_sided = [row for caption in ONE_SIDED for row in comparison[caption]]
+
+    def narrow(**where):
+        return [x for c in MEANS for x in shares(one_sided, c, **where) if x <= 0.92]
+
+    of_cluster, of_row = ({"feature left out": {f"of the {unit}"}} for unit in ("cluster", "row"))
+    assert_within("constant within clusters left out", narrow(**clusters, **told, **of_cluster))
+    assert_within("A feature of the rows left out", narrow(**clusters, **told, **of_row))
+    rows = {"what they are": {"rows"}}
+    assert_within("RMSE and R² of 200 independent", narrow(**rows, units={"200"}))
+    assert not narrow(**rows, units={"1000"})
+    assert not narrow(**clusters, **told, **of_row, units={"100"})
+    together = shares(comparison["Differences, all of them"], "simultaneous", units={"20", "40"})
+    assert_within("Simultaneous intervals between 20 or 40", together)
