@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -112,7 +113,7 @@ def test_the_comparisons_are_of_2000_simulations():
 
 def test_every_interval_of_a_comparison_outside_the_range_is_of_a_kind_that_is_named(comparison):
     for caption, rows in comparison.items():
-        for row, column in ((row, column) for row in rows for column in list(row)[5:]):
+        for row, column in itertools.product(rows, list(rows[0])[5:]):
             if not row[column].startswith("**"):
                 continue
             (share,) = shares([row], column)
