@@ -110,9 +110,9 @@ def test_no_difference_between_gaps_is_detected_and_the_picks_by_gap_follow_the_
     assert detected == [("0.75", "overall"), ("1.00", "overall")]
     at_l1 = {quantity: list(map(float, limits)) for mix, quantity, *limits, _ in found[-4:]}
     verdict = " ".join(text.split())
-    gap = float(re.search(r"code 1 minus code 2, (\S+) under", verdict)[1])
+    gap = float(re.search(r"code 1 minus code 2, (\S+) \[.+?\] under", verdict)[1])
     assert max(0, gap) < min(-at_l1["disparity"][1], at_l1["disparity"][2])
-    level = float(re.search(r"\((\S+) over all rows\)", verdict)[1])
+    level = float(re.search(r"\((\S+) \[[^]]+\] over all rows\)", verdict)[1])
     assert 0.015 < at_l1["overall"][0] / level < 0.025, "two in a hundred"
     picks = table_below(text, "How often each rule picks a mix, of ten divisions into folds")
     by_error, _, by_gap = zip(*picks.values(), strict=True)

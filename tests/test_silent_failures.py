@@ -140,8 +140,8 @@ def test_numbers_that_are_not_finite_are_refused_by_name(name, value):
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("y_true", ValueError, r"must be finite, got 1 .* position \[2\]"),
-        ("y_pred", ValueError, r"must be finite, got 1 .* position \[2\]"),
+        ("y_true", ValueError, r"must be finite, got 1 .* position 2"),
+        ("y_pred", ValueError, r"must be finite, got 1 .* position 2"),
         ("sample_weight", TypeError, "must not be a masked array"),
     ],
 )
