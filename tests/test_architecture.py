@@ -43,3 +43,34 @@ def test_importing_any_public_module_does_not_import_an_optional_library(library
         f"sys.exit({library!r} in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def constants(path):
+    """Names in capitals that a module gives a value, without leading underscores."""
+    for node in ast.parse(path.read_text("utf-8")).body:
+        targets = node.targets if isinstance(node, ast.Assign) else ()
+        names = (name for target in targets for name in ast.walk(target))
+        yield from (n.id for n in names if isinstance(n, ast.Name) and n.id.isupper())
+
+
+SOLVERS = [path for path in MODULES if path.is_relative_to(ROOT / "skfairloss/_solvers")]
+
+
+def test_no_name_of_a_number_has_two_values_in_the_solvers():
+    homes = {}
+    for path in SOLVERS:
+        for name in constants(path):
+            homes.setdefault(name.lstrip("_"), []).append(path.name)
+    assert {"FLAT", "ROUNDS"} <= set(homes)
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
+def test_every_number_of_the_solvers_is_used():
+    used = {
+        node.id
+        for path in SOLVERS
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    named = {name for path in SOLVERS for name in constants(path)}
+    assert named <= used, "numbers without effect"

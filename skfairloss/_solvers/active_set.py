@@ -23,13 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
-from skfairloss._solvers.crossover import factor_if_regular
+from skfairloss._solvers.crossover import NEWTON_STEPS, factor_if_regular
 from skfairloss._solvers.kinked import KinkedQuadratic
-from skfairloss._solvers.tolerances import FLAT, REGULAR
+from skfairloss._solvers.tolerances import FLAT, REGULAR, ROUNDS
 from skfairloss._typing import Array, Index, Mask
-
-_GUESSES = 20  # guesses of the active rows at most ...
-_FEW_GUESSES = 5  # ... where there is another way
 
 Sides = np.ndarray[tuple[int, ...], np.dtype[np.int8]]
 
@@ -81,7 +78,7 @@ def guess_sides(
     settled, n_iter = np.zeros(q, dtype=bool), np.zeros(q, dtype=np.intp)
     stopped = np.zeros_like(settled)
     side, open_ = side.copy(), np.arange(q)
-    for _ in range(min(_GUESSES, max_iter)):
+    for _ in range(min(NEWTON_STEPS, max_iter)):
         here, known, solved = _equations(kinks, side[:, open_], open_)
         open_, here, known = open_[solved], here[:, solved], known[:, solved]
         n_iter[open_] += 1
@@ -113,7 +110,7 @@ class Diagonal:
 
         Rows beside their kink have a dual at the very end of its interval.
         """
-        found = guess_sides(self.kinks, side[:, None], _FEW_GUESSES)
+        found = guess_sides(self.kinks, side[:, None], ROUNDS)
         if not found.settled[0]:
             return None
         delta, dual = found.theta[:, 0], found.dual[:, 0]

@@ -9,10 +9,8 @@ from skfairloss._solvers.crossover import solve_active_set
 from skfairloss._solvers.formulation import Model, Options, Output, formulate
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
-from skfairloss._solvers.tolerances import FLOOR, INNER_TOL, NEARLY_ZERO
+from skfairloss._solvers.tolerances import FLOOR, INNER_TOL, NEARLY_ZERO, REFINEMENTS
 from skfairloss._typing import Array
-
-_CORRECTIONS = 2  # at most, for true residuals: they end where a gap is not halved
 
 
 def solve_all_rows(
@@ -66,13 +64,13 @@ def _refined(
     """
     step, dual = found.delta, found.dual
     rest = np.zeros_like(step)
-    for attempt in range(_CORRECTIONS + 1):
+    for attempt in range(REFINEMENTS + 1):
         change, shift = output.basis.to_model(step)
         coef, intercept = coef + change, intercept + float(shift)
         residual = output.residual(coef, intercept)
         pq = formulate(output, coef, residual, rows)
         gap = pq.gap(rest, dual)
-        if attempt == _CORRECTIONS or not found.polished:
+        if attempt == REFINEMENTS or not found.polished:
             break
         better = solve_active_set(pq, rest, dual, found.active)
         if better is None or not pq.gap(*better[:2]) < 0.5 * gap:

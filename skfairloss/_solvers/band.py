@@ -26,7 +26,6 @@ _PER_COORDINATE = 20  # rows for each coordinate, at least: a band has to have a
 LIGHT = 0.01  # weight, in means, below which the signs of rows matter the less
 _PER_COORDINATE_BESIDE_SQUARES = 5  # the same where squares make up for others
 _HEAVY = 4.0  # weight, in means, from which a row may be in every band
-_ADJUSTMENTS = 3  # tries for a band of the right size
 _OFF = 3  # factor by which a band may miss the size aimed at
 SPARE = 3.0  # rows at 0 that are kept, relative to what must balance the others
 _DEVIATIONS = 4.5  # standard deviations that a row may be moved by
@@ -288,7 +287,7 @@ def split(
     """
     heavy, near = size.outstanding(whole.weights(multipliers)), size.near
     limit = np.maximum(limit, whole.rounding)
-    for _ in range(_ADJUSTMENTS):
+    for _ in range(2):  # the second time by the residuals themselves
         band = _split_at(whole, anchor, size, limit, heavy)
         count = len(band.index) - len(heavy)
         if near / _OFF <= count <= _OFF * near:

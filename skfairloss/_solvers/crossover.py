@@ -39,8 +39,7 @@ from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import FLAT, FLOOR, INSIDE, RANK, REGULAR, TINY
 from skfairloss._typing import Array, Index, Mask
 
-_NEWTON_STEPS = 12  # two or three are usual, and all where bounds can hardly be met
-_STALLED = 0.5  # share of what was left of the equations from which only rounding errors are left
+NEWTON_STEPS = 20  # at most; two or three are usual, and all where bounds can hardly be met
 
 Active = tuple[Array, Array, Array]  # δ, the duals a of all rows, and multipliers (J,)
 
@@ -252,7 +251,7 @@ def _with_constraints(
     multipliers = np.where(binding, multipliers, 0.0)
     t = coupling.level(coupling.losses(delta, kq.residual_at(delta)))
     held, last = [np.flatnonzero(column) for column in active.T], np.inf
-    for _ in range(_NEWTON_STEPS):
+    for _ in range(NEWTON_STEPS):
         here = kq.lagrangian(multipliers)
         dual = np.where(active, dual, here.ends(above))
         residual, room = kq.residual_at(delta), _room(here, dual)
@@ -263,7 +262,7 @@ def _with_constraints(
             coupling.worst_weight - float(coupling.slope @ multipliers),
         )
         left = float(np.linalg.norm(rest)) * kq.unit + float(np.abs(excess).sum())
-        if left >= _STALLED * last:  # nothing but rounding errors are left
+        if left >= 0.5 * last:  # nothing but rounding errors are left
             break
         last = left
         pulls = coupling.pulls(kq.rows, delta, slopes)[binding]

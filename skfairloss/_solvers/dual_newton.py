@@ -22,13 +22,11 @@ from scipy.linalg import lapack
 
 from skfairloss._design.threads import one_blas_thread
 from skfairloss._solvers.coupling import Coupling
+from skfairloss._solvers.crossover import NEWTON_STEPS
 from skfairloss._solvers.interior_point import nothing_moved
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
-from skfairloss._solvers.tolerances import FLAT, TINY
+from skfairloss._solvers.tolerances import FLAT, ROUNDS, TINY
 from skfairloss._typing import Array, Mask
-
-_NEWTON_LIMIT = 20  # after which the interior point is the better choice
-_HALVINGS = 6  # of a step at most; then the interior point takes over
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ def dual_newton(
         if on_iteration is not None and on_iteration(start):
             return replace(start, stopped=True)
         at, last, iteration = _start(kq, coupling, multipliers), np.inf, 1
-        while at is not None and np.isfinite(at.value) and iteration < min(max_iter, _NEWTON_LIMIT):
+        while at is not None and np.isfinite(at.value) and iteration < min(max_iter, NEWTON_STEPS):
             iteration += 1
             gap = _gap(kq, coupling, at)
             size = max(abs(at.value + gap), floor)
@@ -182,7 +180,7 @@ def _on_face(coupling: Coupling, at: _Dual, steep: Array, free: Mask) -> tuple[A
 def _moved(kq: KinkedQuadratic, coupling: Coupling, at: _Dual, change: Array) -> _Dual | None:
     """Take the longest step along the change at which the dual does not fall. None if none."""
     length = 1.0
-    for _ in range(_HALVINGS):
+    for _ in range(ROUNDS):
         further = _at(kq, coupling, np.maximum(at.multipliers + length * change, 0.0))
         if further is not None and further.value >= at.value - FLAT * abs(at.value):
             return further

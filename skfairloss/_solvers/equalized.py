@@ -25,18 +25,18 @@ from skfairloss._solvers.coupled import Near, Setting
 from skfairloss._solvers.formulation import Iteration, Options
 from skfairloss._solvers.nearby import Known, Nearly, can_step, step_towards
 from skfairloss._solvers.sign_fixing import WARM
-from skfairloss._solvers.tolerances import NEARLY_ZERO
+from skfairloss._solvers.smoothed_newton import STEPS
+from skfairloss._solvers.tolerances import NEARLY_ZERO, ROUNDS
 from skfairloss._typing import Array
 
 _LEVELS = 8  # of t, where the spread need not be monotone
 _RESOLUTION = 1e-6  # of t, relative
-_SECANTS, _SAFEGUARDED = 60, 10  # exact points towards a crossing; every other one halves then
+_SECANTS = 60  # exact points towards a crossing; after some rounds every other one halves
 _NEAR = 2e-2  # of the step between levels: how near to a crossing rough points lead
 _DOUBT = 20.0  # of what losses near a point are off by: how far their excess may be
-_STEPS = 2  # towards a level before its point is solved for
 _SHARES = 0.5, 0.2, 0.1  # of rows near 0, for steps from the plain fit to t*: smoothed ever less
 _DIP = 1e-3  # of a step: how near to the lowest point between levels
-_INSIDE = 1e-7  # levels this close to t*, relative, are left to the worst-group problem
+_AT_LOWEST = 1e-7  # levels this close to t*, relative, are left to the worst-group problem
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class _Scan:
     @cached_property
     def _end(self) -> float:
         """The level of the point at t*."""
-        end = self.bottom.t * (1.0 + _INSIDE)
+        end = self.bottom.t * (1.0 + _AT_LOWEST)
         if end < self._top.t:
             self._exact[end] = self.bottom
         return end
@@ -172,7 +172,7 @@ class _Scan:
 
     def _at_level(self, t: float) -> float:
         """Return the same by another step, or of the point at t, where its sign is in doubt."""
-        for _ in range(_STEPS):
+        for _ in range(STEPS):
             point = self._nearly(t)
             if point is None:
                 break
@@ -267,7 +267,7 @@ class _Scan:
             t = next((aim for aim in aims if low < aim < high), low)
             at_low = t <= low + step < high and not flat
             t = low + step if at_low else t
-            if not low < t < high or (flat and t <= low + step) or (k > _SAFEGUARDED and k % 2):
+            if not low < t < high or (flat and t <= low + step) or (k > ROUNDS and k % 2):
                 t = 0.5 * (low + high)
 
     def _derivative(self, t: float) -> float:
@@ -372,7 +372,7 @@ class _Path:
     def bottom(self, top: Equalized) -> Equalized:
         """Return the point at t*, or the plain fit under a penalty if that is there."""
         lowest = self._lowest()
-        low = lowest.t * (1.0 + _INSIDE)
+        low = lowest.t * (1.0 + _AT_LOWEST)
         if not self._penalised or lowest.stopped:
             return lowest
         return replace(top if low >= top.t else self.exact(low), lowest=True)

@@ -52,9 +52,10 @@ from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.tolerances import TINY
 from skfairloss._typing import Array, Mask
 
-_TRY_POLISH = 1e-2  # gap, relative to the kinked terms, below which crossover is tried ...
+# Gap, relative to the kinked terms, below which crossover is tried; and relative to that of a try
+# that has failed, below which it is tried again.
+_TRY = 0.01
 _CROWDED = 1.25  # rows at their kink, in columns, of which the likeliest are tried as a vertex
-_TRY_AGAIN = 0.01  # ... and fall of the gap from there after which what has failed is tried again
 _PLAIN = 1e-3  # share of the gap aimed at that an iterate must reach to do without crossover
 _UNBOUNDED = 30.0  # growth of the kinked terms that tells of a problem without a minimum
 _PATIENCE = 25  # iterations without progress, from which rounding is all that is left
@@ -256,8 +257,8 @@ class _Crossing:
         if kq.coupling is not None:  # kinked terms may be few, or none
             complementarity, size, costly = point.gap, max(size, abs(point.objective)), True
         if costly:  # equations cost as much as iterations: as late as after a failure
-            size *= _TRY_AGAIN
-        if not self._wanted or not complementarity <= _TRY_POLISH * size:
+            size *= _TRY
+        if not self._wanted or not complementarity <= _TRY * size:
             return None
         binding, free = self._binding(point), self._unknowns
         full = free - int(binding.sum())
@@ -272,9 +273,9 @@ class _Crossing:
         seen, self._seen = self._seen, guess
         if kq.coupling is not None and not np.array_equal(guess, seen):
             return None
-        limit = np.inf if likely else _TRY_AGAIN * _TRY_POLISH * size
+        limit = np.inf if likely else _TRY * _TRY * size
         if not likely or np.array_equal(guess, self._tried):
-            limit = min(_TRY_AGAIN * self._last, limit)
+            limit = min(_TRY * self._last, limit)
         if complementarity > limit:
             return None
         self._last, self._tried = complementarity, guess

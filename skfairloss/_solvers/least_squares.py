@@ -18,10 +18,9 @@ from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Measured, Slopes, Solution
 from skfairloss._design.basis import ROUNDING, Basis
 from skfairloss._design.sample import Sample
-from skfairloss._solvers.tolerances import NEARLY_ZERO
+from skfairloss._solvers.tolerances import NEARLY_ZERO, REFINEMENTS
 from skfairloss._typing import Array
 
-_REFINEMENTS = 5  # at most: they end where a correction is not half of the last
 _NO_CORRECTION = 1e-14  # size of a correction, relative to what it corrects, that corrects nothing
 
 
@@ -94,7 +93,7 @@ def _fit(
     theta = solve_normal(problem, factor, basis.pull_back(problem.first_moments[1], means))
     coef, intercept = basis.to_model(theta)
     last = float(np.abs(theta).max(initial=0.0))
-    for _ in range(_REFINEMENTS):
+    for _ in range(REFINEMENTS):
         adjoint, total = look(coef, intercept)
         target = basis.pull_back(adjoint, total)
         target[:k] -= 0.5 * problem.l2 * (basis.transform.T @ coef)

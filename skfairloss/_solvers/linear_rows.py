@@ -24,10 +24,8 @@ from skfairloss._design.sample import Sample
 from skfairloss._solvers.crossover import particular_and_null
 from skfairloss._solvers.formulation import Iteration, Options
 from skfairloss._solvers.least_squares import sample_fit
-from skfairloss._solvers.tolerances import MET, NEARLY_ZERO, TINY
+from skfairloss._solvers.tolerances import MET, NEARLY_ZERO, ROUNDS, TINY
 from skfairloss._typing import Array
-
-_SETS = 4  # sets of rows that are tried at most
 
 Plain = Callable[[Problem, Options], Solution]
 
@@ -154,7 +152,7 @@ def solve_on_rows(
     guess = rows.nearest(seen, best[:, 0])
     side, spent = None, np.zeros(problem.n_outputs, dtype=np.intp)
     start: Start | None = None
-    for _ in range(_SETS):
+    for _ in range(ROUNDS):
         if guess is None or (side is not None and (guess[0] == side).all()):
             break
         side, flat = guess

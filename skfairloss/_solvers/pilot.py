@@ -13,16 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from skfairloss._solvers.interior_point import interior_point
-from skfairloss._solvers.smoothed_newton import ROUGH_ITER, newton_step, smoothed
+from skfairloss._solvers.smoothed_newton import (
+    ROUGH_ITER,
+    ROUGH_TOL,
+    SIGNS_TOL,
+    STEPS,
+    newton_step,
+    smoothed,
+)
 from skfairloss._solvers.tolerances import FLOOR
 from skfairloss._solvers.whole import Anchor, Start, Whole, order_statistic
 from skfairloss._typing import Array
 
-_PILOT_GAP = 3e-3  # gap of models that are corrected later: below the error of a sample
-_EXACT_PILOT = 1e-8  # gap of a pilot that is to be exact: residuals of rows at 0 have 8 digits
 _PART, _PART_AT_LEAST = 50, 1000  # rows that are solved first, for each coordinate and at least ...
 _LARGE = 4  # ... and size of a sample, relative to them, from which it is not solved as a whole
-_SAMPLE_STEPS = 2  # Newton steps from there: the error falls to its square root's share twice
 _PILED = 0.05  # 15 % quantile of |r|, in medians, below which rows pile up at 0
 
 
@@ -56,17 +60,17 @@ def pilot_of(few: Whole, anchor: Anchor) -> Pilot:
     small, known = (few.part(part), part) if s >= _LARGE * part else (few, s)
     kq = small.with_rows(few.smooth(anchor), small.residual(anchor))
     floor = FLOOR * kq.unit
-    found = interior_point(kq, tol=_PILOT_GAP, floor=floor, max_iter=ROUGH_ITER, crossover=False)
+    found = interior_point(kq, tol=ROUGH_TOL, floor=floor, max_iter=ROUGH_ITER, crossover=False)
     there = few.moved(anchor, found.delta)
     left = few.residual(there)
     if left.ndim > 1 and left.shape[1] > 1:  # second derivatives would differ between the outputs
         return Pilot(there, 0.0, found.multipliers, found.n_iter)
     if _piled(left):  # no accident: only an exact solution tells the signs of these rows
-        found = interior_point(kq, tol=_EXACT_PILOT, floor=floor, max_iter=ROUGH_ITER)
+        found = interior_point(kq, tol=SIGNS_TOL, floor=floor, max_iter=ROUGH_ITER)
         there = few.moved(anchor, found.delta)
         left, known = few.residual(there), s
     multipliers, none = found.multipliers, np.zeros(0, dtype=np.intp)
-    for _ in range(_SAMPLE_STEPS if known < s else 0):
+    for _ in range(STEPS if known < s else 0):
         h = bandwidth(left, d, known)
         if h <= 0:
             break

@@ -32,11 +32,9 @@ from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.row_forms import Gathered, Measured, RowForm, line_sums
 from skfairloss._solvers.row_search import Found, certified, measured, search_signs
 from skfairloss._solvers.ties import coupled_directions, open_directions
-from skfairloss._solvers.tolerances import INNER_TOL
+from skfairloss._solvers.tolerances import INNER_TOL, REFINEMENTS
 from skfairloss._solvers.whole import Anchor, Goal, Whole
 from skfairloss._typing import Array, Index
-
-_MOMENT_STEPS = 3  # of moments that have lost digits; one is usual
 
 
 @dataclass(frozen=True)
@@ -161,7 +159,7 @@ def search_together(form: CoupledForm, goal: Goal) -> Search[Found]:
     whole = form.whole
     point = yield from _solved(form, whole.start, form.coupled.base, goal)
     found = yield from certified(form, point, goal)
-    for _ in range(_MOMENT_STEPS):
+    for _ in range(REFINEMENTS):
         if found.verdict.certified.all():
             break
         at = form.sides(found.point.anchor)

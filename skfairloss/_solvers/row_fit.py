@@ -24,12 +24,11 @@ from skfairloss._solvers.row_coupled import CoupledForm, check_bounds, search_to
 from skfairloss._solvers.row_forms import Measured, OutputForm
 from skfairloss._solvers.row_search import EXACT, Found, certified, measured, search_signs
 from skfairloss._solvers.row_ties import settle_tie
-from skfairloss._solvers.tolerances import FLOOR, SETTLED
+from skfairloss._solvers.tolerances import FLOOR, REFINEMENTS, SETTLED
 from skfairloss._solvers.whole import Goal
 from skfairloss._solvers.working_set import with_zeros
 from skfairloss._typing import Array, Index, Mask
 
-_CORRECTIONS = 4  # of a closed form at most; one is usual, and is the certificate's pass
 _NO_GAIN = 1e-13  # size of a correction, relative to what it corrects, that is not worth a pass
 
 
@@ -184,7 +183,7 @@ def search_penalty(form: OutputForm, goal: Goal) -> Search[Found]:
     """Search for the optimum of squares under an L1 penalty: kinks are those of coefficients."""
     few, anchor = form.few
     kq, spent = few.smooth(anchor), 0
-    for _ in range(_CORRECTIONS):
+    for _ in range(REFINEMENTS):
         solved = interior_point(kq, tol=EXACT, floor=goal.floor, max_iter=goal.max_iter)
         spent += solved.n_iter
         there = form.whole.moved(anchor, solved.delta)
@@ -212,7 +211,7 @@ def least_squares(
     )
     coef, intercept = ridge_fit(problem)
     last, rounding = np.full(problem.n_outputs, np.inf), EPS * np.abs(problem.y).max(axis=0)
-    for _ in range(_CORRECTIONS):
+    for _ in range(REFINEMENTS):
         kernel = Measure(reading, coef, intercept, None, problem.loss, reading.unit, labels=labels)
         request = Request(kernel)
         sums = yield request

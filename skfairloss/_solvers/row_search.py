@@ -31,20 +31,14 @@ from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.pilot import pilot_of
 from skfairloss._solvers.row_forms import Gathered, Measured, RowForm
-from skfairloss._solvers.sign_fixing import AGAIN, MOVED, WIDER
-from skfairloss._solvers.smoothed_newton import Step, step_of
-from skfairloss._solvers.tolerances import FLAT, NEARLY_ZERO, TINY
+from skfairloss._solvers.sign_fixing import MANY_WRONG, MOVED, WIDER
+from skfairloss._solvers.smoothed_newton import ROUGH_TOL, STEPS, Step, step_of
+from skfairloss._solvers.tolerances import FLAT, FLOOR, NEARLY_ZERO, ROUNDS, TINY
 from skfairloss._solvers.whole import Anchor, Goal, Whole
 from skfairloss._typing import Array
 
 EXACT = 1e-14  # gap of a band: neighbours of a vertex are within 1e-10, and differ in coefficients
-# Passes are dear where rows are elsewhere: fewer than in memory before the search is given up.
-_SPLIT_PASSES = 4  # times that the rows are split ...
-_NUMBERS = 2**24  # ... or a band that has failed is wider than these numbers, 128 MiB
-_WIDENINGS = 4  # times that violators are added to one band
-_MANY_WRONG = 0.5  # violators, as a share of the band, from which it is split anew
-_NO_MINIMUM = 1e-3  # gap of a band's solution, relative, from which it has none
-_WORSE = 1.0 + 1e-6  # objective of a model, relative to that of the last, from which it is none
+_NUMBERS = 2**24  # of a band that is not made wider, 128 MiB
 _CROSSED = 0.9  # share of the sample's rows that change sides which a next band is to reach
 _FAR = 2.0  # size of the sample's residuals, relative to the last, from which a step is none
 
@@ -134,7 +128,7 @@ def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Mea
     if first.h > form.rounding:
         latest, size = yield from _newton(form, latest, first.h, size)
     best: Measured | None = None
-    for _ in range(_SPLIT_PASSES):
+    for _ in range(ROUNDS):
         band = yield from _split(form, latest, size)
         end = yield from _solve_band(band, latest, goal)
         point, spent = end.point, end.n_iter
@@ -194,7 +188,7 @@ def _newton(
     """Do step 2: return where it leads, and the band that is wanted there."""
     whole, multipliers, spent = form.whole, latest.multipliers, latest.n_iter
     anchor = latest.anchor
-    for _ in range(1 + (AGAIN if whole.uncertain else 0)):
+    for _ in range(1 + (STEPS if whole.uncertain else 0)):
         step = yield from _step(form, anchor, multipliers, h, size)
         residual = form.whole.residual(anchor)
         spent += step.n_iter
@@ -301,7 +295,7 @@ def _solve_band(band: RowBand, latest: _Latest, goal: Goal) -> Search[_End]:
     """
     form, multipliers, spent = band.form, latest.multipliers, latest.n_iter
     end = _End(None, False, spent)
-    for _ in range(_WIDENINGS):
+    for _ in range(ROUNDS):
         kq = band.problem()
         here = kq.objective(np.zeros_like(kq.linear)) if kq.coupling is None else np.inf
         solved = interior_point(
@@ -315,25 +309,25 @@ def _solve_band(band: RowBand, latest: _Latest, goal: Goal) -> Search[_End]:
         spent, multipliers = spent + solved.n_iter, solved.multipliers
         end, last = replace(end, n_iter=spent), spent >= goal.max_iter
         size = max(abs(solved.objective), goal.floor, TINY)
-        if solved.gap > _NO_MINIMUM * min(size, abs(here)) and not last:
-            break
+        if solved.gap > ROUGH_TOL * min(size, abs(here)) and not last:
+            break  # the band has no minimum
         there = form.whole.reached(band.anchor, solved)
         there = replace(there, coef=form.coefficients(there, solved))
         count, crossed = _crossing(form, band.anchor, there)
-        if count > (1.0 + _MANY_WRONG) * len(band.gathered.at) and not last:
+        if count > (1.0 + MANY_WRONG) * len(band.gathered.at) and not last:
             return replace(end, crossed=crossed)
         slope = band.slopes(solved)
         request = form.measure(there, band.sides, multipliers, band.gathered.by_block(slope))
         sums = yield request
         found = _point(form, there, multipliers, spent, request, sums)
-        if found.objective > _WORSE * here:  # far from the band lines are no model of their rows
-            break
+        if found.objective > (1.0 + FLOOR) * here:
+            break  # far from the band lines are no model of their rows
         end = replace(end, point=replace(found, band=band, solution=solved))
         *rows, slopes, now = sums.joined["wrong"]
         wrong = Gathered(*rows)
         if _lost(form, there, wrong, slopes, now, multipliers) <= FLAT * size:
             return replace(end, right=solved.gap <= goal.tol * size)
-        if len(wrong.at) > _MANY_WRONG * len(band.gathered.at) or last:
+        if len(wrong.at) > MANY_WRONG * len(band.gathered.at) or last:
             break
         band = band.widened(wrong, slopes)
     return end

@@ -21,9 +21,8 @@ from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.row_forms import Gathered, Measured, OutputForm
 from skfairloss._solvers.row_search import measured_as, wrong_rows
 from skfairloss._solvers.ties import Face, directions_at, is_inside, open_directions, sides_of
+from skfairloss._solvers.tolerances import ROUNDS
 from skfairloss._typing import Array, Index
-
-_CUT_PASSES = 6  # passes that may bring rows on their other side; one is usual
 
 Settle = Callable[[OutputForm, Measured], Search[tuple[Measured, bool]]]
 
@@ -48,7 +47,7 @@ def settle_tie(form: OutputForm, point: Measured) -> Search[tuple[Measured, bool
             form.problem.columns, form.problem.scale
         )
     face = _face(form, point, kq, directions, moments)
-    for _ in range(_CUT_PASSES):
+    for _ in range(ROUNDS):
         change, reached = face.settled()
         if not change.any() or not reached:
             return point, reached

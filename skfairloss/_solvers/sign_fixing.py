@@ -32,8 +32,8 @@ from skfairloss._solvers.crossover import continued
 from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import KinkedSolution
 from skfairloss._solvers.pilot import Pilot, pilot
-from skfairloss._solvers.smoothed_newton import Smoothed, carried, newton_step, smoothed
-from skfairloss._solvers.tolerances import INNER_TOL, TINY
+from skfairloss._solvers.smoothed_newton import STEPS, Smoothed, carried, newton_step, smoothed
+from skfairloss._solvers.tolerances import INNER_TOL, ROUNDS, TINY
 from skfairloss._solvers.whole import Anchor, Goal, Start, Whole, order_statistic
 from skfairloss._typing import Array
 
@@ -41,10 +41,7 @@ WARM, _WARM_KNOWN = 0.025, 0.01  # share of rows that a warm start, with duals, 
 _CLOSER = 0.5  # ... and its band, relative to a first one
 WIDER = 4  # a band that has failed, to the next
 MOVED = 0.25  # rows in a band at least, as a share of those that a Newton step may take to 0
-AGAIN = 2  # Newton steps more, while multipliers are not settled
-_SPLITS = 6  # times that the rows are split anew before the route is given up
-_ROUNDS = 8  # times that violators are added to one band
-_MANY = 0.2  # violators, as a share of the band, from which it is split anew
+MANY_WRONG = 0.5  # violators, as a share of the band, from which the rows are split anew
 _WHOLE = 0.6  # share of the rows from which a band is no gain
 
 
@@ -118,7 +115,7 @@ def _solve_ahead(
     may decide there.
     """
     whole, step = at.whole, newton_step(at, guess)
-    for _ in range(AGAIN if whole.uncertain else 0):
+    for _ in range(STEPS if whole.uncertain else 0):
         if moves(whole.basis, step.delta)[0] <= at.h:
             break
         spent += step.n_iter
@@ -155,7 +152,7 @@ def _solve_anew(
 ) -> tuple[Outcome | None, int]:
     """Do steps 3 to 5, split anew as often as that is of use."""
     n = len(whole.y)
-    for _ in range(_SPLITS):
+    for _ in range(ROUNDS):
         if size.near >= _WHOLE * n or latest.n_iter >= goal.max_iter:
             break
         limit = size.limit(latest.residual)
@@ -180,7 +177,7 @@ def _solve_band(
     """
     whole = band.whole
     latest = _Latest(band.anchor, band.residual, guess, spent)
-    for _ in range(_ROUNDS):
+    for _ in range(ROUNDS):
         ahead = band.expansion
         kq = band.problem()
         tol, tell, found = INNER_TOL * goal.tol, _watch(whole, ahead, goal), None
@@ -206,7 +203,7 @@ def _solve_band(
             gap = found.gap + lost if right else np.inf
             band.with_duals(found)
             return Outcome(anchor, residual, band, found, gap, measured), latest
-        many = not len(wrong) or len(wrong) > _MANY * len(band.index)
+        many = not len(wrong) or len(wrong) > MANY_WRONG * len(band.index)
         if many or latest.n_iter >= goal.max_iter:
             break
         band = band.widened(wrong)

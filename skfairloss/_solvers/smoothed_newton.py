@@ -23,10 +23,10 @@ from skfairloss._solvers.tolerances import TINY
 from skfairloss._solvers.whole import Anchor, Start, Whole, column, within
 from skfairloss._typing import Array, Index
 
-# Gaps of a step that sees the kinks of single rows, whose signs it is to tell, and of one that
-# sees those of a penalty or the bounds of groups alone.
-_KINKED_TOL, _PENALTY_TOL = 1e-6, 1e-3
+ROUGH_TOL = 3e-3  # gap of a model that is corrected later: below the error of a sample
+SIGNS_TOL = 1e-8  # gap of one that tells signs of rows: residuals of rows at 0 have 8 digits
 ROUGH_ITER = 50  # iterations of a step, and of a sample: twice what is usual
+STEPS = 2  # made one after another at most: the error falls to its square's share twice
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def step_of(
     """
     if kq.coupling is None and not kq.rows.n_rows:
         return Step(curved_minimum(kq.hessian, kq.linear), np.zeros(0), 0, squares, kq)
-    found = _solve(kq, _KINKED_TOL if kinked else _PENALTY_TOL, guess)
+    found = _solve(kq, SIGNS_TOL if kinked else ROUGH_TOL, guess)
     spent = 0 if kq.coupling is None else found.n_iter
     return Step(found.delta, found.multipliers, spent, squares, kq)
 

@@ -37,11 +37,9 @@ from skfairloss._solvers.coupling import SQUARED, Coupling
 from skfairloss._solvers.crossover import factor_if_regular, lu_if_regular, particular_and_null
 from skfairloss._solvers.formulation import Model, Output
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
-from skfairloss._solvers.tolerances import INSIDE, TINY
+from skfairloss._solvers.tolerances import FLAT, INSIDE, SETTLED, TINY
 from skfairloss._typing import Array, Index, Mask
 
-_SLACK = 1e-12  # a violation this small, relative to the largest residual, is rounding
-_FLAT = 1e-14  # curvature, relative to the largest, below which a direction has none: rounding
 _CUTS = 50  # rounds of violated rows; two or three are usual, as each has all that are near
 _ROWS = 20  # rows per direction read at a time: so many usually have full rank, or those that bind
 
@@ -112,7 +110,7 @@ class Face:
         there = self.moved(step)
         now = np.concatenate([(self.side * self.residual).ravel(), self.slack])
         then = np.concatenate([(self.side * there.residual).ravel(), there.slack])
-        rounding = _SLACK * max(
+        rounding = SETTLED * max(
             float(np.abs(self.residual).max(initial=0.0)), float(self.slack.max(initial=0.0))
         )
         wrong = np.flatnonzero(then < np.minimum(now, 0.0) - rounding)
@@ -320,7 +318,7 @@ def _settled_within(face: Face, limits: _Limits, free: Mask) -> tuple[Array, boo
         return change, reached
     start = limits.found.delta
     slack = limits.at(start)[0]
-    allowed = np.minimum(slack, 0.0) - _SLACK * float(np.abs(slack).max())
+    allowed = np.minimum(slack, 0.0) - SETTLED * float(np.abs(slack).max())
     for _ in range(_CUTS):
         there, pulls = limits.at(start + change)
         wrong = np.flatnonzero(free & (there < allowed))
@@ -438,8 +436,8 @@ def minimum_by_cuts(
     largest = float(values[-1])
     if largest <= 0.0:
         return np.zeros_like(linear)
-    curved = values > _FLAT * largest
-    scale = vectors / np.sqrt(np.where(curved, values, _FLAT * largest))
+    curved = values > FLAT * largest
+    scale = vectors / np.sqrt(np.where(curved, values, FLAT * largest))
     lowest = np.where(curved, scale.T @ linear, 0.0)  # of ½ ‖t - lowest‖², s = scale t
     known = Cuts(np.zeros(0, dtype=np.intp), np.zeros((0, len(linear))), np.zeros(0))
     for _ in range(_CUTS):
@@ -477,6 +475,6 @@ def nearest_point(target: Array, rows: Array, room: Array) -> Array | None:
         held = nnls(np.vstack([-rows.T, over / unit]), np.append(np.zeros(len(target)), 1.0))[0] > 0
     except RuntimeError:  # out of iterations
         return None
-    found = target - np.linalg.lstsq(rows[held], over[held], rcond=_SLACK)[0]
-    slack = _SLACK * (float(room.max()) + float(np.linalg.norm(target)))
+    found = target - np.linalg.lstsq(rows[held], over[held], rcond=SETTLED)[0]
+    slack = SETTLED * (float(room.max()) + float(np.linalg.norm(target)))
     return found if (rows @ found <= room + slack).all() else None

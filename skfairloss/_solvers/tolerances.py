@@ -21,7 +21,8 @@ NEARLY_ZERO = 1e-9
 # equations have as many digits.
 MET = 1e-10
 
-# Gap, relative to the loss, that rounding alone leaves: duals go with residuals.
+# Gap, relative to the loss, and violation, relative to the largest residual, that rounding alone
+# leaves: nothing is to be gained.
 SETTLED = 1e-12
 
 # Relative curvature below which a direction has none: 1e3 rounding errors.
@@ -33,6 +34,12 @@ INNER_TOL = 0.01
 
 # Objectives below this share of the residual scale are not told from 0.
 FLOOR = 1e-6
+
+# Refinements of a solution at most: they end where one does not halve what is left.
+REFINEMENTS = 4
+
+# Times that a step is repeated before another method takes over: two or three are usual.
+ROUNDS = 8
 
 # A dual this far inside its interval, relative to the width, holds its row at its kink: far above
 # the errors of duals at the gap that solvers aim at, 0.01 tol = 1e-10.
