@@ -163,3 +163,41 @@ def test_the_ranges_of_comparisons_are_those_of_the_tables(comparison):
     assert not narrow(**clusters, **told, **of_row, units={"100"})
     together = shares(comparison["Differences, all of them"], "simultaneous", units={"20", "40"})
     assert_within("Simultaneous intervals between 20 or 40", together)
+
+
+# --------------------------------------------------------------------------------------------------
+# Reports of rows in clusters
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def clusters():
+    assert (TABLES / "clusters.md").read_text("utf-8").startswith("2000 simulations")
+    return tables_of("clusters.md")
+
+
+OF_REPORTS = ("mae", "mse", "rmse", "mean_residual", "medae")
+
+
+def test_intervals_of_reports_between_clusters_hold_and_others_are_named(clusters):
+    for caption, rows in clusters.items():
+        for row, column in itertools.product(rows, OF_REPORTS):
+            if row[column].startswith("**"):
+                (share,) = shares([row], column)
+                too_wide = caption == "Reports, difference" and share > 0.98
+                too_wide &= row["what they are"] == "groups within clusters"
+                assert row["clusters given"] == "no" or too_wide, (caption, row, column)
+            if "none" in row[column]:
+                assert (row["units"], row["clusters given"]) == ("20", "yes")
+                assert column in ("mse", "rmse")
+
+
+def test_the_ranges_of_reports_of_clusters_are_those_of_the_tables(clusters):
+    told, untold = {"clusters given": {"yes"}}, {"clusters given": {"no"}}
+    whole = clusters["Reports, all rows"]
+    one_sided = whole + clusters["Reports, group a"]
+    held = [share for column in OF_REPORTS for share in shares(one_sided, column, **told)]
+    assert_within("from 20 clusters on, intervals over all rows and of one group", held)
+    section = "## Reports of rows in clusters.*"
+    assert_within(section + "not given: far too narrow", shares(whole, "mae", **untold))
+    assert_within(section + "those of the mean residual", shares(whole, "mean_residual", **untold))
