@@ -31,7 +31,7 @@ from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._solvers.row_forms import Gathered, Measured, RowForm, line_sums
 from skfairloss._solvers.row_search import Found, certified, measured, search_signs
-from skfairloss._solvers.ties import coupled_directions, open_directions
+from skfairloss._solvers.row_ties import settle_coupled_tie
 from skfairloss._solvers.tolerances import INNER_TOL, REFINEMENTS
 from skfairloss._solvers.whole import Anchor, Goal, Whole
 from skfairloss._typing import Array, Index
@@ -125,13 +125,11 @@ class CoupledForm(RowForm):
         return certify_together(self.problem, point.request, point.sums, point.errors, found, tol)
 
     def settled(self, point: Measured) -> Search[tuple[Measured, bool]]:
-        """Return the optimum as it is, and whether no other is as good."""
-        yield from ()
-        possible = open_directions(self.problem, self.whole.basis)
-        if point.solution is None or point.band is None or not possible.shape[1]:
-            return point, True
-        free = coupled_directions(point.band.problem(), point.solution, possible)
-        return point, not free.shape[1]
+        return (yield from settle_coupled_tie(self, point))
+
+    def mix_weights(self, multipliers: Array) -> Array:
+        found = self.coupled.group_multipliers(multipliers)
+        return np.asarray(self.problem.mix_weights(found) / self.problem.groups.shares)
 
     def multipliers(self, point: Measured) -> Multipliers:
         """Return the multipliers of all constraints, those of equalities from the sums of duals."""

@@ -166,6 +166,10 @@ class RowForm(ABC):
         The latter is (G,).
         """
 
+    def mix_weights(self, multipliers: Array) -> Array:
+        """Return the weights of the groups' mix in the tie rule, relative to their rows', (G,)."""
+        return np.ones(1)
+
     @abstractmethod
     def certify(self, point: Measured, tol: float) -> Search[Verdict]:
         """Return the certificate of a model."""

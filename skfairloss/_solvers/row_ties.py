@@ -7,7 +7,6 @@ may name brings the rows that it takes to their other side: cuts that have been 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -18,13 +17,19 @@ from skfairloss._rows.facts import moments_of
 from skfairloss._rows.kernels import Look
 from skfairloss._rows.searches import Request, Search
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
-from skfairloss._solvers.row_forms import Gathered, Measured, OutputForm
+from skfairloss._solvers.row_forms import Gathered, Measured, OutputForm, RowForm
 from skfairloss._solvers.row_search import measured_as, wrong_rows
-from skfairloss._solvers.ties import Face, directions_at, is_inside, open_directions, sides_of
+from skfairloss._solvers.ties import (
+    CoupledFace,
+    Face,
+    coupled_directions,
+    directions_at,
+    is_inside,
+    open_directions,
+    sides_of,
+)
 from skfairloss._solvers.tolerances import ROUNDS
 from skfairloss._typing import Array, Index
-
-Settle = Callable[[OutputForm, Measured], Search[tuple[Measured, bool]]]
 
 
 def settle_tie(form: OutputForm, point: Measured) -> Search[tuple[Measured, bool]]:
@@ -38,24 +43,65 @@ def settle_tie(form: OutputForm, point: Measured) -> Search[tuple[Measured, bool
     directions = directions_at(kq.rows, held, possible)
     if not directions.shape[1]:
         return point, True
-    moments = form.problem.moments
-    if form.problem.loss.curvature == 0 and not form.problem.known.products:
-        look = Look(moments.origin, False, True)
-        look = replace(look, origin=form.problem.known.moments.origin)
-        found = moments_of(look, (yield Request(look)), (None,))
-        moments = replace(form.problem.known, moments=found).scaled(
-            form.problem.columns, form.problem.scale
-        )
-    face = _face(form, point, kq, directions, moments)
+    moments = yield from _moments(form)
+    return (yield from _along(form, point, _face(form, point, kq, directions, moments)))
+
+
+def settle_coupled_tie(form: RowForm, point: Measured) -> Search[tuple[Measured, bool]]:
+    """Do the same for all outputs under constraints, whose multipliers weigh the groups.
+
+    A constraint about squares without a multiplier is no line along the face: such a tie is left.
+    """
+    possible = open_directions(form.problem, form.whole.basis)
+    if point.solution is None or point.band is None or not possible.shape[1]:
+        return point, True
+    kq, solution = point.band.problem(), point.solution
+    directions = coupled_directions(kq, solution, possible)
+    if not directions.shape[1]:
+        return point, True
+    held = CoupledFace.of(kq, solution)
+    if held.curved:
+        return point, False
+    moments = yield from _moments(form)
+    weights = 2.0 * form.mix_weights(point.multipliers)
+    coef, intercept = point.measure.coef, point.measure.intercept
+    pull = moments.residuals(coef, intercept, form.whole.basis)[0]
+    face = held.face(
+        form.problem,
+        form.whole.basis,
+        directions,
+        coef,
+        squares=np.zeros(len(held.side)),
+        gram=np.tensordot(weights, moments.grams(form.whole.basis), axes=1),
+        pull=np.tensordot(weights, pull, axes=1),
+    )
+    return (yield from _along(form, point, face))
+
+
+def _moments(form: RowForm) -> Search[GroupMoments]:
+    """Return the moments of the groups with products, in one more pass where there are none."""
+    problem, known = form.problem, form.problem.known
+    if known.products:
+        return problem.moments
+    labels = known.labels if known.by_group else None
+    look = Look(known.moments.origin, known.by_group, True)
+    found = moments_of(look, (yield Request(look)), (None,) if labels is None else labels)
+    return replace(problem, facts=replace(known, moments=found)).moments
+
+
+def _along(form: RowForm, point: Measured, face: Face) -> Search[tuple[Measured, bool]]:
+    """Return the model that the rule names on a face, by passes over models that it may name."""
     for _ in range(ROUNDS):
         change, reached = face.settled()
         if not change.any() or not reached:
             return point, reached
-        there = form.whole.moved(point.anchor, change[:, 0])
-        moved = yield from measured_as(form, point, there)
+        step = change if point.anchor.coef.ndim > 1 else change[:, 0]
+        moved = yield from measured_as(form, point, form.whole.moved(point.anchor, step))
         wrong, slope = wrong_rows(form, moved)
         if not len(wrong.at):
             return moved, True
+        if slope.shape[1] > 1 and not slope.all():  # rows that stay at 0 in some outputs
+            return point, False
         face = _with_cuts(face, form, point, wrong, slope)
     return point, False
 
@@ -95,17 +141,17 @@ def _face(
     )
 
 
-def _with_cuts(
-    face: Face, form: OutputForm, point: Measured, wrong: Gathered, slope: Array
-) -> Face:
+def _with_cuts(face: Face, form: RowForm, point: Measured, wrong: Gathered, slope: Array) -> Face:
     """Return a face with more rows, each to stay on its side of 0, or at 0 where it has none."""
     rows = DenseRows(form.whole.basis.coordinates(wrong.X))
     assert point.solution is not None
-    residual = wrong.residual - rows.dot(point.solution.delta)[:, None]
-    none = np.zeros_like(slope)
+    residual = wrong.residual - rows.dot(point.solution.delta).reshape(wrong.residual.shape)
+    none, directions = np.zeros_like(slope), face.directions
+    if slope.shape[1] == 1:
+        directions = directions_at(rows, np.flatnonzero(slope[:, 0] == 0), directions)
     return replace(
         face,
-        directions=directions_at(rows, np.flatnonzero(slope[:, 0] == 0), face.directions),
+        directions=directions,
         rows=StackedRows(face.rows, rows),
         residual=np.concatenate([face.residual, residual]),
         side=np.concatenate([face.side, slope]),

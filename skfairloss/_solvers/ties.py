@@ -231,35 +231,77 @@ def resolve_coupled_ties(coupled: Coupled, found: KinkedSolution) -> tuple[Kinke
     directions = coupled_directions(kq, found, possible)
     if not directions.shape[1]:
         return found, True
-    here, coupling = kq.lagrangian(found.multipliers), kq.coupling
-    assert coupling is not None
-    inside = is_inside(found.dual, here.lower, here.upper)
-    binding = coupling.binding(found.multipliers)
-    side = sides_of(found.dual, here.lower, here.upper)
-    limits = _Limits(kq, coupling, found, inside, side)
-    slack, pulls = limits.at(found.delta)
-    of_penalty = coupling.codes == coupling.n_groups
-    squares = np.zeros(len(side))
+    held, squares = CoupledFace.of(kq, found), np.zeros(len(kq.residual))
     squares[: coupled.n_data] = 2.0 * coupled.mix_weights(found.multipliers)
-    ends = np.where(inside, 0.0, here.ends(side > 0))
-    face = Face(
-        problem=problem,
-        basis=basis,
-        directions=directions,
-        coef=to_model(coupled, found)[0],
-        rows=kq.rows,
-        residual=kq.residual_at(found.delta),
-        side=side,
-        squares=squares,
-        gram=None,
-        prices=np.where(of_penalty[:, None], ends, 0.0),
-        slack=slack[~binding],
-        pulls=pulls[~binding],
-    )
-    change, reached = _settled_within(face, limits, ~binding)
+    face = held.face(problem, basis, directions, to_model(coupled, found)[0], squares)
+    change, reached = _settled_within(face, held.limits, held.free)
     if not change.any():
         return found, reached
     return replace(found, delta=found.delta + change, measured=None), reached
+
+
+@dataclass(frozen=True)
+class CoupledFace:
+    """The optimal face at a solution under constraints.
+
+    Parameters
+    ----------
+    limits : the constraints along it.
+    side, prices : (N, m), as in `Face`.
+    free : (J,), constraints that are not held.
+    """
+
+    limits: _Limits
+    side: Array
+    prices: Array
+    free: Mask
+
+    @classmethod
+    def of(cls, kq: KinkedQuadratic, found: KinkedSolution) -> CoupledFace:
+        """Read the face of a solution."""
+        here, coupling = kq.lagrangian(found.multipliers), kq.coupling
+        assert coupling is not None
+        inside = is_inside(found.dual, here.lower, here.upper)
+        side = sides_of(found.dual, here.lower, here.upper)
+        of_penalty = coupling.codes == coupling.n_groups
+        ends = np.where(inside, 0.0, here.ends(side > 0))
+        prices = np.where(of_penalty[:, None], ends, 0.0)
+        limits = _Limits(kq, coupling, found, inside, side)
+        return cls(limits, side, prices, ~coupling.binding(found.multipliers))
+
+    @property
+    def curved(self) -> bool:
+        """True where a constraint that is not held is about squares."""
+        return bool((self.free & self.limits.coupling.weights[SQUARED].any(axis=1)).any())
+
+    def face(
+        self,
+        problem: Problem,
+        basis: Basis,
+        directions: Array,
+        coef: Array,
+        squares: Array,
+        gram: Array | None = None,
+        pull: Array | float = 0.0,
+    ) -> Face:
+        """Return the face along some directions at a model, all else as in `Face`."""
+        kq, delta = self.limits.kq, self.limits.found.delta
+        slack, pulls = self.limits.at(delta)
+        return Face(
+            problem=problem,
+            basis=basis,
+            directions=directions,
+            coef=coef,
+            rows=kq.rows,
+            residual=kq.residual_at(delta),
+            side=self.side,
+            squares=squares,
+            gram=gram,
+            prices=self.prices,
+            slack=slack[self.free],
+            pulls=pulls[self.free],
+            pull=pull,
+        )
 
 
 def coupled_directions(kq: KinkedQuadratic, found: KinkedSolution, possible: Array) -> Array:
