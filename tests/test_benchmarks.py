@@ -252,3 +252,24 @@ def test_the_page_on_benchmarks_documents_every_script_and_column():
     explained = set(re.findall(r"^\| `([^`|]+)`", page, re.M))
     own = {further for further, _ in SCRIPTS.values()} - {None}
     assert explained >= {*COLUMNS, *own}
+
+
+def test_fits_of_blocks_are_compared_by_passes_and_accuracy(tmp_path):
+    run("tests/benchmarks/beyond_memory.py", "--quick", "--json", "rows.json", cwd=tmp_path)
+    rows = json.loads((tmp_path / "rows.json").read_text("utf-8"))["results"]
+    ours = [row for row in rows if row["fit"].startswith("PixelLossRegressor")]
+    assert [row["loss"] for row in ours] == ["squared"] * 2 + ["absolute"] * 2
+    assert all(row["excess"] <= 1e-12 and row["error"] <= 1e-9 for row in ours)
+    steps = {row["fit"]: row for row in rows if row["fit"].startswith("SGDRegressor")}
+    assert {row["passes"] for row in steps.values()} == {1.0, 10.0}
+    assert all(row["excess"] > 0 for row in steps.values())
+
+
+@pytest.mark.slow
+def test_a_folder_is_fitted_under_a_limit_of_memory(tmp_path):
+    options = "--rows", "60000", "--row-group", "20000", "--folder", ".", "--json", "rows.json"
+    run("tests/benchmarks/out_of_core.py", *options, cwd=tmp_path)
+    rows = json.loads((tmp_path / "rows.json").read_text("utf-8"))["results"]
+    assert len(rows) == 4
+    assert all(row["gap"] <= 1e-8 for row in rows)
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.json"]

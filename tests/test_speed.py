@@ -274,6 +274,6 @@ def test_the_quick_form_runs_into_another_folder_and_writes_the_page_beside_it(
 def test_the_quick_form_of_all_scripts_runs_and_writes_nothing(tmp_path):
     files = {path: path.read_bytes() for path in (DOCS / "speed").iterdir()}
     text = run(COMMAND, "--quick", cwd=tmp_path)
-    assert text.count("\n== ") == 9
+    assert text.count("\n== ") == 10
     assert {path: path.read_bytes() for path in (DOCS / "speed").iterdir()} == files
     assert list(tmp_path.iterdir()) == []

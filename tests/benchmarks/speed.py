@@ -52,6 +52,7 @@ SCRIPTS = {
     # cvxpy + Clarabel would run out of memory at a million rows
     "fairness_terms": ["--repeats", "3", "--budget", "3", "--peers", *GROUP_PEERS],
     "real_data": ["--repeats", "3", "--budget", "10", "--peers", *FAST_PEERS],
+    "beyond_memory": ["--repeats", "3"],
 }
 
 

@@ -10,6 +10,7 @@ from bench.speed.summary import findings, hard, terms
 from bench.speed.tables import (
     COMPARED,
     Write,
+    beyond_memory,
     dear,
     lost,
     memory,
@@ -35,6 +36,7 @@ OF_ONE: dict[str, tuple[str, Write]] = {
     "stages": ("profile_fit", stages),
     "products": ("profile_fit", products),
     "twins": ("hard_data", twins),
+    "beyond_memory": ("beyond_memory", beyond_memory),
     **{
         name: (name, ratios(name))
         for name in ("many_outputs", "mix_path", "sparse_one_hot", "fairness_terms", "real_data")

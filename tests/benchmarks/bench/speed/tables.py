@@ -307,3 +307,21 @@ def products(results: Results) -> str:
         ]
         parts.append(f"{size}:\n\n{table(['product with X', *by_fit], lines)}")
     return "\n\n".join(parts)
+
+
+def beyond_memory(results: Results) -> str:
+    """Fits of rows in blocks beside those of dask-ml and of gradient steps, by loss."""
+    lines = []
+    for row in results["beyond_memory"]["results"]:
+        numbers = ["not installed"] if "note" in row else []
+        for name, form in (
+            ("passes", ".3g"),
+            ("ratio", ".3g"),
+            ("excess", ".0e"),
+            ("error", ".0e"),
+        ):
+            if name in row:
+                numbers.append(format(max(row[name], 0.0), form))
+        numbers += ["-"] * (4 - len(numbers))
+        lines.append([row["loss"], row["fit"], *numbers])
+    return table(["loss", "fit", "passes", "time", "excess", "error"], lines)
