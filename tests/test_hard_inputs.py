@@ -726,3 +726,18 @@ def test_more_groups_than_coefficients_are_held_to_their_terms(asked, loss_mix):
         factor = fairness_oracle.smallest_factor(problem)
         problem = replace(problem, asked=Asked(bound=asked.bound * factor * 1.05))
     check(problem)
+
+
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("term", [None, WorstGroupLoss(), ResidualParity()])
+def test_a_difference_of_columns_that_is_rounding_is_not_used(loss_mix, term):
+    rng = np.random.default_rng(0)
+    x, d, noise = rng.normal(3.0, size=60), rng.integers(-3, 4, 60), rng.normal(size=60)
+    y, groups = d + 0.01 * noise, np.arange(60) % 2
+    model = PixelLossRegressor(loss_mix, fairness=term)
+    told = {"sensitive_features": groups} if term else {}
+    both = model.fit(np.column_stack([x, x + np.spacing(x) * d]), y, **told)
+    found, gap, coef = both.objective_, both.dual_gap_, both.coef_
+    assert np.max(gap) <= 1e-8 * np.sum(found)
+    assert np.abs(coef).max() < 1.0
+    assert found == pytest.approx(model.fit(x[:, None], y, **told).objective_, rel=1e-9)
