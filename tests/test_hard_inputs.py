@@ -416,6 +416,23 @@ def test_an_equalised_fit_of_nearly_equal_columns_is_the_exact_plain_fit_where_t
     assert largest == pytest.approx(plain.level.max(), rel=1e-4)
 
 
+@pytest.mark.parametrize("off", [1e-7, 1e-9, 1e-11])
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+@pytest.mark.parametrize("loss", [None, "absolute_error", "squared_error"])
+def test_a_penalised_path_goes_on_where_nearly_equal_columns_put_its_end_out_of_reach(
+    off, l1_ratio, loss
+):
+    """Their difference explains y, at coefficients at which the penalty is all there is."""
+    rng = np.random.default_rng(6)
+    groups = np.arange(40) % 2
+    X, d, noise = rng.normal(size=(40, 2)), rng.normal(size=40), rng.normal(size=40)
+    y = X[:, 0] + X[:, 1] * (1 - 1.5 * groups) + d + (0.5 + groups) * noise
+    X = np.column_stack([X, X[:, 0] + off * d])
+    problem = FairProblem(X, y, groups, loss_mix=0.5, alpha=0.01, l1_ratio=l1_ratio)
+    level = fairness_oracle.solve(replace(problem, asked=Asked(spread_loss=loss))).level
+    check(replace(problem, asked=Asked(spread=0.3 * float(np.ptp(level)), spread_loss=loss)))
+
+
 def test_an_equalised_fit_beside_columns_equal_to_1e_11_is_the_exact_plain_fit():
     problem = hard_problems.draw(1848, fairness=True).problem
     exact = sum(oracles.solve_exact(part).objective for part in problem.outputs())

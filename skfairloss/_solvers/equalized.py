@@ -36,6 +36,7 @@ _NEAR = 2e-2  # of the step between levels: how near to a crossing rough points 
 _DOUBT = 20.0  # of what losses near a point are off by: how far their excess may be
 _SHARES = 0.5, 0.2, 0.1  # of rows near 0, for steps from the plain fit to t*: smoothed ever less
 _DIP = 1e-3  # of a step: how near to the lowest point between levels
+_BISECTIONS = 6  # towards the lowest level that can be solved: to 1/64 of the path
 _AT_LOWEST = 1e-7  # levels this close to t*, relative, are left to the worst-group problem
 
 
@@ -46,12 +47,14 @@ class Equalized:
     The losses are in the problem's units of the one that is equalised. ``lowest`` tells that it is
     at t*: a smaller spread needs a group to get worse. ``limit`` is then the worst-group problem
     with its solution, if it was found as such: multipliers of bounds at t* magnify its gap.
+    ``solved`` tells that its gap and largest loss are within the resolution of levels.
     """
 
     problem: Problem
     solution: Solution
     losses: Array
     lowest: bool = False
+    solved: bool = True
     limit: tuple[Problem, Solution] | None = None
 
     @property
@@ -235,7 +238,7 @@ class _Scan:
             for t, point in self._exact.items()
             if below <= t <= above and point.within(self._tolerance)
         ]
-        return max(found, key=lambda point: point.t, default=None)
+        return max(found, key=lambda point: (point.solved, point.t), default=None)
 
     def _refine(self, below: float, above: float, t: float) -> None:
         """Exact points from t towards the crossing between two levels, until it is bracketed.
@@ -329,7 +332,10 @@ class _Path:
         """Return the point at t."""
         problem = self._at(t)
         found = self._solved(problem)
-        return Equalized(problem, found.solution, found.group_losses(self._level))
+        losses, kinked = found.group_losses(self._level), found.found
+        closed = kinked.gap <= _RESOLUTION * abs(kinked.objective)
+        solved = closed and float(losses.max()) <= t * (1.0 + _RESOLUTION)
+        return Equalized(problem, found.solution, losses, solved=solved)
 
     def slopes(self, t: float) -> Array | None:
         """Return the derivatives of the losses by t at t, where the last point is, (G,).
@@ -370,12 +376,33 @@ class _Path:
         return t
 
     def bottom(self, top: Equalized) -> Equalized:
-        """Return the point at t*, or the plain fit under a penalty if that is there."""
+        """Return the point at t*, or the plain fit under a penalty if that is there.
+
+        Where the penalty keeps that point out of reach, it is the lowest one that can be solved.
+        """
         lowest = self._lowest()
         low = lowest.t * (1.0 + _AT_LOWEST)
         if not self._penalised or lowest.stopped:
             return lowest
-        return replace(top if low >= top.t else self.exact(low), lowest=True)
+        found = top if low >= top.t else self.exact(low)
+        if found.solved or found.stopped:
+            return replace(found, lowest=True)
+        return self._lowest_solved(low, top)
+
+    def _lowest_solved(self, below: float, above: Equalized) -> Equalized:
+        """Return the lowest point above a level that can be solved, by bisection.
+
+        Nearly equal columns bring t* down by coefficients at which the penalty is all there is.
+        """
+        for _ in range(_BISECTIONS):
+            point = self.exact(0.5 * (below + above.t))
+            if point.stopped:
+                return point
+            if point.solved:
+                above = point
+            else:
+                below = point.problem.groups.level
+        return above
 
     def _at(self, t: float) -> Problem:
         return self._problem.under(criterion=self._criterion.at_level(t))
