@@ -416,21 +416,41 @@ def test_an_equalised_fit_of_nearly_equal_columns_is_the_exact_plain_fit_where_t
     assert largest == pytest.approx(plain.level.max(), rel=1e-4)
 
 
+def penalised_copies(off: float, share: float, loss: str | None, **settings) -> FairProblem:
+    """A small difference of two columns explains y, at coefficients that the penalty rules out.
+
+    It asks for a share of the plain fit's spread.
+    """
+    rng = np.random.default_rng(6)
+    groups = np.arange(40) % 2
+    X, d, noise = rng.normal(size=(40, 2)), rng.normal(size=40), rng.normal(size=40)
+    y = X[:, 0] + X[:, 1] * (1 - 1.5 * groups) + d + (0.5 + groups) * noise
+    X = np.column_stack([X, X[:, 0] + off * d])
+    problem = FairProblem(X, y, groups, Asked(spread_loss=loss), loss_mix=0.5, **settings)
+    spread = float(np.ptp(fairness_oracle.solve(problem).level))
+    return replace(problem, asked=Asked(spread=share * spread, spread_loss=loss))
+
+
 @pytest.mark.parametrize("off", [1e-7, 1e-9, 1e-11])
 @pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
 @pytest.mark.parametrize("loss", [None, "absolute_error", "squared_error"])
 def test_a_penalised_path_goes_on_where_nearly_equal_columns_put_its_end_out_of_reach(
     off, l1_ratio, loss
 ):
-    """Their difference explains y, at coefficients at which the penalty is all there is."""
-    rng = np.random.default_rng(6)
-    groups = np.arange(40) % 2
-    X, d, noise = rng.normal(size=(40, 2)), rng.normal(size=40), rng.normal(size=40)
-    y = X[:, 0] + X[:, 1] * (1 - 1.5 * groups) + d + (0.5 + groups) * noise
-    X = np.column_stack([X, X[:, 0] + off * d])
-    problem = FairProblem(X, y, groups, loss_mix=0.5, alpha=0.01, l1_ratio=l1_ratio)
-    level = fairness_oracle.solve(replace(problem, asked=Asked(spread_loss=loss))).level
-    check(replace(problem, asked=Asked(spread=0.3 * float(np.ptp(level)), spread_loss=loss)))
+    check(penalised_copies(off, 0.3, loss, alpha=0.01, l1_ratio=l1_ratio))
+
+
+@pytest.mark.parametrize("off", [1e-7, 1e-9, 1e-11])
+@pytest.mark.parametrize("alpha", [0.01, 1.0])
+@pytest.mark.parametrize("loss", [None, "squared_error"])
+def test_a_penalised_path_that_ends_early_says_so_at_a_point_of_the_path(off, alpha, loss):
+    problem = penalised_copies(off, 0.01, loss, alpha=alpha)
+    with pytest.warns(ConvergenceWarning, match="left a spread of .* drop columns"):
+        model = problem.fit()
+    reached = fairness_oracle.value(problem, model.coef_[:, None], model.intercept_)
+    there = fairness_oracle.Path(problem).at(float(reached.level.max()) * (1 + 1e-8))
+    assert model.objective_ == pytest.approx(there.objective(None), rel=1e-5)
+    assert np.ptp(reached.level) < 10 * problem.asked.spread  # a tenth of the plain fit's
 
 
 def test_an_equalised_fit_beside_columns_equal_to_1e_11_is_the_exact_plain_fit():

@@ -155,6 +155,12 @@ def warn_unless_equal(found: Equalized, tolerance: float) -> None:
     kind, why = UnmetFairnessWarning, "the smallest found on the path of falling largest losses"
     if found.stopped:
         kind, why = ConvergenceWarning, "a callback stopped the fit: let it go on"
+    elif found.cut:
+        kind = ConvergenceWarning
+        why = (
+            "models with a smaller largest loss could not be solved for, because the penalty of "
+            "their coefficients is all there is. Remedy: drop columns that are nearly equal"
+        )
     elif found.lowest:
         why = (
             "the largest of the losses cannot be lowered further, and the rest could only be "

@@ -47,7 +47,8 @@ class Equalized:
     The losses are in the problem's units of the one that is equalised. ``lowest`` tells that it is
     at t*: a smaller spread needs a group to get worse. ``limit`` is then the worst-group problem
     with its solution, if it was found as such: multipliers of bounds at t* magnify its gap.
-    ``solved`` tells that its gap and largest loss are within the resolution of levels.
+    ``solved`` tells that its gap and largest loss are within the resolution of levels, and ``cut``
+    that the search has ended at a level below which none could be solved.
     """
 
     problem: Problem
@@ -55,6 +56,7 @@ class Equalized:
     losses: Array
     lowest: bool = False
     solved: bool = True
+    cut: bool = False
     limit: tuple[Problem, Solution] | None = None
 
     @property
@@ -296,7 +298,8 @@ class _Scan:
         self.excess(float(levels[at]))
         if at + 1 < len(levels):
             self._minimised(float(levels[at + 1]), float(levels[max(at - 1, 0)]))
-        return min(self._exact.values(), key=lambda point: point.spread)
+        found = min(self._exact.values(), key=lambda point: point.spread)
+        return replace(found, cut=self.bottom.cut)
 
 
 class _Path:
@@ -402,7 +405,7 @@ class _Path:
                 above = point
             else:
                 below = point.problem.groups.level
-        return above
+        return replace(above, cut=True)
 
     def _at(self, t: float) -> Problem:
         return self._problem.under(criterion=self._criterion.at_level(t))
