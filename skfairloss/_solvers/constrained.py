@@ -67,6 +67,12 @@ class Optimum:
         """The model."""
         return to_solution(self.coupled, self.found, self.found.n_iter, self.tie_resolved)
 
+    def is_within(self, tol: float) -> bool:
+        """Return True where the gap and the violation of the bounds are within tol, relative."""
+        found, coupled = self.found, self.coupled
+        closed = found.gap <= tol * abs(found.objective)
+        return closed and coupled.excess(found, coupled.problem) <= tol
+
     def group_losses(self, loss: GroupLoss) -> Array:
         """Return losses that bounds are about, (G,), as means over the outputs."""
         coupled, found = self.coupled, self.found
@@ -121,10 +127,8 @@ def _solve(
     found = solve_coupled(coupled, goal, known)
     if found.stopped:
         return Optimum(coupled, found)
-    if problem.groups.is_bounded:
-        met = found.gap <= tol * abs(found.objective) and coupled.excess(found, problem) <= tol
-        if not met:
-            _check_bounds(problem, whole, setting, tol, options.max_iter)
+    if problem.groups.is_bounded and not Optimum(coupled, found).is_within(tol):
+        _check_bounds(problem, whole, setting, tol, options.max_iter)
     return Optimum(coupled, *resolve_coupled_ties(coupled, found))
 
 

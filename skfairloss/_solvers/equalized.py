@@ -47,8 +47,8 @@ class Equalized:
     The losses are in the problem's units of the one that is equalised. ``lowest`` tells that it is
     at t*: a smaller spread needs a group to get worse. ``limit`` is then the worst-group problem
     with its solution, if it was found as such: multipliers of bounds at t* magnify its gap.
-    ``solved`` tells that its gap and largest loss are within the resolution of levels, and ``cut``
-    that the search has ended at a level below which none could be solved.
+    ``solved`` tells that its gap and violation are within the resolution of levels, and ``cut``
+    that it is the end of the path because no level below it could be solved.
     """
 
     problem: Problem
@@ -298,8 +298,7 @@ class _Scan:
         self.excess(float(levels[at]))
         if at + 1 < len(levels):
             self._minimised(float(levels[at + 1]), float(levels[max(at - 1, 0)]))
-        found = min(self._exact.values(), key=lambda point: point.spread)
-        return replace(found, cut=self.bottom.cut)
+        return min(self._exact.values(), key=lambda point: point.spread)
 
 
 class _Path:
@@ -335,9 +334,7 @@ class _Path:
         """Return the point at t."""
         problem = self._at(t)
         found = self._solved(problem)
-        losses, kinked = found.group_losses(self._level), found.found
-        closed = kinked.gap <= _RESOLUTION * abs(kinked.objective)
-        solved = closed and float(losses.max()) <= t * (1.0 + _RESOLUTION)
+        losses, solved = found.group_losses(self._level), found.is_within(_RESOLUTION)
         return Equalized(problem, found.solution, losses, solved=solved)
 
     def slopes(self, t: float) -> Array | None:
