@@ -22,8 +22,14 @@ from sklearn.linear_model import Lasso
 from skfairloss import PixelLossRegressor
 from skfairloss._cached import cached_property
 from skfairloss._core import problem as problem_module
-from skfairloss.exceptions import InfeasibleFairnessError
-from skfairloss.fairness import BoundedGroupLoss, PredictionParity, ResidualParity, WorstGroupLoss
+from skfairloss.exceptions import InfeasibleFairnessError, UnmetFairnessWarning
+from skfairloss.fairness import (
+    BoundedGroupLoss,
+    EqualizedLoss,
+    PredictionParity,
+    ResidualParity,
+    WorstGroupLoss,
+)
 from tests import fairness_oracle, hard_problems, oracles
 from tests.fairness_oracle import Asked, FairProblem
 
@@ -453,6 +459,26 @@ def test_a_penalised_path_that_ends_early_says_so_at_a_point_of_the_path(off, al
     assert np.ptp(reached.level) < 10 * problem.asked.spread  # a tenth of the plain fit's
 
 
+@pytest.mark.parametrize("off", [2.0**-24, 2.0**-27, 2.0**-30])
+@pytest.mark.parametrize("loss_mix", [0.0, 0.5, 1.0])
+def test_a_tolerance_is_not_refused_that_the_difference_of_nearly_equal_columns_meets(
+    off, loss_mix
+):
+    """Floats hold the difference exactly: both sets of columns have the same models."""
+    rng = np.random.default_rng(7)
+    groups, (x, d, noise) = np.arange(60) % 4, rng.normal(size=(3, 60))
+    other = x + off * (groups + d)
+    y = x + np.array([0.0, 2.0, 5.0, 4.0])[groups] + 0.3 * noise
+    apart = FairProblem(np.column_stack([x, (other - x) / off]), y, groups, loss_mix=loss_mix)
+    size = float(abs(y - y.mean()).mean())
+    least = fairness_oracle.smallest_slack(replace(apart, asked=Asked(residual=0.0))) * size
+    apart = replace(apart, asked=Asked(residual=1.05 * least))
+    found = replace(apart, X=np.column_stack([x, other])).fit()
+    assert found.objective_ == pytest.approx(fairness_oracle.solve(apart).objective(None), rel=1e-6)
+    with pytest.raises(InfeasibleFairnessError):
+        replace(apart, X=np.column_stack([x, other]), asked=Asked(residual=0.95 * least)).fit()
+
+
 def test_an_equalised_fit_beside_columns_equal_to_1e_11_is_the_exact_plain_fit():
     problem = hard_problems.draw(1848, fairness=True).problem
     exact = sum(oracles.solve_exact(part).objective for part in problem.outputs())
@@ -626,6 +652,21 @@ def test_parities_that_take_all_columns_leave_a_constant(loss_mix, asked, fit_in
     y = rng.normal(size=30)
     asked = replace(asked, prediction=0.0)
     check(FairProblem(X, y, group, asked, loss_mix=loss_mix, fit_intercept=fit_intercept))
+
+
+@pytest.mark.parametrize("seed", [113, 132, 162, 241])
+def test_losses_are_compared_where_a_parity_has_taken_every_direction(seed):
+    rng = np.random.default_rng(seed)
+    n_groups, n_outputs = int(rng.integers(2, 6)), int(rng.integers(1, 4))
+    groups, X = np.arange(40) % n_groups, rng.normal(size=(40, 1))
+    y = rng.normal(size=(40, n_outputs)) * (1 + groups)[:, None] + rng.choice([0, 3.0])
+    terms = [PredictionParity(), EqualizedLoss(0.01, loss="squared_error")]
+    model = PixelLossRegressor(0.0, fit_intercept=False, fairness=terms)
+    with pytest.warns(UnmetFairnessWarning):
+        model.fit(X, y, sensitive_features=groups)
+    np.testing.assert_allclose(model.coef_, 0.0, atol=1e-15)
+    losses = [(y[groups == g] ** 2).mean() for g in range(n_groups)]
+    np.testing.assert_allclose(model.group_errors_["mse"], losses, rtol=1e-12)
 
 
 def test_a_plain_fit_at_the_smallest_level_keeps_its_penalty():

@@ -15,7 +15,7 @@ from scipy.optimize import linprog
 from skfairloss._core.constraints import MIX, GroupLoss
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Solution
-from skfairloss._design.basis import ROUNDING
+from skfairloss._design.basis import EPS, ROUNDING
 from skfairloss._inputs.groups import spelled
 from skfairloss._solvers.coupled import (
     PRESENT,
@@ -248,10 +248,12 @@ def _lacking(problem: Problem, k: int) -> tuple[float, set[int]] | None:
     rows = np.vstack([term.rows / scale for term in terms])
     target = np.concatenate([term.target[:, k] for term in terms]) / size
     slack = np.concatenate([np.full(len(t.rows), t.tolerance[k] / size) for t in terms])
-    nearest = np.linalg.lstsq(rows, target, rcond=None)[0]
-    if (np.abs(target - rows @ nearest) <= slack + MET).all():
+    # in orthonormal directions: HiGHS does not see what nearly equal columns can still do
+    directions, sizes, _ = np.linalg.svd(rows, full_matrices=False)
+    rows = directions[:, sizes > max(rows.shape) * EPS * sizes.max(initial=0.0)]
+    if (np.abs(target - rows @ (rows.T @ target)) <= slack + MET).all():
         return None
-    # minimise s subject to |target - rows w| <= slack + s
+    # minimise s subject to |target - rows t| <= slack + s
     ones = np.ones((len(rows), 1))
     found = linprog(
         np.append(np.zeros(rows.shape[1]), 1.0),

@@ -67,7 +67,7 @@ def dual_newton(
     """
     coupling = kq.coupling
     assert coupling is not None
-    if coupling.crowded:
+    if coupling.crowded or not kq.linear.size:  # no coordinate is left: the dual has no curvature
         return None
     with one_blas_thread(), np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         start = replace(nothing_moved(kq), n_iter=1)
