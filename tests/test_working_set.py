@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -9,6 +11,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet, Lasso, QuantileRegressor
 
 from skfairloss import PixelLossRegressor
+from skfairloss._design.dense import DenseDesign
+from skfairloss._design.design_rows import coefficient_rows
+from skfairloss._design.factor import coefficient_basis
+from skfairloss._design.rows import IdentityRows
 from skfairloss._solvers import working_set
 from skfairloss.callbacks import GroupLossMonitor
 from skfairloss.fairness import BoundedGroupLoss, PredictionParity, WorstGroupLoss
@@ -139,3 +145,29 @@ def test_a_penalty_that_kills_all_columns_leaves_the_constant():
     model = lasso_like(1.0, 1e3).fit(X, y)
     np.testing.assert_array_equal(model.coef_, 0.0)
     assert model.dual_gap_ <= 1e-8 * model.objective_
+
+
+@pytest.mark.parametrize("n", [30, 300])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("ridge", [0.0, 0.1])
+def test_coefficients_of_columns_of_any_size_are_single_coordinates(n, fit_intercept, ridge):
+    """Their size times its inverse is 1 up to rounding."""
+    rng = np.random.default_rng(0)
+    X, weights, every = rng.normal(size=(n, 60)), np.full(n, 1.0 / n), np.arange(60)
+    basis = coefficient_basis(DenseDesign(X), weights, fit_intercept, ridge, every, diagonal=True)
+    rows = coefficient_rows(basis, every)
+    assert isinstance(rows, IdentityRows)
+    theta = rng.normal(size=basis.n_coordinates)
+    sizes = basis.norms * basis.to_model(theta)[0]
+    np.testing.assert_allclose(rows.dot(theta), sizes, rtol=1e-15)
+
+
+@pytest.mark.parametrize("n_coordinates", [0, 1, 2])
+def test_coefficients_of_fewer_directions_than_columns_are_no_single_coordinates(n_coordinates):
+    rng = np.random.default_rng(0)
+    X, every = rng.normal(size=(30, 3)), np.arange(3)
+    basis = coefficient_basis(DenseDesign(X), np.full(30, 1 / 30), False, 0.0, every, diagonal=True)
+    kept = replace(basis, transform=basis.transform[:, :n_coordinates])
+    rows = coefficient_rows(kept, every)
+    theta = rng.normal(size=n_coordinates)
+    np.testing.assert_allclose(rows.dot(theta), kept.norms * kept.to_model(theta)[0], rtol=1e-14)

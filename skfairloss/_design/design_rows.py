@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from skfairloss._design.basis import Basis
+from skfairloss._design.basis import EPS, Basis
 from skfairloss._design.design import Design
-from skfairloss._design.rows import Membership, Rows
+from skfairloss._design.rows import DenseRows, IdentityRows, Membership, Rows
 from skfairloss._typing import Array, Index
+
+
+def coefficient_rows(basis: Basis, columns: Index) -> Rows:
+    """Return the rows s_j w_j of some coefficients, s_j the size of their columns."""
+    rows = np.zeros((len(columns), basis.n_coordinates))
+    rows[:, : basis.n_directions] = basis.norms[columns, None] * basis.transform[columns]
+    fits = len(columns) <= basis.n_coordinates
+    if fits and (np.abs(rows - np.eye(*rows.shape)) <= EPS).all():  # s_j (1 / s_j) is rounded
+        return IdentityRows(*rows.shape)
+    return DenseRows(rows)
 
 
 class DesignRows(Rows):

@@ -19,9 +19,9 @@ from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Multipliers, Slopes, Solution, Start
 from skfairloss._design.basis import ROUNDING, Basis
 from skfairloss._design.design import Design
-from skfairloss._design.design_rows import DesignRows
+from skfairloss._design.design_rows import DesignRows, coefficient_rows
 from skfairloss._design.factor import coefficient_basis
-from skfairloss._design.rows import DenseRows, Membership, Rows
+from skfairloss._design.rows import Membership, Rows
 from skfairloss._design.sample import has_sample, proportional, sample_size
 from skfairloss._rows.draws import PER_GROUP
 from skfairloss._solvers.coupling import ABSOLUTE, SQUARED, Coupling
@@ -501,9 +501,8 @@ def _penalty(problem: Problem, basis: Basis, coef: Array) -> tuple[Rows, Array, 
     """Return the rows of the L1 penalty with their residuals and prices, (N, m)."""
     m, columns = problem.n_outputs, _penalised(problem, basis)
     norms = basis.norms[columns, None]
-    rows = np.zeros((len(columns), basis.n_coordinates))
-    rows[:, : basis.n_directions] = norms * basis.transform[columns]
-    return DenseRows(rows), -norms * coef[columns], np.repeat(problem.l1 / norms, m, axis=1)
+    rows = coefficient_rows(basis, columns)
+    return rows, -norms * coef[columns], np.repeat(problem.l1 / norms, m, axis=1)
 
 
 def _from_moments(

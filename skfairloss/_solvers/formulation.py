@@ -17,8 +17,9 @@ from skfairloss._cached import cached_property
 from skfairloss._core.problem import Problem
 from skfairloss._core.solution import Measured, Start
 from skfairloss._design.basis import Basis
+from skfairloss._design.design_rows import coefficient_rows
 from skfairloss._design.factor import coefficient_basis, column_spread
-from skfairloss._design.rows import DenseRows, IdentityRows, Rows
+from skfairloss._design.rows import DenseRows, Rows
 from skfairloss._solvers.kinked import KinkedQuadratic, KinkedSolution
 from skfairloss._typing import Array, Index
 
@@ -254,12 +255,7 @@ class Output:
     @cached_property
     def penalty_rows(self) -> Rows:
         """Rows s_j w_j of the L1 penalty."""
-        basis, columns = self.basis, self.penalised
-        rows = np.zeros((len(columns), basis.n_coordinates))
-        rows[:, : basis.n_directions] = basis.norms[columns, None] * basis.transform[columns]
-        if (rows[:, : len(columns)] == np.eye(len(columns))).all():
-            return IdentityRows(len(columns), basis.n_coordinates)
-        return DenseRows(rows)
+        return coefficient_rows(self.basis, self.penalised)
 
     def predict(self, coef: Array, intercept: float) -> Array:
         """Predictions of a model, (n,)."""
