@@ -151,11 +151,12 @@ class CoupledRows(Whole):
     ) -> KinkedQuadratic:
         d = self.basis.n_coordinates
         order, ends = sorted_by_group(self.codes[near], self.n_groups)
-        grams = np.zeros((self.n_groups, d, d))
-        for g, part in enumerate(np.split(near[order], ends[:-1])):
-            if len(part):
-                few, steep = thinned(part, self.share, d)
-                grams[g] = self.design.rows(self.basis, few).gram(steep / h)
+        parts = [thinned(part, self.share, d) for part in np.split(near[order], ends[:-1])]
+        few, steep = (np.concatenate(part) for part in zip(*parts, strict=True))
+        grams, codes, steep = np.zeros((self.n_groups, d, d)), self.codes[few], steep / h
+        for rows in self.design.slices(len(few)):
+            here = self.design.subset(few[rows])
+            grams += here.grams_by_group(self.basis, steep[rows], codes[rows], self.n_groups)
         r, share = residual[near, 0], self.share[near]
         missing = np.bincount(self.codes[near], 0.5 * share * (h - r * r / h), self.n_groups)
         return self.with_curvature(kq, grams, missing)

@@ -297,4 +297,6 @@ def thinned(near: Index, weights: Array, d: int) -> tuple[Index, Array]:
     """Return as many of the rows as settle second derivatives, with weights for all of them."""
     few = scattered(near, enough(d))
     own = weights[few]
+    if few is near:
+        return few, own
     return few, own * float(weights[near].sum() / max(own.sum(), TINY))
