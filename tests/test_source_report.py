@@ -52,6 +52,7 @@ def assert_same_report(found, expected, rtol=1e-9, atol=1e-11):
 
 @pytest.fixture
 def passes(monkeypatch):
+    """Return a list of the kernels of all passes over blocks."""
     made, run = [], BlockRows.run
 
     def counted(self, kernel, own=None):
@@ -62,17 +63,21 @@ def passes(monkeypatch):
     return made
 
 
+def both_reports(X, y, weights, groups, **options):
+    """Return the reports of a least-squares fit on the rows in blocks and in memory."""
+    model = LinearRegression().fit(X, y)
+    found = GroupReport.from_estimator(model, in_blocks(X, y, weights, groups), **options)
+    own = {"sensitive_features": groups, "sample_weight": weights}
+    return found, group_report(y, model.predict(X), **own, **options)
+
+
 @pytest.mark.parametrize("outputs", [None, 3])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("method", ["between_groups", "to_overall"])
 def test_values_are_those_in_memory_after_one_pass(outputs, weighted, method, passes):
     X, y, weights, groups = data(outputs=outputs)
-    s = weights if weighted else None
-    model = LinearRegression().fit(X, y)
     options = {"metrics": EVERY, "n_boot": None, "method": method}
-    found = GroupReport.from_estimator(model, in_blocks(X, y, s, groups), **options)
-    own = {"sensitive_features": groups, "sample_weight": s}
-    assert_same_report(found, group_report(y, model.predict(X), **own, **options))
+    assert_same_report(*both_reports(X, y, weights if weighted else None, groups, **options))
     assert len(passes) == 1
 
 
@@ -80,12 +85,8 @@ def test_values_are_those_in_memory_after_one_pass(outputs, weighted, method, pa
 @pytest.mark.parametrize("weighted", [False, True])
 def test_small_groups_alone_give_the_very_report_in_memory(outputs, weighted):
     X, y, weights, groups = data(1500, outputs)
-    s = weights if weighted else None
-    model = LinearRegression().fit(X, y)
     options = {"n_boot": 60, "random_state": 3, "method": "to_overall"}
-    found = GroupReport.from_estimator(model, in_blocks(X, y, s, groups), **options)
-    own = {"sensitive_features": groups, "sample_weight": s}
-    expected = group_report(y, model.predict(X), **own, **options)
+    found, expected = both_reports(X, y, weights if weighted else None, groups, **options)
     assert_same_report(found, expected)
     assert repr(found) == repr(expected)
     assert found._repr_html_() == expected._repr_html_()
@@ -109,12 +110,9 @@ def test_small_groups_beside_large_ones_have_the_intervals_of_a_report_of_them()
 @pytest.mark.parametrize("weighted", [False, True])
 def test_intervals_of_large_groups_are_those_of_a_bootstrap(outputs, weighted):
     X, y, weights, groups = data(12_000, outputs)
-    s = weights if weighted else None
-    model = LinearRegression().fit(X, y)
     options = {"metrics": EVERY[1:], "n_boot": 2000, "random_state": 0, "method": "to_overall"}
-    found = GroupReport.from_estimator(model, in_blocks(X, y, s, groups), **options).to_frame()
-    own = {"sensitive_features": groups, "sample_weight": s}
-    expected = group_report(y, model.predict(X), **own, **options).to_frame()
+    reports = both_reports(X, y, weights if weighted else None, groups, **options)
+    found, expected = (report.to_frame() for report in reports)
     widths = [report["upper"] - report["lower"] for report in (found, expected)]
     # where a few rows decide, ends take many samples: errors relative to y near 0, weighted squares
     few = ["mape", "mse", "rmse"] if weighted else ["mape"]
@@ -374,6 +372,16 @@ def test_metrics_that_are_no_sums_are_refused_by_name(metrics):
     source = in_blocks(X, y, None, groups)
     with pytest.raises(ValueError, match=r"sums over rows .*'mae'.*got \['(medae|squared|own)'\]"):
         GroupReport.from_estimator(LinearRegression().fit(X, y), source, metrics=metrics)
+
+
+def test_targets_that_are_missing_in_memory_are_named_y():
+    X, y, _, groups = data(50)
+    model = LinearRegression().fit(X, y)
+    with pytest.raises(TypeError, match="y must hold real numbers, got None"):
+        GroupReport.from_estimator(model, X, sensitive_features=groups)
+    y[7] = np.nan
+    with pytest.raises(ValueError, match=r"^y must be finite, got 1 NaN.* at position 7"):
+        GroupReport.from_estimator(model, X, y, sensitive_features=groups)
 
 
 def test_a_missing_or_wrong_argument_is_named():

@@ -21,7 +21,9 @@ from skfairloss._design.sample import Sample
 from skfairloss._solvers.tolerances import NEARLY_ZERO, REFINEMENTS
 from skfairloss._typing import Array
 
-_NO_CORRECTION = 1e-14  # size of a correction, relative to what it corrects, that corrects nothing
+# Size of a correction, relative to what it corrects, that corrects nothing: with 1e-13 a gap is left
+# in seed 227 of `tests.adversarial`.
+_NO_CORRECTION = 1e-14
 
 
 def least_squares(problem: Problem) -> Solution:

@@ -29,7 +29,9 @@ from skfairloss._solvers.whole import Goal
 from skfairloss._solvers.working_set import with_zeros
 from skfairloss._typing import Array, Index, Mask
 
-_NO_GAIN = 1e-13  # size of a correction, relative to what it corrects, that is not worth a pass
+# Size of a correction, relative to what it corrects, that is not worth a pass: 1e-14, which is what
+# counts in memory, takes one more in 2 of 90 random fits.
+_NO_GAIN = 1e-13
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ def check_targets(y_true: Any, y_pred: Any) -> tuple[Array, Array]:
 
 def check_values(name: str, values: Any) -> Array:
     """Return real, finite numbers as float64; an error calls them ``name``."""
+    if values is None:
+        raise TypeError(f"{name} must hold real numbers, got None")
     check_in_memory(**{name: values})
     check_numbers(name, values)
     try:
@@ -44,8 +46,10 @@ def check_values(name: str, values: Any) -> Array:
         raise ValueError(f"{name} must hold real numbers, got {error}") from error
     finite = np.isfinite(array)
     if not finite.all():
-        first = ", ".join(map(str, np.argwhere(~finite)[0].tolist()))
         bad = counted(int(np.count_nonzero(~finite)), "NaN or infinite value")
+        if not array.ndim:
+            raise ValueError(f"{name} must be finite, got {bad}")
+        first = ", ".join(map(str, np.argwhere(~finite)[0].tolist()))
         raise ValueError(
             f"{name} must be finite, got {bad}, the first at position {first}: leave out these rows"
         )

@@ -15,6 +15,7 @@ from skfairloss._inputs.groups import check_index
 from skfairloss.displays import GroupLossDisplay, PixelGroupDisplay
 from skfairloss.displays._style import FEW_ROWS
 from skfairloss.metrics._estimates import GroupEstimates, group_estimates
+from skfairloss.metrics._inputs import check_values
 from skfairloss.metrics._named import Metrics
 from skfairloss.metrics._source_estimates import source_estimates
 from skfairloss.report._html import to_html
@@ -426,7 +427,8 @@ class GroupReport:
                 "clusters": clusters,
             }
             check_index(**given, X=X, y=y)
-            return group_report(y, estimator.predict(X), **given, **options)
+            true = check_values("y", y)
+            return group_report(true, estimator.predict(X), **given, **options)
         if clusters is not None:
             raise NotImplementedError(
                 "clusters need rows in memory: pass the predictions of a part of the rows to "
