@@ -158,8 +158,8 @@ def warn_unless_equal(found: Equalized, tolerance: float) -> None:
     elif found.cut:
         kind = ConvergenceWarning
         why = (
-            "models with a smaller largest loss could not be solved for, because the penalty of "
-            "their coefficients is all there is. Remedy: drop columns that are nearly equal"
+            "models with a smaller largest loss have such large coefficients that the penalty "
+            "outweighs the loss, and could not be found. Remedy: drop columns that are nearly equal"
         )
     elif found.lowest:
         why = (

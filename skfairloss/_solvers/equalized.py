@@ -392,7 +392,7 @@ class _Path:
     def _lowest_solved(self, below: float, above: Equalized) -> Equalized:
         """Return the lowest point above a level that can be solved, by bisection.
 
-        Nearly equal columns bring t* down by coefficients at which the penalty is all there is.
+        Nearly equal columns lower t* by coefficients so large that the penalty outweighs the loss.
         """
         for _ in range(_BISECTIONS):
             point = self.exact(0.5 * (below + above.t))

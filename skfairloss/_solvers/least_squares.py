@@ -21,8 +21,8 @@ from skfairloss._design.sample import Sample
 from skfairloss._solvers.tolerances import NEARLY_ZERO, REFINEMENTS
 from skfairloss._typing import Array
 
-# Size of a correction, relative to what it corrects, that corrects nothing: with 1e-13 a gap is left
-# in seed 227 of `tests.adversarial`.
+# Size of a correction, relative to what it corrects, that corrects nothing: with 1e-13 a gap is
+# left in seed 227 of `tests.adversarial`.
 _NO_CORRECTION = 1e-14
 
 
