@@ -28,6 +28,7 @@ from skfairloss._inputs.parameters import REGRESSOR_CHECKS, check_parameters
 from skfairloss._rows.blocks import Block, merge_groups
 from skfairloss._rows.deviations import Deviations, mean_deviations
 from skfairloss._rows.facts import Facts, GroupedFacts, Passes, Standing, first_look, settled_factor
+from skfairloss._rows.kernels import Look
 from skfairloss._rows.source import RowSource
 from skfairloss._rows.sums import Sums
 from skfairloss._solvers.formulation import Options
@@ -38,49 +39,105 @@ from skfairloss.fairness import EqualizedLoss, FairnessTerm
 Terms = tuple[FairnessTerm, ...]
 
 
+@dataclass(frozen=True)
+class RowTraining:
+    """The facts that fits of the same rows share, found by the first passes.
+
+    Parameters
+    ----------
+    look : the first pass.
+    facts : its results.
+    scale : (m,), the residual scale.
+    groups : a row for each group. None without groups.
+    head : some rows.
+    """
+
+    look: Look
+    facts: Facts
+    scale: Array
+    groups: Groups | None
+    head: Block
+
+    @property
+    def labels(self) -> tuple[Any, ...] | None:
+        """The groups in their order. None without groups."""
+        return None if self.groups is None else tuple(self.groups.labels)
+
+    def with_products(self, passes: Passes) -> RowTraining:
+        """Return the same with products of columns, which may take a pass."""
+        if self.look.products:
+            return replace(self, facts=replace(self.facts, products=True))
+        look = replace(self.look, products=True)
+        facts = Facts.of(look, passes.run(look), self.labels)
+        return replace(self, look=look, facts=replace(facts, spread=self.facts.spread))
+
+
 def fit_source(model: Any, source: RowSource) -> None:
     """Fit a `PixelLossRegressor` to the rows of a source, and set its fitted attributes."""
-    name = type(model).__name__
-    check_parameters(name, vars(model), REGRESSOR_CHECKS)
+    terms = check_for_rows(model)
+    passes = Passes(source)
+    training = read_rows(model, passes, bool(terms), needs_products(model, terms))
+    fit_rows(model, passes, training)
+
+
+def check_for_rows(model: Any) -> Terms:
+    """Check the parameters of a `PixelLossRegressor`, and return its fairness terms.
+
+    Refuses what rows in blocks do not have.
+    """
+    check_parameters(type(model).__name__, vars(model), REGRESSOR_CHECKS)
     terms = read_terms(model.fairness)
     _refuse(model, terms)
-    head = source.head()
-    if terms and head.codes is None:
+    return terms
+
+
+def read_rows(model: Any, passes: Passes, by_group: bool, products: bool) -> RowTraining:
+    """Make the first passes of fits with the scale and the intercept of a model.
+
+    ``by_group`` is True if any of them has fairness terms, ``products`` if any needs products of
+    columns.
+    """
+    head = passes.source.head()
+    if by_group and head.codes is None:
         raise ValueError(
             f"fairness={model.fairness!r} needs the groups: give blocks 'sensitive_features'"
         )
-    _set_names(model, source, head)
+    _set_names(model, passes.source, head)
     with one_blas_thread():
-        passes = Passes(source)
-        squares = _needs_products(model, terms)
-        look, sums = first_look(passes, bool(terms), squares, bool(model.fit_intercept))
+        look, sums = first_look(passes, by_group, products, bool(model.fit_intercept))
         groups = _groups(sums, head)
-        labels = None if groups is None else tuple(groups.labels)
-        facts = Facts.of(look, sums, labels)
+        facts = Facts.of(look, sums, None if groups is None else tuple(groups.labels))
         _check_sizes(model, facts)
-        asked = isinstance(model.scale, str) or bool(terms)
-        if asked and not facts.sampled_all:
+        deviations = None
+        if (isinstance(model.scale, str) or by_group) and not facts.sampled_all:
             deviations = mean_deviations(passes, facts, bool(model.fit_intercept))
             facts = replace(facts, spread=deviations.around_mean)
-        else:
-            deviations = None
-        scale = _scale(model, facts, deviations)
+        return RowTraining(look, facts, _scale(model, facts, deviations), groups, head)
+
+
+def fit_rows(model: Any, passes: Passes, training: RowTraining) -> None:
+    """Fit a model to rows that were read, and set its fitted attributes."""
+    terms = read_terms(model.fairness)
+    groups, scale, single = training.groups, training.scale, training.head.single
+    _set_names(model, passes.source, training.head)
+    with one_blas_thread():
+        squares = needs_products(model, terms)
+        facts = replace(training.facts, products=training.look.products and squares)
         if facts.sampled_all:
-            _fit_in_memory(model, facts, scale, groups, terms, head.single)
+            _fit_in_memory(model, facts, scale, groups, terms, single)
             return
         problem, tolerance = _problem(model, facts, scale, groups, terms)
         if not squares and problem.sample.basis is None:
-            look = replace(look, products=True)
-            facts = replace(Facts.of(look, passes.run(look), labels), spread=facts.spread)
+            facts = training.with_products(passes).facts
             problem, tolerance = _problem(model, facts, scale, groups, terms)
         if facts.products:
             problem = replace(problem, factor=settled_factor(passes, problem))
-        options = Options(model.tol, model.max_iter)
+        options, labels = Options(model.tol, model.max_iter), training.labels
         if tolerance is not None and labels is not None:
             found = solve_equalized_rows(problem, tolerance, passes, labels, options)
         else:
             found = solve_rows(problem, passes, labels, options)
-    _report(model, problem, found, groups, terms, tolerance, head.single)
+    _report(model, problem, found, groups, terms, tolerance, single)
 
 
 def _refuse(model: Any, terms: Terms) -> None:
@@ -103,7 +160,7 @@ def _refuse(model: Any, terms: Terms) -> None:
             )
 
 
-def _needs_products(model: Any, terms: Terms) -> bool:
+def needs_products(model: Any, terms: Terms) -> bool:
     """Return True where squared residuals or single columns count."""
     own = any(getattr(term, "loss", None) == SQUARED_ERROR for term in terms)
     return model.loss_mix < 1 or model.alpha * model.l1_ratio > 0 or own

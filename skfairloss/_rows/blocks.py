@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.sparse import issparse
 from skfairloss._inputs.groups import Groups, encode_block
 from skfairloss._typing import Array, Index
 
-_KEYS = ("X", "y", "sample_weight", "sensitive_features")
+_KEYS = ("X", "y", "sample_weight", "sensitive_features", "clusters")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Block:
     labels : the groups that occur.
     columns : names of the columns that groups are from, None for one without.
     names : names of the columns of X. None where they have none.
+    clusters : (n,), numbers that the names of the rows' clusters are hashed to. None without any.
     """
 
     X: Array
@@ -39,6 +41,7 @@ class Block:
     labels: tuple[Any, ...]
     columns: tuple[Any, ...]
     names: list[str] | None
+    clusters: Array | None = None
 
     def without_y(self, kept: Index) -> Block:
         """Return the block with y, weights and groups of some rows alone; X has all."""
@@ -48,10 +51,10 @@ class Block:
 
     def some(self, rows: Index) -> Block:
         """Return some of the rows."""
-        weights = None if self.weights is None else self.weights[rows]
-        codes = None if self.codes is None else self.codes[rows]
-        x = in_order(self.X[rows])
-        return replace(self, X=x, y=self.y[rows], weights=weights, codes=codes)
+        found = self.weights, self.codes, self.clusters
+        weights, codes, clusters = (None if part is None else part[rows] for part in found)
+        x, y = in_order(self.X[rows]), self.y[rows]
+        return replace(self, X=x, y=y, weights=weights, codes=codes, clusters=clusters)
 
 
 def read_block(number: int, given: Any, targets: bool = True) -> Block:
@@ -83,10 +86,34 @@ def read_block(number: int, given: Any, targets: bool = True) -> Block:
         codes, labels = groups.codes, tuple(groups.labels)
         from_columns = tuple(factor.label for factor in groups.factors)
     weights = _weights(number, given.get("sample_weight"), len(x))
+    clusters = None
+    if given.get("clusters") is not None:
+        clusters = hash_clusters(given["clusters"], len(x), f"clusters of block {number}")
     columns = y[:, None] if y.ndim == 1 else y
-    block = Block(x, columns, y.ndim == 1, weights, codes, labels, from_columns, names)
+    block = Block(x, columns, y.ndim == 1, weights, codes, labels, from_columns, names, clusters)
     _check_finite(number, block)
     return block
+
+
+def hash_clusters(given: Any, n: int, name: str) -> Array:
+    """Return a number for the cluster of each row, the same for equal names anywhere, (n,).
+
+    Two of a million clusters have the same number with a probability of 3e-8.
+    """
+    if n == 0:
+        return np.zeros(0, dtype=np.uint64)
+    found = encode_block(given, n, name)
+    texts = (_spelled(label).encode() for label in found.labels)
+    digests = b"".join(blake2b(text, digest_size=8).digest() for text in texts)
+    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)[found.codes]
+
+
+def _spelled(label: Any) -> str:
+    """Return a label as a text: the integers of a block may be floats in another one."""
+    if isinstance(label, tuple):
+        return repr(tuple(map(_spelled, label)))
+    number = isinstance(label, float) and label.is_integer()
+    return str(int(label) if number else label)
 
 
 def check_names(number: int, found: list[str] | None, expected: list[str] | None) -> None:

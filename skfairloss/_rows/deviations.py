@@ -12,7 +12,7 @@ standard deviation is known.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -43,8 +43,8 @@ class Bins(Kernel):
     high: Array
     means: Array
     gather: bool
-    needs_pieces: ClassVar[bool] = False
-    needs_features: ClassVar[bool] = False
+    needs_pieces = False
+    needs_features = False
 
     def __call__(self, piece: Piece, own: Any) -> Sums:  # noqa: ARG002
         return Sums()

@@ -13,9 +13,8 @@ duals its pass has used: rows that have changed, or rounded differently, can onl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +36,7 @@ from skfairloss._rows.reading import (
     weights_of,
 )
 from skfairloss._rows.source import Kernel, Piece
-from skfairloss._rows.sums import Sums
+from skfairloss._rows.sums import Sums, held
 from skfairloss._typing import Array, Index
 
 _RUN = 64  # rows folded into one: maxima along them are vectorised
@@ -59,7 +58,7 @@ class Look(Kernel):
     origin: tuple[Array, Array]
     by_group: bool
     products: bool
-    needs_pieces: ClassVar[bool] = False
+    needs_pieces = False
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
         return Sums()
@@ -449,26 +448,26 @@ class Rounding(Kernel):
 
 @dataclass(frozen=True)
 class Together(Kernel):
-    """Several kernels in one pass; names of sums become pairs, the position of a kernel first."""
+    """Several kernels in one pass: each piece of the rows is read once for all of them."""
 
     kernels: tuple[Kernel, ...]
 
+    @property
+    def name(self) -> str:
+        return self.kernels[0].name
+
+    @property
+    def needs_pieces(self) -> bool:
+        return any(kernel.needs_pieces for kernel in self.kernels)
+
+    @property
+    def needs_features(self) -> bool:
+        return any(kernel.needs_features for kernel in self.kernels)
+
     def __call__(self, piece: Piece, own: Any) -> Sums:
-        parts = [
-            kernel(piece, None if own is None else own[j]) for j, kernel in enumerate(self.kernels)
-        ]
+        sent = own or [None] * len(self.kernels)
+        pairs = enumerate(zip(self.kernels, sent, strict=True))
+        return held({j: kernel(piece, mine) for j, (kernel, mine) in pairs if kernel.needs_pieces})
 
-        def named(name: str) -> dict[Any, Any]:
-            found = (getattr(part, name) for part in parts)
-            return {(j, key): v for j, part in enumerate(found) for key, v in part.items()}
-
-        return Sums(named("added"), named("largest"), named("joined"), named("triangles"))
-
-    def of(self, sums: Sums, j: int) -> Sums:
-        """Return the sums of one of the kernels."""
-
-        def own(values: Mapping[Any, Any]) -> dict[Any, Any]:
-            return {key: value for (i, key), value in values.items() if i == j}
-
-        parts = sums.added, sums.largest, sums.joined, sums.triangles
-        return Sums(*map(own, parts))
+    def of_block(self, number: int, block: Block) -> Sums:
+        return held({j: one.of_block(number, block) for j, one in enumerate(self.kernels)})

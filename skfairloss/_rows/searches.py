@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from skfairloss._rows.facts import Passes
 from skfairloss._rows.kernels import Together
 from skfairloss._rows.source import Kernel
-from skfairloss._rows.sums import Sums
+from skfairloss._rows.sums import Sums, sums_of
 
 T = TypeVar("T")
 
@@ -58,4 +58,4 @@ def _run(passes: Passes, asked: list[Request]) -> list[Sums]:
     blocks = set().union(*(request.own for request in asked))
     own = {block: tuple(request.own.get(block) for request in asked) for block in blocks}
     sums = passes.run(together, own)
-    return [together.of(sums, j) for j in range(len(asked))]
+    return [sums_of(sums, j) for j in range(len(asked))]

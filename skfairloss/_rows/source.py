@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -55,14 +55,22 @@ class Piece:
 
 
 class Kernel(ABC):
-    """A pass: a frozen record that can be pickled, and that does not keep what it sees.
+    """A pass: a frozen record that can be pickled, and that does not keep what it sees."""
 
-    One that ``needs_pieces`` not takes blocks as a whole, one that ``needs_features`` not y,
-    weights and groups alone.
-    """
+    @property
+    def needs_pieces(self) -> bool:
+        """Return False where a block is taken as a whole."""
+        return True
 
-    needs_pieces: ClassVar[bool] = True
-    needs_features: ClassVar[bool] = True
+    @property
+    def needs_features(self) -> bool:
+        """Return False where y, weights and groups are enough."""
+        return True
+
+    @property
+    def name(self) -> str:
+        """Return the name of the pass, as a scheduler shows it."""
+        return type(self).__name__.lower()
 
     @abstractmethod
     def __call__(self, piece: Piece, own: Any) -> Sums:
@@ -71,6 +79,13 @@ class Kernel(ABC):
     def of_block(self, number: int, block: Block) -> Sums:  # noqa: ARG002  (most ask for nothing)
         """Return what a block as a whole adds."""
         return Sums()
+
+    def reduce(self, number: int, block: Block, own: Any) -> Sums:
+        """Return what a block adds, a piece at a time."""
+        parts = None
+        if self.needs_pieces:
+            parts = in_tree((self(piece, own) for piece in pieces(number, block)), merge)
+        return merge(parts or Sums(), self.of_block(number, block))
 
 
 class RowSource(Protocol):
@@ -118,11 +133,8 @@ def reduce_block(kernel: Kernel, number: int, given: Any, own: Any = None) -> Su
     """Apply a kernel to a block as it was given, a piece at a time. It is all that workers do."""
     block = given if isinstance(given, Block) else read_block(number, given)
     with one_blas_thread():
-        parts = None
-        if kernel.needs_pieces:
-            parts = in_tree((kernel(piece, own) for piece in pieces(number, block)), merge)
-        alone = Sums(seen={number: (len(block.y), _checksum(block.y))})
-        return merge(parts or Sums(), merge(alone, kernel.of_block(number, block)))
+        seen = Sums(seen={number: (len(block.y), _checksum(block.y))})
+        return merge(kernel.reduce(number, block, own), seen)
 
 
 def _checksum(y: Array) -> int:

@@ -74,6 +74,28 @@ class Sums:
     seen: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Held:
+    """The sums of one of several passes that are made as one."""
+
+    sums: Sums
+
+    def merged(self, other: Held) -> Held:
+        """Return the sums of both parts of the rows."""
+        return Held(merge(self.sums, other.sums))
+
+
+def held(several: Mapping[Any, Sums]) -> Sums:
+    """Return the sums of several passes as those of one, by name."""
+    return Sums(records={name: Held(sums) for name, sums in several.items()})
+
+
+def sums_of(found: Sums, name: Any) -> Sums:
+    """Return the sums of one of several passes that were made as one."""
+    one = found.records.get(name)
+    return one.sums if isinstance(one, Held) else Sums()
+
+
 def merge(first: Sums, second: Sums) -> Sums:
     """Return the sums of two parts of the rows, the first of which comes first."""
     return Sums(

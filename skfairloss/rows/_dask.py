@@ -102,7 +102,7 @@ class DaskRows:
 
     def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
         """Send a kernel to all partitions, and what is sent to single ones, and return the sums."""
-        name, token, sent = type(kernel).__name__.lower(), uuid4().hex, own or {}
+        name, token, sent = kernel.name, uuid4().hex, own or {}
         shared = delayed(kernel, name=f"{name}-kernel-{token}", traverse=False)
         level = [
             delayed(_reduce)(
