@@ -99,9 +99,7 @@ def read_rows(model: Any, passes: Passes, by_group: bool, products: bool) -> Row
     """
     head = passes.source.head()
     if by_group and head.codes is None:
-        raise ValueError(
-            f"fairness={model.fairness!r} needs the groups: give blocks 'sensitive_features'"
-        )
+        raise ValueError("fairness needs the groups: give blocks 'sensitive_features'")
     _set_names(model, passes.source, head)
     with one_blas_thread():
         look, sums = first_look(passes, by_group, products, bool(model.fit_intercept))

@@ -337,6 +337,8 @@ def first_look(
         origin = DenseDesign(head.X).origin(head.y)[0], np.median(head.y, axis=0)
     look = Look(origin, by_group, products)
     sums = passes.run(look)
+    if not sums.drawn:
+        raise ValueError("there are no rows with a weight")
     if not (fit_intercept and products):
         return look, sums
     moved, spread, y = _spread(sums)

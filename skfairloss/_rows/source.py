@@ -167,8 +167,8 @@ class BlockRows:
 
     Parameters
     ----------
-    block : ``block(i)`` is a mapping with "X" and "y", and "sample_weight" and
-        "sensitive_features" where there are any, each with the rows of block i.
+    block : ``block(i)`` is a mapping with "X" and "y", and "sample_weight", "sensitive_features"
+        and "clusters" where there are any, each with the rows of block i.
     n_blocks : their number.
     n_jobs : threads, each with a block in memory.
     """

@@ -148,4 +148,3 @@ def _pass_for(passes: Passes, waiting: Sequence[Waiting]) -> list[Sums]:
     own = {i: tuple((one.own or {}).get(i) for one in asked) for i in blocks}
     sums = passes.run(OfParts(asked), own)
     return [sums_of(sums, j) for j in range(len(asked))]
-

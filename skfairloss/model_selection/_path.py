@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 from skfairloss._core.solution import Start
 from skfairloss._estimator.compat import CallbackSupportMixin, with_callbacks
@@ -20,10 +20,13 @@ from skfairloss._estimator.regressor import PixelLossRegressor
 from skfairloss._estimator.training import Training, read_training
 from skfairloss._inputs.parameters import is_integer, is_real
 from skfairloss._inputs.place import fitting_at
+from skfairloss._rows.source import RowSource
 from skfairloss._typing import Array
 from skfairloss.displays import CoefficientPathDisplay
 from skfairloss.model_selection._data import FitData
+from skfairloss.model_selection._source_fits import Job, SourceFits, check_no_callbacks
 from skfairloss.model_selection._tasks import FitsTasks
+from skfairloss.rows._collections import read_source
 
 LOSS_MIXES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _SHOWN = 8  # columns of coefficients in the text of a path; `to_frame` has all
@@ -228,8 +231,8 @@ class LossMixPath:
 
 
 def loss_mix_path(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: Any,
+    y: ArrayLike | None = None,
     *,
     loss_mixes: Sequence[float] = LOSS_MIXES,
     sensitive_features: Any = None,
@@ -244,11 +247,11 @@ def loss_mix_path(
 
     Parameters
     ----------
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Features.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features) or row source
+        Features, in any form that ``PixelLossRegressor.fit`` takes, like the arguments below.
 
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Targets.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        Targets. ``None`` with a source of rows alone.
 
     loss_mixes : sequence of floats, default=(0.0, 0.25, 0.5, 0.75, 1.0)
         The mixes, in [0, 1], in any order.
@@ -296,6 +299,9 @@ def loss_mix_path(
     In the closed form at a mix of 0 and under an `EqualizedLoss` a start has no effect; the data
     are still read once.
 
+    Rows of a source or of Dask are fitted under all mixes at a time. Each pass over the rows is one
+    for all mixes, so that a path takes as many passes as its longest fit.
+
     Examples
     --------
     A constant prediction for 30 dark pixels (0.3) and 70 bright ones (0.9):
@@ -314,10 +320,24 @@ def loss_mix_path(
     mixes = check_loss_mixes(loss_mixes)
     for name in {"loss_mix", "warm_start"} & set(parameters):
         raise TypeError(f"{name} is no parameter of loss_mix_path, which varies loss_mixes")
-    run = _Run(PixelLossRegressor(**parameters))
+    template = PixelLossRegressor(**parameters)
+    source = read_source(X, y, sample_weight, sensitive_features)
+    if source is not None:
+        check_no_callbacks(callbacks)
+        return source_path(source, template, mixes)
+    run = _Run(template)
     if callbacks:
         set_callbacks(run, callbacks)
     return run.fit(FitData(X, y, sample_weight, sensitive_features), mixes)
+
+
+def source_path(source: RowSource, template: PixelLossRegressor, mixes: Array) -> LossMixPath:
+    """Fit the rows of a source under each mix, side by side."""
+    models = [clone(template).set_params(loss_mix=float(mix)) for mix in mixes]
+    jobs = [Job(None, model, f"loss_mix={model.loss_mix:g}") for model in models]
+    for error in filter(None, SourceFits(source, models, template.n_jobs).fit(jobs)):
+        raise error
+    return LossMixPath(mixes, tuple(models))
 
 
 class _Run(CallbackSupportMixin, BaseEstimator):

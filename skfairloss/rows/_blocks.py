@@ -24,8 +24,9 @@ def from_blocks(
         ``block(i)`` returns the rows of block i = 0, ..., n_blocks - 1 as a mapping: "X", an array
         or DataFrame of shape (n_rows, n_features), "y", of shape (n_rows,) or (n_rows, n_outputs),
         and, where there are any, "sample_weight" and "sensitive_features", as
-        `PixelLossRegressor.fit` takes them. The same rows in the same order each time; a block may
-        have none.
+        `PixelLossRegressor.fit` takes them, and "clusters", whose rows belong together in the folds
+        of a search or a comparison. The same rows in the same order each time; a block may have
+        none.
 
     n_blocks : int
         Number of blocks.

@@ -8,15 +8,22 @@ from skfairloss._inputs.elsewhere import is_collection, is_source
 from skfairloss._rows.source import RowSource
 
 
-def read_source(X: Any, y: Any, sample_weight: Any, sensitive_features: Any) -> RowSource | None:
+def read_source(
+    X: Any, y: Any, sample_weight: Any, sensitive_features: Any, clusters: Any = None
+) -> RowSource | None:
     """Return arguments as a source of rows: X itself, or of Dask. None where all are in memory."""
-    if is_collection(X, y, sample_weight, sensitive_features):
+    beside = {
+        "y": y,
+        "sample_weight": sample_weight,
+        "sensitive_features": sensitive_features,
+        "clusters": clusters,
+    }
+    if is_collection(X, *beside.values()):
         from skfairloss.rows._dask import DaskRows
 
-        return DaskRows.of(X, y, sample_weight, sensitive_features)
+        return DaskRows.of(X, **beside)
     if not is_source(X):
         return None
-    beside = {"y": y, "sample_weight": sample_weight, "sensitive_features": sensitive_features}
     for name, value in beside.items():
         if value is not None:
             raise ValueError(

@@ -53,12 +53,24 @@ class DaskRows:
     feature_names: list[str] | None
 
     @classmethod
-    def of(cls, X: Any, y: Any, sample_weight: Any = None, sensitive_features: Any = None) -> Any:
+    def of(
+        cls,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        sensitive_features: Any = None,
+        clusters: Any = None,
+    ) -> Any:
         """Take the partitions of the arguments of a fit, which are checked without computing."""
         if y is None:
             raise ValueError("fit requires y to be passed, but the target y is None")
-        groups = _named_columns(X, sensitive_features)
-        every = {"X": X, "y": y, "sample_weight": sample_weight, "sensitive_features": groups}
+        every = {
+            "X": X,
+            "y": y,
+            "sample_weight": sample_weight,
+            "sensitive_features": _named_columns("sensitive_features", X, sensitive_features),
+            "clusters": _named_columns("clusters", X, clusters),
+        }
         given = {name: value for name, value in every.items() if value is not None}
         frames = _check_kinds(given)
         _check_numbers(given)
@@ -223,20 +235,17 @@ def _predict_frame(model: Any, columns: dict[str, Any], x: Any) -> Any:
 # Checks before anything is computed.
 
 
-def _named_columns(X: Any, sensitive_features: Any) -> Any:
-    """Return columns of X that ``sensitive_features`` names; all else as it is."""
-    listed = isinstance(sensitive_features, list)
-    names = sensitive_features if listed else [sensitive_features]
+def _named_columns(argument: str, X: Any, given: Any) -> Any:
+    """Return columns of X that an argument names; all else as it is."""
+    names = given if isinstance(given, list) else [given]
     if not names or not all(isinstance(name, str) for name in names):
-        return sensitive_features
+        return given
     if not isinstance(X, dd.DataFrame):
-        raise ValueError(
-            f"sensitive_features={sensitive_features!r} names columns of X, which is no DataFrame"
-        )
+        raise ValueError(f"{argument}={given!r} names columns of X, which is no DataFrame")
     missing = [name for name in names if name not in X.columns]
     if missing:
-        raise ValueError(f"sensitive_features names {missing}, not among {list(X.columns)}")
-    return X[sensitive_features]
+        raise ValueError(f"{argument} names {missing}, not among {list(X.columns)}")
+    return X[given]
 
 
 def _check_kinds(given: Mapping[str, Any]) -> bool:
@@ -267,7 +276,7 @@ def _check_kinds(given: Mapping[str, Any]) -> bool:
 def _check_numbers(given: Mapping[str, Any]) -> None:
     """Refuse columns that hold no numbers, and sparse blocks."""
     for name, value in given.items():
-        if name == "sensitive_features":
+        if name in ("sensitive_features", "clusters"):
             continue
         if hasattr(getattr(value, "_meta", None), "nnz"):
             raise NotImplementedError(

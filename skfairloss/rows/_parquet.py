@@ -25,6 +25,7 @@ def from_parquet(
     target: str | Sequence[str] | None = None,
     sample_weight: str | None = None,
     sensitive_features: str | Sequence[str] | None = None,
+    clusters: str | Sequence[str] | None = None,
     n_jobs: int = 1,
 ) -> FileRows:
     """Return a source of the rows of Parquet files, which is read a row group at a time.
@@ -51,6 +52,10 @@ def from_parquet(
 
     sensitive_features : str or list of str, default=None
         Columns whose combinations of values are the groups; they may also be features.
+
+    clusters : str or list of str, default=None
+        Columns whose combinations of values are the clusters, such as persons: folds of a search or
+        a comparison do not split them. ``None`` takes rows as independent.
 
     n_jobs : int, default=1
         Threads that read row groups and go through their rows. The results do not depend on it.
@@ -92,7 +97,7 @@ def from_parquet(
     >>> source.n_blocks
     2
     """
-    wanted = _read_columns(features, target, sample_weight, sensitive_features)
+    wanted = _read_columns(features, target, sample_weight, sensitive_features, clusters)
     groups = _row_groups(_open(files), wanted)
     if not groups:
         raise ValueError(f"files has no rows: {files!r}")
@@ -108,6 +113,7 @@ class _Columns:
     single: bool
     weight: tuple[str, ...]
     groups: tuple[str, ...]
+    clusters: tuple[str, ...]
 
     @property
     def numeric(self) -> dict[str, str]:
@@ -122,7 +128,19 @@ class _Columns:
     @property
     def every(self) -> list[str]:
         """Each column once."""
-        return list(dict.fromkeys([*self.features, *self.target, *self.weight, *self.groups]))
+        labels = *self.groups, *self.clusters
+        return list(dict.fromkeys([*self.features, *self.target, *self.weight, *labels]))
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """The columns of labels by argument, where there are any."""
+        both = {"sensitive_features": self.groups, "clusters": self.clusters}
+        return {argument: names for argument, names in both.items() if names}
+
+    def argument(self, name: str) -> str:
+        """Return the argument that takes a column."""
+        other = "sensitive_features" if name in self.groups else "clusters"
+        return self.numeric.get(name, other)
 
 
 class FileRows(BlockRows):
@@ -147,7 +165,7 @@ class FileRows(BlockRows):
     def each(
         self, function: Callable[[Array], Array], names: list[str] | None = None
     ) -> Iterator[Array]:
-        features = self._with(replace(self._wanted, target=(), weight=(), groups=()))
+        features = self._with(replace(self._wanted, target=(), weight=(), groups=(), clusters=()))
         return features.each(function, names)
 
     def _with(self, wanted: _Columns) -> BlockRows:
@@ -155,7 +173,9 @@ class FileRows(BlockRows):
         return BlockRows(lambda i: self._groups[i].read(wanted), self.n_blocks, self.n_jobs)
 
 
-def _read_columns(features: Any, target: Any, sample_weight: Any, groups: Any) -> _Columns:
+def _read_columns(
+    features: Any, target: Any, sample_weight: Any, groups: Any, clusters: Any
+) -> _Columns:
     """Check the names of columns."""
     if isinstance(features, str):
         raise TypeError(f"features must be a list of column names, got the string {features!r}")
@@ -165,6 +185,7 @@ def _read_columns(features: Any, target: Any, sample_weight: Any, groups: Any) -
         isinstance(target, str),
         () if sample_weight is None else _names("sample_weight", sample_weight),
         () if groups is None else _names("sensitive_features", groups),
+        () if clusters is None else _names("clusters", clusters),
     )
     if len(found.weight) > 1:
         raise TypeError(f"sample_weight must be the name of a column, got {sample_weight!r}")
@@ -239,10 +260,10 @@ class _RowGroup:
             out["y"] = y[:, 0] if wanted.single else y
         if wanted.weight:
             out["sample_weight"] = numbers[wanted.weight[0]]
-        if wanted.groups:
+        for argument, names in wanted.labels.items():
             # texts as codes: many rows share them
-            parts = {name: _encoded(table[name]) for name in wanted.groups}
-            out["sensitive_features"] = pd.DataFrame(parts, copy=False)
+            parts = {name: _encoded(table[name]) for name in names}
+            out[argument] = pd.DataFrame(parts, copy=False)
         return out
 
 
@@ -252,12 +273,12 @@ def _row_groups(dataset: Any, wanted: _Columns) -> list[_RowGroup]:
     kinds: dict[str, tuple[str, str]] = {}
     for file in dataset.get_fragments():
         schema = _schema(dataset, file, wanted)
-        for name in wanted.groups:
+        for argument, name in ((a, name) for a, names in wanted.labels.items() for name in names):
             kind = _value_kind(schema.field(name).type)
             first, before = kinds.setdefault(name, (kind, file.path))
             if kind != first:
                 raise ValueError(
-                    f"column {name!r} (sensitive_features) is {first} in {before} and {kind} in "
+                    f"column {name!r} ({argument}) is {first} in {before} and {kind} in "
                     f"{file.path}: values of one type are needed to tell groups"
                 )
         stored = set(file.physical_schema.names)
@@ -315,7 +336,7 @@ def _check_nulls(found: Any, stored: set[str], wanted: _Columns, where: str) -> 
     for name in wanted.every:
         statistics = found.column(places[name]).statistics if name in stored else None
         if statistics is not None and statistics.has_null_count and statistics.null_count:
-            argument = wanted.numeric.get(name, "sensitive_features")
+            argument = wanted.argument(name)
             raise _has_nulls(name, argument, where)
 
 
