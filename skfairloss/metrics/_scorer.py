@@ -232,14 +232,35 @@ class GroupScorer:
         encoded = encode_groups(features, len(true))
         rows = split_rows(encoded.codes, np.flatnonzero(weights))
         present = [encoded.labels[encoded.codes[members[0]]] for members in rows]
-        self._check_groups(present)
         row_weights = None if sample_weight is None else weights
+        return self.score_of(RowMetric(self._function, true, pred, row_weights, rows), present)
+
+    def score_of(self, metric: Metric, groups: list[Any]) -> float:
+        """Return the score of a metric of numbered sets of rows, of which each group is one.
+
+        Parameters
+        ----------
+        metric : callable
+            ``metric(sets, sets)`` of some sets together, with a name.
+
+        groups : list
+            Names of the groups, in the order of the sets.
+
+        Returns
+        -------
+        score : float
+            Greater is better.
+
+        Raises
+        ------
+        ValueError
+            If there are too few groups; or the metric of a group or the score is no number.
+        """
+        self._check_groups(groups)
         derived = make_derived_metric(
-            metric=_finite(RowMetric(self._function, true, pred, row_weights, rows), present),
-            transform=self.aggregate,
-            sample_param_names=[],
+            metric=_finite(metric, groups), transform=self.aggregate, sample_param_names=[]
         )
-        sets = np.arange(len(rows))
+        sets = np.arange(len(groups))
         options = {"method": self.method} if self.aggregate in ("difference", "ratio") else {}
         value = float(derived(sets, sets, sensitive_features=sets, **options))
         self._check_value(value)
@@ -378,7 +399,7 @@ class GroupScorer:
             raise ValueError(f"the {self.aggregate} of the groups' values is {value}")
 
 
-def _finite(metric: RowMetric, groups: list[Any]) -> Metric:
+def _finite(metric: Metric, groups: list[Any]) -> Metric:
     """Return a metric that refuses groups' values that are no numbers: aggregates skip them."""
 
     def finite(sets: Any, again: Any) -> Any:
@@ -386,7 +407,7 @@ def _finite(metric: RowMetric, groups: list[Any]) -> Metric:
         if len(sets) == 1 and not np.all(np.isfinite(value)):
             (number,) = sets
             raise ValueError(
-                f"{metric.__name__} is {value} for the group {groups[number]!r} in the rows "
+                f"{metric_name(metric)} is {value} for the group {groups[number]!r} in the rows "
                 "scored: take a metric that is defined for it, or stratify the folds by group"
             )
         return value

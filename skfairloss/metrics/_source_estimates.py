@@ -16,7 +16,7 @@ from skfairloss.metrics._frame import frame_of_values
 from skfairloss.metrics._limits import Limits, find_limits
 from skfairloss.metrics._named import DEFAULT_METRICS, Metrics, known_names, label_metrics
 from skfairloss.metrics._row_metrics import Metric
-from skfairloss.metrics._source_sums import Summed
+from skfairloss.metrics._source_sums import GroupSums, Summed
 from skfairloss.metrics._sums import SumMetrics, is_of_sums
 
 
@@ -37,8 +37,9 @@ def source_estimates(
     if head.codes is None:
         raise ValueError("sensitive_features must be among the rows of the source, it has none")
     of_sums = SumMetrics(list(named.values()))
-    found = Summed.of(estimator, source, head, of_sums, n_boot is not None)
-    values, groups = found.values(), found.groups
+    kernel = GroupSums.about(head, estimator, source.feature_names, of_sums, n_boot is not None)
+    found, groups = Summed.of(kernel, source.run(kernel)).grouped(head)
+    values = found.values()
     limits = Limits.none(groups.n_groups, len(named))
     if n_boot is not None:
         drawn = found.replicates(generator(random_state), int(n_boot))

@@ -16,7 +16,7 @@ import pandas as pd
 
 from skfairloss._inputs.groups import Groups
 from skfairloss._rows.blocks import Block, merge_groups
-from skfairloss._rows.source import Kernel, Piece, RowSource
+from skfairloss._rows.source import Kernel, Piece
 from skfairloss._rows.sums import Few, Sums
 from skfairloss._typing import Array, Index
 from skfairloss.metrics._aggregates import explained, number
@@ -65,6 +65,8 @@ def _power_of_two(*several: Array) -> float:
 class GroupSums(Kernel):
     """Moments by group of what metrics sum, and the rows of small groups.
 
+    Rows without groups are one, None.
+
     Parameters
     ----------
     estimator : has ``predict``.
@@ -80,16 +82,26 @@ class GroupSums(Kernel):
     units: Units
     drawn: bool
 
+    @classmethod
+    def about(
+        cls, head: Block, estimator: Any, names: Any, metrics: SumMetrics, drawn: bool
+    ) -> GroupSums:
+        """Take the units from some rows."""
+        pred = predicted(estimator, head.X, names, head.y, 0)
+        units = Units.of(head, metrics.of_rows(head.y, pred))
+        return cls(estimator, names, metrics, units, drawn)
+
     def __call__(self, piece: Piece, own: Any) -> Sums:  # noqa: ARG002
-        if piece.codes is None:
-            raise ValueError("blocks must all have 'sensitive_features', or none of them")
+        codes, labels = piece.codes, piece.labels
+        if codes is None:
+            codes, labels = np.zeros(len(piece.y), dtype=np.intp), (None,)
         pred = predicted(self.estimator, piece.X, self.names, piece.y, piece.block)
         weights = np.ones(len(piece.y)) if piece.weights is None else piece.weights
         records: dict[Any, Any] = {}
-        parts = split_rows(piece.codes, np.arange(len(piece.y)))
-        for code, members in zip(np.unique(piece.codes), parts, strict=True):
+        parts = split_rows(codes, np.arange(len(piece.y)))
+        for code, members in zip(np.unique(codes), parts, strict=True):
             rows_of_group = piece.y[members], pred[members], weights[members]
-            label = piece.labels[code]
+            label = labels[code]
             values, y, s = self.parts(*rows_of_group)
             deep = self._deep(values.shape[1], y.shape[1])
             records["moments", label] = CentralMoments.of(values, y, s, deep)
@@ -145,32 +157,34 @@ class Summed:
     Parameters
     ----------
     kernel : that of the pass.
-    groups : a row for each group, in their order.
+    labels : the groups.
     moments : of the groups.
     few : rows of the groups that are small.
     """
 
     kernel: GroupSums
-    groups: Groups
+    labels: list[Any]
     moments: list[CentralMoments]
     few: list[Few]
 
     @classmethod
-    def of(
-        cls, estimator: Any, source: RowSource, head: Block, metrics: SumMetrics, drawn: bool
-    ) -> Summed:
-        """Make the pass; ``head`` has some rows."""
-        names = source.feature_names
-        pred = predicted(estimator, head.X, names, head.y, 0)
-        units = Units.of(head, metrics.of_rows(head.y, pred))
-        kernel = GroupSums(estimator, names, metrics, units, drawn)
-        records: Any = source.run(kernel).records
-        found = [label for name, label in records if name == "few"]
-        n_rows = sum(records["few", label].n_rows for label in found)
-        labels = merge_groups(found, head.columns, n_rows).labels
-        groups = merge_groups(labels, head.columns, n_rows)  # a row for each, in order
+    def of(cls, kernel: GroupSums, sums: Sums) -> Summed:
+        """Read what a pass has brought back."""
+        records: Any = sums.records
+        labels = [label for name, label in records if name == "few"]
+        if len(labels) > 1 and None in labels:
+            raise ValueError("blocks must all have 'sensitive_features', or none of them")
         parts = [[records[name, label] for label in labels] for name in ("moments", "few")]
-        return cls(kernel, groups, *parts)
+        return cls(kernel, labels, *parts)
+
+    def grouped(self, head: Block) -> tuple[Summed, Groups]:
+        """Return the same in the order of the groups, and these; ``head`` has some rows."""
+        n_rows = int(self.counts.sum())
+        labels = merge_groups(self.labels, head.columns, n_rows).labels
+        groups = merge_groups(labels, head.columns, n_rows)  # a row for each, in order
+        order = [self.labels.index(label) for label in labels]
+        moments, few = [self.moments[j] for j in order], [self.few[j] for j in order]
+        return Summed(self.kernel, list(labels), moments, few), groups
 
     @property
     def counts(self) -> Index:

@@ -14,13 +14,14 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
 
-from skfairloss._estimator.compat import CallbackSupportMixin, with_callbacks
+from skfairloss._estimator.compat import CallbackSupportMixin, has_callbacks, with_callbacks
 from skfairloss._estimator.persistence import VersionStampMixin
 from skfairloss._estimator.regressor import PixelLossRegressor
 from skfairloss._estimator.training import read_training
 from skfairloss._inputs.columns import named_columns
 from skfairloss._inputs.place import fitting_at
 from skfairloss._inputs.validation import MatchedScoreMixin, check_weights, normalized
+from skfairloss._rows.source import RowSource
 from skfairloss._typing import Array
 from skfairloss.model_selection._choice import criterion, make_choice
 from skfairloss.model_selection._data import FitData
@@ -29,9 +30,13 @@ from skfairloss.model_selection._failures import check_scored, warn_of_failures
 from skfairloss.model_selection._grid import Candidate, Grid
 from skfairloss.model_selection._path import LOSS_MIXES
 from skfairloss.model_selection._results import collect_results
-from skfairloss.model_selection._scoring import make_scorers
-from skfairloss.model_selection._search_folds import search_folds
+from skfairloss.model_selection._scores import Scores
+from skfairloss.model_selection._scoring import Given, Scorers, make_scorers
+from skfairloss.model_selection._search_folds import FoldOfSearch, search_folds
+from skfairloss.model_selection._source_fits import check_no_callbacks
+from skfairloss.model_selection._source_search import SourceSearch, folds_of_source
 from skfairloss.model_selection._tasks import FitsTasks
+from skfairloss.rows._collections import read_source
 
 _OF_THE_REGRESSOR = (
     "quantile",
@@ -316,8 +321,8 @@ class PixelLossRegressorCV(
 
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: Any,
+        y: ArrayLike | None = None,
         *,
         sample_weight: ArrayLike | None = None,
         sensitive_features: Any = None,
@@ -398,37 +403,71 @@ class PixelLossRegressorCV(
         choose = make_choice(self.refit, scorers)
         for name in [name for name in self.__dict__ if name.endswith("_") and name[0] != "_"]:
             delattr(self, name)
-        whole = self._data(grid, X, y, sample_weight, sensitive_features)
-        data = whole.cuttable()
+        source = read_source(X, y, sample_weight, sensitive_features, clusters)
+        candidates = grid.candidates
+        if source is not None:
+            if params:
+                raise TypeError(f"fit of rows in blocks got unexpected arguments {sorted(params)}")
+            whole, tasks = FitData(source, None, None, None), FitsTasks(self, 1)
+            found = self._search_rows(grid, scorers, source)
+        else:
+            whole = self._data(grid, X, y, sample_weight, sensitive_features)
+            folds, for_scorers = self._folds(scorers, whole.cuttable(), clusters, params)
+            tasks = FitsTasks(self, len(candidates) * len(folds) + 1)
+            found = self._search(grid, scorers, whole.cuttable(), folds, for_scorers, tasks)
+        n_splits = len(found.scores)
+        results = collect_results(
+            [c.params for c in candidates], scorers.names, found.scores, found.seconds
+        )
+        by_rule, decides = callable(self.refit), criterion(self.refit)
+        judged = scorers.names if by_rule else [decides]
+        check_scored(found.failures, results, judged, n_splits)
+        warn_of_failures(found.failures, results, self.error_score, by_rule)
+        self.best_index_ = choose(results)
+        self.cv_results_, self.n_splits_ = results, n_splits
+        self.scorer_, self.multimetric_ = scorers.as_given, scorers.several
+        self.best_params_ = results["params"][self.best_index_]
+        if not by_rule:
+            self.best_score_ = results[f"mean_test_{decides}"][self.best_index_]
+        self._refit(whole, candidates[self.best_index_], tasks)
+        tasks.end()
+        return self
+
+    def _folds(
+        self, scorers: Scorers, data: FitData, clusters: Any, params: dict[str, Any]
+    ) -> tuple[list[FoldOfSearch], Given]:
+        """Return the folds, and the metadata of all rows for each scorer."""
         metadata = {
             "sample_weight": data.sample_weight,
             "sensitive_features": data.sensitive_features,
         }
         for_scorers, for_splitter = scorers.routed(self, metadata, params)
-        folds = search_folds(self.cv, data, clusters, for_splitter)
-        candidates = grid.candidates
-        tasks = FitsTasks(self, len(candidates) * len(folds) + 1)
+        return search_folds(self.cv, data, clusters, for_splitter), for_scorers
+
+    def _search(
+        self,
+        grid: Grid,
+        scorers: Scorers,
+        data: FitData,
+        folds: list[FoldOfSearch],
+        for_scorers: Given,
+        tasks: FitsTasks,
+    ) -> Scores:
+        """Fit and score all candidates on all folds of rows in memory."""
         evaluate = Evaluation(
             self._regressor(), data, for_scorers, scorers, grid, self.error_score, tasks
         )
         found = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
             delayed(evaluate)(fold) for fold in folds
         )
-        failures = [failure for _, _, some in found for failure in some]
-        scores, seconds = (np.array([one[k] for one in found]) for k in (0, 1))
-        results = collect_results([c.params for c in candidates], scorers.names, scores, seconds)
-        by_rule, decides = callable(self.refit), criterion(self.refit)
-        check_scored(failures, results, scorers.names if by_rule else [decides], len(folds))
-        warn_of_failures(failures, results, self.error_score, by_rule)
-        self.best_index_ = choose(results)
-        self.cv_results_, self.n_splits_ = results, len(folds)
-        self.scorer_, self.multimetric_ = scorers.as_given, scorers.several
-        self.best_params_ = results["params"][self.best_index_]
-        if not by_rule:
-            self.best_score_ = results[f"mean_test_{decides}"][self.best_index_]
-        self._refit(whole, candidates[self.best_index_], tasks, len(candidates) * len(folds))
-        tasks.end()
-        return self
+        return found[0].joined(found[1:])
+
+    def _search_rows(self, grid: Grid, scorers: Scorers, source: RowSource) -> Scores:
+        """Do the same for rows in blocks."""
+        check_no_callbacks(has_callbacks(self))
+        regressor = self._regressor()
+        search = SourceSearch(regressor, grid, scorers, self.error_score, self.n_jobs)
+        return search(source, folds_of_source(self.cv))
 
     def predict(self, X: ArrayLike) -> Array:
         """Predict with the model chosen.
@@ -473,13 +512,13 @@ class PixelLossRegressorCV(
         X, y = indexable(X, y)
         return FitData(X, y, sample_weight, sensitive_features)
 
-    def _refit(self, data: FitData, chosen: Candidate, tasks: FitsTasks, number: int) -> None:
+    def _refit(self, data: FitData, chosen: Candidate, tasks: FitsTasks) -> None:
         """Fit the choice to all rows, and take over its attributes."""
         self.loss_mix_, self.alpha_ = chosen.loss_mix, chosen.alpha
         self.fairness_ = clone(chosen.strength.fairness, safe=False)
         model = self._regressor(**{**chosen.parameters, "fairness": self.fairness_})
         started = time.perf_counter()
-        with fitting_at(f"{chosen.place}, all rows"), tasks.fit(number, model):
+        with fitting_at(f"{chosen.place}, all rows"), tasks.fit(tasks.last, model):
             model.fit(
                 data.X,
                 data.y,

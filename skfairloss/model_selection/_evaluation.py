@@ -7,17 +7,15 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from sklearn import config_context
 from sklearn.utils.validation import _num_samples
 
 from skfairloss._estimator.regressor import PixelLossRegressor
 from skfairloss._inputs.place import fitting_at
-from skfairloss._typing import Array
 from skfairloss.model_selection._data import FitData
-from skfairloss.model_selection._failures import Failure
 from skfairloss.model_selection._grid import Grid
 from skfairloss.model_selection._path import Walk
+from skfairloss.model_selection._scores import Scores
 from skfairloss.model_selection._scoring import Scorers
 from skfairloss.model_selection._search_folds import FoldOfSearch
 from skfairloss.model_selection._tasks import FitsTasks
@@ -44,17 +42,15 @@ class Evaluation:
     error_score: float | str
     tasks: FitsTasks
 
-    def __call__(self, fold: FoldOfSearch) -> tuple[Array, Array, list[Failure]]:
-        """Return scores (candidates, scorers), seconds (candidates, 2: fit, score), failures."""
+    def __call__(self, fold: FoldOfSearch) -> Scores:
+        """Return the scores of the candidates on the fold."""
         with config_context(assume_finite=True):  # all rows were checked before they were cut
             return self._evaluate(fold)
 
-    def _evaluate(self, fold: FoldOfSearch) -> tuple[Array, Array, list[Failure]]:
+    def _evaluate(self, fold: FoldOfSearch) -> Scores:
         """Walk over the mixes and strengths, for each weight of the penalty."""
         candidates = self.grid.candidates
-        scores = np.full((len(candidates), len(self.scorers.names)), np.nan)
-        seconds = np.zeros((len(candidates), 2))
-        failures: list[Failure] = []
+        found = Scores(1, len(candidates), self.scorers.names, self.error_score)
         train, test = self.data.rows(fold.train), self.data.rows(fold.test)
         given = self.scorers.rows(self.for_scorers, fold.test, _num_samples(self.data.y))
         for path in self.grid.paths:
@@ -66,20 +62,14 @@ class Evaluation:
                 started = time.perf_counter()
                 model = walk.model(**candidates[at].parameters)
                 error = self._fit(walk, model, fold.number * len(candidates) + at, place)
-                seconds[at, 0] = time.perf_counter() - started
+                found.seconds[0, at, 0] = fitted = time.perf_counter() - started
                 if error is not None:
-                    failures.append(Failure(at, None, error))
-                    scores[at] = self.error_score
+                    found.fail(0, at, error)
                     continue
-                found = self.scorers(model, test.X, test.y, given, place)
-                seconds[at, 1] = time.perf_counter() - started - seconds[at, 0]
-                scores[at] = [self._score(value) for value in found.values()]
-                failures += [
-                    Failure(at, name, value)
-                    for name, value in found.items()
-                    if isinstance(value, Exception)
-                ]
-        return scores, seconds, failures
+                scores = self.scorers(model, test.X, test.y, given, place)
+                found.seconds[0, at, 1] = time.perf_counter() - started - fitted
+                found.record(0, at, list(scores.values()))
+        return found
 
     def _fit(
         self, walk: Walk, model: PixelLossRegressor, task: int, place: str
@@ -89,15 +79,5 @@ class Evaluation:
             with fitting_at(place), self.tasks.fit(task, model):
                 walk.fit(model)
         except Exception as error:
-            if self.error_score == "raise":
-                raise
             return error
         return None
-
-    def _score(self, found: float | Exception) -> float:
-        """Return a score, or ``error_score`` in place of an error."""
-        if not isinstance(found, Exception):
-            return found
-        if self.error_score == "raise":
-            raise found
-        return float(self.error_score)

@@ -35,7 +35,7 @@ class Job:
     place: str
 
 
-def check_no_callbacks(callbacks: Sequence[Any]) -> None:
+def check_no_callbacks(callbacks: Any) -> None:
     """Refuse callbacks, which are told of fits of rows in one array alone."""
     if callbacks:
         raise NotImplementedError(
