@@ -17,6 +17,7 @@ from skfairloss._solvers import solve
 from skfairloss._solvers.band import BandSize, split
 from skfairloss._solvers.formulation import Output
 from skfairloss._solvers.output_rows import OutputRows
+from skfairloss.model_selection import loss_mix_path
 
 ROWS, COLUMNS = 6000, 4
 
@@ -261,3 +262,14 @@ def test_a_warm_start_however_far_ends_where_a_cold_one_does(loss_mix, away):
     model.fit(X, y)
     np.testing.assert_allclose(model.coef_, cold.coef_, rtol=1e-8, atol=1e-10)
     assert model.dual_gap_ <= 1e-8 * model.objective_
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_an_optimum_of_the_absolute_loss_is_a_vertex(seed):
+    """A point beside it has next to the same objective and other coefficients."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(300_000, 8))
+    y = X @ rng.normal(size=8) + rng.laplace(size=300_000)
+    along = loss_mix_path(X, y, loss_mixes=[0, 0.5, 1]).models[-1]
+    for model in (PixelLossRegressor(1).fit(X, y), along):
+        assert np.count_nonzero(np.abs(y - model.predict(X)) < 1e-9) == 9

@@ -16,8 +16,10 @@ import pytest
 import scipy.sparse as sp
 from dask.utils import key_split
 
-from skfairloss import PixelLossRegressor
+from skfairloss import PixelLossRegressor, PixelLossRegressorCV
 from skfairloss._inputs.elsewhere import is_collection
+from skfairloss.metrics import make_group_scorer
+from skfairloss.model_selection import loss_mix_path
 from skfairloss.rows import from_blocks
 from skfairloss.rows._collections import read_source
 from skfairloss.rows._dask import DaskRows, predict_lazily
@@ -314,3 +316,29 @@ def test_columns_that_do_not_fit_are_refused_before_predictions_are_computed():
         predict_lazily(model, frame[list("srqp")])
     with pytest.raises(ValueError, match="X has 3 features"):
         predict_lazily(fitted(), dask_arrays()[0][:, :3])
+
+
+@pytest.mark.parametrize("make", ["arrays", "frames"])
+def test_paths_and_searches_of_partitions_are_those_of_blocks(client, make):
+    rng = np.random.default_rng(3)
+    n = 9000
+    rows = {"X": rng.normal(size=(n, 2)), "sensitive_features": rng.integers(3, size=n)}
+    rows |= {"y": rows["X"] @ [1.0, 2.0] + rng.standard_t(3, n), "clusters": np.arange(n) // 10}
+    source = from_blocks(lambda i: {k: v[3000 * i : 3000 * (i + 1)] for k, v in rows.items()}, 3)
+    if make == "arrays":
+        given = {name: da.from_array(v, chunks=(3000, *v.shape[1:])) for name, v in rows.items()}
+    else:
+        table = pd.DataFrame(rows["X"], columns=["p", "q"])
+        names = ["y", "sensitive_features", "clusters"]
+        table = table.assign(**{name: rows[name] for name in names})
+        frame = dd.from_pandas(table, npartitions=3)
+        given = {"X": frame[["p", "q"]], **{name: frame[name] for name in names}}
+    scoring = make_group_scorer("mae", "group_max")
+    found = PixelLossRegressorCV([0.0, 1.0], cv=3, scoring=scoring).fit(**given)
+    expected = PixelLossRegressorCV([0.0, 1.0], cv=3, scoring=scoring).fit(source)
+    for name in ("mean_test_score", "std_test_score"):
+        one, other = found.cv_results_[name], expected.cv_results_[name]
+        np.testing.assert_allclose(one, other, rtol=1e-9)
+    np.testing.assert_allclose(found.coef_, expected.coef_, atol=1e-10)
+    path = loss_mix_path(given["X"], given["y"], loss_mixes=[found.loss_mix_])
+    np.testing.assert_allclose(path.models[0].coef_, found.coef_, atol=1e-10)

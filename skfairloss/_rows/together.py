@@ -33,7 +33,7 @@ class _Stopped(BaseException):
 
 @dataclass
 class _Table:
-    """Where fits ask for passes: one is made when as many wait as have not ended."""
+    """Requests of fits for passes: one is made when all fits wait that have not ended."""
 
     turns: Semaphore
     asked: SimpleQueue[Waiting | None] = field(default_factory=SimpleQueue)

@@ -22,9 +22,9 @@ from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.least_squares import normal_factor, ridge_fit, solve_normal
 from skfairloss._solvers.row_coupled import CoupledForm, check_bounds, search_together, weighing
 from skfairloss._solvers.row_forms import Measured, OutputForm
-from skfairloss._solvers.row_search import EXACT, Found, certified, measured, search_signs
+from skfairloss._solvers.row_search import Found, certified, measured, search_signs
 from skfairloss._solvers.row_ties import settle_tie
-from skfairloss._solvers.tolerances import FLOOR, REFINEMENTS, SETTLED
+from skfairloss._solvers.tolerances import EXACT, FLOOR, REFINEMENTS, SETTLED
 from skfairloss._solvers.whole import Goal
 from skfairloss._solvers.working_set import with_zeros
 from skfairloss._typing import Array, Index, Mask

@@ -33,11 +33,10 @@ from skfairloss._solvers.pilot import pilot_of
 from skfairloss._solvers.row_forms import Gathered, Measured, RowForm
 from skfairloss._solvers.sign_fixing import MANY_WRONG, MOVED, WIDER
 from skfairloss._solvers.smoothed_newton import ROUGH_TOL, STEPS, Step, step_of
-from skfairloss._solvers.tolerances import FLAT, FLOOR, NEARLY_ZERO, ROUNDS, TINY
+from skfairloss._solvers.tolerances import EXACT, FLAT, FLOOR, NEARLY_ZERO, ROUNDS, TINY
 from skfairloss._solvers.whole import Anchor, Goal, Whole
 from skfairloss._typing import Array
 
-EXACT = 1e-14  # gap of a band: neighbours of a vertex are within 1e-10, and differ in coefficients
 _NUMBERS = 2**24  # of a band that is not made wider, 128 MiB
 _CROSSED = 0.9  # share of the sample's rows that change sides which a next band is to reach
 _FAR = 2.0  # size of the sample's residuals, relative to the last, from which a step is none

@@ -33,7 +33,7 @@ from skfairloss._solvers.interior_point import interior_point
 from skfairloss._solvers.kinked import KinkedSolution
 from skfairloss._solvers.pilot import Pilot, pilot
 from skfairloss._solvers.smoothed_newton import STEPS, Smoothed, carried, newton_step, smoothed
-from skfairloss._solvers.tolerances import INNER_TOL, ROUNDS, TINY
+from skfairloss._solvers.tolerances import EXACT, INNER_TOL, ROUNDS, TINY
 from skfairloss._solvers.whole import Anchor, Goal, Start, Whole, order_statistic
 from skfairloss._typing import Array
 
@@ -180,7 +180,8 @@ def _solve_band(
     for _ in range(ROUNDS):
         ahead = band.expansion
         kq = band.problem()
-        tol, tell, found = INNER_TOL * goal.tol, _watch(whole, ahead, goal), None
+        tol = EXACT if kq.coupling is None and not kq.curved else INNER_TOL * goal.tol
+        tell, found = _watch(whole, ahead, goal), None
         if before is not None:
             found, before = continued(kq, before, tol, goal.floor, tell), None
         if found is None:

@@ -32,6 +32,9 @@ FLAT = 1e-13
 # by different norms.
 INNER_TOL = 0.01
 
+# Gap of a band of rows: neighbours of a vertex are within 1e-10, and differ in coefficients.
+EXACT = 1e-14
+
 # Objectives below this share of the residual scale are not told from 0.
 FLOOR = 1e-6
 

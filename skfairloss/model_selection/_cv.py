@@ -69,12 +69,13 @@ class PixelLossRegressorCV(
     cv : int, splitter or iterable of splits, default=None
         The folds, as in ``GridSearchCV``; a generator of splits serves one ``fit``. ``None`` is
         5-fold without shuffling. To have every group in every fold, pass
-        ``list(StratifiedKFold(...).split(X, groups))``.
+        ``list(StratifiedKFold(...).split(X, groups))``. For rows of a source or of Dask a number.
 
     scoring : str, callable, list of str or dict, default=None
         Scoring of the rows left out: a name known to scikit-learn, a scorer such
         as those of `skfairloss.metrics.make_group_scorer`, or several, as a list of names or a
-        dict of names and scorers. ``None`` is R².
+        dict of names and scorers. ``None`` is R². For rows of a source or of Dask, scores that are
+        sums over rows.
 
     refit : True, str or callable, default=True
         Rule that chooses the candidate. True takes the best score; with several scorers give the
@@ -116,7 +117,8 @@ class PixelLossRegressorCV(
         Iterations allowed for each output.
 
     n_jobs : int, default=None
-        Number of folds to work on at a time, in threads; ``None`` is 1, -1 all processors.
+        Number of folds to work on at a time, in threads; ``None`` is 1, -1 all processors. For rows
+        of a source or of Dask the number of fits that work at a time between passes.
 
     Attributes
     ----------
@@ -219,6 +221,13 @@ class PixelLossRegressorCV(
     and to the scorers that request them. With routing off they go to the fits and to the scorers of
     `make_group_scorer` that were made without a column name, and ``sample_weight`` to the scorers
     that can take it. ``clusters`` need no routing.
+
+    Rows of a source of `skfairloss.rows` or of Dask are divided by their position, evenly within
+    each group of a block, or by cluster where they have clusters. All folds and mixes of one alpha
+    and strength share each pass over the rows, and all scores are one more. Scorers are ``None``,
+    "r2", "neg_mean_absolute_error", "neg_mean_squared_error", "neg_root_mean_squared_error" and
+    those of `make_group_scorer` with a metric that is a sum over rows; weights count in all of
+    them. Times in ``cv_results_`` are equal shares of the time of a step.
 
     Scores always choose a candidate, even where no difference between candidates is detectable.
 
@@ -333,11 +342,11 @@ class PixelLossRegressorCV(
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features) or row source
+            Features, in any form that ``PixelLossRegressor.fit`` takes.
 
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Targets.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Targets. ``None`` with a source of rows alone, which has all arguments.
 
         sample_weight : array-like of shape (n_samples,) or float, default=None
             Weights >= 0 of the rows.
