@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
@@ -15,6 +17,8 @@ from skfairloss._typing import Array
 
 __all__ = ["GroupLossMonitor"]
 
+# what a hook may ask for of a fit that has all rows in one array
+_OF_ROWS = {"X", "y", "metadata", "fitted_estimator"}
 _COLUMNS = ["run", "fit", "task", "output", "iteration", "group", "loss"]
 
 
@@ -277,3 +281,48 @@ class FitTasks:
                 **self._reported,
             )
         )
+
+
+class PassTasks:
+    """The tasks of fits to rows in blocks: ``fit``, in it passes by name, in each its blocks.
+
+    Nobody is told of rows or models. A callback cannot stop such a fit.
+
+    Parameters
+    ----------
+    owner : estimator of the fit or run, in a method under ``with_callbacks``.
+
+    Raises
+    ------
+    NotImplementedError
+        If a callback asks for rows or for the fitted estimator.
+    """
+
+    def __init__(self, owner: Any) -> None:
+        for callback in owner._skl_callbacks:
+            asked = sorted(_OF_ROWS & {*inspect.signature(callback.on_fit_task_end).parameters})
+            if asked:
+                raise NotImplementedError(
+                    f"callbacks that ask for {', '.join(asked)} need rows in one array: remove "
+                    f"{type(callback).__name__} to fit rows in blocks"
+                )
+        self._owner = owner
+        self._fit = owner._init_callback_context(max_subtasks=None)
+        self._fit.call_on_fit_task_begin(estimator=owner)
+
+    @contextmanager
+    def of_pass(self, name: str, n_blocks: int) -> Iterator[Callable[[], None]]:
+        """Open the task of a pass; the function returned reports a block."""
+        task = self._fit.subcontext(name, max_subtasks=n_blocks)
+        task.call_on_fit_task_begin(estimator=self._owner)
+
+        def on_block() -> None:
+            block = task.subcontext("block").call_on_fit_task_begin(estimator=self._owner)
+            block.call_on_fit_task_end(estimator=self._owner)
+
+        yield on_block
+        task.call_on_fit_task_end(estimator=self._owner)
+
+    def end(self) -> None:
+        """Report the end of the fit."""
+        self._fit.call_on_fit_task_end(estimator=self._owner)

@@ -22,9 +22,11 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skfairloss import PixelLossRegressor
+from skfairloss import PixelLossRegressor, PixelLossRegressorCV
 from skfairloss.callbacks import GroupLossMonitor
 from skfairloss.metrics import make_group_scorer
+from skfairloss.model_selection import loss_mix_path
+from skfairloss.rows import from_blocks
 
 HAS_CALLBACKS = find_spec("sklearn.callback") is not None
 needs_callbacks = pytest.mark.skipif(not HAS_CALLBACKS, reason="scikit-learn < 1.9")
@@ -519,3 +521,91 @@ def test_a_pickled_estimator_keeps_its_records_and_goes_on_recording(library):
     copy.fit(X, y, sensitive_features=group)
     assert fitted_rows(monitor.to_frame())["run"].tolist() == [0, 0, 1, 1]
     assert fitted_rows(model._skl_callbacks[0].to_frame())["run"].tolist() == [0, 0]
+
+
+# --------------------------------------------------------------------------------------------------
+# Rows in blocks
+# --------------------------------------------------------------------------------------------------
+
+
+class Listener:
+    """Writes down tasks by name and place, and asks for nothing; may fail at one."""
+
+    def __init__(self, fail_at=None):
+        self.calls, self.fail_at = [], fail_at
+
+    def setup(self, estimator, context):
+        self.calls.append(("setup", context.task_name, path(context), None))
+
+    def teardown(self, estimator, context):
+        self.calls.append(("teardown", context.task_name, path(context), None))
+
+    def on_fit_task_begin(self, estimator, context):
+        self.calls.append(("begin", context.task_name, path(context), context.max_subtasks))
+        if context.task_name == self.fail_at:
+            raise RuntimeError("failed")
+
+    def on_fit_task_end(self, estimator, context):
+        self.calls.append(("end", context.task_name, path(context), None))
+
+
+def in_blocks(n=6000, n_blocks=4):
+    X, y, weights, group = data(n)
+    ends = np.linspace(0, n, n_blocks + 1).astype(int)
+    given = {"X": X, "y": y, "sample_weight": weights, "sensitive_features": group}
+    return from_blocks(
+        lambda i: {name: v[ends[i] : ends[i + 1]] for name, v in given.items()}, n_blocks
+    )
+
+
+def fit_alone(listener, source):
+    PixelLossRegressor(1.0).set_callbacks(listener).fit(source)
+
+
+def fit_a_path(listener, source):
+    loss_mix_path(source, loss_mixes=[0.0, 1.0], callbacks=[listener])
+
+
+def search(listener, source):
+    PixelLossRegressorCV([0.0, 1.0], cv=3).set_callbacks(listener).fit(source)
+
+
+@needs_callbacks
+@pytest.mark.parametrize("n", [300, 6000])
+@pytest.mark.parametrize("fit", [fit_alone, fit_a_path, search])
+def test_passes_over_blocks_and_the_blocks_in_them_are_tasks(fit, n):
+    listener = Listener()
+    fit(listener, in_blocks(n))
+    hooks = [call[0] for call in listener.calls]
+    assert (hooks[0], hooks[-1], hooks.count("setup")) == ("setup", "teardown", 1)
+    opened, passes = [], []
+    for hook, name, place, most in listener.calls[1:-1]:
+        if hook == "begin":
+            opened.append((name, place))
+            if len(place) == 2:
+                passes.append(name)
+                assert most == 4
+        else:
+            assert opened.pop() == (name, place)
+    assert not opened
+    assert passes[0] == "look"
+    blocks = [place for hook, name, place, _ in listener.calls if (hook, name) == ("end", "block")]
+    assert len(blocks) == 4 * len(passes)
+
+
+@needs_callbacks
+def test_a_callback_that_fails_leaves_the_estimator_as_it_was():
+    model = PixelLossRegressor(1.0).set_callbacks(Listener(fail_at="block"))
+    with pytest.raises(RuntimeError, match="failed"):
+        model.fit(in_blocks())
+    assert not hasattr(model, "coef_")
+
+
+@needs_callbacks
+@pytest.mark.parametrize("make", [GroupLossMonitor, Recorder])
+def test_callbacks_that_ask_for_rows_or_models_are_refused_by_name(make):
+    model = PixelLossRegressor(1.0).set_callbacks(make())
+    with pytest.raises(
+        NotImplementedError, match=f"need rows in one array: remove {make.__name__}"
+    ):
+        model.fit(in_blocks())

@@ -110,8 +110,6 @@ def test_a_path_needs_its_rows_once():
     source = in_blocks(without(data(), "clusters"))
     with pytest.raises(ValueError, match="y must be None beside a source of rows"):
         loss_mix_path(source, [1.0, 2.0])
-    with pytest.raises(NotImplementedError, match="callbacks need rows in one array"):
-        loss_mix_path(source, callbacks=[object()])
 
 
 def test_a_mix_that_fails_is_named():
@@ -350,10 +348,10 @@ def test_an_error_of_a_pass_ends_all_fits():
             raise OSError("the disk is gone")
         return {name: values[:500] for name, values in rows.items()}
 
-    source = from_blocks(block, 2)
+    source, before = from_blocks(block, 2), threading.active_count()
     with pytest.raises(OSError, match="the disk is gone"):
         loss_mix_path(source)
-    assert threading.active_count() < 20
+    assert threading.active_count() <= before
 
 
 def test_a_fit_that_ends_or_fails_does_not_hold_up_the_others():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from skfairloss._core.constraints import SQUARED_ERROR
 from skfairloss._design.dense import DenseDesign
 from skfairloss._design.threads import one_blas_thread
 from skfairloss._estimator.attributes import Attributes
-from skfairloss._estimator.compat import has_callbacks
+from skfairloss._estimator.compat import has_callbacks, with_callbacks
 from skfairloss._estimator.fitting import fit_model, warn_unless_certified, warn_unless_equal
 from skfairloss._estimator.scale import (
     RANGE,
@@ -34,6 +35,7 @@ from skfairloss._rows.sums import Sums
 from skfairloss._solvers.formulation import Options
 from skfairloss._solvers.row_fit import RowSolution, solve_equalized_rows, solve_rows
 from skfairloss._typing import Array
+from skfairloss.callbacks import PassTasks
 from skfairloss.fairness import EqualizedLoss, FairnessTerm
 
 Terms = tuple[FairnessTerm, ...]
@@ -72,12 +74,27 @@ class RowTraining:
         return replace(self, look=look, facts=replace(facts, spread=self.facts.spread))
 
 
+@with_callbacks
 def fit_source(model: Any, source: RowSource) -> None:
     """Fit a `PixelLossRegressor` to the rows of a source, and set its fitted attributes."""
     terms = check_for_rows(model)
-    passes = Passes(source)
-    training = read_rows(model, passes, bool(terms), needs_products(model, terms))
-    fit_rows(model, passes, training)
+    with watched(model, source) as passes:
+        training = read_rows(model, passes, bool(terms), needs_products(model, terms))
+        fit_rows(model, passes, training)
+
+
+@contextmanager
+def watched(owner: Any, source: RowSource) -> Iterator[Passes]:
+    """Return passes over a source that the callbacks of an estimator are told of.
+
+    It is in a method under ``with_callbacks``.
+    """
+    if not has_callbacks(owner):
+        yield Passes(source)
+        return
+    tasks = PassTasks(owner)
+    yield Passes(source, tasks.of_pass)
+    tasks.end()
 
 
 def check_for_rows(model: Any) -> Terms:
@@ -143,10 +160,6 @@ def _refuse(model: Any, terms: Terms) -> None:
     if model.warm_start:
         raise NotImplementedError(
             "warm_start=True needs rows in one array: a fit of rows in blocks starts from a sample"
-        )
-    if has_callbacks(model):
-        raise NotImplementedError(
-            "callbacks need rows in one array: remove them by set_callbacks() to fit rows in blocks"
         )
     for term in terms:
         squared = model.loss_mix == 0 and getattr(term, "loss", None) in (None, SQUARED_ERROR)
@@ -245,7 +258,9 @@ def _fit_in_memory(
     read = DenseDesign(x), y, own, scale, terms, groups
     problem, tolerance = problem_of(model, *read)
     training = Training(problem, scale, tolerance, groups, terms, single, (x, y, None))
-    fit_model(model, training, None)
+    quiet = type(model)(**model.get_params(deep=False))  # callbacks are told of passes alone
+    fit_model(quiet, training, None)
+    vars(model).update({name: v for name, v in vars(quiet).items() if name.endswith("_")})
 
 
 def _report(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,23 +29,37 @@ from skfairloss._design.moments import GroupMoments
 from skfairloss._design.sample import Sample
 from skfairloss._rows.draws import Draw
 from skfairloss._rows.kernels import MOMENTS, Look, Moved, Triangle
-from skfairloss._rows.source import Kernel, RowSource
+from skfairloss._rows.source import Kernel, OnBlock, RowSource
 from skfairloss._rows.sums import Sums
 from skfairloss._typing import Array, Index
 
 _FAR = 30.0  # distance of an origin from the means, in spreads, that costs three digits
 
 
-class Passes:
-    """Passes over a source: counts them, and notices rows that change from one to the next."""
+Watch = Callable[[str, int], AbstractContextManager[OnBlock]]
 
-    def __init__(self, source: RowSource) -> None:
-        self.source, self.count = source, 0
+
+class Passes:
+    """Passes over a source: counts them, and notices rows that change from one to the next.
+
+    Parameters
+    ----------
+    source : the rows.
+    watch : entered for each pass with its name and the number of blocks; returns the function to
+        call after each block. None if nobody watches.
+    """
+
+    def __init__(self, source: RowSource, watch: Watch | None = None) -> None:
+        self.source, self.count, self._watch = source, 0, watch
         self._seen: Mapping[int, tuple[int, int]] = {}
 
     def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
         """Make a pass over all rows."""
-        sums = self.source.run(kernel, own)
+        if self._watch is None:
+            sums = self.source.run(kernel, own)
+        else:
+            with self._watch(kernel.name, self.source.n_blocks) as on_block:
+                sums = self.source.run(kernel, own, on_block)
         self.count += 1
         for block, (n, check) in self._seen.items():
             now = sums.seen.get(block)

@@ -25,6 +25,7 @@ from skfairloss._rows.sums import Sums, in_tree, merge
 from skfairloss._typing import Array, Index
 
 T = TypeVar("T")
+OnBlock = Callable[[], None]
 
 _PIECE = 2**18  # numbers of X in a piece: it stays in cache, and calls do not count
 _SOME = 500  # rows of a head
@@ -117,8 +118,16 @@ class RowSource(Protocol):
     def head(self) -> Block:
         """Return some rows of the first block that has any."""
 
-    def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
-        """Apply a kernel to all rows, with what is sent to single blocks, in one pass."""
+    def run(
+        self,
+        kernel: Kernel,
+        own: Mapping[int, Any] | None = None,
+        on_block: OnBlock | None = None,
+    ) -> Sums:
+        """Apply a kernel to all rows, with what is sent to single blocks, in one pass.
+
+        ``on_block`` is called after each block, unless the source shows its own progress.
+        """
 
     def each(
         self, function: Callable[[Array], Array], names: list[str] | None = None
@@ -201,7 +210,12 @@ class BlockRows:
     def _head(self) -> Block:
         return first_rows(read_block(i, self.block(i)) for i in range(self.n_blocks))
 
-    def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
+    def run(
+        self,
+        kernel: Kernel,
+        own: Mapping[int, Any] | None = None,
+        on_block: OnBlock | None = None,
+    ) -> Sums:
         sent, names = own or {}, None
         if (
             "_head" in self.__dict__
@@ -213,7 +227,8 @@ class BlockRows:
             check_names(i, block.names, names)
             return reduce_block(kernel, i, block, sent.get(i))
 
-        return in_tree(_in_threads(one, self.n_blocks, self.n_jobs), merge) or Sums()
+        found = _in_threads(one, self.n_blocks, self.n_jobs)
+        return in_tree(found if on_block is None else _told(found, on_block), merge) or Sums()
 
     def each(
         self, function: Callable[[Array], Array], names: list[str] | None = None
@@ -231,6 +246,13 @@ def first_rows(blocks: Iterable[Block]) -> Block:
         if len(rows):
             return block.some(rows[:: max(1, len(rows) // _SOME)])
     raise ValueError("there are no rows with a weight: all blocks are empty")
+
+
+def _told(found: Iterable[T], on_block: OnBlock) -> Iterator[T]:
+    """Yield what is found of each block, and tell of it."""
+    for one in found:
+        on_block()
+        yield one
 
 
 def _in_threads(one: Callable[[int], T], n: int, n_jobs: int) -> Iterator[T]:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from skfairloss._rows.blocks import Block
 from skfairloss._rows.facts import Passes
 from skfairloss._rows.folds import Asked, OfParts, Part
-from skfairloss._rows.source import Kernel, RowSource
+from skfairloss._rows.source import Kernel, OnBlock, RowSource
 from skfairloss._rows.sums import Sums, sums_of
 from skfairloss._typing import Array
 
@@ -81,7 +81,12 @@ class PartRows:
     def head(self) -> Block:
         return self._source.head()
 
-    def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
+    def run(
+        self,
+        kernel: Kernel,
+        own: Mapping[int, Any] | None = None,
+        on_block: OnBlock | None = None,  # noqa: ARG002  (blocks are those of all fits)
+    ) -> Sums:
         return self._table.ask(Asked(self._part, kernel, own))
 
     def each(

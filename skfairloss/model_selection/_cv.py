@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,9 +15,10 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _num_samples, check_is_fitted, indexable
 
-from skfairloss._estimator.compat import CallbackSupportMixin, has_callbacks, with_callbacks
+from skfairloss._estimator.compat import CallbackSupportMixin, with_callbacks
 from skfairloss._estimator.persistence import VersionStampMixin
 from skfairloss._estimator.regressor import PixelLossRegressor
+from skfairloss._estimator.source_fitting import watched
 from skfairloss._estimator.training import read_training
 from skfairloss._inputs.columns import named_columns
 from skfairloss._inputs.place import fitting_at
@@ -33,11 +35,12 @@ from skfairloss.model_selection._results import collect_results
 from skfairloss.model_selection._scores import Scores
 from skfairloss.model_selection._scoring import Given, Scorers, make_scorers
 from skfairloss.model_selection._search_folds import FoldOfSearch, search_folds
-from skfairloss.model_selection._source_fits import check_no_callbacks
+from skfairloss.model_selection._source_fits import Job
 from skfairloss.model_selection._source_search import SourceSearch, folds_of_source
 from skfairloss.model_selection._tasks import FitsTasks
 from skfairloss.rows._collections import read_source
 
+Choice = Callable[[dict[str, Any]], int]
 _OF_THE_REGRESSOR = (
     "quantile",
     "scale",
@@ -413,21 +416,46 @@ class PixelLossRegressorCV(
         for name in [name for name in self.__dict__ if name.endswith("_") and name[0] != "_"]:
             delattr(self, name)
         source = read_source(X, y, sample_weight, sensitive_features, clusters)
-        candidates = grid.candidates
         if source is not None:
             if params:
                 raise TypeError(f"fit of rows in blocks got unexpected arguments {sorted(params)}")
-            whole, tasks = FitData(source, None, None, None), FitsTasks(self, 1)
-            found = self._search_rows(grid, scorers, source)
-        else:
-            whole = self._data(grid, X, y, sample_weight, sensitive_features)
-            folds, for_scorers = self._folds(scorers, whole.cuttable(), clusters, params)
-            tasks = FitsTasks(self, len(candidates) * len(folds) + 1)
-            found = self._search(grid, scorers, whole.cuttable(), folds, for_scorers, tasks)
-        n_splits = len(found.scores)
-        results = collect_results(
-            [c.params for c in candidates], scorers.names, found.scores, found.seconds
-        )
+            return self._fit_source(grid, scorers, choose, source)
+        whole = self._data(grid, X, y, sample_weight, sensitive_features)
+        folds, for_scorers = self._folds(scorers, whole.cuttable(), clusters, params)
+        n_fits = len(grid.candidates) * len(folds)
+        tasks = FitsTasks(self, n_fits + 1)
+        found = self._search(grid, scorers, whole.cuttable(), folds, for_scorers, tasks)
+        chosen = self._choose(grid, scorers, choose, found)
+        model, started = self._regressor(**chosen.parameters), time.perf_counter()
+        with fitting_at(f"{chosen.place}, all rows"), tasks.fit(n_fits, model):
+            model.fit(
+                whole.X,
+                whole.y,
+                sample_weight=whole.sample_weight,
+                sensitive_features=whole.sensitive_features,
+            )
+        self._take_over(model, time.perf_counter() - started)
+        tasks.end()
+        return self
+
+    def _fit_source(self, grid: Grid, scorers: Scorers, choose: Choice, source: RowSource) -> Self:
+        """Do the same for rows in blocks."""
+        n_folds, regressor = folds_of_source(self.cv), self._regressor()
+        search = SourceSearch(regressor, grid, scorers, self.error_score, self.n_jobs)
+        with watched(self, source) as passes:
+            found, fits = search(passes, n_folds)
+            chosen = self._choose(grid, scorers, choose, found)
+            model, started = self._regressor(**chosen.parameters), time.perf_counter()
+            for error in filter(None, fits.fit([Job(None, model, f"{chosen.place}, all rows")])):
+                raise error
+            self._take_over(model, time.perf_counter() - started)
+        return self
+
+    def _choose(self, grid: Grid, scorers: Scorers, choose: Choice, found: Scores) -> Candidate:
+        """Collect the results, and choose a candidate; its terms are a copy."""
+        candidates, n_splits = grid.candidates, len(found.scores)
+        params = [candidate.params for candidate in candidates]
+        results = collect_results(params, scorers.names, found.scores, found.seconds)
         by_rule, decides = callable(self.refit), criterion(self.refit)
         judged = scorers.names if by_rule else [decides]
         check_scored(found.failures, results, judged, n_splits)
@@ -438,9 +466,10 @@ class PixelLossRegressorCV(
         self.best_params_ = results["params"][self.best_index_]
         if not by_rule:
             self.best_score_ = results[f"mean_test_{decides}"][self.best_index_]
-        self._refit(whole, candidates[self.best_index_], tasks)
-        tasks.end()
-        return self
+        chosen = candidates[self.best_index_]
+        fairness = clone(chosen.strength.fairness, safe=False)
+        self.loss_mix_, self.alpha_, self.fairness_ = chosen.loss_mix, chosen.alpha, fairness
+        return replace(chosen, strength=replace(chosen.strength, fairness=fairness))
 
     def _folds(
         self, scorers: Scorers, data: FitData, clusters: Any, params: dict[str, Any]
@@ -470,13 +499,6 @@ class PixelLossRegressorCV(
             delayed(evaluate)(fold) for fold in folds
         )
         return found[0].joined(found[1:])
-
-    def _search_rows(self, grid: Grid, scorers: Scorers, source: RowSource) -> Scores:
-        """Do the same for rows in blocks."""
-        check_no_callbacks(has_callbacks(self))
-        regressor = self._regressor()
-        search = SourceSearch(regressor, grid, scorers, self.error_score, self.n_jobs)
-        return search(source, folds_of_source(self.cv))
 
     def predict(self, X: ArrayLike) -> Array:
         """Predict with the model chosen.
@@ -521,20 +543,8 @@ class PixelLossRegressorCV(
         X, y = indexable(X, y)
         return FitData(X, y, sample_weight, sensitive_features)
 
-    def _refit(self, data: FitData, chosen: Candidate, tasks: FitsTasks) -> None:
-        """Fit the choice to all rows, and take over its attributes."""
-        self.loss_mix_, self.alpha_ = chosen.loss_mix, chosen.alpha
-        self.fairness_ = clone(chosen.strength.fairness, safe=False)
-        model = self._regressor(**{**chosen.parameters, "fairness": self.fairness_})
-        started = time.perf_counter()
-        with fitting_at(f"{chosen.place}, all rows"), tasks.fit(tasks.last, model):
-            model.fit(
-                data.X,
-                data.y,
-                sample_weight=data.sample_weight,
-                sensitive_features=data.sensitive_features,
-            )
-        self.refit_time_ = time.perf_counter() - started
-        self.best_estimator_ = model
+    def _take_over(self, model: PixelLossRegressor, seconds: float) -> None:
+        """Take over the attributes of the choice, fitted to all rows."""
+        self.refit_time_, self.best_estimator_ = seconds, model
         fitted = {name: value for name, value in vars(model).items() if name.endswith("_")}
         self.__dict__.update({n: value for n, value in fitted.items() if n[0] != "_"})

@@ -17,6 +17,7 @@ from skfairloss._core.solution import Start
 from skfairloss._estimator.compat import CallbackSupportMixin, with_callbacks
 from skfairloss._estimator.fitting import fit_model
 from skfairloss._estimator.regressor import PixelLossRegressor
+from skfairloss._estimator.source_fitting import watched
 from skfairloss._estimator.training import Training, read_training
 from skfairloss._inputs.parameters import is_integer, is_real
 from skfairloss._inputs.place import fitting_at
@@ -24,7 +25,7 @@ from skfairloss._rows.source import RowSource
 from skfairloss._typing import Array
 from skfairloss.displays import CoefficientPathDisplay
 from skfairloss.model_selection._data import FitData
-from skfairloss.model_selection._source_fits import Job, SourceFits, check_no_callbacks
+from skfairloss.model_selection._source_fits import Job, SourceFits
 from skfairloss.model_selection._tasks import FitsTasks
 from skfairloss.rows._collections import read_source
 
@@ -320,24 +321,13 @@ def loss_mix_path(
     mixes = check_loss_mixes(loss_mixes)
     for name in {"loss_mix", "warm_start"} & set(parameters):
         raise TypeError(f"{name} is no parameter of loss_mix_path, which varies loss_mixes")
-    template = PixelLossRegressor(**parameters)
-    source = read_source(X, y, sample_weight, sensitive_features)
-    if source is not None:
-        check_no_callbacks(callbacks)
-        return source_path(source, template, mixes)
-    run = _Run(template)
+    run = _Run(PixelLossRegressor(**parameters))
     if callbacks:
         set_callbacks(run, callbacks)
+    source = read_source(X, y, sample_weight, sensitive_features)
+    if source is not None:
+        return run.fit_source(source, mixes)
     return run.fit(FitData(X, y, sample_weight, sensitive_features), mixes)
-
-
-def source_path(source: RowSource, template: PixelLossRegressor, mixes: Array) -> LossMixPath:
-    """Fit the rows of a source under each mix, side by side."""
-    models = [clone(template).set_params(loss_mix=float(mix)) for mix in mixes]
-    jobs = [Job(None, model, f"loss_mix={model.loss_mix:g}") for model in models]
-    for error in filter(None, SourceFits(source, models, template.n_jobs).fit(jobs)):
-        raise error
-    return LossMixPath(mixes, tuple(models))
 
 
 class _Run(CallbackSupportMixin, BaseEstimator):
@@ -359,6 +349,16 @@ class _Run(CallbackSupportMixin, BaseEstimator):
                 walk.fit(models[j])
         tasks.end()
         return LossMixPath(mixes, tuple(models[j] for j in range(len(mixes))))
+
+    @with_callbacks
+    def fit_source(self, source: RowSource, mixes: Array) -> LossMixPath:
+        """Fit the rows of a source under each mix, side by side."""
+        models = [clone(self.regressor).set_params(loss_mix=float(mix)) for mix in mixes]
+        jobs = [Job(None, model, f"loss_mix={model.loss_mix:g}") for model in models]
+        with watched(self, source) as passes:
+            for error in filter(None, SourceFits(passes, models, self.regressor.n_jobs).fit(jobs)):
+                raise error
+        return LossMixPath(mixes, tuple(models))
 
 
 class Walk:

@@ -20,7 +20,6 @@ from skfairloss._estimator.source_fitting import (
 from skfairloss._inputs.place import fitting_at
 from skfairloss._rows.facts import Passes
 from skfairloss._rows.folds import Part
-from skfairloss._rows.source import RowSource
 from skfairloss._rows.together import fit_together
 
 T = TypeVar("T")
@@ -35,29 +34,21 @@ class Job:
     place: str
 
 
-def check_no_callbacks(callbacks: Any) -> None:
-    """Refuse callbacks, which are told of fits of rows in one array alone."""
-    if callbacks:
-        raise NotImplementedError(
-            "callbacks need rows in one array: leave them out to fit rows in blocks"
-        )
-
-
 class SourceFits:
     """Fits of one source; a part of its rows is read once for all models.
 
     Parameters
     ----------
-    source : the rows.
+    passes : over the rows.
     models : all that will be fitted, checked here.
     n_jobs : fits that work at a time between passes. None is 1.
     """
 
     def __init__(
-        self, source: RowSource, models: Sequence[PixelLossRegressor], n_jobs: int | None
+        self, passes: Passes, models: Sequence[PixelLossRegressor], n_jobs: int | None
     ) -> None:
         terms = [check_for_rows(model) for model in models]
-        self.passes = Passes(source)
+        self.passes = passes
         self._n_jobs = 1 if n_jobs is None else effective_n_jobs(n_jobs)
         self._by_group = any(map(bool, terms))
         self._products = any(map(needs_products, models, terms))

@@ -9,8 +9,8 @@ from typing import Any
 
 from skfairloss._estimator.regressor import PixelLossRegressor
 from skfairloss._inputs.parameters import is_integer
+from skfairloss._rows.facts import Passes
 from skfairloss._rows.folds import Folds, Part
-from skfairloss._rows.source import RowSource
 from skfairloss.model_selection._grid import Candidate, Grid
 from skfairloss.model_selection._scores import Scores
 from skfairloss.model_selection._scoring import Scorers
@@ -37,13 +37,13 @@ class SourceSearch:
     error_score: float | str
     n_jobs: int | None
 
-    def __call__(self, source: RowSource, n_folds: int) -> Scores:
+    def __call__(self, passes: Passes, n_folds: int) -> tuple[Scores, SourceFits]:
         """Fit all candidates to all folds, and score them on the rows left out."""
-        head = source.head()
+        head = passes.source.head()
         asked = head.y.shape[1], head.codes is not None
         of_sums = sum_scorers(self.scorers, PixelLossRegressor(), *asked)
         models = [self._model(candidate) for candidate in self.grid.candidates]
-        fits = SourceFits(source, models, self.n_jobs)
+        fits = SourceFits(passes, models, self.n_jobs)
         folds = Folds(n_folds, _SEED, by_cluster=head.clusters is not None)
         found = Scores(n_folds, len(models), self.scorers.names, self.error_score)
         width = len(self.grid.mixes)
@@ -52,11 +52,11 @@ class SourceSearch:
             step = dict(enumerate(models[first : first + width], first))
             fitted |= self._fit(fits, folds, step, found)
         started = time.perf_counter()
-        scores = score_together(fits.passes, of_sums, list(fitted.values()))
+        scores = score_together(passes, of_sums, list(fitted.values()))
         found.seconds[..., 1] = (time.perf_counter() - started) / max(len(fitted), 1)
         for (k, at), own in zip(fitted, scores, strict=True):
             found.record(k, at, own)
-        return found
+        return found, fits
 
     def _fit(
         self, fits: SourceFits, folds: Folds, models: dict[int, PixelLossRegressor], found: Scores

@@ -25,7 +25,6 @@ class FitsTasks:
 
     def __init__(self, owner: Any, n_fits: int) -> None:
         self._owner = owner
-        self.last = n_fits - 1
         self._context: Any = None
         self._lock = Lock()
         if has_callbacks(owner):

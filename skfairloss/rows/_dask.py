@@ -26,7 +26,7 @@ from dask.delayed import delayed
 
 from skfairloss._inputs.groups import check_index
 from skfairloss._rows.blocks import Block, check_names, read_block
-from skfairloss._rows.source import Kernel, first_rows, reduce_block
+from skfairloss._rows.source import Kernel, OnBlock, first_rows, reduce_block
 from skfairloss._rows.sums import Sums, in_tree, merge
 from skfairloss._typing import Array
 
@@ -112,7 +112,12 @@ class DaskRows:
                 return found
         return first_rows([])  # the error of no rows
 
-    def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
+    def run(
+        self,
+        kernel: Kernel,
+        own: Mapping[int, Any] | None = None,
+        on_block: OnBlock | None = None,  # noqa: ARG002  (the dashboard shows tasks)
+    ) -> Sums:
         """Send a kernel to all partitions, and what is sent to single ones, and return the sums."""
         name, token, sent = kernel.name, uuid4().hex, own or {}
         shared = delayed(kernel, name=f"{name}-kernel-{token}", traverse=False)

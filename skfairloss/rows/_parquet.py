@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skfairloss._rows.source import BlockRows, Kernel
+from skfairloss._rows.source import BlockRows, Kernel, OnBlock
 from skfairloss._rows.sums import Sums
 from skfairloss._typing import Array
 from skfairloss.rows._blocks import check_count
@@ -157,10 +157,15 @@ class FileRows(BlockRows):
         super().__init__(lambda i: groups[i].read(wanted), len(groups), n_jobs)
         self._groups, self._wanted = groups, wanted
 
-    def run(self, kernel: Kernel, own: Mapping[int, Any] | None = None) -> Sums:
+    def run(
+        self,
+        kernel: Kernel,
+        own: Mapping[int, Any] | None = None,
+        on_block: OnBlock | None = None,
+    ) -> Sums:
         if kernel.needs_features:
-            return super().run(kernel, own)
-        return self._with(replace(self._wanted, features=())).run(kernel, own)
+            return super().run(kernel, own, on_block)
+        return self._with(replace(self._wanted, features=())).run(kernel, own, on_block)
 
     def each(
         self, function: Callable[[Array], Array], names: list[str] | None = None
