@@ -25,18 +25,19 @@ from bench.command import format_size, make_parser, parse, write_json
 from bench.machine import describe_threads
 from bench.measure import to_markdown
 
-from skfairloss import PixelLossRegressor
-from skfairloss._rows.facts import Passes
+from skfairloss import PixelLossRegressor, PixelLossRegressorCV
 from skfairloss.fairness import WorstGroupLoss
 from skfairloss.rows import from_parquet
+from skfairloss.rows._parquet import FileRows
 
 GIB = 2**30
 COLUMNS = ("case", "limit", "before", "peak", "passes", "seconds", "gap")
-CASES: dict[str, tuple[float, bool]] = {
-    "loss_mix=0": (0.0, False),
-    "loss_mix=0.5": (0.5, False),
-    "loss_mix=1": (1.0, False),
-    "worst group, loss_mix=1": (1.0, True),
+CASES: dict[str, Any] = {
+    "loss_mix=0": PixelLossRegressor(0.0),
+    "loss_mix=0.5": PixelLossRegressor(0.5),
+    "loss_mix=1": PixelLossRegressor(1.0),
+    "worst group, loss_mix=1": PixelLossRegressor(1.0, fairness=WorstGroupLoss()),
+    "search of 5 mixes on 5 folds": PixelLossRegressorCV(cv=5),
 }
 
 
@@ -72,14 +73,13 @@ def peak() -> int:
 def fit(folder: str, features: int, case: str, limit: int) -> dict[str, Any]:
     """Fit a case in this process under a limit."""
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    loss_mix, grouped = CASES[case]
-    before, made, run = peak(), [], Passes.run
+    before, made, run = peak(), [], FileRows.run
 
-    def counted(self: Passes, kernel: Any, own: Any = None) -> Any:
+    def counted(self: FileRows, kernel: Any, *others: Any) -> Any:
         made.append(kernel.needs_features)
-        return run(self, kernel, own)
+        return run(self, kernel, *others)
 
-    Passes.run = counted  # type: ignore[method-assign]
+    FileRows.run = counted  # type: ignore[method-assign]
     source = from_parquet(
         folder,
         features=[f"x{j}" for j in range(features)],
@@ -87,9 +87,8 @@ def fit(folder: str, features: int, case: str, limit: int) -> dict[str, Any]:
         sample_weight="w",
         sensitive_features="g",
     )
-    term = WorstGroupLoss() if grouped else None
     start = time.process_time()
-    model = PixelLossRegressor(loss_mix, fairness=term).fit(source)
+    model = CASES[case].fit(source)
     return {
         "case": case,
         "limit": f"{limit / GIB:.2f} GiB",
