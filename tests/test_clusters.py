@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+from scipy import stats
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -161,6 +162,36 @@ def test_a_group_that_a_sample_does_not_have_leaves_the_intervals_of_others():
     assert known.to_dict() == {"a": True, "b": True, "rare": False}
     assert "too few clusters" in repr(found)
     assert "between 12 clusters" in repr(found)
+
+
+def between(y, group, clusters, **options):
+    """The interval of the difference of mean residuals."""
+    options = {"sensitive_features": group, "clusters": clusters, "random_state": 0} | options
+    found = group_report(y, np.zeros(len(y)), metrics="mean_residual", **options)
+    return [limits.item() for limits in found.difference_ci]
+
+
+@pytest.mark.parametrize("unit", [1.0, -250.0])
+def test_a_part_that_clusters_add_to_every_group_cancels_in_differences(unit):
+    school, group = np.repeat(np.arange(20), 6), np.tile([0, 1, 2], 40)
+    effect = np.linspace(-1, 1, 20)
+    y = effect[school] + np.array([0.0, 3.0, 1.0])[group]
+    found = between(unit * y, group, school, n_boot=2000)
+    # where ends below and above a value are as far; of the skewness of 2 000 samples
+    alone = 2 * effect.std() / np.sqrt(20)
+    np.testing.assert_allclose(found, 3.0 * abs(unit), atol=0.1 * alone * abs(unit))
+
+
+def test_the_difference_of_groups_within_clusters_is_that_of_pairs():
+    rng = np.random.default_rng(1)
+    shared, own = rng.normal(size=50), rng.normal(size=(2, 50))
+    first, second = 5 + shared + own[0], shared + own[1]
+    y, pair = np.concatenate([first, second]), np.tile(np.arange(50), 2)
+    found = between(y, np.repeat(["u", "v"], 50), pair, n_boot=4000)
+    differences = first - second
+    expected = stats.ttest_1samp(differences, 0).confidence_interval()
+    # of the spreads and the skewness of 4 000 samples
+    np.testing.assert_allclose(found, expected, atol=0.08 * differences.std() / np.sqrt(50))
 
 
 @pytest.mark.parametrize(("clusters", "words"), BAD[:4])

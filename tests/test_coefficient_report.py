@@ -198,6 +198,33 @@ def test_losses_by_group_vary_more_than_those_of_a_given_model():
         assert report.refits.measured[0, 0, j] == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("clustered", [False, True])
+def test_a_part_that_groups_have_in_common_cancels_in_their_difference(clustered):
+    rng = np.random.default_rng(0)
+    group, pair = np.tile([0.0, 1.0], 40), np.repeat(np.arange(40), 2)
+    y = rng.normal(size=40)[pair] + 2.0 * group
+    X = group[:, None]
+    report = coefficient_report(
+        PixelLossRegressor(0.0).fit(X, y),
+        X,
+        y,
+        sensitive_features=group,
+        clusters=pair if clustered else None,
+        metrics="mean_prediction",
+        n_boot=200,
+        random_state=0,
+    )
+    frame = report.groups.to_frame().set_index("statistic")
+    coefficient = report.to_frame().iloc[0][["lower", "upper"]].astype(float)
+    difference = frame.loc["difference", ["lower", "upper"]].astype(float)
+    # two ways to an interval of the same number; of the skewness of 200 samples
+    np.testing.assert_allclose(difference, coefficient, atol=0.1)
+    if clustered:
+        np.testing.assert_allclose(coefficient, 2.0, rtol=1e-6)
+    else:
+        assert np.ptp(difference) > 0.5
+
+
 def test_replicates_that_no_model_fits_are_counted_and_left_out():
     rng = np.random.default_rng(0)
     X, group = np.zeros((60, 1)), np.repeat(["u", "v"], 30)

@@ -22,6 +22,7 @@ from skfairloss.metrics._intervals import (
     simultaneous_quantile,
     wilson_limits,
 )
+from skfairloss.metrics._limits import _correlations
 from tests.test_examples import ROOT, run
 
 Z = stats.norm.ppf(0.975)
@@ -97,18 +98,53 @@ def test_the_difference_of_two_shares_is_that_of_newcombe():
     # R. Newcombe, Statistics in Medicine 17 (1998), 873-890, method 10: 56 of 70 and 48 of 80
     p, n = np.array([56 / 70, 48 / 80]), np.array([70.0, 80.0])
     lower, upper = wilson_limits(Sampled(p, np.zeros((2, 2)), n, n - 1), Z)
-    found = largest_difference(Ends(p, lower, upper), None, np.zeros(2))
+    found = largest_difference(Ends(p, lower, upper), None, np.zeros((2, 2)))
     np.testing.assert_allclose(found, (0.0524, 0.3339), atol=5e-5)
-    swapped = largest_difference(Ends(p[::-1], lower[::-1], upper[::-1]), None, np.zeros(2))
+    swapped = largest_difference(Ends(p[::-1], lower[::-1], upper[::-1]), None, np.zeros((2, 2)))
     np.testing.assert_allclose(swapped, found, rtol=1e-12)
 
 
-def test_a_difference_from_all_rows_counts_what_they_share():
+@pytest.mark.parametrize("clustered", [False, True])
+def test_groups_that_are_drawn_apart_count_as_independent(clustered):
+    # the shares of Newcombe; of three samples the quantile is that of a normal distribution, since
+    # no deviation is above √3 standard deviations, and their correlation is by chance
+    y_pred = np.repeat([1.0, 0.0, 1.0, 0.0], [56, 14, 48, 32])
+    report = group_report(
+        np.zeros(150),
+        y_pred,
+        sensitive_features=np.repeat(["u", "v"], [70, 80]),
+        clusters=np.arange(150) if clustered else None,
+        metrics="share_above@0.5",
+        n_boot=3,
+        random_state=0,
+    )
+    found = [limits.item() for limits in report.difference_ci]
+    np.testing.assert_allclose(found, (0.0524, 0.3339), atol=5e-5)
+
+
+def test_correlations_are_those_of_the_samples_in_which_both_are_defined():
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(size=(2000, 4)) + rng.normal(size=(2000, 1)) * [0.0, 0.5, 1.0, -2.0]
+    units = np.array([1.0, 1e-80, 1e80, 1e9])
+    found = _correlations(drawn * units, drawn)
+    np.testing.assert_allclose(found, np.corrcoef(drawn.T), atol=1e-12)
+    missing = np.where(rng.random(drawn.shape) < 0.1, np.nan, drawn)
+    found = _correlations(missing * units, missing)
+    np.testing.assert_allclose(found, pd.DataFrame(missing).corr(), atol=1e-3)
+    constant = np.column_stack([np.full(2000, np.nan), np.full(2000, 0.1)])
+    np.testing.assert_allclose(_correlations(drawn, constant), 0, atol=1e-12)
+
+
+def test_a_difference_counts_what_its_two_parts_share():
     values, whole = np.array([1.0]), Ends(np.array([0.5]), np.array([0.3]), np.array([0.7]))
     group = Ends(values, values - 0.2, values + 0.2)
+    both = Ends(np.array([1.0, 0.5]), np.array([0.8, 0.3]), np.array([1.2, 0.7]))
     for rho, half in ((0.0, 0.2 * np.sqrt(2)), (1.0, 0.0), (0.5, 0.2)):
-        found = largest_difference(group, whole, np.array([rho]))
-        np.testing.assert_allclose(found, (0.5 - half, 0.5 + half), atol=1e-9)
+        expected = 0.5 - half, 0.5 + half
+        found = largest_difference(group, whole, np.array([[rho]]))
+        np.testing.assert_allclose(found, expected, atol=1e-9)
+        found = largest_difference(both, None, np.array([[1.0, rho], [rho, 1.0]]))
+        np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 def test_the_quantile_of_two_groups_is_that_of_a_normal_and_more_groups_have_a_larger_one():

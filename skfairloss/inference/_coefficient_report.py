@@ -142,7 +142,8 @@ def coefficient_report(
       the share that is 0.
     - Losses by group are those of the training rows under the replicate's weights and model. They
       vary with the rows and with the model trained on them, and have intervals as in
-      `group_report`; exponential weights double the skewness of a mean, which is taken out of it.
+      `group_report`. The model is common to all groups, so differences count the correlation of
+      their replicates. Exponential weights double the skewness of a mean, which is taken out of it.
       Training rows are fitted better than new ones: for those, `group_report` on rows left out.
     - A penalty pulls coefficients towards 0, and the interval with them. Under an L1 penalty, or
       where a fairness term binds in some replicates only, the distribution of coefficients is not

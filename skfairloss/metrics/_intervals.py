@@ -9,8 +9,9 @@ than a normal distribution (T. Hesterberg, "What teachers should know about the 
 American Statistician 69 (2015)).
 
 The ends of a difference are those of the two values, put together (G. Zou & A. Donner,
-"Construction of confidence limits about effect measures", Statistics in Medicine 27 (2008)): it
-keeps their skewness. All differences d hold at once at the quantile of max |d* - d| / sd(d*).
+"Construction of confidence limits about effect measures", Statistics in Medicine 27 (2008)), with
+the correlation of their samples where these have rows or clusters in common: it keeps their
+skewness. All differences d hold at once at the quantile of max |d* - d| / sd(d*).
 
 Rows of unequal weights s count as (Σs)² / Σs² rows (L. Kish, *Survey Sampling*, 1965).
 """
@@ -199,15 +200,15 @@ def largest_difference(
 ) -> tuple[float, float]:
     """Return the interval of the largest absolute difference of G groups.
 
-    With a ``reference`` it is that of differences from it, whose estimates have ``correlation``,
-    (G,), with those of the groups. Of differences d with intervals that hold at once, the largest
-    lies between the largest lower end, at least 0, and the largest upper end.
+    Differences are those between two groups, or from a ``reference``. ``correlation`` is that of
+    the estimates of both parts, (G, G) or (G, 1). Of differences d with intervals that hold at
+    once, the largest lies between the largest lower end, at least 0, and the largest upper end.
     """
     others = groups if reference is None else reference
-    rho = correlation[:, None] if reference is not None else np.zeros((1, 1))
     gap = groups.values[:, None] - others.values
-    below = _margin((groups.values - groups.lower)[:, None], others.upper - others.values, rho)
-    above = _margin((groups.upper - groups.values)[:, None], others.values - others.lower, rho)
+    distances = (groups.values - groups.lower)[:, None], (groups.upper - groups.values)[:, None]
+    below = _margin(distances[0], others.upper - others.values, correlation)
+    above = _margin(distances[1], others.values - others.lower, correlation)
     lower = np.maximum(gap - below, -gap - above)
     upper = np.maximum(gap + above, below - gap)
     if reference is None:  # a group with itself

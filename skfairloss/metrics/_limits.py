@@ -52,6 +52,7 @@ class Sizes:
     rows : (G + 1,), rows, or clusters, equal in weight, at least 2.
     freedom : (G + 1,), degrees of freedom, at least 1.
     single : True if a row has one output, and is independent.
+    nested : True if units are drawn within the groups, whose samples are independent then.
     third : that of `Sampled`.
     """
 
@@ -59,6 +60,7 @@ class Sizes:
     rows: Array
     freedom: Array
     single: bool
+    nested: bool
     third: float = 1.0
 
     @classmethod
@@ -68,7 +70,7 @@ class Sizes:
         Sets may have members in common, and nothing is a share.
         """
         rows, freedom = np.maximum(counts, 2.0), np.maximum(counts - 1.0, 1.0)
-        return cls(counts, rows, freedom, single=False, third=2.0)
+        return cls(counts, rows, freedom, single=False, nested=False, third=2.0)
 
     @classmethod
     def of(
@@ -91,14 +93,11 @@ class Sizes:
     def of_sums(
         cls, counts: Index, totals: Array, squares: Array, single: bool, nested: bool = True
     ) -> Sizes:
-        """Take the counts, and sums of weights and of their squares, (G + 1,) each.
-
-        ``nested`` is True where units are drawn within the groups.
-        """
+        """Take the counts, and sums of weights and of their squares, (G + 1,) each."""
         equal = totals**2 / squares
         n_groups = len(counts) - 1
         lost = np.array([1] * n_groups + [n_groups if nested else 1])
-        return cls(counts, np.maximum(equal, 2), np.maximum(equal - lost, 1), single)
+        return cls(counts, np.maximum(equal, 2), np.maximum(equal - lost, 1), single, nested)
 
 
 def find_limits(
@@ -121,12 +120,13 @@ def find_limits(
         of = limits_of(metric, sizes.single)
         own = np.where(enough, of(sampled, float(ndtri(0.5 + 0.5 * level))), np.nan)
         out.by_group[:, :, j], out.overall[:, j] = own[:, :-1], own[:, -1]
-        out.difference[:, j], out.ratio[:, j] = _compared(sampled, enough, of, method, level)
+        compared = _compared(sampled, enough, of, method, level, sizes.nested)
+        out.difference[:, j], out.ratio[:, j] = compared
     return out
 
 
 def _compared(
-    sampled: Sampled, enough: Array, of: LimitsOf, method: str, level: float
+    sampled: Sampled, enough: Array, of: LimitsOf, method: str, level: float, nested: bool
 ) -> tuple[Any, Any]:
     """Return the limits of difference and ratio; NaN where a group has too few rows."""
     nothing = (np.nan, np.nan)
@@ -140,7 +140,9 @@ def _compared(
     ends = of(sampled, simultaneous_quantile(values, drawn, reference, level))
     groups = Ends(values, *ends[:, :-1][:, known])
     whole = None if between else Ends(sampled.values[-1:], *ends[:, -1:])
-    correlation = _correlations(drawn, sampled.replicates[:, -1])
+    others = drawn if between else sampled.replicates[:, -1:]
+    apart = between and nested
+    correlation = np.zeros((len(values),) * 2) if apart else _correlations(drawn, others)
     difference = largest_difference(groups, whole, correlation)
     parts = [groups] if whole is None else [groups, whole]
     if any((part.values <= 0).any() or (part.lower < 0).any() for part in parts):
@@ -150,12 +152,18 @@ def _compared(
     return difference, np.exp(-np.array(ratio[::-1]))
 
 
-def _correlations(drawn: Array, whole: Array) -> Array:
-    """Return the correlation of each group's replicates (B, G) with those of all rows, (G,)."""
-    defined = ~np.isnan(whole) & ~np.isnan(drawn).any(axis=1)
-    drawn, whole = drawn[defined], whole[defined]
-    if not len(whole):
-        return np.zeros(drawn.shape[1])
-    drawn, whole = drawn - drawn.mean(axis=0), whole - whole.mean()
-    spread = np.sqrt((drawn**2).sum(axis=0) * (whole**2).sum())
-    return np.divide(whole @ drawn, spread, out=np.zeros(drawn.shape[1]), where=spread > 0)
+def _correlations(drawn: Array, others: Array) -> Array:
+    """Return the correlations of replicates (B, G) with others (B, K), (G, K).
+
+    A sample counts for a pair where both are defined. One that does not vary has correlation 0.
+    """
+    (x, x_known), (y, y_known) = _centred(drawn), _centred(others)
+    spread = np.sqrt((x**2).T @ y_known) * np.sqrt(x_known.T @ y**2)
+    return np.divide(x.T @ y, spread, out=np.zeros_like(spread), where=spread > 0)
+
+
+def _centred(replicates: Array) -> tuple[Array, Array]:
+    """Return replicates (B, k) less their mean, 0 where one is not defined, and 1 where it is."""
+    known = ~np.isnan(replicates)
+    mean = np.nansum(replicates, axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(known, replicates - mean, 0.0), known.astype(float)

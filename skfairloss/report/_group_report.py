@@ -125,8 +125,9 @@ def group_report(
       never reach 0, even where all groups are alike. Instead each difference d between two groups
       (with ``method="to_overall"``, from all rows) has an interval, put together from those of its
       two parts [3]_ at the quantile of the largest abs(d* - d) / sd(d*), so that all hold at once;
-      the largest difference lies between the largest lower end and the largest upper end. An
-      interval that begins at 0 means: no difference detected.
+      parts that have rows or clusters in common have the correlation of their samples. The
+      largest difference lies between the largest lower end and the largest upper end. An interval
+      that begins at 0 means: no difference detected.
     - ratio: the same of logarithms, where all values are positive; NaN elsewhere, and for
       mean_residual, bias and r2, whose ratio has no meaning.
     - too few rows: below 10 rows, for mse and rmse below 20, a group has no interval, and what
