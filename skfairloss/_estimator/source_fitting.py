@@ -194,7 +194,8 @@ def _groups(sums: Sums, head: Block) -> Groups | None:
     known = sum(float(sums.added["share", label]) for label in found)
     if head.codes is None or known < (1.0 - 1e-6) * weight:
         raise ValueError("blocks must all have 'sensitive_features', or none of them")
-    return merge_groups(found, head.columns, sum(draw.n_rows for draw in sums.drawn.values()))
+    columns: Any = sums.records["columns", None]
+    return merge_groups(found, columns, sum(draw.n_rows for draw in sums.drawn.values()))
 
 
 def _check_sizes(model: Any, facts: Facts) -> None:

@@ -139,6 +139,20 @@ def _is_missing(value: Any) -> bool:
         return True
 
 
+def listed_column(label: Any, values: list[Any], categories: NDArray[Any] | None) -> Column:
+    """Return the column of a list of values, which are among the categories if there are any."""
+    if categories is None:
+        return Column(label, _as_array(values, "sensitive_features"))
+    position = {value: code for code, value in enumerate(plain(categories))}
+    codes = np.array([position[value] for value in values], dtype=np.intp)
+    return Column(label, codes, categories)
+
+
+def plain(values: NDArray[Any]) -> list[Any]:
+    """Return Python values; dates stay NumPy's, which may have no other form."""
+    return list(values) if values.dtype.kind in "mM" else values.tolist()
+
+
 def _frame_columns(frame: Any, name: str) -> list[Any]:
     """Return the columns of a pandas or polars DataFrame, by position: names may repeat."""
     if hasattr(frame, "iloc"):

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skfairloss._inputs.columns import Column, distinct, missing_rows, read_columns
+from skfairloss._inputs.columns import (
+    Column,
+    distinct,
+    listed_column,
+    missing_rows,
+    plain,
+    read_columns,
+)
 from skfairloss._inputs.elsewhere import check_in_memory
 from skfairloss._inputs.place import in_run, warn_user
 
@@ -32,21 +39,26 @@ class Factor:
 
     names : ndarray of shape (n_values,)
         The values, with their dtype: those of a categorical dtype in its order, others sorted.
+
+    categories : ndarray of shape (n_categories,)
+        All values of a categorical dtype, in its order; None for other dtypes.
     """
 
     label: Any
     codes: NDArray[np.intp]
     names: NDArray[Any]
+    categories: NDArray[Any] | None = None
 
     @property
     def labels(self) -> list[Any]:
-        """The names as plain Python values; dates stay NumPy's, which may have no other form."""
-        return list(self.names) if self.names.dtype.kind in "mM" else self.names.tolist()
+        """The names as Python values."""
+        return plain(self.names)
 
     def subset(self, kept: NDArray[np.bool_]) -> Factor:
         """Return the kept rows, without values that have no row left."""
         present, codes = np.unique(self.codes[kept], return_inverse=True)
-        return Factor(self.label, codes.astype(np.intp, copy=False), self.names[present])
+        names = self.names[present]
+        return Factor(self.label, codes.astype(np.intp, copy=False), names, self.categories)
 
 
 @dataclass(frozen=True)
@@ -104,6 +116,51 @@ class Groups:
         labels = self.labels
         words = [", ".join(map(str, v)) if isinstance(v, tuple) else str(v) for v in labels]
         return words if len(set(words)) == len(words) else list(map(repr, labels))
+
+
+@dataclass(frozen=True)
+class GroupColumns:
+    """The columns that groups are from, without the rows.
+
+    Parameters
+    ----------
+    names : names of the columns, None for one without.
+    categories : the values of each column in their order. None where they are sorted.
+    """
+
+    names: tuple[Any, ...] = ()
+    categories: tuple[NDArray[Any] | None, ...] = ()
+
+    @classmethod
+    def of(cls, groups: Groups) -> GroupColumns:
+        """Take the columns of groups."""
+        names, categories = zip(*((f.label, f.categories) for f in groups.factors), strict=True)
+        return cls(names, categories)
+
+    def merged(self, other: GroupColumns) -> GroupColumns:
+        """Return the columns of both parts of the rows.
+
+        Categories are kept where both state the same ones in the same order.
+        """
+        if self.names != other.names:
+            raise ValueError(
+                "blocks must all have the same columns of 'sensitive_features' in the same order, "
+                f"got {list(self.names)} and {list(other.names)}"
+            )
+        categories = map(_common, self.categories, other.categories)
+        return GroupColumns(self.names, tuple(categories))
+
+    def encode(self, labels: Sequence[Any]) -> Groups:
+        """Encode groups by their labels, a row for each, in the order of the columns."""
+        parts = zip(*labels, strict=True) if len(self.names) > 1 else [labels]
+        columns = map(listed_column, self.names, map(list, parts), self.categories)
+        return _combine(tuple(_factorise(column, "sensitive_features") for column in columns))
+
+
+def _common(one: NDArray[Any] | None, two: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Return the categories that two columns have. None where they differ, also in order."""
+    same = one is not None and two is not None and one.tolist() == two.tolist()
+    return one if same else None
 
 
 def encode_groups(
@@ -303,9 +360,9 @@ def _check_present(columns: list[Column], name: str, remedy: str) -> None:
 def _factorise(column: Column, name: str) -> Factor:
     """Return codes (n,) and ordered values of a column without missing values."""
     codes, names = _codes_and_values(column.values, name)
-    return Factor(
-        column.label, codes, names if column.categories is None else column.categories[names]
-    )
+    if column.categories is None:
+        return Factor(column.label, codes, names)
+    return Factor(column.label, codes, column.categories[names], column.categories)
 
 
 def _codes_and_values(values: NDArray[Any], name: str) -> tuple[NDArray[np.intp], NDArray[Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from skfairloss._inputs.groups import Groups, encode_block
+from skfairloss._inputs.groups import GroupColumns, Groups, encode_block
 from skfairloss._typing import Array, Index
 
 _KEYS = ("X", "y", "sample_weight", "sensitive_features", "clusters")
@@ -28,7 +28,7 @@ class Block:
     weights : (n,), >= 0. None where all are 1.
     codes : (n,), the groups of the rows, as positions in ``labels``. None without groups.
     labels : the groups that occur.
-    columns : names of the columns that groups are from, None for one without.
+    columns : the columns that groups are from.
     names : names of the columns of X. None where they have none.
     clusters : (n,), numbers that the names of the rows' clusters are hashed to. None without any.
     """
@@ -39,7 +39,7 @@ class Block:
     weights: Array | None
     codes: Index | None
     labels: tuple[Any, ...]
-    columns: tuple[Any, ...]
+    columns: GroupColumns
     names: list[str] | None
     clusters: Array | None = None
 
@@ -71,12 +71,12 @@ def read_block(number: int, given: Any, targets: bool = True) -> Block:
         raise TypeError(f"block {number} has {unknown}, which is none of {list(_KEYS)}")
     x, names = _features(number, given["X"])
     if not targets:
-        return Block(x, np.empty((len(x), 0)), True, None, None, (), (), names)
+        return Block(x, np.empty((len(x), 0)), True, None, None, (), GroupColumns(), names)
     y = _numbers(number, "y", given["y"])
     if y.ndim not in (1, 2):
         raise ValueError(f"y of block {number} must have one or two dimensions, got {y.shape}")
     _check_length(number, "y", len(y), len(x))
-    codes, labels, from_columns = None, (), ()
+    codes, labels, from_columns = None, (), GroupColumns()
     if given.get("sensitive_features") is not None and len(x) == 0:
         codes = np.zeros(0, dtype=np.intp)
     elif given.get("sensitive_features") is not None:
@@ -84,7 +84,7 @@ def read_block(number: int, given: Any, targets: bool = True) -> Block:
             given["sensitive_features"], len(x), f"sensitive_features of block {number}"
         )
         codes, labels = groups.codes, tuple(groups.labels)
-        from_columns = tuple(factor.label for factor in groups.factors)
+        from_columns = GroupColumns.of(groups)
     weights = _weights(number, given.get("sample_weight"), len(x))
     clusters = None
     if given.get("clusters") is not None:
@@ -124,20 +124,12 @@ def check_names(number: int, found: list[str] | None, expected: list[str] | None
         )
 
 
-def merge_groups(labels: Sequence[Any], columns: tuple[Any, ...], n_rows: int) -> Groups:
+def merge_groups(labels: Sequence[Any], columns: GroupColumns, n_rows: int) -> Groups:
     """Return the groups that occur in any block, a row for each, in the order of the labels.
 
-    ``columns`` are names of the columns that they are from, ``n_rows`` the number of all rows.
+    ``columns`` are those of all blocks, ``n_rows`` the number of all rows.
     """
-    values: Any = labels
-    if len(columns) > 1:
-        parts = zip(*labels, strict=True)
-        values = np.column_stack([np.array(part, dtype=object) for part in parts])
-        if len(set(columns)) == len(columns) and None not in columns:
-            values = dict(zip(columns, values.T.tolist(), strict=True))
-    elif columns[0] is not None:
-        values = {columns[0]: labels}
-    groups = encode_block(values, len(labels), "sensitive_features")
+    groups = columns.encode(labels)
     if groups.n_groups > max(2, n_rows / 2):
         raise ValueError(
             f"sensitive_features has {groups.n_groups} groups: the values look continuous or "

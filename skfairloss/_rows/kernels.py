@@ -74,7 +74,9 @@ class Look(Kernel):
         labels: tuple[Any, ...] = (None,)
         codes = np.zeros(len(block.y), dtype=np.intp)
         added: dict[Any, Any] = {}
+        records: dict[Any, Any] = {}
         if block.codes is not None:
+            records["columns", None] = block.columns
             totals = np.bincount(block.codes, weights, len(block.labels))
             added.update({("share", g): v for g, v in zip(block.labels, totals, strict=True) if v})
             if self.by_group:
@@ -93,7 +95,7 @@ class Look(Kernel):
             largest["lightest", label] = -1.0 if own is None else -own.min()
             largest["heaviest", label] = 1.0 if own is None else own.max()
             drawn[label] = self._draw(block, kept, keys, weights, rows)
-        return Sums(added, largest, drawn=drawn)
+        return Sums(added, largest, drawn=drawn, records=records)
 
     def _check_shapes(self, number: int, block: Block) -> None:
         """Refuse a block that has not as many columns as the first one."""

@@ -38,7 +38,7 @@ def source_estimates(
         raise ValueError("sensitive_features must be among the rows of the source, it has none")
     of_sums = SumMetrics(list(named.values()))
     kernel = GroupSums.about(head, estimator, source.feature_names, of_sums, n_boot is not None)
-    found, groups = Summed.of(kernel, source.run(kernel)).grouped(head)
+    found, groups = Summed.of(kernel, source.run(kernel)).grouped()
     values = found.values()
     limits = Limits.none(groups.n_groups, len(named))
     if n_boot is not None:

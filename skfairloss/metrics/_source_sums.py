@@ -8,13 +8,13 @@ from its moments.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from skfairloss._inputs.groups import Groups
+from skfairloss._inputs.groups import GroupColumns, Groups
 from skfairloss._rows.blocks import Block, merge_groups
 from skfairloss._rows.source import Kernel, Piece
 from skfairloss._rows.sums import Few, Sums
@@ -108,6 +108,11 @@ class GroupSums(Kernel):
             records["few", label] = Few.of(FEW if self.drawn else 0, rows_of_group)
         return Sums(records=records)
 
+    def of_block(self, number: int, block: Block) -> Sums:  # noqa: ARG002
+        weighs = len(block.y) if block.weights is None else block.weights.any()
+        known = block.codes is not None and weighs
+        return Sums(records={("columns", None): block.columns} if known else {})
+
     def parts(self, y: Array, pred: Array, weights: Array) -> tuple[Array, Array, Array]:
         """Return values of rows, y and weights in their units; no y unless squares are asked."""
         values = self.metrics.of_rows(y, pred) / self.units.values
@@ -160,12 +165,14 @@ class Summed:
     labels : the groups.
     moments : of the groups.
     few : rows of the groups that are small.
+    columns : those that the groups are from.
     """
 
     kernel: GroupSums
     labels: list[Any]
     moments: list[CentralMoments]
     few: list[Few]
+    columns: GroupColumns
 
     @classmethod
     def of(cls, kernel: GroupSums, sums: Sums) -> Summed:
@@ -174,17 +181,18 @@ class Summed:
         labels = [label for name, label in records if name == "few"]
         if len(labels) > 1 and None in labels:
             raise ValueError("blocks must all have 'sensitive_features', or none of them")
-        parts = [[records[name, label] for label in labels] for name in ("moments", "few")]
-        return cls(kernel, labels, *parts)
+        moments, few = ([records[name, own] for own in labels] for name in ("moments", "few"))
+        columns = records.get(("columns", None), GroupColumns())
+        return cls(kernel, labels, moments, few, columns)
 
-    def grouped(self, head: Block) -> tuple[Summed, Groups]:
-        """Return the same in the order of the groups, and these; ``head`` has some rows."""
+    def grouped(self) -> tuple[Summed, Groups]:
+        """Return the same in the order of the groups, and these."""
         n_rows = int(self.counts.sum())
-        labels = merge_groups(self.labels, head.columns, n_rows).labels
-        groups = merge_groups(labels, head.columns, n_rows)  # a row for each, in order
+        labels = merge_groups(self.labels, self.columns, n_rows).labels
+        groups = merge_groups(labels, self.columns, n_rows)  # a row for each, in order
         order = [self.labels.index(label) for label in labels]
         moments, few = [self.moments[j] for j in order], [self.few[j] for j in order]
-        return Summed(self.kernel, list(labels), moments, few), groups
+        return replace(self, labels=list(labels), moments=moments, few=few), groups
 
     @property
     def counts(self) -> Index:

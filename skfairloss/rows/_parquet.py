@@ -330,9 +330,11 @@ def _value_kind(kind: Any) -> str:
 
 
 def _encoded(column: Any) -> Any:
-    """Return a column as a Series of pandas; text as categories."""
-    text = _value_kind(column.type) == "string" and not hasattr(column.type, "value_type")
-    return (column.dictionary_encode() if text else column).to_pandas()
+    """Return a column as a Series of pandas; text as categories, which are sorted."""
+    if _value_kind(column.type) != "string" or hasattr(column.type, "value_type"):
+        return column.to_pandas()
+    found = column.dictionary_encode().to_pandas()
+    return found.cat.reorder_categories(sorted(found.cat.categories))
 
 
 def _check_nulls(found: Any, stored: set[str], wanted: _Columns, where: str) -> None:
