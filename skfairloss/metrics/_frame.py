@@ -87,6 +87,11 @@ def group_metric_frame(
         pandas sensitive_features differs from that of another pandas argument, there are more
         groups than half the rows, a name of a metric is unknown, or "mape" meets a y_true of 0.
 
+    See Also
+    --------
+    skfairloss.report.GroupReport.from_estimator : For rows in a source or of Dask; its
+        ``metric_frame`` is that of the same rows in memory.
+
     Notes
     -----
     The named metrics, with row weights s_i, residuals r_ik = y_true - y_pred of sample i and
