@@ -16,14 +16,12 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from skfairloss import (
     PixelLossRegressor,
-    PixelLossRegressorCV,
     coefficient_report,
     compare_loss_mixes,
     compare_models,
     group_report,
 )
 from skfairloss._design.threads import one_blas_thread
-from skfairloss.model_selection import loss_mix_path
 from skfairloss.rows import from_blocks, from_parquet
 from skfairloss.rows._dask import DaskRows
 from tests.clusters import in_process, kept_keys
@@ -251,8 +249,6 @@ def test_no_warning_is_raised_on_the_way():
 R = PixelLossRegressor(0.0)
 IN_MEMORY = {
     "score": lambda X, y, g: fit(R, *arguments(table(), "y", False)).score(X, y),
-    "cv": lambda X, y, g: PixelLossRegressorCV().fit(X, y, sensitive_features=g),
-    "path": lambda X, y, g: loss_mix_path(X, y, sensitive_features=g),
     "mixes": lambda X, y, g: compare_loss_mixes(X, y, sensitive_features=g),
     "models": lambda X, y, g: compare_models({"a": R, "b": R}, X, y, sensitive_features=g),
     "coefficients": lambda X, y, g: coefficient_report(

@@ -23,7 +23,7 @@ def check_in_memory(**arguments: Any) -> None:
         if is_collection(value) or is_source(value):
             library = type(value).__module__.partition(".")[0]
             raise TypeError(
-                f"{name} must be in memory, got {library} {type(value).__name__}: only fit and "
-                "predict of PixelLossRegressor and GroupReport.from_estimator take Dask "
-                "collections and sources of rows. Pass arrays, such as those of a part of the rows"
+                f"{name} must be in memory, got {library} {type(value).__name__}: fits, searches, "
+                "comparisons and GroupReport.from_estimator take Dask collections and sources of "
+                "rows, nothing else does. Pass arrays, such as those of a part of the rows"
             )
