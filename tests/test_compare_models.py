@@ -308,8 +308,8 @@ def of_rows(values, clusters=None, pair=(1, 0), codes=None, weights=None):
     own = np.arange(n) if clusters is None else clusters
     rows = Rows(values, groups, weights)
     found = linearise(find("mae").aggregate, rows, values)
-    design = Design(groups, weights, pair, folds, own)
-    return estimate(design, [Repeat.of(found, np.zeros((3, 3, 1 + groups.n_groups)))])
+    design = Design(groups, weights, pair, own)
+    return estimate(design, folds, [Repeat.of(found, np.zeros((3, 3, 1 + groups.n_groups)))])
 
 
 def symmetric(found):

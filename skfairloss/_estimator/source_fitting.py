@@ -298,12 +298,17 @@ def _report(
 
 
 @dataclass(frozen=True)
-class _Predict:
+class Predict:
     """Predictions of a model for the features of a block."""
 
     coef: Array
     intercept: Array | float
     clip: tuple[float, float] | None
+
+    @classmethod
+    def of(cls, model: Any) -> Predict:
+        """Take what a fitted model needs to predict."""
+        return cls(model.coef_.T, model.intercept_, model.clip)
 
     def __call__(self, x: Array) -> Array:
         if x.shape[1] != len(self.coef):
@@ -319,4 +324,4 @@ def predict_source(model: Any, source: RowSource) -> Iterable[Array]:
     """Return the predictions for a source by block, as they are asked for."""
     names = getattr(model, "feature_names_in_", None)
     known = None if names is None else names.tolist()
-    return source.each(_Predict(model.coef_.T, model.intercept_, model.clip), known)
+    return source.each(Predict.of(model), known)

@@ -19,9 +19,9 @@ from skfairloss.model_selection._path import LOSS_MIXES, check_loss_mixes
 
 def compare_loss_mixes(
     X: Any,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     *,
-    sensitive_features: Any,
+    sensitive_features: Any = None,
     loss_mixes: Sequence[float] = LOSS_MIXES,
     reference: float = 0.0,
     scale: float | str | ArrayLike | None = None,
@@ -47,16 +47,16 @@ def compare_loss_mixes(
 
     Parameters
     ----------
-    X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+    X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features), or row source
         Features, in any form that the estimator takes.
 
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Targets.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        Targets. ``None`` with a source of rows alone.
 
-    sensitive_features : array-like of shape (n_samples,) or (n_samples, k)
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
         What defines the groups, in any form that ``PixelLossRegressor.fit`` takes; at least two. A
         column name, or a list of them, takes columns of a DataFrame X, in which they stay: a
-        ``ColumnTransformer`` in ``estimator`` can leave them out.
+        ``ColumnTransformer`` in ``estimator`` can leave them out. ``None`` with a source alone.
 
     loss_mixes : sequence of floats, default=(0.0, 0.25, 0.5, 0.75, 1.0)
         Mixes to compare, in [0, 1]: 0 is L2, 1 is L1.
@@ -129,7 +129,12 @@ def compare_loss_mixes(
         warnings of a fold name the mix and the fold.
 
     TypeError
-        If ``estimator`` does not hold exactly one `PixelLossRegressor`.
+        If ``estimator`` does not hold exactly one `PixelLossRegressor`, or
+        ``sensitive_features`` is missing.
+
+    NotImplementedError
+        If ``estimator`` is no bare `PixelLossRegressor`, or there are callbacks, and rows are in a
+        source or of Dask.
 
     See Also
     --------
@@ -138,6 +143,9 @@ def compare_loss_mixes(
 
     Notes
     -----
+    X may be a source of rows or a Dask collection, as for `compare_models`. The estimator is a bare
+    `PixelLossRegressor` then.
+
     Each fold is read once for all mixes of a bare `PixelLossRegressor`, and each fit starts from
     the one of the mix next to it.
 

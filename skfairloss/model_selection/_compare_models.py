@@ -15,24 +15,33 @@ from sklearn.utils.validation import _num_samples
 from skfairloss._inputs.columns import named_columns
 from skfairloss._inputs.groups import Groups, check_index, encode_clusters, encode_groups
 from skfairloss._inputs.parameters import BETWEEN_0_AND_1, FLAG, check_parameters, integer_from
+from skfairloss._inputs.splits import Split
 from skfairloss._inputs.validation import check_numbers, check_weights, normalized
 from skfairloss._typing import Array, Index
 from skfairloss.metrics._inputs import check_values
-from skfairloss.metrics._named import NamedMetric, is_measure, label_metrics
+from skfairloss.metrics._named import is_measure, label_metrics
 from skfairloss.model_selection._candidates import Candidates
 from skfairloss.model_selection._comparison import ModelComparison, make_comparison
 from skfairloss.model_selection._data import FitData
+from skfairloss.model_selection._evidence import Evidence
 from skfairloss.model_selection._folds import fold_of_rows, make_folds
 from skfairloss.model_selection._intervals import (
     Design,
     Estimate,
     Repeat,
+    check_counts,
+    check_pair,
     estimate,
+    find_pair,
     simultaneous_tail,
 )
+from skfairloss.model_selection._measures import Measure
 from skfairloss.model_selection._path import set_callbacks
-from skfairloss.model_selection._runs import Found, Measure, Run
+from skfairloss.model_selection._runs import Found, Run
+from skfairloss.model_selection._source_comparison import SourceComparison
+from skfairloss.model_selection._source_fits import check_no_callbacks
 from skfairloss.model_selection._statistics import Rows
+from skfairloss.rows._collections import read_source
 
 RowValues = Callable[[Array, Array], Array]
 _CHECKS = {
@@ -46,9 +55,9 @@ _CHECKS = {
 def compare_models(
     models: Mapping[str, Any],
     X: Any,
-    y: ArrayLike,
+    y: ArrayLike | None = None,
     *,
-    sensitive_features: Any,
+    sensitive_features: Any = None,
     reference: str | None = None,
     metrics: str | RowValues | Sequence[Any] | Mapping[str, Any] = ("mae",),
     disparity_groups: tuple[Any, Any] | None = None,
@@ -77,15 +86,16 @@ def compare_models(
         the training rows of each fold. A search is one of the models: it searches anew in every
         fold, on the training rows alone.
 
-    X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features)
+    X : array-like, sparse matrix or DataFrame of shape (n_samples, n_features), or row source
         Features, in any form that the models take.
 
-    y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        Targets.
+    y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+        Targets. ``None`` with a source of rows alone.
 
-    sensitive_features : array-like of shape (n_samples,) or (n_samples, k)
+    sensitive_features : array-like of shape (n_samples,) or (n_samples, k), default=None
         What defines the groups, in any form that ``PixelLossRegressor.fit`` takes; at least two. A
-        column name, or a list of them, takes columns of a DataFrame X, in which they stay.
+        column name, or a list of them, takes columns of a DataFrame X, in which they stay. ``None``
+        with a source alone.
 
     reference : str, default=None
         Name of the model that the others are compared with; ``None`` is the first one.
@@ -149,7 +159,11 @@ def compare_models(
         a model, or a fit fails. Errors and warnings of a fit name the model and the fold.
 
     TypeError
-        If a model is no regressor.
+        If a model is no regressor, or ``sensitive_features`` is missing.
+
+    NotImplementedError
+        If a model is no `PixelLossRegressor`, or there are callbacks, and rows are in a source or
+        of Dask.
 
     See Also
     --------
@@ -191,6 +205,14 @@ def compare_models(
     models, and clusters as ``groups`` to the splitters of searches that request them. With routing
     off groups go to the one step that takes them, weights to the last step. Models in which nothing
     takes groups are fitted without; a model that cannot use the weights is an error.
+
+    X may be a source of rows (`skfairloss.rows`), which holds targets, weights, groups and clusters,
+    or a Dask collection beside others. The models are bare `PixelLossRegressor` then, ``cv`` is a
+    number of folds, and "medae" is refused. The fold of a row follows from its block and position,
+    evenly within the groups of a block, that of a cluster from its name. Each pass over the rows is
+    one for all folds, repeats and models: a comparison takes those of its longest fit and three
+    more, one of which reads no features. The intervals are those of the same folds in memory, but
+    for more than 65 536 pairs of a cluster and a group, where clusters are bundled at random.
 
     References
     ----------
@@ -283,47 +305,39 @@ def compare(
     given |= {"simultaneous": simultaneous, "verbose": verbose}
     check_parameters(None, given, _CHECKS)
     labelled = label_metrics(metrics, is_measure, " that returns the loss of each row")
-    measures = tuple(Measure(metric) for metric in labelled.values())
-    weighted = sample_weight is not None and np.ndim(sample_weight) > 0
-    candidates = Candidates.of(models, by, weighted, clusters is not None)
-    sample = _read(X, y, sensitive_features, clusters, sample_weight, weighted)
-    for metric in labelled.values():
-        if isinstance(metric, NamedMetric):
-            metric.rows(sample.rows.y, sample.rows.y)  # an error now where it is not defined for y
+    measures = {label: Measure(metric) for label, metric in labelled.items()}
     random = check_random_state(random_state)
-    partitions = make_folds(cv, n_repeats, sample.rows.groups, sample.clusters, random)
-    folds = np.stack([fold_of_rows(partition, len(sample.rows.y)) for partition in partitions])
-    run = Run(candidates, measures)
-    if callbacks:
-        set_callbacks(run, callbacks)
-    found = run.fit(sample.data, sample.rows, partitions, folds, n_jobs, verbose)
-    first = candidates.keys.index(reference)
-    pair = _pair(disparity_groups, sample.rows, measures[0], found.predictions[:, first])
-    design = sample.design(folds, pair)
-    levels, differences = _estimates(design, sample.rows, measures, found, first)
+    source = read_source(X, y, sample_weight, sensitive_features, clusters)
+    if source is not None:
+        check_no_callbacks(callbacks)
+        candidates = Candidates.of(models, by, weighted=False, clustered=False)
+        asked = SourceComparison(candidates, measures, reference, disparity_groups, n_jobs)
+        evidence = asked.run(source, cv, n_repeats, random)
+    else:
+        weighted = sample_weight is not None and np.ndim(sample_weight) > 0
+        candidates = Candidates.of(models, by, weighted, clusters is not None)
+        sample = _read(X, y, sensitive_features, clusters, sample_weight, weighted)
+        run = Run(candidates, tuple(measures.values()))
+        if callbacks:
+            set_callbacks(run, callbacks)
+        for measure in run.measures:
+            measure.check_defined(sample.rows.y)
+        partitions = make_folds(cv, n_repeats, sample.rows.groups, sample.clusters, random)
+        evidence = _measure(run, sample, partitions, reference, disparity_groups, n_jobs, verbose)
     tail = alone = (1 - confidence_level) / 2
     if simultaneous:
-        others = [row[j] for row in differences for j in range(len(row)) if j != first]
+        first = candidates.keys.index(reference)
+        others = [row[j] for row in evidence.differences for j in range(len(row)) if j != first]
         seed = random.randint(2**31 - 1)
         tail = simultaneous_tail(others, confidence_level, np.random.default_rng(seed))
-    names = sample.rows.groups.texts
     return make_comparison(
         candidates,
-        sample.rows.groups,
         labelled,
-        levels,
-        differences,
+        evidence,
         (alone, tail),
-        sample.counts,
-        predictions=found.predictions,
-        folds=folds,
         reference=reference,
-        disparity_groups=(names[pair[0]], names[pair[1]]),
         confidence_level=confidence_level,
         simultaneous=bool(simultaneous),
-        group_name=sample.rows.groups.title,
-        squared_shares=found.squared_shares,
-        n_clusters=None if sample.clusters is None else sample.clusters.n_groups,
     )
 
 
@@ -341,18 +355,13 @@ class _Sample:
         weighted = self.rows.groups.codes[self.rows.weights > 0]
         return np.bincount(weighted, minlength=self.rows.groups.n_groups)
 
-    def design(self, folds: Index, pair: tuple[int, int]) -> Design:
+    def design(self, pair: tuple[int, int]) -> Design:
         """Return the quantities to estimate, which need two clusters in each group."""
-        n = len(self.rows.y)
+        groups, n = self.rows.groups, len(self.rows.y)
         codes = np.arange(n) if self.clusters is None else self.clusters.codes
-        design = Design(self.rows.groups, self.rows.weights, pair, folds, codes)
-        alone = np.flatnonzero(design.n_clusters[1:-1] < 1 + 1e-9)
-        if len(alone):
-            unit = "row with a weight" if self.clusters is None else "cluster"
-            raise ValueError(
-                f"the group {self.rows.groups.labels[alone[0]]!r} has one {unit} only, an interval "
-                "takes two at least"
-            )
+        design = Design(groups, self.rows.weights, pair, codes)
+        unit = "row with a weight" if self.clusters is None else "cluster"
+        check_counts(design, groups.labels, unit)
         return design
 
 
@@ -384,8 +393,45 @@ def _read(
     return _Sample(given.cuttable(), Rows(true, groups, weights), units)
 
 
+def _measure(
+    run: Run,
+    sample: _Sample,
+    partitions: list[list[Split]],
+    reference: Any,
+    disparity_groups: Any,
+    n_jobs: int | None,
+    verbose: int,
+) -> Evidence:
+    """Fit all models on all folds of rows in memory, and estimate."""
+    rows, measures = sample.rows, run.measures
+    check_pair(disparity_groups, rows.groups.labels)
+    folds = np.stack([fold_of_rows(partition, len(rows.y)) for partition in partitions])
+    found = run.fit(sample.data, rows, partitions, folds, n_jobs, verbose)
+    first = run.candidates.keys.index(reference)
+    by_repeat = [measures[0].linearise(rows, each).value for each in found.predictions[:, first]]
+    pair = find_pair(disparity_groups, rows.groups.labels, np.mean(by_repeat, axis=0)[1:])
+    levels, differences = _estimates(sample.design(pair), folds, rows, measures, found, first)
+    return Evidence(
+        rows.groups,
+        sample.counts,
+        pair,
+        levels,
+        differences,
+        found.squared_shares,
+        (*folds.shape, len(partitions[0])),
+        None if sample.clusters is None else sample.clusters.n_groups,
+        found.predictions,
+        folds,
+    )
+
+
 def _estimates(
-    design: Design, rows: Rows, measures: Sequence[Measure], found: Found, reference: int
+    design: Design,
+    folds: Index,
+    rows: Rows,
+    measures: Sequence[Measure],
+    found: Found,
+    reference: int,
 ) -> tuple[list[list[Estimate]], list[list[Estimate]]]:
     """Return estimates of levels and of differences from the reference, by metric and model."""
     n_repeats, n_models = found.predictions.shape[:2]
@@ -402,9 +448,9 @@ def _estimates(
         own_levels, own_differences = [], []
         for j in range(n_models):
             repeats = base if j == reference else of(j)
-            own_levels.append(estimate(design, repeats))
+            own_levels.append(estimate(design, folds, repeats))
             changes = [mine - its for mine, its in zip(repeats, base, strict=True)]
-            own_differences.append(estimate(design, changes))
+            own_differences.append(estimate(design, folds, changes))
         levels.append(own_levels)
         differences.append(own_differences)
     return levels, differences
@@ -420,20 +466,3 @@ def _check_models(models: Any) -> None:
         has_methods = hasattr(model, "fit") and hasattr(model, "predict")
         if isinstance(model, type) or not has_methods or is_classifier(model):
             raise TypeError(f"models[{name!r}] must be a regressor, got {model!r}")
-
-
-def _pair(named: Any, rows: Rows, measure: Measure, predictions: Array) -> tuple[int, int]:
-    """Return the numbers of the two groups of which the difference is the disparity.
-
-    ``predictions`` are those of the reference in each repeat.
-    """
-    if named is None:
-        found = [measure.linearise(rows, each).value[1:] for each in predictions]
-        means = np.mean(found, axis=0)
-        high = int(means.argmax())
-        others = np.delete(np.arange(len(means)), high)
-        return high, int(others[means[others].argmin()])  # another group, also where all are equal
-    labels = rows.groups.labels
-    if len(named) != 2 or named[0] == named[1] or not all(name in labels for name in named):
-        raise ValueError(f"disparity_groups must be two of the groups {labels}, got {named!r}")
-    return labels.index(named[0]), labels.index(named[1])

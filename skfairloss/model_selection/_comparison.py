@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from skfairloss._inputs.groups import Groups, counted
+from skfairloss._inputs.groups import counted
 from skfairloss._inputs.parameters import check_parameters, one_of
 from skfairloss._typing import Array, Index
 from skfairloss.displays import LossMixDisplay, ModelComparisonDisplay
@@ -18,6 +18,7 @@ from skfairloss.displays._style import FEW_ROWS
 from skfairloss.metrics._named import metric_title
 from skfairloss.metrics._row_metrics import Metric
 from skfairloss.model_selection._candidates import Candidates
+from skfairloss.model_selection._evidence import Evidence
 from skfairloss.model_selection._intervals import Estimate
 from skfairloss.model_selection._verdict import Words
 from skfairloss.report._html import page, table_html
@@ -41,10 +42,10 @@ class ModelComparison:
         reference "difference", "difference_lower", "difference_upper" (0 for itself).
 
     predictions : ndarray of shape (n_repeats, n_models, n_samples) or with outputs as last axis
-        Out-of-fold predictions.
+        Out-of-fold predictions; None for rows in a source or of Dask.
 
     folds : ndarray of shape (n_repeats, n_samples)
-        The fold in which each row was predicted.
+        The fold in which each row was predicted; None for rows in a source or of Dask.
 
     reference : str or float
         The model, or the mix, that the others are compared with.
@@ -73,6 +74,15 @@ class ModelComparison:
 
     n_clusters : int or None
         Number of clusters; None where rows are independent.
+
+    n_repeats : int
+        Number of times that the rows were divided into folds.
+
+    n_samples : int
+        Number of rows.
+
+    n_folds : int
+        Number of folds.
 
     Attributes
     ----------
@@ -114,8 +124,8 @@ class ModelComparison:
     """
 
     estimates: pd.DataFrame
-    predictions: Array
-    folds: Index
+    predictions: Array | None
+    folds: Index | None
     reference: Any
     by: str
     disparity_groups: tuple[Any, Any]
@@ -125,6 +135,9 @@ class ModelComparison:
     group_name: str
     squared_shares: Array
     n_clusters: int | None
+    n_repeats: int
+    n_samples: int
+    n_folds: int
 
     @property
     def overall(self) -> pd.DataFrame:
@@ -350,11 +363,10 @@ class ModelComparison:
 
     def _notes(self, rows: list[Row]) -> list[str]:
         """Return what is said below a table."""
-        repeats, n = self.folds.shape
-        folds = self.folds.max() + 1
         between = "" if self.n_clusters is None else f" of {self.n_clusters} whole clusters"
         notes = [
-            f"{counted(n, 'row')}, {folds} folds{between}, {counted(repeats, 'repeat')}; "
+            f"{counted(self.n_samples, 'row')}, {self.n_folds} folds{between}, "
+            f"{counted(self.n_repeats, 'repeat')}; "
             f"{100 * self.confidence_level:g} % intervals"
             f"{', those of differences simultaneous' if self.simultaneous else ''}"
         ]
@@ -363,23 +375,19 @@ class ModelComparison:
 
 def make_comparison(
     candidates: Candidates,
-    groups: Groups,
     metrics: Mapping[str, Metric],
-    levels: Sequence[Sequence[Estimate]],
-    differences: Sequence[Sequence[Estimate]],
+    evidence: Evidence,
     tails: tuple[float, float],
-    counts: Index,
-    **facts: Any,
+    **options: Any,
 ) -> ModelComparison:
     """Put estimates of metrics by model, of the quantities of `Design`, into one table.
 
-    ``tails`` are those of the intervals of levels and of differences. ``facts`` are the fields of
-    the comparison that are no estimates.
+    ``tails`` are those of the intervals of levels and of differences.
     """
-    names = groups.texts
+    names, counts = evidence.groups.texts, evidence.counts
     statistic = ["overall", *["by_group"] * len(names), "disparity"]
-    high, low = facts["disparity_groups"]
-    of_pair = counts[[names.index(high), names.index(low)]].sum()
+    of_pair = counts[list(evidence.pair)].sum()
+    levels, differences = evidence.levels, evidence.differences
     n_models, n_metrics, n_quantities = len(candidates.keys), len(metrics), len(statistic)
     times = n_models * n_metrics
     numbers = np.array(
@@ -401,7 +409,22 @@ def make_comparison(
             **dict(zip(columns, numbers.transpose(1, 0, 2).reshape(6, -1), strict=True)),
         }
     )
-    return ModelComparison(estimates, by=candidates.by, metrics=dict(metrics), **facts)
+    n_repeats, n_samples, n_folds = evidence.shape
+    return ModelComparison(
+        estimates,
+        predictions=evidence.predictions,
+        folds=evidence.folds,
+        by=candidates.by,
+        disparity_groups=(names[evidence.pair[0]], names[evidence.pair[1]]),
+        metrics=dict(metrics),
+        group_name=evidence.groups.title,
+        squared_shares=evidence.squared_shares,
+        n_clusters=evidence.n_clusters,
+        n_repeats=n_repeats,
+        n_samples=n_samples,
+        n_folds=n_folds,
+        **options,
+    )
 
 
 def _with_ends(found: Estimate, tail: float) -> tuple[Array, Array, Array]:

@@ -13,7 +13,7 @@ from skfairloss._inputs.parameters import is_integer
 from skfairloss._inputs.splits import Split, split_rows
 from skfairloss._typing import Index
 
-_FEWEST = 3  # folds: what training adds is measured on rows outside of two
+FEWEST = 3  # folds: what training adds is measured on rows outside of two
 
 
 def make_folds(
@@ -56,12 +56,18 @@ def fold_of_rows(partition: list[Split], n: int) -> Index:
     return out
 
 
+def place_of(r: int, k: int, n_repeats: int, n_folds: int) -> str:
+    """Return the name of a fold in errors and warnings."""
+    place = f"fold {k + 1} of {n_folds}"
+    return place if n_repeats == 1 else f"{place}, repeat {r + 1} of {n_repeats}"
+
+
 def _stratified(
     n_folds: int, n_repeats: int, groups: Groups, clusters: Groups | None, seed: Any
 ) -> list[list[Split]]:
     """Return folds stratified by group, of whole clusters, shuffled anew for each repeat."""
-    if n_folds < _FEWEST:
-        raise ValueError(f"cv must be at least {_FEWEST} folds, got {n_folds}")
+    if n_folds < FEWEST:
+        raise ValueError(f"cv must be at least {FEWEST} folds, got {n_folds}")
     if clusters is None:
         units, strata = np.arange(len(groups.codes)), groups.codes
         sizes = np.bincount(strata)
@@ -119,9 +125,9 @@ def _partitions(splits: list[Split], n: int) -> list[list[Split]]:
         if tested.all():
             out.append(current)
             tested, current = np.zeros(n, dtype=bool), []
-    if current or not out or len(out[0]) < _FEWEST:
+    if current or not out or len(out[0]) < FEWEST:
         raise ValueError(
-            f"cv must test every row once, in {_FEWEST} folds or more (or do so several times in a "
+            f"cv must test every row once, in {FEWEST} folds or more (or do so several times in a "
             "row)"
         )
     return out
@@ -133,9 +139,9 @@ def _check_spread(groups: Groups, partition: list[Split]) -> None:
     fold = fold_of_rows(partition, len(groups.codes))
     cells = np.bincount(fold * groups.n_groups + groups.codes, minlength=n_folds * groups.n_groups)
     held = (cells.reshape(n_folds, -1) > 0).sum(axis=0)
-    few = np.flatnonzero(held < _FEWEST)
+    few = np.flatnonzero(held < FEWEST)
     if len(few):
         raise ValueError(
             f"cv has rows of the group {groups.labels[few[0]]!r} in "
-            f"{counted(held[few[0]], 'fold')} only, it takes {_FEWEST}: stratify the folds by group"
+            f"{counted(held[few[0]], 'fold')} only, it takes {FEWEST}: stratify the folds by group"
         )

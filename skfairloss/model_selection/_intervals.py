@@ -70,10 +70,7 @@ class Repeat:
     @classmethod
     def of(cls, found: Linearised, outside: Array) -> Repeat:
         """Put together a metric and what the models of the folds give outside, (K, K, 1 + G)."""
-        n_folds = len(outside)
-        contrasts = outside - outside.transpose(1, 0, 2)
-        trained = -(n_folds - 1) / n_folds**2 * contrasts.sum(axis=1)
-        return cls(found.value, found.influence, found.slope * trained)
+        return cls(found.value, found.influence, found.slope * jackknifed(outside))
 
     def __sub__(self, other: Repeat) -> Repeat:
         """Return the difference from another model on the same rows."""
@@ -82,6 +79,29 @@ class Repeat:
             self.influence - other.influence,
             self.trained - other.trained,
         )
+
+
+def jackknifed(outside: Array) -> Array:
+    """Return B of each fold, (K, ...), from the means outside of pairs of folds, (K, K, ...)."""
+    n_folds = len(outside)
+    contrasts = outside - outside.swapaxes(0, 1)
+    return np.asarray(-(n_folds - 1) / n_folds**2 * contrasts.sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Tested:
+    """Contributions of rows tested to q quantities.
+
+    Parameters
+    ----------
+    by_cluster : sparse, (n_clusters, q); sums of products of its columns are covariances.
+    cubes : (q,), sums of its cubes.
+    by_fold : (R, K, q), A of each fold in each repeat.
+    """
+
+    by_cluster: Any
+    cubes: Array
+    by_fold: Array
 
 
 @dataclass(frozen=True)
@@ -93,15 +113,15 @@ class Design:
     groups : the groups of n rows.
     weights : (n,), > 0 somewhere in each group.
     pair : numbers of the two groups: the first minus the second.
-    folds : (R, n), the fold of each row in each repeat, from 0 to K - 1.
     clusters : (n,), the cluster of each row, from 0 on.
+    counted : (G + 2,), numbers of clusters. None counts those of the rows.
     """
 
     groups: Groups
     weights: Array
     pair: tuple[int, int]
-    folds: Index
     clusters: Index
+    counted: Array | None = None
 
     def pairs(self, parts: Array) -> Array:
         """Return all quantities from those of rows and groups, (..., 1 + G) to (..., G + 2)."""
@@ -134,17 +154,24 @@ class Design:
 
         Clusters of unequal weight W count as (ΣW)² / ΣW² of them (Kish, *Survey Sampling*, 1965).
         """
+        if self.counted is not None:
+            return self.counted
         place, quantity, _ = self._cells
         parts = [self.weights, self.weights, self.weights * np.abs(self._signs)]
         held = np.bincount(place, np.concatenate(parts), len(quantity))
         size = self.groups.n_groups + 2
         return np.bincount(quantity, held, size) ** 2 / np.bincount(quantity, held**2, size)
 
+    @property
+    def factors(self) -> Array:
+        """The root of C / (C-1) of all rows and each group, (1 + G,)."""
+        count = self.n_clusters[:-1]
+        return np.sqrt(count / (count - 1))
+
     @cached_property
     def _factors(self) -> Array:
-        """The root of C / (C-1) of all rows, and of each row's group with its sign, (3, n)."""
-        count = self.n_clusters[:-1]
-        factor = np.sqrt(count / (count - 1))
+        """The factors of all rows, and of each row's group with its sign, (3, n)."""
+        factor = self.factors
         own = factor[1 + self.groups.codes]
         return np.stack([np.full(len(own), factor[0]), own, self._signs * own])
 
@@ -194,33 +221,43 @@ class Estimate:
         return self.value - above * self.error, self.value - below * self.error
 
 
-def estimate(design: Design, repeats: Sequence[Repeat]) -> Estimate:
-    """Estimate quantities from the repeats of the folds."""
-    n_folds, n_repeats = len(repeats[0].trained), len(repeats)
-    tested_by = design.tested_by(np.mean([each.influence for each in repeats], axis=0))
-    tested, cubes = (
-        np.bincount(tested_by.indices, tested_by.data**power, tested_by.shape[1])
-        for power in (2, 3)
+def column_sums(parts: Any, power: int) -> Array:
+    """Return sums of powers over the columns of a sparse matrix by row, (q,)."""
+    return np.bincount(parts.indices, parts.data**power, parts.shape[1])
+
+
+def estimate(design: Design, folds: Index, repeats: Sequence[Repeat]) -> Estimate:
+    """Estimate quantities from the repeats of the folds of the rows, (R, n)."""
+    n_folds = len(repeats[0].trained)
+    by_cluster = design.tested_by(np.mean([each.influence for each in repeats], axis=0))
+    pairs = zip(repeats, folds, strict=True)
+    by_fold = np.stack([design.by_fold(each.influence, fold, n_folds) for each, fold in pairs])
+    value = np.mean([each.value for each in repeats], axis=0)
+    trained = np.stack([each.trained for each in repeats])
+    return put_together(
+        design, value, trained, Tested(by_cluster, column_sums(by_cluster, 3), by_fold)
     )
-    trained_by = np.stack([design.pairs(each.trained) for each in repeats])
+
+
+def put_together(design: Design, value: Array, trained: Array, found: Tested) -> Estimate:
+    """Estimate quantities from the metric (1 + G,), B of the folds (R, K, 1 + G), and the rest."""
+    n_repeats, n_folds = trained.shape[:2]
+    trained_by = design.pairs(trained)
     alone = (trained_by**2).sum(axis=(0, 1))
-    joint = sum(
-        2 * (design.by_fold(each.influence, fold, n_folds) * b).sum(axis=0)
-        for each, fold, b in zip(repeats, design.folds, trained_by, strict=True)
-    )
+    joint = sum(2 * (a * b).sum(axis=0) for a, b in zip(found.by_fold, trained_by, strict=True))
     scale = n_folds / ((n_folds - 1) * n_repeats)
-    trained = scale * np.maximum(alone + joint, _LEFT * alone)
-    variance = tested + trained
+    added = scale * np.maximum(alone + joint, _LEFT * alone)
+    tested = column_sums(found.by_cluster, 2)
+    variance = tested + added
     # Satterthwaite: the variance squared over the sum of each part squared by its own degrees
-    spread = tested**2 / _freedom_of_rows(design, tested) + trained**2 / (n_repeats * (n_folds - 1))
+    spread = tested**2 / _freedom_of_rows(design, tested) + added**2 / (n_repeats * (n_folds - 1))
     freedom = np.full_like(variance, np.inf)
     np.divide(variance**2, spread, out=freedom, where=spread > 0)
-    stretch = np.sqrt(np.divide(trained, alone, out=np.zeros_like(alone), where=alone > 0))
-    value = design.pairs(np.mean([each.value for each in repeats], axis=0))
-    parts = (tested_by, trained_by.reshape(-1, len(alone)) * stretch)
+    stretch = np.sqrt(np.divide(added, alone, out=np.zeros_like(alone), where=alone > 0))
+    parts = (found.by_cluster, trained_by.reshape(-1, len(alone)) * stretch)
     error = np.sqrt(variance)
-    skewness = np.divide(cubes, error**3, out=np.zeros_like(error), where=error > 0)
-    return Estimate(value, error, freedom, skewness, parts)
+    skewness = np.divide(found.cubes, error**3, out=np.zeros_like(error), where=error > 0)
+    return Estimate(design.pairs(value), error, freedom, skewness, parts)
 
 
 def _freedom_of_rows(design: Design, tested: Array) -> Array:
@@ -232,6 +269,36 @@ def _freedom_of_rows(design: Design, tested: Array) -> Array:
     if spread > 0:
         freedom[-1] = min(freedom[-1], of_two.sum() ** 2 / spread)
     return freedom
+
+
+def find_pair(named: Any, labels: Sequence[Any], values: Array) -> tuple[int, int]:
+    """Return the numbers of the two groups of which the difference is the disparity.
+
+    Where none are named, they are those with the largest and the smallest of the values (G,).
+    """
+    if named is None:
+        high = int(values.argmax())
+        others = np.delete(np.arange(len(values)), high)
+        return high, int(others[values[others].argmin()])  # another group, also where all are equal
+    check_pair(named, labels)
+    return labels.index(named[0]), labels.index(named[1])
+
+
+def check_pair(named: Any, labels: Sequence[Any]) -> None:
+    """Raise ValueError unless None or two of the groups are named."""
+    if named is None:
+        return
+    if len(named) != 2 or named[0] == named[1] or not all(name in labels for name in named):
+        raise ValueError(f"disparity_groups must be two of the groups {labels}, got {named!r}")
+
+
+def check_counts(design: Design, labels: Sequence[Any], unit: str) -> None:
+    """Raise ValueError where a group has one row or cluster, the unit, alone."""
+    alone = np.flatnonzero(design.n_clusters[1:-1] < 1 + 1e-9)
+    if len(alone):
+        raise ValueError(
+            f"the group {labels[alone[0]]!r} has one {unit} only, an interval takes two at least"
+        )
 
 
 def simultaneous_tail(estimates: Sequence[Estimate], level: float, random: Any) -> float:

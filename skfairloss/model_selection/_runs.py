@@ -13,41 +13,13 @@ from skfairloss._estimator.compat import CallbackSupportMixin, with_callbacks
 from skfairloss._inputs.place import fitting_at
 from skfairloss._inputs.splits import Split
 from skfairloss._typing import Array, Index
-from skfairloss.metrics._aggregates import mean
 from skfairloss.metrics._mix_ends import squared_share
-from skfairloss.metrics._named import NamedMetric
 from skfairloss.model_selection._candidates import Candidates
 from skfairloss.model_selection._data import FitData
-from skfairloss.model_selection._statistics import Linearised, Rows, linearise, outside
+from skfairloss.model_selection._folds import place_of
+from skfairloss.model_selection._measures import Measure
+from skfairloss.model_selection._statistics import Rows, outside
 from skfairloss.model_selection._tasks import FitsTasks
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A metric of a comparison: named, or a function that returns a value for each row."""
-
-    metric: Any
-
-    @property
-    def aggregate(self) -> Any:
-        """The number that the values of the rows become."""
-        return self.metric.aggregate if isinstance(self.metric, NamedMetric) else mean
-
-    def values(self, true: Array, predicted: Array) -> Array:
-        """Compute the values of the rows, (n,), and check them."""
-        named = isinstance(self.metric, NamedMetric)
-        function = self.metric.rows if named else self.metric
-        values = np.asarray(function(true, predicted), dtype=np.float64)
-        if values.shape != (len(true),) or not np.isfinite(values).all():
-            raise ValueError(
-                f"metric must return a finite loss for each of {len(true)} rows, got shape "
-                f"{values.shape}"
-            )
-        return values
-
-    def linearise(self, rows: Rows, predicted: Array) -> Linearised:
-        """Return the metric of predictions to first order."""
-        return linearise(self.aggregate, rows, self.values(rows.y, predicted))
 
 
 @dataclass(frozen=True)
@@ -99,7 +71,7 @@ class Run(CallbackSupportMixin, BaseEstimator):
         n_models, n_folds, n_repeats = len(self.candidates.keys), len(partitions[0]), len(folds)
         tasks = FitsTasks(self, n_repeats * n_folds * n_models)
         jobs = [
-            _Job(r, k, path, _place(r, k, n_repeats, n_folds))
+            _Job(r, k, path, place_of(r, k, n_repeats, n_folds))
             for r in range(n_repeats)
             for k in range(n_folds)
             for path in self.candidates.paths
@@ -161,9 +133,3 @@ def _shaped(predicted: Any, y: Array) -> Array:
     if not np.isfinite(found).all():
         raise ValueError("predictions must be finite")
     return found.reshape(y.shape)
-
-
-def _place(r: int, k: int, n_repeats: int, n_folds: int) -> str:
-    """Return the name of a fold."""
-    place = f"fold {k + 1} of {n_folds}"
-    return place if n_repeats == 1 else f"{place}, repeat {r + 1} of {n_repeats}"

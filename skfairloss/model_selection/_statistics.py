@@ -81,6 +81,22 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Slopes:
+    """A metric as a function of means: m of row values, and v of squares of y.
+
+    It moves by slope · (Δm - ratio · Δv).
+
+    Parameters
+    ----------
+    value, slope, ratio : of the shape of the means.
+    """
+
+    value: Array
+    slope: Array
+    ratio: Array
+
+
+@dataclass(frozen=True)
 class Linearised:
     """A metric over all rows and each group, to first order.
 
@@ -96,23 +112,30 @@ class Linearised:
     influence: Array
 
 
-def _of_mean(rows: Rows, d: Array) -> Linearised:
-    m = rows.means(d)
-    return Linearised(m, np.ones_like(m), rows.shares * (d - rows.at(m)))
+def _mean(m: Array, v: Array | None) -> Slopes:  # noqa: ARG001
+    return Slopes(m, np.ones_like(m), np.zeros_like(m))
 
 
-def _of_root(rows: Rows, d: Array) -> Linearised:
-    m = rows.means(d)
+def _root(m: Array, v: Array | None) -> Slopes:  # noqa: ARG001
     root = np.sqrt(m)
     slope = np.divide(0.5, root, out=np.zeros_like(root), where=root > 0)
-    return Linearised(root, slope, rows.at(slope) * rows.shares * (d - rows.at(m)))
+    return Slopes(root, slope, np.zeros_like(m))
 
 
-def _of_explained(rows: Rows, d: Array) -> Linearised:
-    m = rows.means(d)
-    e, v = rows.squares
-    change = (d - rows.at(m)) - rows.at(m / v) * (e - rows.at(v))
-    return Linearised(1 - m / v, -1 / v, -rows.shares / rows.at(v) * change)
+def _explained(m: Array, v: Array | None) -> Slopes:
+    assert v is not None
+    return Slopes(1 - m / v, -1 / v + np.zeros_like(m), m / v)
+
+
+OF_MEANS: dict[Any, Callable[[Array, Array | None], Slopes]] = {
+    mean: _mean,
+    root_mean: _root,
+    explained: _explained,
+}
+"""Metrics as functions of the means m of row values, and of the mean squares v of y, of one shape.
+
+Only R² reads v.
+"""
 
 
 def _of_median(rows: Rows, d: Array) -> Linearised:
@@ -137,17 +160,17 @@ def _sparsity(d: Array, weights: Array) -> float:
     return float((ends[1] - ends[0]) / (high - low))
 
 
-_LINEAR: dict[Any, Callable[[Rows, Array], Linearised]] = {
-    mean: _of_mean,
-    root_mean: _of_root,
-    explained: _of_explained,
-    median: _of_median,
-}
-
-
 def linearise(aggregate: Any, rows: Rows, d: Array) -> Linearised:
     """Return the metric that aggregates row values d (n,), to first order."""
-    return _LINEAR[aggregate](rows, d)
+    if aggregate is median:
+        return _of_median(rows, d)
+    m = rows.means(d)
+    e, v = rows.squares if aggregate is explained else (None, None)
+    found = OF_MEANS[aggregate](m, v)
+    change = d - rows.at(m)
+    if v is not None:
+        change -= rows.at(found.ratio) * (e - rows.at(v))
+    return Linearised(found.value, found.slope, rows.at(found.slope) * rows.shares * change)
 
 
 def outside(aggregate: Any, rows: Rows, d: Array, fold: Index, k: int, n_folds: int) -> Array:
@@ -165,7 +188,11 @@ def outside(aggregate: Any, rows: Rows, d: Array, fold: Index, k: int, n_folds: 
             ]
         )
     sums = cell_sums(rows.groups, rows.weights * d, fold, n_folds)
-    shares = cell_sums(rows.groups, rows.weights, fold, n_folds)
+    return means_outside(sums, cell_sums(rows.groups, rows.weights, fold, n_folds), k)
+
+
+def means_outside(sums: Array, shares: Array, k: int) -> Array:
+    """Return means outside of fold k and one more from weighted sums in the folds, (K, ...)."""
     inside = sums.sum(axis=0) - sums[k] - sums
     weight = shares.sum(axis=0) - shares[k] - shares
     return np.divide(inside, weight, out=np.zeros_like(inside), where=weight > 0)
