@@ -86,7 +86,7 @@ class SourceComparison:
         first = self.candidates.keys.index(self.reference)
         by_group = levels.value[:, 1:, first, 0].mean(axis=0)
         pair = find_pair(self.disparity_groups, rows.groups.labels, by_group)
-        kernel = Influences(*asked, first, *levels.inputs, rows.totals, levels.squares)
+        kernel = Influences(*asked, first, **levels.inputs(rows))
         found = Measured.of(rows, levels, pair, first, fits.passes.run(kernel))
         shares = [[[squared_share(model) for model in own] for own in each] for each in models]
         return Evidence(
@@ -254,10 +254,12 @@ class Levels:
         ]
         return cls(means, value, slope, ratio, slope[:, None] * np.stack(trained), squares)
 
-    @property
-    def inputs(self) -> tuple[Array, Array, Array]:
-        """Means, slopes and ratios without NaN, which would spread to other columns."""
-        return self.means, np.nan_to_num(self.slope), np.nan_to_num(self.ratio)
+    def inputs(self, rows: Counted) -> dict[str, Any]:
+        """Return the fields of `Influences` that are known, 0 for NaN, which would spread."""
+        squares = None if self.squares is None else tuple(map(np.nan_to_num, self.squares))
+        numbers = {"means": self.means, "slopes": self.slope, "ratios": self.ratio}
+        known: dict[str, Any] = {name: np.nan_to_num(value) for name, value in numbers.items()}
+        return known | {"totals": rows.totals, "squares": squares}
 
 
 @dataclass(frozen=True)
