@@ -206,13 +206,14 @@ def compare_models(
     off groups go to the one step that takes them, weights to the last step. Models in which nothing
     takes groups are fitted without; a model that cannot use the weights is an error.
 
-    X may be a source of rows (`skfairloss.rows`), which holds targets, weights, groups and clusters,
-    or a Dask collection beside others. The models are bare `PixelLossRegressor` then, ``cv`` is a
-    number of folds, and "medae" is refused. The fold of a row follows from its block and position,
-    evenly within the groups of a block, that of a cluster from its name. Each pass over the rows is
-    one for all folds, repeats and models: a comparison takes those of its longest fit and three
-    more, one of which reads no features. The intervals are those of the same folds in memory, but
-    for more than 65 536 pairs of a cluster and a group, where clusters are bundled at random.
+    X may be a source of rows (`skfairloss.rows`), which holds y, weights, groups and clusters, or a
+    Dask collection beside others. The models are bare `PixelLossRegressor` then, ``cv`` is a number
+    of folds, and "medae" is refused. The fold of a row follows from its block and position, evenly
+    within the groups of a block; that of a cluster from its name. All folds, repeats and models
+    share each pass over the rows: a comparison takes the passes of its longest fit and three more,
+    one of which reads no features. The estimates are those of the same folds in memory. Beyond
+    65 536 pairs of a cluster and a group clusters are put together at random, which leaves variances
+    their expectation.
 
     References
     ----------
