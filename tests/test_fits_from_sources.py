@@ -17,8 +17,6 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from skfairloss import (
     PixelLossRegressor,
     coefficient_report,
-    compare_loss_mixes,
-    compare_models,
     group_report,
 )
 from skfairloss._design.threads import one_blas_thread
@@ -249,8 +247,6 @@ def test_no_warning_is_raised_on_the_way():
 R = PixelLossRegressor(0.0)
 IN_MEMORY = {
     "score": lambda X, y, g: fit(R, *arguments(table(), "y", False)).score(X, y),
-    "mixes": lambda X, y, g: compare_loss_mixes(X, y, sensitive_features=g),
-    "models": lambda X, y, g: compare_models({"a": R, "b": R}, X, y, sensitive_features=g),
     "coefficients": lambda X, y, g: coefficient_report(
         fit(R, *arguments(table(), "y", False)), X, y, sensitive_features=g
     ),

@@ -212,8 +212,8 @@ def compare_models(
     within the groups of a block; that of a cluster from its name. All folds, repeats and models
     share each pass over the rows: a comparison takes the passes of its longest fit and three more,
     one of which reads no features. The estimates are those of the same folds in memory. Beyond
-    65 536 pairs of a cluster and a group clusters are put together at random, which leaves variances
-    their expectation.
+    65 536 pairs of a cluster and a group, clusters are put together at random, which leaves the
+    expectation of variances as it is; the verdict says "bundles of clusters" then.
 
     References
     ----------
@@ -421,8 +421,8 @@ def _measure(
         found.squared_shares,
         (*folds.shape, len(partitions[0])),
         None if sample.clusters is None else sample.clusters.n_groups,
-        found.predictions,
-        folds,
+        predictions=found.predictions,
+        folds=folds,
     )
 
 

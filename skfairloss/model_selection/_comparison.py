@@ -75,6 +75,10 @@ class ModelComparison:
     n_clusters : int or None
         Number of clusters; None where rows are independent.
 
+    bundled : bool
+        Whether ``n_clusters`` counts bundles of clusters, drawn at random: a source of rows has
+        them beyond 65 536 pairs of a cluster and a group.
+
     n_repeats : int
         Number of times that the rows were divided into folds.
 
@@ -135,6 +139,7 @@ class ModelComparison:
     group_name: str
     squared_shares: Array
     n_clusters: int | None
+    bundled: bool
     n_repeats: int
     n_samples: int
     n_folds: int
@@ -364,6 +369,8 @@ class ModelComparison:
     def _notes(self, rows: list[Row]) -> list[str]:
         """Return what is said below a table."""
         between = "" if self.n_clusters is None else f" of {self.n_clusters} whole clusters"
+        if self.bundled:
+            between = f" of whole clusters in {self.n_clusters} bundles"
         notes = [
             f"{counted(self.n_samples, 'row')}, {self.n_folds} folds{between}, "
             f"{counted(self.n_repeats, 'repeat')}; "
@@ -420,6 +427,7 @@ def make_comparison(
         group_name=evidence.groups.title,
         squared_shares=evidence.squared_shares,
         n_clusters=evidence.n_clusters,
+        bundled=evidence.bundled,
         n_repeats=n_repeats,
         n_samples=n_samples,
         n_folds=n_folds,

@@ -25,6 +25,7 @@ class Evidence:
         without one.
     shape : R, n and K.
     n_clusters : their number. None where rows are independent.
+    bundled : True where that is the number of bundles of clusters.
     predictions, folds : (R, M, n) and (R, n). None where the rows are not in memory.
     """
 
@@ -36,5 +37,6 @@ class Evidence:
     squared_shares: Array
     shape: tuple[int, int, int]
     n_clusters: int | None
+    bundled: bool = False
     predictions: Array | None = None
     folds: Index | None = None

@@ -8,11 +8,11 @@ rows. The estimates are those of `_intervals`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 
 from skfairloss._estimator.regressor import PixelLossRegressor
 from skfairloss._estimator.source_fitting import Predict, check_for_rows
@@ -45,8 +45,17 @@ from skfairloss.model_selection._intervals import (
 )
 from skfairloss.model_selection._measures import Measure
 from skfairloss.model_selection._source_fits import Job, SourceFits
-from skfairloss.model_selection._source_passes import Count, Influences, OutOfFold, Setting
+from skfairloss.model_selection._source_passes import (
+    BITS,
+    ClusterSums,
+    Count,
+    Influences,
+    OutOfFold,
+    Setting,
+)
 from skfairloss.model_selection._statistics import OF_MEANS, means_outside
+
+Standing = tuple[Index, Array, Index, Array]  # groups, weights, clusters and influences of rows
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,7 @@ class SourceComparison:
             np.mean(shares, axis=(0, 1)),
             (n_repeats, rows.n, int(cv)),
             found.n_clusters if by_cluster else None,
+            found.bundled,
         )
 
     def _check(self, cv: Any) -> None:
@@ -129,7 +139,7 @@ class SourceComparison:
         """Return the models of each fold and repeat, fitted side by side."""
         n_folds, n_repeats = folds[0].number, len(folds)
         models = [
-            [list(map(copy, self.candidates.models)) for _ in range(n_folds)]
+            [list(map(clone, self.candidates.models)) for _ in range(n_folds)]
             for _ in range(n_repeats)
         ]
         jobs = [
@@ -275,6 +285,7 @@ class Measured:
     by_fold : (R, K, 1 + G, 2, M, T), A of each fold.
     value : (1 + G, 2, M, T), the means over the repeats.
     trained : (R, K, 1 + G, 2, M, T), B of each fold.
+    bundled : True where the clusters of the design are bundles.
     """
 
     design: Design
@@ -283,6 +294,7 @@ class Measured:
     by_fold: Array
     value: Array
     trained: Array
+    bundled: bool
 
     @classmethod
     def of(
@@ -294,10 +306,13 @@ class Measured:
             return np.stack([a, a - a[..., [first], :]], axis=-3)
 
         unknown = both((0 * levels.slope).sum(axis=0))  # NaN where a metric is
-        z, codes, weights, clusters = _standing(found, both(levels.value).shape[2:])
+        record: Any = found.records.get("clusters")
+        standing = _of_groups(found) if record is None else _of_clusters(record)
+        codes, weights, clusters, sums = standing
+        z = sums.reshape(-1, 2, *both(levels.value).shape[2:])
         groups = replace(rows.groups, codes=codes)
         cubes, counted = None, None
-        if "clusters" not in found.records:
+        if record is None:
             counted = rows.effective(pair)
             by_group = np.stack([found.added["cubes", g] for g in range(groups.n_groups)])
             cubes = _parts(by_group.reshape(-1, *z.shape[1:]), 0) + unknown
@@ -312,6 +327,7 @@ class Measured:
             _parts(found.added["by_fold"], 2) + unknown,
             both(levels.value).mean(axis=0),
             both(levels.trained),
+            bundled=record is not None and record.bits < BITS,
         )
 
     @property
@@ -338,17 +354,17 @@ class Measured:
         return put_together(design, self.value[at], self.trained[at], tested)
 
 
-def _standing(found: Sums, shape: tuple[int, ...]) -> tuple[Array, Index, Array, Index]:
-    """Return influences, groups, weights and clusters of rows that stand for all others."""
-    record: Any = found.records.get("clusters")
-    if record is not None:
-        clusters = np.unique(record.keys, return_inverse=True)[1]
-        z = record.sums[:, 1:].reshape(-1, 2, *shape)
-        return z, record.codes, record.sums[:, 0], clusters
+def _of_clusters(record: ClusterSums) -> Standing:
+    """Return a row for each cluster and group."""
+    clusters = np.unique(record.keys, return_inverse=True)[1]
+    return record.codes, record.sums[:, 0], clusters, record.sums[:, 1:]
+
+
+def _of_groups(found: Sums) -> Standing:
+    """Return some rows for each group, with the sums of products of all of its rows."""
     parts = [found.triangles[g] for g in range(len(found.triangles))]
     codes = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    z = np.concatenate(parts).reshape(-1, 2, *shape)
-    return z, codes, np.ones(len(codes)), np.arange(len(codes))
+    return codes, np.ones(len(codes)), np.arange(len(codes)), np.concatenate(parts)
 
 
 def _with_all(by_group: Array, axis: int) -> Array:

@@ -1,7 +1,7 @@
 """The passes of a comparison of rows in blocks, as kernels.
 
     count        rows and weights by fold and group
-    outofgroup   sums of the metrics' values of each fold's models, by fold and group
+    outoffold    sums of the metrics' values of each fold's models, by fold and group
     influences   sums of squares and cubes of the influences of the rows, or their sums by cluster
 
 Only sums come back: by group, by fold, and by cluster.
@@ -27,7 +27,8 @@ from skfairloss.metrics._central_moments import CentralMoments
 from skfairloss.model_selection._measures import Measure
 
 Predictions = Callable[[Array], Array]
-_MOST = 2**16  # pairs of a cluster and a group that come back: at M models 2 M T numbers each
+BITS = 64  # of the numbers that clusters are hashed to
+_MOST = 2**16  # pairs of a cluster and a group that come back, each with 4 M T numbers
 
 
 @dataclass(frozen=True)
@@ -255,7 +256,7 @@ class ClusterSums:
 
     Parameters
     ----------
-    bits : how many of the 64 bits tell clusters apart.
+    bits : how many of the first bits tell clusters apart.
     keys : (k,), numbers of the clusters, less the other bits.
     codes : (k,), groups; no pair of a cluster and a group occurs twice.
     sums : (k, c).
@@ -267,11 +268,11 @@ class ClusterSums:
     sums: Array
 
     @classmethod
-    def of(cls, clusters: Array, codes: Index, columns: Array, bits: int = 64) -> ClusterSums:
+    def of(cls, clusters: Array, codes: Index, columns: Array, bits: int = BITS) -> ClusterSums:
         """Add up columns (n, c) of rows, given their clusters and groups."""
 
         def cells(b: int) -> tuple[Array, Index, Index]:
-            keys = clusters >> np.uint64(64 - b) << np.uint64(64 - b)
+            keys = clusters >> np.uint64(BITS - b) << np.uint64(BITS - b)
             order = np.lexsort((codes, keys))
             own, group = keys[order], codes[order]
             first = np.append(True, (own[1:] != own[:-1]) | (group[1:] != group[:-1]))

@@ -158,7 +158,8 @@ class Words:
         if self.found.simultaneous:
             adjusted = f"simultaneous over {len(self.found.differences)} differences"
         if self.found.n_clusters is not None:
-            return f"{percent} between {self.found.n_clusters} clusters, {adjusted}"
+            unit = "bundles of clusters" if self.found.bundled else "clusters"
+            return f"{percent} between {self.found.n_clusters} {unit}, {adjusted}"
         return f"{percent}, {adjusted}"
 
 
