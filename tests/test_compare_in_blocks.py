@@ -108,9 +108,9 @@ def passes(monkeypatch):
     """Return a list of the kernels of all passes over blocks."""
     made, run = [], BlockRows.run
 
-    def counted(self, kernel, own=None):
+    def counted(self, kernel, own=None, on_block=None):
         made.append(kernel)
-        return run(self, kernel, own)
+        return run(self, kernel, own, on_block)
 
     monkeypatch.setattr(BlockRows, "run", counted)
     return made
@@ -326,7 +326,6 @@ REFUSED = [
     (PLAIN, {"cv": KFold(3)}, ValueError, "cv must be an integer of at least 3 where rows"),
     (PLAIN, {"cv": 2}, ValueError, "cv must be an integer of at least 3"),
     (PLAIN, {"metrics": ["mae", "medae"]}, ValueError, r"any of \['mae', .*got \['medae'\]"),
-    (PLAIN, {"callbacks": [object()]}, NotImplementedError, "callbacks need rows in one array"),
     (PLAIN, {"disparity_groups": ("a", "z")}, ValueError, "disparity_groups must be two of"),
     (PLAIN, {"y": np.ones(400)}, ValueError, "y must be None beside a source of rows"),
     (PLAIN, {"clusters": np.ones(400)}, ValueError, "clusters must be None beside a source"),

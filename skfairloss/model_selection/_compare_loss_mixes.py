@@ -106,7 +106,7 @@ def compare_loss_mixes(
         Number of folds to work on at a time, in threads; ``None`` is 1, -1 all processors.
 
     verbose : int, default=0
-        How much joblib reports of the progress.
+        How much joblib reports of the progress; nothing for a source.
 
     callbacks : sequence of callbacks, default=()
         Callbacks of scikit-learn >= 1.9, such as `sklearn.callback.ProgressBar` and
@@ -133,8 +133,8 @@ def compare_loss_mixes(
         ``sensitive_features`` is missing.
 
     NotImplementedError
-        If ``estimator`` is no bare `PixelLossRegressor`, or there are callbacks, and rows are in a
-        source or of Dask.
+        If ``estimator`` is no bare `PixelLossRegressor`, or callbacks ask for rows or fitted
+        models, and rows are in a source or of Dask.
 
     See Also
     --------

@@ -39,7 +39,6 @@ from skfairloss.model_selection._measures import Measure
 from skfairloss.model_selection._path import set_callbacks
 from skfairloss.model_selection._runs import Found, Run
 from skfairloss.model_selection._source_comparison import SourceComparison
-from skfairloss.model_selection._source_fits import check_no_callbacks
 from skfairloss.model_selection._statistics import Rows
 from skfairloss.rows._collections import read_source
 
@@ -135,7 +134,7 @@ def compare_models(
         Number of fits at a time, in threads; ``None`` is 1, -1 all processors.
 
     verbose : int, default=0
-        How much joblib reports of the progress.
+        How much joblib reports of the progress; nothing for a source.
 
     callbacks : sequence of callbacks, default=()
         Callbacks of scikit-learn >= 1.9, such as `sklearn.callback.ProgressBar` and
@@ -162,8 +161,8 @@ def compare_models(
         If a model is no regressor, or ``sensitive_features`` is missing.
 
     NotImplementedError
-        If a model is no `PixelLossRegressor`, or there are callbacks, and rows are in a source or
-        of Dask.
+        If a model is no `PixelLossRegressor`, or callbacks ask for rows or fitted models, and rows
+        are in a source or of Dask.
 
     See Also
     --------
@@ -309,14 +308,15 @@ def compare(
     measures = {label: Measure(metric) for label, metric in labelled.items()}
     random = check_random_state(random_state)
     source = read_source(X, y, sample_weight, sensitive_features, clusters)
+    weighted = source is None and sample_weight is not None and np.ndim(sample_weight) > 0
+    candidates = Candidates.of(models, by, weighted, source is None and clusters is not None)
+    run: Run | SourceComparison
     if source is not None:
-        check_no_callbacks(callbacks)
-        candidates = Candidates.of(models, by, weighted=False, clustered=False)
-        asked = SourceComparison(candidates, measures, reference, disparity_groups, n_jobs)
-        evidence = asked.run(source, cv, n_repeats, random)
+        run = SourceComparison(candidates, measures, reference, disparity_groups, n_jobs)
+        if callbacks:
+            set_callbacks(run, callbacks)
+        evidence = run.fit(source, cv, n_repeats, random)
     else:
-        weighted = sample_weight is not None and np.ndim(sample_weight) > 0
-        candidates = Candidates.of(models, by, weighted, clusters is not None)
         sample = _read(X, y, sensitive_features, clusters, sample_weight, weighted)
         run = Run(candidates, tuple(measures.values()))
         if callbacks:

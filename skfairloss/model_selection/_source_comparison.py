@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
+from skfairloss._estimator.compat import CallbackSupportMixin, has_callbacks, with_callbacks
 from skfairloss._estimator.regressor import PixelLossRegressor
-from skfairloss._estimator.source_fitting import Predict, check_for_rows
+from skfairloss._estimator.source_fitting import Predict, check_for_rows, watched
 from skfairloss._inputs.groups import Groups, counted
 from skfairloss._inputs.parameters import is_integer
 from skfairloss._inputs.place import fitting_at
@@ -58,9 +59,8 @@ from skfairloss.model_selection._statistics import OF_MEANS, means_outside
 Standing = tuple[Index, Array, Index, Array]  # groups, weights, clusters and influences of rows
 
 
-@dataclass(frozen=True)
-class SourceComparison:
-    """A comparison of M models by T metrics on the rows of a source.
+class SourceComparison(CallbackSupportMixin, BaseEstimator):
+    """A comparison of M models by T metrics on the rows of a source, as callbacks know it.
 
     Parameters
     ----------
@@ -70,33 +70,45 @@ class SourceComparison:
     disparity_groups, n_jobs : as asked for.
     """
 
-    candidates: Candidates
-    measures: Mapping[str, Measure]
-    reference: Any
-    disparity_groups: Any
-    n_jobs: int | None
+    def __init__(
+        self,
+        candidates: Candidates,
+        measures: Mapping[str, Measure],
+        reference: Any,
+        disparity_groups: Any,
+        n_jobs: int | None,
+    ) -> None:
+        self.candidates = candidates
+        self.measures = measures
+        self.reference = reference
+        self.disparity_groups = disparity_groups
+        self.n_jobs = n_jobs
 
-    def run(self, source: RowSource, cv: Any, n_repeats: int, random: Any) -> Evidence:
+    @with_callbacks
+    def fit(self, source: RowSource, cv: Any, n_repeats: int, random: Any) -> Evidence:
         """Fit all models on all folds, and measure them."""
         self._check(cv)
         head = source.head()
         seeds = [int(random.randint(2**31 - 1)) for _ in range(n_repeats)]
-        by_cluster = head.clusters is not None
-        folds = tuple(Folds(int(cv), seed, by_cluster) for seed in seeds)
+        folds = tuple(Folds(int(cv), seed, head.clusters is not None) for seed in seeds)
         unit = 1.0 if head.weights is None else float(head.weights.max())
         setting = Setting(folds, tuple(self.measures.values()), head.single, unit)
-        fits = SourceFits(source, self.candidates.models, self.n_jobs)
-        rows = Counted.of(fits.passes, setting, head)
-        check_pair(self.disparity_groups, rows.groups.labels)
-        models = self._fit(fits, folds)
+        with watched(self, source) as passes:
+            rows = Counted.of(passes, setting, head)
+            check_pair(self.disparity_groups, rows.groups.labels)
+            return self._measure(passes, setting, rows)
+
+    def _measure(self, passes: Passes, setting: Setting, rows: Counted) -> Evidence:
+        """Fit, and estimate from two passes."""
+        models = self._fit(SourceFits(passes, self.candidates.models, self.n_jobs), setting.folds)
         predictions = tuple(tuple(tuple(map(Predict.of, own)) for own in each) for each in models)
         asked = setting, predictions, tuple(rows.groups.labels)
-        levels = Levels.of(rows, setting.measures, fits.passes.run(OutOfFold(*asked)))
+        levels = Levels.of(rows, setting.measures, passes.run(OutOfFold(*asked)))
         first = self.candidates.keys.index(self.reference)
         by_group = levels.value[:, 1:, first, 0].mean(axis=0)
         pair = find_pair(self.disparity_groups, rows.groups.labels, by_group)
         kernel = Influences(*asked, first, **levels.inputs(rows))
-        found = Measured.of(rows, levels, pair, first, fits.passes.run(kernel))
+        found = Measured.of(rows, levels, pair, first, passes.run(kernel))
         shares = [[[squared_share(model) for model in own] for own in each] for each in models]
         return Evidence(
             rows.groups,
@@ -105,8 +117,8 @@ class SourceComparison:
             found.estimates(0),
             found.estimates(1),
             np.mean(shares, axis=(0, 1)),
-            (n_repeats, rows.n, int(cv)),
-            found.n_clusters if by_cluster else None,
+            (len(setting.folds), rows.n, setting.folds[0].number),
+            found.n_clusters if setting.folds[0].by_cluster else None,
             found.bundled,
         )
 
@@ -118,6 +130,10 @@ class SourceComparison:
                 raise NotImplementedError(
                     f"{name} must be a PixelLossRegressor where rows are in blocks, got {model!r}: "
                     "other models need rows in memory"
+                )
+            if has_callbacks(model):
+                raise NotImplementedError(
+                    f"callbacks of {name} need rows in one array: give them to the comparison"
                 )
             with fitting_at(name):
                 check_for_rows(model)
