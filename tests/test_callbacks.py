@@ -22,7 +22,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skfairloss import PixelLossRegressor, PixelLossRegressorCV
+from skfairloss import PixelLossRegressor, PixelLossRegressorCV, compare_loss_mixes
 from skfairloss.callbacks import GroupLossMonitor
 from skfairloss.metrics import make_group_scorer
 from skfairloss.model_selection import loss_mix_path
@@ -570,9 +570,14 @@ def search(listener, source):
     PixelLossRegressorCV([0.0, 1.0], cv=3).set_callbacks(listener).fit(source)
 
 
+def compare_mixes(listener, source):
+    options = {"cv": 3, "n_repeats": 1, "callbacks": [listener], "random_state": 0}
+    compare_loss_mixes(source, loss_mixes=[0.0, 1.0], **options)
+
+
 @needs_callbacks
 @pytest.mark.parametrize("n", [300, 6000])
-@pytest.mark.parametrize("fit", [fit_alone, fit_a_path, search])
+@pytest.mark.parametrize("fit", [fit_alone, fit_a_path, search, compare_mixes])
 def test_passes_over_blocks_and_the_blocks_in_them_are_tasks(fit, n):
     listener = Listener()
     fit(listener, in_blocks(n))
@@ -588,7 +593,7 @@ def test_passes_over_blocks_and_the_blocks_in_them_are_tasks(fit, n):
         else:
             assert opened.pop() == (name, place)
     assert not opened
-    assert passes[0] == "look"
+    assert passes[:2][fit is compare_mixes] == "look"  # after a count of the rows
     blocks = [place for hook, name, place, _ in listener.calls if (hook, name) == ("end", "block")]
     assert len(blocks) == 4 * len(passes)
 
