@@ -168,6 +168,23 @@ def test_rows_beyond_the_sample_of_a_fit_give_the_estimates_in_memory(passes):
     assert_same(found, expected, rtol=1e-6, atol=1e-8)
 
 
+def test_groups_have_the_order_of_their_categories():
+    rows = data(400)
+    rows["sensitive_features"] = pd.Categorical(rows["sensitive_features"], ["c", "a", "d", "b"])
+    found, expected = both(rows, metrics="mae")
+    assert_same(found, expected)
+    assert found.by_group["group"][:3].tolist() == ["c", "a", "b"]
+
+
+def test_groups_of_several_columns_are_their_combinations():
+    rows = data(600)
+    sex = np.random.default_rng(1).choice(["f", "m"], 600)
+    rows["sensitive_features"] = pd.DataFrame({"kind": rows["sensitive_features"], "sex": sex})
+    found, expected = both(rows, metrics="mae")
+    assert_same(found, expected)
+    assert found.group_name == "kind × sex"
+
+
 def test_a_group_in_which_y_is_constant_has_no_r2_and_changes_no_other():
     rows = data()
     rows["y"] = np.where(rows["sensitive_features"] == "b", 0.1, rows["y"])

@@ -327,10 +327,7 @@ def compare(
         evidence = _measure(run, sample, partitions, reference, disparity_groups, n_jobs, verbose)
     tail = alone = (1 - confidence_level) / 2
     if simultaneous:
-        first, rng = (
-            candidates.keys.index(reference),
-            np.random.default_rng(random.randint(2**31 - 1)),
-        )
+        first = candidates.keys.index(reference)
         others = [row[j] for row in evidence.differences for j in range(len(row)) if j != first]
         seed = random.randint(2**31 - 1)
         tail = simultaneous_tail(others, confidence_level, np.random.default_rng(seed))

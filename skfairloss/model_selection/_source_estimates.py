@@ -7,11 +7,11 @@ the influences of the rows, what the rows tested do. The formulas are those of `
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from skfairloss._inputs.groups import Groups, counted
+from skfairloss._inputs.groups import GroupColumns, Groups, counted
 from skfairloss._rows.blocks import Block, merge_groups
 from skfairloss._rows.facts import Passes
 from skfairloss._rows.sums import Sums
@@ -59,11 +59,10 @@ class Counted:
         """Count the rows, and refuse groups and folds that allow no comparison."""
         if head.codes is None:
             raise ValueError("sensitive_features must be among the rows of the source, it has none")
-        added = passes.run(Count(setting)).added
-        n = int(added["n"])
-        found = [key[1] for key in added if key != "n"]
-        labels = merge_groups(found, head.columns, n).labels
-        groups = merge_groups(labels, head.columns, n)  # a row for each, in order
+        sums = passes.run(Count(setting))
+        added, columns, n = sums.added, cast(GroupColumns, sums.records["columns"]), sums.added["n"]
+        labels = merge_groups([key[1] for key in added if key != "n"], columns, n).labels
+        groups = merge_groups(labels, columns, n)  # a row for each, in order
         by_group = np.stack([added["group", label] for label in labels], axis=2)  # (R, K, G, 3)
         rows, weights, squares = by_group.transpose(3, 0, 1, 2)
         _check_groups(groups, rows)
@@ -90,8 +89,8 @@ def _check_groups(groups: Groups, rows: Array) -> None:
         )
     if not rows.sum(axis=2).all():
         raise ValueError(
-            f"a fold of cv={rows.shape[1]} is empty: use fewer folds where rows or clusters are few, "
-            "or another random_state"
+            f"a fold of cv={rows.shape[1]} is empty: use fewer folds where rows or clusters are "
+            "few, or another random_state"
         )
     held = (rows > 0).sum(axis=1).min(axis=0)
     few = np.flatnonzero(held < FEWEST)

@@ -115,7 +115,10 @@ class FoldKernel(Kernel):
 
 @dataclass(frozen=True)
 class Count(FoldKernel):
-    """Rows, weights and squared weights of each fold, (R, K, 3), by group; "n" counts all rows."""
+    """Rows, weights and squared weights of each fold, (R, K, 3), by group.
+
+    "n" counts all rows, "columns" are those that groups are from.
+    """
 
     setting: Setting
     needs_features = False
@@ -132,7 +135,9 @@ class Count(FoldKernel):
         return Sums({("group", piece.labels[g]): found[:, :, g] for g in np.unique(piece.codes)})
 
     def of_block(self, number: int, block: Block) -> Sums:  # noqa: ARG002
-        return Sums({"n": len(block.y)})
+        weighs = len(block.y) if block.weights is None else block.weights.any()
+        known = block.codes is not None and weighs
+        return Sums({"n": len(block.y)}, records={"columns": block.columns} if known else {})
 
 
 @dataclass(frozen=True)
