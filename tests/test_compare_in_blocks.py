@@ -119,8 +119,17 @@ def passes(monkeypatch):
 # The same numbers
 
 
-@pytest.mark.parametrize("outputs", [None, 2])
-@pytest.mark.parametrize("left_out", [(), ("sample_weight",), ("clusters",)], ids=str)
+@pytest.mark.parametrize(
+    ("outputs", "left_out"),
+    [
+        (None, ()),
+        (None, ("sample_weight",)),
+        (None, ("clusters",)),
+        (1, ("sample_weight", "clusters")),
+        (2, ()),
+        (2, ("clusters",)),
+    ],
+)
 def test_estimates_are_those_of_the_same_folds_in_memory(outputs, left_out):
     rows = data(outputs=outputs)
     rows = {name: values for name, values in rows.items() if name not in left_out}
@@ -208,7 +217,7 @@ def test_equal_models_do_not_differ():
 # Wherever the rows are
 
 
-def test_a_partition_changes_nothing_with_clusters():
+def test_a_partition_changes_nothing_with_clusters_and_threads_nothing_at_all():
     rows = data(600, clusters=60)
     options = {"loss_mixes": [0.0, 1.0], "metrics": METRICS} | OPTIONS
     one, other, whole = (
@@ -217,6 +226,8 @@ def test_a_partition_changes_nothing_with_clusters():
     )
     assert_same(one, whole)
     assert_same(other, whole)
+    threads = compare_loss_mixes(in_blocks(rows), n_jobs=2, **options)
+    pd.testing.assert_frame_equal(threads.to_frame(), one.to_frame(), check_exact=True)
 
 
 @pytest.mark.parametrize("kind", ["arrays", "frames"])

@@ -88,17 +88,16 @@ class FoldKernel(Kernel):
     def reduce(self, number: int, block: Block, own: Any) -> Sums:  # noqa: ARG002
         n = len(block.y)
         kept = np.arange(n) if block.weights is None else np.flatnonzero(block.weights)
-        if len(kept):
-            self._check(number, block)
-        folds = [folds.of(number, block)[kept] for folds in self.setting.folds]
-        every = np.array(folds, dtype=np.intp).reshape(len(folds), len(kept))
+        if not len(kept):
+            return self.of_block(number, block)
+        self._check(number, block)
+        folds = np.stack([folds.of(number, block)[kept] for folds in self.setting.folds])
         clusters = None if block.clusters is None else block.clusters[kept]
 
         def of(piece: Piece) -> Sums:
             rows = slice(piece.start, piece.start + len(piece.y))
-            return self(
-                piece, Divided(every[:, rows], None if clusters is None else clusters[rows])
-            )
+            own = Divided(folds[:, rows], None if clusters is None else clusters[rows])
+            return self(piece, own)
 
         found = in_tree(map(of, pieces(number, block)), merge) or Sums()
         return merge(found, self.of_block(number, block))
