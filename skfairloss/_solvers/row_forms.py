@@ -20,7 +20,7 @@ from skfairloss._design.dense import DenseDesign
 from skfairloss._rows.certifying import Errors, certify_outputs
 from skfairloss._rows.facts import Standing
 from skfairloss._rows.kernels import Measure
-from skfairloss._rows.reading import SQUARED, Reading, Sides
+from skfairloss._rows.reading import SQUARED, Reading, Sides, units_of
 from skfairloss._rows.searches import Request, Search
 from skfairloss._rows.sums import Sums
 from skfairloss._solvers.band import LIGHT, BandSize, in_units
@@ -217,12 +217,24 @@ class RowForm(ABC):
         wanted = _MORE * enough(self.whole.basis.n_coordinates)
         return np.maximum(1, (found / wanted).astype(np.intp))
 
+    def units(self, multipliers: Array | None) -> Array:
+        """Return what residuals of the sample's rows are compared in, (s,): 1, or less."""
+        if not self.whole.uncertain:
+            return np.ones(len(self.counts))
+        weights = self.whole.weights(multipliers) / self.counts
+        return in_units(weights, float(self.counts.sum()))
+
+    def weighty(self, gathered: Gathered, multipliers: Array | None) -> int:
+        """Return how many of gathered rows have more than next to no weight."""
+        light = self.light()
+        if light is None:
+            return len(gathered.at)
+        mass = self.mass(multipliers)[gathered.codes]
+        return int((units_of(gathered.weights * mass, light) == 1.0).sum())
+
     def limit(self, residual: Array, multipliers: Array | None, near: float) -> Array:
         """Return how far so many rows reach, (m,), told from residuals of the sample (s, m)."""
-        absolute = np.abs(residual)
-        if self.whole.uncertain:
-            weights = self.whole.weights(multipliers) / self.counts
-            absolute = absolute / in_units(weights, float(self.counts.sum()))[:, None]
+        absolute = np.abs(residual) / self.units(multipliers)[:, None]
         out = np.empty(absolute.shape[1])
         for k, column in enumerate(absolute.T):
             order = np.argsort(column, kind="stable")

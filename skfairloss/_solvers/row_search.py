@@ -34,7 +34,7 @@ from skfairloss._solvers.row_forms import Gathered, Measured, RowForm
 from skfairloss._solvers.sign_fixing import MANY_WRONG, MOVED, WIDER
 from skfairloss._solvers.smoothed_newton import ROUGH_TOL, STEPS, Step, step_of
 from skfairloss._solvers.tolerances import EXACT, FLAT, FLOOR, NEARLY_ZERO, ROUNDS, TINY
-from skfairloss._solvers.whole import Anchor, Goal, Whole
+from skfairloss._solvers.whole import Anchor, Goal, Whole, by_row
 from skfairloss._typing import Array
 
 _NUMBERS = 2**24  # of a band that is not made wider, 128 MiB
@@ -199,8 +199,8 @@ def _newton(
             break
     if whole.uncertain:
         size = form.size(multipliers)
-    inside = np.abs(residual.reshape(len(residual), -1)).max(axis=1)
-    moved = form.counts @ (inside < sum(moves(whole.basis, step.delta)))
+    inside = np.abs(residual.reshape(len(residual), -1)) / form.units(multipliers)[:, None]
+    moved = form.counts @ by_row(inside < sum(moves(whole.basis, step.delta)))
     size = replace(size, near=max(size.near, int(MOVED * moved))).reduced(step.share)
     return _Latest(anchor, multipliers, spent), size
 
@@ -312,7 +312,7 @@ def _solve_band(band: RowBand, latest: _Latest, goal: Goal) -> Search[_End]:
             break  # the band has no minimum
         there = form.whole.reached(band.anchor, solved)
         there = replace(there, coef=form.coefficients(there, solved))
-        count, crossed = _crossing(form, band.anchor, there)
+        count, crossed = _crossing(form, band.anchor, there, multipliers)
         if count > (1.0 + MANY_WRONG) * len(band.gathered.at) and not last:
             return replace(end, crossed=crossed)
         slope = band.slopes(solved)
@@ -326,27 +326,28 @@ def _solve_band(band: RowBand, latest: _Latest, goal: Goal) -> Search[_End]:
         wrong = Gathered(*rows)
         if _lost(form, there, wrong, slopes, now, multipliers) <= FLAT * size:
             return replace(end, right=solved.gap <= goal.tol * size)
-        if len(wrong.at) > MANY_WRONG * len(band.gathered.at) or last:
+        if form.weighty(wrong, multipliers) > MANY_WRONG * len(band.gathered.at) or last:
             break
         band = band.widened(wrong, slopes)
     return end
 
 
-def _crossing(form: RowForm, before: Anchor, there: Anchor) -> tuple[int, int]:
+def _crossing(
+    form: RowForm, before: Anchor, there: Anchor, multipliers: Array | None
+) -> tuple[int, int]:
     """Return how many rows change sides between two models, and how many a band has with them.
 
-    Both are told from the sample. The farthest rows that change sides are left out of the band:
-    there may be one of next to any residual.
+    Both are told from the sample; rows of next to no weight do not count. The farthest rows that
+    change sides are left out of the band: there may be one of next to any residual.
     """
     pair = (form.whole.residual(anchor).reshape(len(form.counts), -1) for anchor in (before, there))
     first, second = pair
-    crosses = first * second < 0
-    distance = np.abs(first)[crosses]
-    if not len(distance):
+    units = form.units(multipliers)[:, None]
+    crosses, distance = (first * second < 0) & (units == 1.0), np.abs(first) / units
+    if not crosses.any():
         return 0, 0
-    reach = np.quantile(distance, _CROSSED)
-    near = (np.abs(first) <= reach).any(axis=1)
-    return int(form.counts @ crosses.any(axis=1)), int(form.counts @ near)
+    near = by_row(distance <= np.quantile(distance[crosses], _CROSSED))
+    return int(form.counts @ by_row(crosses)), int(form.counts @ near)
 
 
 def measured_as(form: RowForm, point: Measured, anchor: Anchor) -> Search[Measured]:
