@@ -195,9 +195,9 @@ class DenseDesign(Design):
         sums = added(over_runs(pieces, p, add, n_groups * p * (p + m)))
         if equal:  # sums of indicators are then counts, without rounding
             sums = [weights[0] * each for each in sums]
-        totals = np.bincount(codes, weights, n_groups)
-        if n_groups == 1:
-            totals = np.full(1, weights.sum())
+        totals = weights.sum(keepdims=True)
+        if n_groups > 1:
+            totals = np.bincount(codes, weights, n_groups)
         return GroupMoments(origin, totals, *sums)
 
     def take(self, index: Index, room: Array) -> Array:

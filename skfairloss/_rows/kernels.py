@@ -21,7 +21,7 @@ import numpy as np
 from skfairloss._core.losses import GroupedLoss, MixedLoss
 from skfairloss._design.basis import ROUNDING, Basis
 from skfairloss._design.dense import DenseDesign
-from skfairloss._design.rows import sorted_by_group
+from skfairloss._design.rows import sorted_by_group, take_rows
 from skfairloss._rows.blocks import Block
 from skfairloss._rows.draws import Draw, row_keys, smallest
 from skfairloss._rows.reading import (
@@ -130,7 +130,7 @@ class Look(Kernel):
         some, limit = smallest(own, block.X.shape[1])
         found = own[some]
         some = some if rows is None else rows[some]
-        x = np.asarray(block.X[some if kept is None else kept[some]], dtype=np.float64)
+        x = take_rows(block.X, some if kept is None else kept[some]).astype(np.float64, copy=False)
         weight = np.ones(len(some)) if weights is None else weights[some]
         return Draw(len(own), limit, found, (x, block.y[some], weight))
 
@@ -239,7 +239,7 @@ class Smooth(Kernel):
         if (self.thin > 1).any():
             thin = self.thin[0] if codes is None else self.thin[codes[index]]
             index = index[is_picked(piece, index, thin)]
-        added["near"] = self._curvature(piece.X[index], share[index], codes, index)
+        added["near"] = self._curvature(take_rows(piece.X, index), share[index], codes, index)
         return Sums(added, joined=joined)
 
     def _missing(self, r: Array, share: Array, codes: Index | None, index: Index) -> Array:

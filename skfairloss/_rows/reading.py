@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from skfairloss._design.rows import take_rows
 from skfairloss._rows.source import Piece
 from skfairloss._typing import Array, Index, Mask
 
@@ -84,9 +85,9 @@ class Reading:
         place = codes[:, None] + self.n_groups * np.arange(width)
         place = place.ravel().astype(np.int32)
         starts = np.arange(0, every.size + 1, width, dtype=np.int32)
-        columns = sp.csr_array((every.ravel(), place, starts), shape=(len(every), n_sums))
+        by_group = sp.csc_array((every.ravel(), place, starts), shape=(n_sums, len(every)))
         return {
-            "adjoint": np.asarray((columns.T @ X).T),
+            "adjoint": np.asarray((by_group @ X).T),
             "total": np.bincount(place, every.ravel(), n_sums),
             "value": np.bincount(place, value.ravel(), n_sums),
         }
@@ -158,7 +159,8 @@ def in_any(mask: Mask) -> Mask:
 
 def is_heavy(piece: Piece, codes: Index | None, mass: Array, heavy: float) -> Mask | None:
     """Return which rows are in the band by their weight, (k,). None where none is."""
-    if np.isinf(heavy):
+    largest = mass.max() if piece.weights is None else mass.max() * piece.weights.max()
+    if largest <= heavy:
         return None
     out = weights_of(piece, codes, mass) > heavy
     return out if out.any() else None
@@ -175,4 +177,4 @@ def taken(piece: Piece, index: Index, r: Array, codes: Index | None) -> tuple[Ar
     own = np.zeros(len(index)) if codes is None else codes[index]
     block = np.full(len(index), piece.block, dtype=np.int32)
     at = (piece.start + index).astype(np.int32)
-    return block, at, piece.X[index], r[index], weights, own.astype(np.int32)
+    return block, at, take_rows(piece.X, index), r[index], weights, own.astype(np.int32)

@@ -237,7 +237,7 @@ class RowForm(ABC):
         absolute = np.abs(residual) / self.units(multipliers)[:, None]
         out = np.empty(absolute.shape[1])
         for k, column in enumerate(absolute.T):
-            order = np.argsort(column, kind="stable")
+            order = np.argsort(column)
             rank = int(np.searchsorted(np.cumsum(self.counts[order]), near))
             out[k] = column[order[min(rank, len(order) - 1)]]
         return out
