@@ -510,8 +510,8 @@ def test_a_row_at_the_limit_is_in_the_band_by_its_number(monkeypatch):
     expected = PixelLossRegressor(1.0, scale=2.0).fit(in_blocks(X, y))
     residuals = kernels.residuals
 
-    def rounded(reading, piece, model):
-        r = residuals(reading, piece, model)
+    def rounded(y, X, model):
+        r = residuals(y, X, model)
         return r * (1.0 + 4e-16 * np.random.default_rng(len(r)).integers(-1, 2, r.shape))
 
     monkeypatch.setattr(kernels, "residuals", rounded)

@@ -223,7 +223,7 @@ class Smooth(Kernel):
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
         reading, codes = self.reading, self.reading.codes(piece)
-        share, r = reading.share(piece, codes), residuals(reading, piece, self)
+        share, r = reading.share(piece, codes), residuals(reading.targets(piece), piece.X, self)
         slope = np.clip(r / self.h, -1.0, 1.0)
         signed: Any = 1.0
         kept = is_heavy(piece, codes, self.mass, self.heavy)
@@ -269,9 +269,9 @@ class Lines(Kernel):
     intercept: Array
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
-        codes, r = self.reading.codes(piece), residuals(self.reading, piece, self)
-        share = self.reading.share(piece, codes)
-        return Sums(self.reading.lines(piece.X, share, codes, np.zeros_like(r), 0.0, r))
+        reading, codes = self.reading, self.reading.codes(piece)
+        share, r = reading.share(piece, codes), residuals(reading.targets(piece), piece.X, self)
+        return Sums(reading.lines(piece.X, share, codes, np.zeros_like(r), 0.0, r))
 
 
 @dataclass(frozen=True)
@@ -297,7 +297,8 @@ class Split(Kernel):
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
         reading, codes = self.reading, self.reading.codes(piece)
-        share, r = reading.share(piece, codes), residuals(reading, piece, self.sides)
+        y, share = reading.targets(piece), reading.share(piece, codes)
+        r = residuals(y, piece.X, self.sides)
         slope = self.sides.slopes(r)
         limit = self.limit
         if self.light is not None:
@@ -344,11 +345,12 @@ class Measure(Kernel):
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
         reading, codes = self.reading, self.reading.codes(piece)
-        r = residuals(reading, piece, self)
+        y = reading.targets(piece)
+        r = residuals(y, piece.X, self)
         loss, joined = self._loss(codes), {}
         z = loss.squared_slope(r)
         if self.sides is not None:
-            before = residuals(reading, piece, self.sides)
+            before = residuals(y, piece.X, self.sides)
             slope, wrong = self._slopes(piece, before, r, own)
             z += self._kinked(codes, slope)
             joined["wrong"] = (*taken(piece, wrong, before, codes), slope[wrong], r[wrong])
@@ -440,8 +442,9 @@ class Rounding(Kernel):
             np.full(len(piece.X), self.unit) if piece.weights is None else self.unit * piece.weights
         )
         steep = max(loss.upper, -loss.lower)
-        slope = steep + loss.curvature * np.abs(residuals(self.reading, piece, self))
-        y = np.abs(self.reading.targets(piece))
+        y = self.reading.targets(piece)
+        slope = steep + loss.curvature * np.abs(residuals(y, piece.X, self))
+        y = np.abs(y)
         sizes = y + np.abs(piece.X) @ np.abs(self.coef) + np.abs(self.intercept), y
         errors = [ROUNDING * size for size in sizes]
         out = [share @ (slope * e + 0.5 * loss.curvature * e * e) for e in errors]

@@ -138,11 +138,11 @@ def is_picked(piece: Piece, index: Index, thin: Index | int) -> Mask:
     return np.asarray(number % np.asarray(thin, dtype=np.uint64) == 0)
 
 
-def residuals(reading: Reading, piece: Piece, model: Any) -> Array:
-    """Return y - predictions of a piece's rows, (k, m)."""
-    r = piece.X @ model.coef
+def residuals(y: Array, X: Array, model: Any) -> Array:
+    """Return y - predictions of rows, (k, m)."""
+    r = X @ model.coef
     r += model.intercept
-    return np.subtract(reading.targets(piece), r, out=r)
+    return np.subtract(y, r, out=r)
 
 
 def weights_of(piece: Piece, codes: Index | None, mass: Array) -> Array:
