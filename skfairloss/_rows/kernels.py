@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from skfairloss._core.losses import GroupedLoss, MixedLoss
-from skfairloss._design.basis import ROUNDING, Basis
+from skfairloss._design.basis import ROUNDING
 from skfairloss._design.dense import DenseDesign
 from skfairloss._design.rows import sorted_by_group, take_rows
 from skfairloss._rows.blocks import Block
@@ -31,9 +31,9 @@ from skfairloss._rows.reading import (
     is_heavy,
     is_picked,
     residuals,
-    taken,
     units_of,
     weights_of,
+    without_rounding,
 )
 from skfairloss._rows.source import Kernel, Piece
 from skfairloss._rows.sums import Sums, held
@@ -206,7 +206,6 @@ class Smooth(Kernel):
     reading : how rows are read.
     coef, intercept : (p, m) and (m,), the model.
     h : the bandwidth.
-    basis : coordinates of the second derivatives.
     mass : (G,), what weights are multiplied with to sum to 1 over all rows.
     heavy : weight from which a row keeps its kink and comes itself.
     thin : (G,), one of so many near rows settles second derivatives.
@@ -216,7 +215,6 @@ class Smooth(Kernel):
     coef: Array
     intercept: Array
     h: float
-    basis: Basis
     mass: Array
     heavy: float
     thin: Index
@@ -232,7 +230,7 @@ class Smooth(Kernel):
         if kept is not None:
             slope[kept], signed = 0.0, (~kept)[:, None]
             near &= ~kept
-            joined["kinks"] = taken(piece, np.flatnonzero(kept), r, codes)
+            joined["kinks"] = reading.taken(piece, np.flatnonzero(kept), r, codes)
         added = reading.lines(piece.X, share, codes, slope, signed, r)
         index = np.flatnonzero(near)
         added["missing"] = self._missing(r[index, 0], share[index], codes, index)
@@ -251,7 +249,8 @@ class Smooth(Kernel):
 
     def _curvature(self, x: Array, share: Array, codes: Index | None, index: Index) -> Array:
         """Σ share A_i A_iᵀ / h by group, (G, d, d), from rows that stand for ``thin`` each."""
-        z = self.basis.coordinates(x)
+        assert self.reading.basis is not None
+        z = self.reading.basis.coordinates(x)
         z *= np.sqrt(share / self.h)[:, None]
         if codes is None:
             return np.asarray(self.thin[0] * (z.T @ z)[None])
@@ -314,7 +313,7 @@ class Split(Kernel):
         index = np.flatnonzero(inside)
         slope[index] = 0.0
         added = reading.lines(piece.X, share, codes, slope, (~inside)[:, None], r)
-        return Sums(added, joined={"band": taken(piece, index, r, codes)})
+        return Sums(added, joined={"band": reading.taken(piece, index, r, codes)})
 
 
 @dataclass(frozen=True)
@@ -353,7 +352,9 @@ class Measure(Kernel):
             before = residuals(y, piece.X, self.sides)
             slope, wrong = self._slopes(piece, before, r, own)
             z += self._kinked(codes, slope)
-            joined["wrong"] = (*taken(piece, wrong, before, codes), slope[wrong], r[wrong])
+            now = without_rounding(r[wrong], take_rows(piece.X, wrong), self)
+            rows = reading.taken(piece, wrong, before, codes)
+            joined["wrong"] = (*rows, slope[wrong], now)
         if self.shift is not None:
             z -= piece.X @ self.shift[0] + self.shift[1]
         u = loss.into_domain(z)

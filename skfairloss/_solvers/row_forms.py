@@ -16,7 +16,8 @@ import numpy as np
 from skfairloss._cached import cached_property
 from skfairloss._core.losses import GroupedLoss, MixedLoss
 from skfairloss._core.solution import Verdict
-from skfairloss._design.dense import DenseDesign
+from skfairloss._design.basis import unchanged
+from skfairloss._design.dense import Coordinates
 from skfairloss._rows.certifying import Errors, certify_outputs
 from skfairloss._rows.facts import Standing
 from skfairloss._rows.kernels import Measure
@@ -43,7 +44,7 @@ class Gathered:
     Parameters
     ----------
     block, at : (K,), where each is from.
-    X : (K, p).
+    rows : (K, d), in coordinates.
     residual : (K, m), at the model of a split.
     weights : (K,), as given.
     codes : (K,), positions of their groups.
@@ -51,7 +52,7 @@ class Gathered:
 
     block: Index
     at: Index
-    X: Array
+    rows: Array
     residual: Array
     weights: Array
     codes: Index
@@ -60,6 +61,10 @@ class Gathered:
         """Return both."""
         pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
         return Gathered(*map(np.concatenate, pairs))
+
+    def first(self, n: int) -> Gathered:
+        """Return the first n rows, without a copy."""
+        return Gathered(*(getattr(self, name)[:n] for name in self.__dataclass_fields__))
 
     def by_block(self, slope: Array) -> Mapping[int, tuple[Array, Array]]:
         """Return the rows of each block in their order, with slopes (K, m): what is sent to it."""
@@ -282,6 +287,7 @@ class OutputForm(RowForm):
             np.array([1.0 / problem.known.total]),
             None,
             problem.mix_sums,
+            self.whole.basis,
         )
 
     @cached_property
@@ -317,8 +323,9 @@ class OutputForm(RowForm):
 
     def rows(self, gathered: Gathered) -> OutputRows:
         own = gathered.weights * self.reading.unit[0]
-        residual = gathered.residual[:, 0]
-        return replace(self.whole, design=DenseDesign(gathered.X), y=residual, own=own)
+        design, residual = Coordinates(gathered.rows), gathered.residual[:, 0]
+        basis = unchanged(self.whole.basis.n_coordinates)
+        return replace(self.whole, design=design, y=residual, basis=basis, own=own)
 
     def weighing(self, multipliers: Array) -> tuple[MixedLoss, Array]:
         return self.problem.loss, self.reading.unit
