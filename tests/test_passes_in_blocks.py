@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skfairloss import PixelLossRegressor
 from skfairloss._rows import draws
 from skfairloss._rows.kernels import Smooth
-from skfairloss._solvers import row_search
+from skfairloss._solvers import row_search, sign_fixing
 from skfairloss.fairness import BoundedGroupLoss, PredictionParity, WorstGroupLoss
 from tests.test_rows_in_blocks import both, in_blocks, passes
 
@@ -93,6 +93,20 @@ def test_iterations_that_run_out_leave_a_model_and_its_gap(term, loss_mix, alpha
         assert "raise max_iter" in str(caught[0].message)
     else:
         assert short.dual_gap_ <= 1e-8 * short.objective_
+
+
+def test_rows_of_groups_that_do_not_decide_make_no_band_wider(monkeypatch):
+    X, y, groups = grouped(60_000)
+    sizes = {row_search: [], sign_fixing: []}
+    for module, found in sizes.items():
+
+        def watched(kq, solve=module.interior_point, found=found, **given):
+            found.append(len(kq.residual))
+            return solve(kq, **given)
+
+        monkeypatch.setattr(module, "interior_point", watched)
+    both(X, y, sensitive_features=groups, loss_mix=1.0, fairness=WorstGroupLoss())
+    assert max(sizes[row_search]) <= 1.5 * max(sizes[sign_fixing])
 
 
 def test_second_derivatives_of_some_near_rows_stand_for_those_of_all(passes):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import warnings
 from itertools import pairwise
 from types import SimpleNamespace
@@ -15,6 +16,7 @@ from skfairloss import PixelLossRegressor
 from skfairloss._rows import draws, facts, kernels
 from skfairloss._rows.sums import in_tree
 from skfairloss._solvers.band import BandSize
+from skfairloss._solvers.row_forms import RowForm
 from skfairloss.rows import from_blocks
 
 MIXES = [0.0, 0.5, 1.0]
@@ -510,8 +512,8 @@ def test_a_row_at_the_limit_is_in_the_band_by_its_number(monkeypatch):
     expected = PixelLossRegressor(1.0, scale=2.0).fit(in_blocks(X, y))
     residuals = kernels.residuals
 
-    def rounded(reading, piece, model):
-        r = residuals(reading, piece, model)
+    def rounded(y, X, model):
+        r = residuals(y, X, model)
         return r * (1.0 + 4e-16 * np.random.default_rng(len(r)).integers(-1, 2, r.shape))
 
     monkeypatch.setattr(kernels, "residuals", rounded)
@@ -520,19 +522,38 @@ def test_a_row_at_the_limit_is_in_the_band_by_its_number(monkeypatch):
     assert found.dual_gap_ <= 1e-8 * found.objective_
 
 
-def test_a_billion_rows_take_less_than_100_megabytes_of_the_driver():
-    """Sizes alone: a sample, two bands of the width of a first one, and matrices."""
+def test_a_billion_rows_take_few_megabytes_of_the_driver(monkeypatch):
+    """Fit some rows with the sample and the band of a billion: they are what there is to keep."""
     n, p = 10**9, 20
-    d = p + 1
-    sample = draws.size_of(n, p) * (d + 3)
-    stub = SimpleNamespace(basis=SimpleNamespace(n_coordinates=d), uncertain=False)
-    counts = np.full(draws.size_of(n, p), n / draws.size_of(n, p))
-    size = BandSize.among(np.full(len(counts), 1.0 / n), counts, stub)
-    band, in_coordinates = size.near * (p + 2), size.near * d
-    numbers = 3 * size.near  # of block, row and group, 32 bits each
-    kept = 8 * (sample + band + in_coordinates + 20 * d * d) + 4 * numbers
-    assert kept < 100 * 2**20
-    assert size.near < 300_000
+    drawn = draws.size_of(n, p)
+    stub = SimpleNamespace(basis=SimpleNamespace(n_coordinates=p + 1), uncertain=False)
+    size = BandSize.among(np.full(drawn, 1.0 / n), np.full(drawn, n / drawn), stub)
+    monkeypatch.setattr(draws, "size_of", lambda n, p: drawn)
+    monkeypatch.setattr(RowForm, "size", lambda self, multipliers: size)
+    run, kept, peaks, band = facts.Passes.run, [], [], []
+
+    def watched(self, kernel, own=None):
+        now, peak = tracemalloc.get_traced_memory()
+        kept.append(now / 2**20)
+        peaks.append(peak / 2**20)
+        sums = run(self, kernel, own)
+        band.extend(len(rows[0]) for name, rows in sums.joined.items() if name == "band")
+        return sums
+
+    def block(i):
+        rng = np.random.default_rng(i)
+        X = rng.normal(size=(20_000, p))
+        return {"X": X, "y": X.sum(axis=1) + rng.standard_t(3, len(X))}
+
+    monkeypatch.setattr(facts.Passes, "run", watched)
+    tracemalloc.start()
+    try:
+        PixelLossRegressor(1.0, scale=1.0).fit(from_blocks(block, 20))
+    finally:
+        tracemalloc.stop()
+    assert 0.9 * size.near < band[0] < 1.1 * size.near
+    assert max(kept) < 75  # 12 of the sample, 48 of the band
+    assert max(peaks) < 115  # halves of the band and both; or the band, and 18 numbers for each row
 
 
 def test_samples_of_parts_merge_to_the_sample_of_the_whole():

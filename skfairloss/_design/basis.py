@@ -150,6 +150,12 @@ class Basis:
         return out
 
 
+def unchanged(d: int) -> Basis:
+    """Return the basis of rows that are in d coordinates already."""
+    eye = np.eye(d)
+    return Basis(np.zeros(d), eye, eye, np.ones(d), False)
+
+
 @dataclass(frozen=True)
 class Factor:
     """√V (X - 1 x̄ᵀ) diag(1/scale)[:, pivot] = Q r, Q orthonormal, r (k, p) of full row rank."""

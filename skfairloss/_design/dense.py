@@ -195,9 +195,9 @@ class DenseDesign(Design):
         sums = added(over_runs(pieces, p, add, n_groups * p * (p + m)))
         if equal:  # sums of indicators are then counts, without rounding
             sums = [weights[0] * each for each in sums]
-        totals = np.bincount(codes, weights, n_groups)
-        if n_groups == 1:
-            totals = np.full(1, weights.sum())
+        totals = weights.sum(keepdims=True)
+        if n_groups > 1:
+            totals = np.bincount(codes, weights, n_groups)
         return GroupMoments(origin, totals, *sums)
 
     def take(self, index: Index, room: Array) -> Array:
@@ -244,3 +244,10 @@ class DenseDesign(Design):
             block = self.block(piece) if index is None else self.take(index[piece], work)
             basis.coordinates(block, work, out[piece])
         return DenseRows(out)
+
+
+class Coordinates(DenseDesign):
+    """Rows that are in the coordinates of a basis already: they are not copied."""
+
+    def rows(self, basis: Basis, index: Index | None = None) -> Rows:  # noqa: ARG002  (it is done)
+        return DenseRows(self.x if index is None else take_rows(self.x, index))

@@ -145,10 +145,9 @@ def _support(problem: Standing) -> Support:
     if problem.known.products:
         nothing = np.full(problem.n_outputs, np.inf)
         return Support(problem.basis, 1.0, lightest, lambda _: nothing)
-    rows = problem.design.rows(problem.basis)
 
     def largest(theta: Array) -> Array:
-        return np.array([np.abs(rows.dot(column)).max() for column in theta.T])
+        return np.abs(problem.design.predict_in(problem.basis, theta)).max(axis=0)
 
     return Support(problem.basis, float(problem.counts.max()), lightest, largest)
 

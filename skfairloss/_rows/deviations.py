@@ -115,7 +115,7 @@ def _bracket(y: Array, weights: Array, share: float) -> tuple[Array, Array]:
     """Return values between which the medians lie, (m,) each, a share of the weight apart."""
     out = np.empty((2, y.shape[1]))
     for k, column in enumerate(y.T):
-        order = np.argsort(column, kind="stable")
+        order = np.argsort(column)
         below = np.cumsum(weights[order])
         place = np.searchsorted(below, np.array([0.5 - share, 0.5 + share]) * below[-1])
         out[:, k] = column[order[np.clip(place + np.array([-1, 1]), 0, len(order) - 1)]]
@@ -127,7 +127,7 @@ def _bins(sums: Sums, k: int, total: float) -> Array:
     bins = sums.added["bins", k] / total
     if ("inside", k) in sums.joined:
         z, v = sums.joined["inside", k]
-        order = np.argsort(z, kind="stable")
+        order = np.argsort(z)
         z, v = z[order], v[order] / total
         bins = np.hstack([bins[:, :1], [v, v * z, v * z * z], bins[:, 1:]])
     return np.asarray(bins)

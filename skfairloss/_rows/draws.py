@@ -108,6 +108,9 @@ def smallest(keys: Array, n_features: int) -> tuple[Index, float]:
         return np.arange(len(keys)), np.inf
     part = keys[::_PART]  # tells about how small they are: few are left to be put in order
     rank = min(len(part) - 1, int(_SAFE * most / _PART) + 1)
-    some = keys[keys < np.partition(part, rank)[rank]]
-    limit = float(np.partition(some if len(some) > most else keys, most)[most])
-    return np.flatnonzero(keys < limit), limit
+    few = np.flatnonzero(keys < np.partition(part, rank)[rank])
+    if len(few) <= most:
+        few = np.arange(len(keys))
+    some = keys[few]
+    limit = float(np.partition(some, most)[most])
+    return few[some < limit], limit

@@ -158,6 +158,8 @@ class Facts:
             codes = np.full(len(own), g, dtype=np.intp)
             x, y, weights = draw.rows
             parts.append((x, y, own * (share / own.sum()), own / weights, codes))
+        if len(parts) == 1:
+            return parts[0]
         x, y, own, counts, codes = map(np.concatenate, zip(*parts, strict=True))
         return x, y, own, counts, codes
 

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from skfairloss._core.losses import GroupedLoss, MixedLoss
-from skfairloss._design.basis import ROUNDING, Basis
+from skfairloss._design.basis import ROUNDING
 from skfairloss._design.dense import DenseDesign
-from skfairloss._design.rows import sorted_by_group
+from skfairloss._design.rows import sorted_by_group, take_rows
 from skfairloss._rows.blocks import Block
 from skfairloss._rows.draws import Draw, row_keys, smallest
 from skfairloss._rows.reading import (
@@ -31,9 +31,9 @@ from skfairloss._rows.reading import (
     is_heavy,
     is_picked,
     residuals,
-    taken,
     units_of,
     weights_of,
+    without_rounding,
 )
 from skfairloss._rows.source import Kernel, Piece
 from skfairloss._rows.sums import Sums, held
@@ -130,7 +130,7 @@ class Look(Kernel):
         some, limit = smallest(own, block.X.shape[1])
         found = own[some]
         some = some if rows is None else rows[some]
-        x = np.asarray(block.X[some if kept is None else kept[some]], dtype=np.float64)
+        x = take_rows(block.X, some if kept is None else kept[some]).astype(np.float64, copy=False)
         weight = np.ones(len(some)) if weights is None else weights[some]
         return Draw(len(own), limit, found, (x, block.y[some], weight))
 
@@ -206,7 +206,6 @@ class Smooth(Kernel):
     reading : how rows are read.
     coef, intercept : (p, m) and (m,), the model.
     h : the bandwidth.
-    basis : coordinates of the second derivatives.
     mass : (G,), what weights are multiplied with to sum to 1 over all rows.
     heavy : weight from which a row keeps its kink and comes itself.
     thin : (G,), one of so many near rows settles second derivatives.
@@ -216,14 +215,13 @@ class Smooth(Kernel):
     coef: Array
     intercept: Array
     h: float
-    basis: Basis
     mass: Array
     heavy: float
     thin: Index
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
         reading, codes = self.reading, self.reading.codes(piece)
-        share, r = reading.share(piece, codes), residuals(reading, piece, self)
+        share, r = reading.share(piece, codes), residuals(reading.targets(piece), piece.X, self)
         slope = np.clip(r / self.h, -1.0, 1.0)
         signed: Any = 1.0
         kept = is_heavy(piece, codes, self.mass, self.heavy)
@@ -232,14 +230,14 @@ class Smooth(Kernel):
         if kept is not None:
             slope[kept], signed = 0.0, (~kept)[:, None]
             near &= ~kept
-            joined["kinks"] = taken(piece, np.flatnonzero(kept), r, codes)
+            joined["kinks"] = reading.taken(piece, np.flatnonzero(kept), r, codes)
         added = reading.lines(piece.X, share, codes, slope, signed, r)
         index = np.flatnonzero(near)
         added["missing"] = self._missing(r[index, 0], share[index], codes, index)
         if (self.thin > 1).any():
             thin = self.thin[0] if codes is None else self.thin[codes[index]]
             index = index[is_picked(piece, index, thin)]
-        added["near"] = self._curvature(piece.X[index], share[index], codes, index)
+        added["near"] = self._curvature(take_rows(piece.X, index), share[index], codes, index)
         return Sums(added, joined=joined)
 
     def _missing(self, r: Array, share: Array, codes: Index | None, index: Index) -> Array:
@@ -251,7 +249,8 @@ class Smooth(Kernel):
 
     def _curvature(self, x: Array, share: Array, codes: Index | None, index: Index) -> Array:
         """Σ share A_i A_iᵀ / h by group, (G, d, d), from rows that stand for ``thin`` each."""
-        z = self.basis.coordinates(x)
+        assert self.reading.basis is not None
+        z = self.reading.basis.coordinates(x)
         z *= np.sqrt(share / self.h)[:, None]
         if codes is None:
             return np.asarray(self.thin[0] * (z.T @ z)[None])
@@ -269,9 +268,9 @@ class Lines(Kernel):
     intercept: Array
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
-        codes, r = self.reading.codes(piece), residuals(self.reading, piece, self)
-        share = self.reading.share(piece, codes)
-        return Sums(self.reading.lines(piece.X, share, codes, np.zeros_like(r), 0.0, r))
+        reading, codes = self.reading, self.reading.codes(piece)
+        share, r = reading.share(piece, codes), residuals(reading.targets(piece), piece.X, self)
+        return Sums(reading.lines(piece.X, share, codes, np.zeros_like(r), 0.0, r))
 
 
 @dataclass(frozen=True)
@@ -297,7 +296,8 @@ class Split(Kernel):
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
         reading, codes = self.reading, self.reading.codes(piece)
-        share, r = reading.share(piece, codes), residuals(reading, piece, self.sides)
+        y, share = reading.targets(piece), reading.share(piece, codes)
+        r = residuals(y, piece.X, self.sides)
         slope = self.sides.slopes(r)
         limit = self.limit
         if self.light is not None:
@@ -313,7 +313,7 @@ class Split(Kernel):
         index = np.flatnonzero(inside)
         slope[index] = 0.0
         added = reading.lines(piece.X, share, codes, slope, (~inside)[:, None], r)
-        return Sums(added, joined={"band": taken(piece, index, r, codes)})
+        return Sums(added, joined={"band": reading.taken(piece, index, r, codes)})
 
 
 @dataclass(frozen=True)
@@ -344,14 +344,17 @@ class Measure(Kernel):
 
     def __call__(self, piece: Piece, own: Any) -> Sums:
         reading, codes = self.reading, self.reading.codes(piece)
-        r = residuals(reading, piece, self)
+        y = reading.targets(piece)
+        r = residuals(y, piece.X, self)
         loss, joined = self._loss(codes), {}
         z = loss.squared_slope(r)
         if self.sides is not None:
-            before = residuals(reading, piece, self.sides)
+            before = residuals(y, piece.X, self.sides)
             slope, wrong = self._slopes(piece, before, r, own)
             z += self._kinked(codes, slope)
-            joined["wrong"] = (*taken(piece, wrong, before, codes), slope[wrong], r[wrong])
+            now = without_rounding(r[wrong], take_rows(piece.X, wrong), self)
+            rows = reading.taken(piece, wrong, before, codes)
+            joined["wrong"] = (*rows, slope[wrong], now)
         if self.shift is not None:
             z -= piece.X @ self.shift[0] + self.shift[1]
         u = loss.into_domain(z)
@@ -440,8 +443,9 @@ class Rounding(Kernel):
             np.full(len(piece.X), self.unit) if piece.weights is None else self.unit * piece.weights
         )
         steep = max(loss.upper, -loss.lower)
-        slope = steep + loss.curvature * np.abs(residuals(self.reading, piece, self))
-        y = np.abs(self.reading.targets(piece))
+        y = self.reading.targets(piece)
+        slope = steep + loss.curvature * np.abs(residuals(y, piece.X, self))
+        y = np.abs(y)
         sizes = y + np.abs(piece.X) @ np.abs(self.coef) + np.abs(self.intercept), y
         errors = [ROUNDING * size for size in sizes]
         out = [share @ (slope * e + 0.5 * loss.curvature * e * e) for e in errors]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from skfairloss._design.basis import ROUNDING, Basis
+from skfairloss._design.rows import take_rows
 from skfairloss._rows.source import Piece
 from skfairloss._typing import Array, Index, Mask
 
@@ -26,6 +28,7 @@ class Reading:
     unit : (G,), what weights are multiplied with: the inverse weight of all rows, or of each group.
     labels : the groups, in the order of the sums. None where all rows are one.
     kinds : (3, K), weights of the signed, absolute and squared sums in each of K lines of a row.
+    basis : the coordinates, d of them, in which rows are brought back. None where no row is.
     """
 
     outputs: Index
@@ -33,6 +36,7 @@ class Reading:
     unit: Array
     labels: tuple[Any, ...] | None
     kinds: Array
+    basis: Basis | None = None
 
     @property
     def n_groups(self) -> int:
@@ -84,12 +88,25 @@ class Reading:
         place = codes[:, None] + self.n_groups * np.arange(width)
         place = place.ravel().astype(np.int32)
         starts = np.arange(0, every.size + 1, width, dtype=np.int32)
-        columns = sp.csr_array((every.ravel(), place, starts), shape=(len(every), n_sums))
+        by_group = sp.csc_array((every.ravel(), place, starts), shape=(n_sums, len(every)))
         return {
-            "adjoint": np.asarray((columns.T @ X).T),
+            "adjoint": np.asarray((by_group @ X).T),
             "total": np.bincount(place, every.ravel(), n_sums),
             "value": np.bincount(place, value.ravel(), n_sums),
         }
+
+    def taken(self, piece: Piece, index: Index, r: Array, codes: Index | None) -> tuple[Array, ...]:
+        """Return some rows themselves.
+
+        They are block, position, row in coordinates (d,), residual, weight and group of each.
+        """
+        assert self.basis is not None
+        weights = np.ones(len(index)) if piece.weights is None else piece.weights[index]
+        own = np.zeros(len(index)) if codes is None else codes[index]
+        block = np.full(len(index), piece.block, dtype=np.int32)
+        at = (piece.start + index).astype(np.int32)
+        rows = self.basis.coordinates(take_rows(piece.X, index))
+        return block, at, rows, r[index], weights, own.astype(np.int32)
 
 
 def codes_of(piece: Piece, labels: tuple[Any, ...]) -> Index:
@@ -137,11 +154,17 @@ def is_picked(piece: Piece, index: Index, thin: Index | int) -> Mask:
     return np.asarray(number % np.asarray(thin, dtype=np.uint64) == 0)
 
 
-def residuals(reading: Reading, piece: Piece, model: Any) -> Array:
-    """Return y - predictions of a piece's rows, (k, m)."""
-    r = piece.X @ model.coef
+def residuals(y: Array, X: Array, model: Any) -> Array:
+    """Return y - predictions of rows, (k, m)."""
+    r = X @ model.coef
     r += model.intercept
-    return np.subtract(reading.targets(piece), r, out=r)
+    return np.subtract(y, r, out=r)
+
+
+def without_rounding(r: Array, X: Array, model: Any) -> Array:
+    """Return the residuals of rows at a model, (k, m), 0 for those that rounding alone can make."""
+    size = np.abs(X) @ np.abs(model.coef) + np.abs(model.intercept)
+    return np.where(np.abs(r) <= ROUNDING * size, 0.0, r)
 
 
 def weights_of(piece: Piece, codes: Index | None, mass: Array) -> Array:
@@ -158,7 +181,8 @@ def in_any(mask: Mask) -> Mask:
 
 def is_heavy(piece: Piece, codes: Index | None, mass: Array, heavy: float) -> Mask | None:
     """Return which rows are in the band by their weight, (k,). None where none is."""
-    if np.isinf(heavy):
+    largest = mass.max() if piece.weights is None else mass.max() * piece.weights.max()
+    if largest <= heavy:
         return None
     out = weights_of(piece, codes, mass) > heavy
     return out if out.any() else None
@@ -167,12 +191,3 @@ def is_heavy(piece: Piece, codes: Index | None, mass: Array, heavy: float) -> Ma
 def units_of(weights: Array, light: float) -> Array:
     """Return what residuals are compared in: 1, or less for rows of next to no weight, (k,)."""
     return np.clip(weights * light, 1e-300, 1.0)
-
-
-def taken(piece: Piece, index: Index, r: Array, codes: Index | None) -> tuple[Array, ...]:
-    """Return some rows themselves: block, position, X, residual, weight and group of each."""
-    weights = np.ones(len(index)) if piece.weights is None else piece.weights[index]
-    own = np.zeros(len(index)) if codes is None else codes[index]
-    block = np.full(len(index), piece.block, dtype=np.int32)
-    at = (piece.start + index).astype(np.int32)
-    return block, at, piece.X[index], r[index], weights, own.astype(np.int32)

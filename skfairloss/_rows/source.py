@@ -27,7 +27,7 @@ from skfairloss._typing import Array, Index
 T = TypeVar("T")
 OnBlock = Callable[[], None]
 
-_PIECE = 2**18  # numbers of X in a piece: it stays in cache, and calls do not count
+_PIECE = 2**19  # numbers of X in a piece: it stays in cache, and calls do not count
 _SOME = 500  # rows of a head
 
 

@@ -133,6 +133,8 @@ def in_tree(parts: Iterable[T], merge: Callable[[T, T], T]) -> T | None:
 
 def _merged(first: Mapping, second: Mapping, merge: Callable) -> dict[Any, Any]:
     """Return the union of two mappings; what has the same name is merged."""
+    if not (first and second):
+        return dict(first or second)
     out = dict(first)
     for name, value in second.items():
         out[name] = merge(out[name], value) if name in out else value

@@ -146,7 +146,7 @@ def _equations(kinks: Kinks, side: Sides, columns: Index) -> tuple[Array, Array,
     """θ and duals of the given sides, and the columns whose equations are regular."""
     a, h, g = kinks.rows, kinks.curvature[:, None], kinks.linear[:, columns]
     curved: Mask = kinks.curvature != 0
-    scaled = a[:, curved] / np.sqrt(kinks.curvature[curved])
+    root = np.sqrt(kinks.curvature[curved])
     dual = np.where(side > 0, kinks.upper[:, None], kinks.lower[:, None])
     dual[side == 0] = 0.0
     fixed = g + a.T @ dual
@@ -158,7 +158,7 @@ def _equations(kinks: Kinks, side: Sides, columns: Index) -> tuple[Array, Array,
         index = np.flatnonzero(side[:, i] == 0)
         rows = a[index]
         if last is None or not np.array_equal(last[0], index):
-            last = index, _factor(scaled[index])
+            last = index, _factor(rows[:, curved] / root)
         factor = last[1]
         if factor is None or not (len(index) or curved.all()):
             continue

@@ -147,13 +147,12 @@ def interior_point(
     # at its limit an iterate may overflow: its gap is then no number, and it is not taken
     quiet = np.errstate(over="ignore", divide="ignore", invalid="ignore")
     with one_blas_thread(kq.rows.n_columns), quiet:
-        start = _centred_start(kq, multipliers)
-        return _iterate(kq, start, tol, floor, max_iter, crossover, bounded, on_iteration)
+        return _iterate(kq, multipliers, tol, floor, max_iter, crossover, bounded, on_iteration)
 
 
 def _iterate(
     kq: KinkedQuadratic,
-    start: _Point,
+    guess: Array | None,
     tol: float,
     floor: float,
     max_iter: int,
@@ -161,15 +160,15 @@ def _iterate(
     bounded: bool,
     on_iteration: Callable[[KinkedSolution], bool] | None,
 ) -> KinkedSolution:
-    """Iterate, as `interior_point` says.
+    """Iterate from ``guess`` of the multipliers, as `interior_point` says.
 
     An iterate is told by what it says of its own gap; the exact one is worked out for the best.
     """
-    point = closest = start
+    point = closest = _centred_start(kq, guess)
     crossed: KinkedSolution | None = None
-    lowest = abs(start.objective)
+    lowest = abs(point.objective)
     crossing, progress = _Crossing(kq, crossover), _Progress()
-    start_size, stopped = start.size, False
+    start_size, stopped = point.size, False
     for iteration in range(1, max_iter + 1):
         step = _newton_step(kq, point)
         if step is None:
@@ -519,50 +518,73 @@ def _factor(matrix: Array) -> Array | None:
 def _newton_step(kq: KinkedQuadratic, point: _Point) -> _Point | None:
     """One predictor-corrector step. None where the equations cannot be solved.
 
+    A band of many rows has arrays of megabytes: none of the step's is left once it is made.
+    """
+    found = _moved(kq, point)
+    return None if found is None else _at(kq, *found)
+
+
+_Moved = tuple[Array, Array, Array, Bounds | None, float]  # what `_at` makes an iterate of
+
+
+def _moved(kq: KinkedQuadratic, point: _Point) -> _Moved | None:
+    """Return where a step leads. None where the equations cannot be solved.
+
     Mehrotra (1992): the affine step, towards products of 0, tells how far the products can fall;
     the second aims at (μ_affine / μ)³ of them, with the affine step's second-order terms.
     """
     newton = _Newton.at(kq, point)
     if newton is None:
         return None
-    parts, slack, bounds = point.residual_parts, point.dual_slack, point.bounds
-    none = np.zeros(0) if bounds is None else bounds.slack
     try:
-        _, lost, affine = newton.direction(-parts, -none)
-        steepness = 1.0 - float(lost.min(initial=1.0)), float(lost.max(initial=0.0))
-        primal, dual = _step_lengths(kq, bounds, steepness, affine, 1.0)
-        product = parts * slack
-        mu, of_bounds, ahead = float(product.sum()), 0.0, 0.0
-        left = 1.0 - primal + primal * lost
-        left *= 1.0 - dual * lost
-        ahead = float(np.vdot(product, left))
-        if bounds is not None and affine is not None:
-            of_bounds = bounds.complementarity
-            ahead += bounds.moved(affine, primal, dual).complementarity
-        shrink = min(1.0, max(ahead / max(mu + of_bounds, TINY), 0.0)) ** 3
-        weights = point.here.barrier_weight
-        centred = (shrink * mu / max(2 * point.here.total_width, TINY)) * weights
-        push, push_slack = centred / slack - parts + parts * (lost - 1.0) * lost, none
-        if bounds is not None and affine is not None:
-            equal = shrink * of_bounds / max(len(none), 1)
-            second = affine.slack * affine.multipliers
-            push_slack = (equal - second) / bounds.multipliers - bounds.slack
+        push, push_slack = _centring(kq, point, newton)
         delta, lost, step = newton.direction(push, push_slack)
     except np.linalg.LinAlgError:
         return None
-    moved = push + parts * lost
-    steepness = float((-moved / parts).max(initial=0.0)), float(lost.max(initial=0.0))
-    primal, dual = _step_lengths(kq, bounds, steepness, step, _LONG_STEP)
-    return _in_neighbourhood(kq, point, (delta, moved, lost, step), primal, dual)
+    parts = point.residual_parts
+    push += parts * lost
+    steepness = float((-push / parts).max(initial=0.0)), float(lost.max(initial=0.0))
+    primal, dual = _step_lengths(kq, point.bounds, steepness, step, _LONG_STEP)
+    del newton
+    return _in_neighbourhood(point, (delta, push, lost, step), primal, dual)
+
+
+def _centring(kq: KinkedQuadratic, point: _Point, newton: _Newton) -> tuple[Array, Array]:
+    """Return what the second direction is to change, told from the affine one."""
+    parts, slack, bounds = point.residual_parts, point.dual_slack, point.bounds
+    none = np.zeros(0) if bounds is None else bounds.slack
+    _, lost, affine = newton.direction(-parts, -none)
+    steepness = 1.0 - float(lost.min(initial=1.0)), float(lost.max(initial=0.0))
+    primal, dual = _step_lengths(kq, bounds, steepness, affine, 1.0)
+    product = parts * slack
+    mu, of_bounds = float(product.sum()), 0.0
+    left = 1.0 - primal + primal * lost
+    left *= 1.0 - dual * lost
+    ahead = float(np.vdot(product, left))
+    del product, left
+    if bounds is not None and affine is not None:
+        of_bounds = bounds.complementarity
+        ahead += bounds.moved(affine, primal, dual).complementarity
+    shrink = min(1.0, max(ahead / max(mu + of_bounds, TINY), 0.0)) ** 3
+    weights = point.here.barrier_weight
+    centred = (shrink * mu / max(2 * point.here.total_width, TINY)) * weights
+    push, push_slack, second = centred / slack, none, lost - 1.0
+    push -= parts
+    second *= parts
+    second *= lost
+    push += second
+    if bounds is not None and affine is not None:
+        equal = shrink * of_bounds / max(len(none), 1)
+        push_slack = (equal - affine.slack * affine.multipliers) / bounds.multipliers - bounds.slack
+    return push, push_slack
 
 
 def _in_neighbourhood(
-    kq: KinkedQuadratic,
     point: _Point,
     direction: tuple[Array, Array, Array, Bounds | None],
     primal: float,
     dual: float,
-) -> _Point:
+) -> _Moved:
     """Return the step, made shorter until no product is below γ times what it should be.
 
     Under constraints products may fall as they like: where bounds can hardly be met multipliers
@@ -571,15 +593,17 @@ def _in_neighbourhood(
     delta, moved, lost, step = direction
     parts, slack, bounds = point.residual_parts, point.dual_slack, point.bounds
     central, weights = _CENTRAL / max(2 * point.here.total_width, TINY), point.here.barrier_weight
+    there, ahead, pairs = np.empty_like(parts), np.empty_like(parts), np.empty_like(parts)
     for _ in range(_TRIES):
-        there = parts + primal * moved, slack * (1.0 - dual * lost)
-        pairs = there[0] * there[1]
-        rows = float(pairs.sum())
+        np.add(parts, np.multiply(primal, moved, out=there), out=there)
+        np.subtract(1.0, np.multiply(dual, lost, out=ahead), out=ahead)
+        ahead *= slack
+        rows = float(np.multiply(there, ahead, out=pairs).sum())
         if bounds is not None or (np.minimum(*pairs) >= (rows * central) * weights).all():
             break
         primal, dual = _SHORTER * primal, _SHORTER * dual
     after = None if bounds is None or step is None else bounds.moved(step, primal, dual)
-    return _at(kq, point.delta + primal * delta, *there, after, rows)
+    return point.delta + primal * delta, there, ahead, after, rows
 
 
 def _step_lengths(

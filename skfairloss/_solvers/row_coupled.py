@@ -15,7 +15,8 @@ import numpy as np
 from skfairloss._cached import cached_property
 from skfairloss._core.losses import GroupedLoss, MixedLoss
 from skfairloss._core.solution import Multipliers, Verdict
-from skfairloss._design.dense import DenseDesign
+from skfairloss._design.basis import unchanged
+from skfairloss._design.dense import Coordinates
 from skfairloss._rows.certifying import Errors, certify_together, group_terms
 from skfairloss._rows.facts import Passes, Standing
 from skfairloss._rows.kernels import Lines
@@ -59,7 +60,7 @@ class CoupledForm(RowForm):
         kinds = np.eye(3)[:, self._kinds]
         unit = 1.0 / (found.weights if grouped else np.array([found.total]))
         labels = found.labels if grouped else None
-        return Reading(problem.columns, problem.scale, unit, labels, kinds)
+        return Reading(problem.columns, problem.scale, unit, labels, kinds, self.whole.basis)
 
     @cached_property
     def _kinds(self) -> Index:
@@ -114,8 +115,9 @@ class CoupledForm(RowForm):
 
     def rows(self, gathered: Gathered) -> CoupledRows:
         share = gathered.weights * self.reading.unit[gathered.codes]
-        design, y = DenseDesign(gathered.X), gathered.residual
-        return replace(self.whole, design=design, y=y, share=share, codes=gathered.codes)
+        design, y, codes = Coordinates(gathered.rows), gathered.residual, gathered.codes
+        basis = unchanged(self.whole.basis.n_coordinates)
+        return replace(self.whole, design=design, y=y, basis=basis, share=share, codes=codes)
 
     def weighing(self, multipliers: Array) -> tuple[MixedLoss | GroupedLoss, Array]:
         return weighing(self.problem, self.coupled.group_multipliers(multipliers))

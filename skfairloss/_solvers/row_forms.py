@@ -16,11 +16,12 @@ import numpy as np
 from skfairloss._cached import cached_property
 from skfairloss._core.losses import GroupedLoss, MixedLoss
 from skfairloss._core.solution import Verdict
-from skfairloss._design.dense import DenseDesign
+from skfairloss._design.basis import unchanged
+from skfairloss._design.dense import Coordinates
 from skfairloss._rows.certifying import Errors, certify_outputs
 from skfairloss._rows.facts import Standing
 from skfairloss._rows.kernels import Measure
-from skfairloss._rows.reading import SQUARED, Reading, Sides
+from skfairloss._rows.reading import SQUARED, Reading, Sides, units_of
 from skfairloss._rows.searches import Request, Search
 from skfairloss._rows.sums import Sums
 from skfairloss._solvers.band import LIGHT, BandSize, in_units
@@ -43,7 +44,7 @@ class Gathered:
     Parameters
     ----------
     block, at : (K,), where each is from.
-    X : (K, p).
+    rows : (K, d), in coordinates.
     residual : (K, m), at the model of a split.
     weights : (K,), as given.
     codes : (K,), positions of their groups.
@@ -51,7 +52,7 @@ class Gathered:
 
     block: Index
     at: Index
-    X: Array
+    rows: Array
     residual: Array
     weights: Array
     codes: Index
@@ -60,6 +61,10 @@ class Gathered:
         """Return both."""
         pairs = ((getattr(self, name), getattr(other, name)) for name in self.__dataclass_fields__)
         return Gathered(*map(np.concatenate, pairs))
+
+    def first(self, n: int) -> Gathered:
+        """Return the first n rows, without a copy."""
+        return Gathered(*(getattr(self, name)[:n] for name in self.__dataclass_fields__))
 
     def by_block(self, slope: Array) -> Mapping[int, tuple[Array, Array]]:
         """Return the rows of each block in their order, with slopes (K, m): what is sent to it."""
@@ -217,15 +222,27 @@ class RowForm(ABC):
         wanted = _MORE * enough(self.whole.basis.n_coordinates)
         return np.maximum(1, (found / wanted).astype(np.intp))
 
+    def units(self, multipliers: Array | None) -> Array:
+        """Return what residuals of the sample's rows are compared in, (s,): 1, or less."""
+        if not self.whole.uncertain:
+            return np.ones(len(self.counts))
+        weights = self.whole.weights(multipliers) / self.counts
+        return in_units(weights, float(self.counts.sum()))
+
+    def weighty(self, gathered: Gathered, multipliers: Array | None) -> int:
+        """Return how many of gathered rows have more than next to no weight."""
+        light = self.light()
+        if light is None:
+            return len(gathered.at)
+        mass = self.mass(multipliers)[gathered.codes]
+        return int((units_of(gathered.weights * mass, light) == 1.0).sum())
+
     def limit(self, residual: Array, multipliers: Array | None, near: float) -> Array:
         """Return how far so many rows reach, (m,), told from residuals of the sample (s, m)."""
-        absolute = np.abs(residual)
-        if self.whole.uncertain:
-            weights = self.whole.weights(multipliers) / self.counts
-            absolute = absolute / in_units(weights, float(self.counts.sum()))[:, None]
+        absolute = np.abs(residual) / self.units(multipliers)[:, None]
         out = np.empty(absolute.shape[1])
         for k, column in enumerate(absolute.T):
-            order = np.argsort(column, kind="stable")
+            order = np.argsort(column)
             rank = int(np.searchsorted(np.cumsum(self.counts[order]), near))
             out[k] = column[order[min(rank, len(order) - 1)]]
         return out
@@ -270,6 +287,7 @@ class OutputForm(RowForm):
             np.array([1.0 / problem.known.total]),
             None,
             problem.mix_sums,
+            self.whole.basis,
         )
 
     @cached_property
@@ -305,8 +323,9 @@ class OutputForm(RowForm):
 
     def rows(self, gathered: Gathered) -> OutputRows:
         own = gathered.weights * self.reading.unit[0]
-        residual = gathered.residual[:, 0]
-        return replace(self.whole, design=DenseDesign(gathered.X), y=residual, own=own)
+        design, residual = Coordinates(gathered.rows), gathered.residual[:, 0]
+        basis = unchanged(self.whole.basis.n_coordinates)
+        return replace(self.whole, design=design, y=residual, basis=basis, own=own)
 
     def weighing(self, multipliers: Array) -> tuple[MixedLoss, Array]:
         return self.problem.loss, self.reading.unit

@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from skfairloss._core.solution import Verdict
-from skfairloss._design.basis import ROUNDING
 from skfairloss._rows.certifying import Errors
 from skfairloss._rows.kernels import Smooth, Split
 from skfairloss._rows.reading import Sides
@@ -34,7 +33,7 @@ from skfairloss._solvers.row_forms import Gathered, Measured, RowForm
 from skfairloss._solvers.sign_fixing import MANY_WRONG, MOVED, WIDER
 from skfairloss._solvers.smoothed_newton import ROUGH_TOL, STEPS, Step, step_of
 from skfairloss._solvers.tolerances import EXACT, FLAT, FLOOR, NEARLY_ZERO, ROUNDS, TINY
-from skfairloss._solvers.whole import Anchor, Goal, Whole
+from skfairloss._solvers.whole import Anchor, Goal, Whole, by_row
 from skfairloss._typing import Array
 
 _NUMBERS = 2**24  # of a band that is not made wider, 128 MiB
@@ -74,6 +73,23 @@ class RowBand:
         rows = self.form.rows(self.gathered)
         return rows.with_rows(self.kq, self.form.flat(self.gathered.residual))
 
+    def solution(
+        self, multipliers: Array | None, floor: float, max_iter: int
+    ) -> tuple[KinkedSolution, float]:
+        """Return the exact solution, and the objective before it; infinite under constraints."""
+        kq = self.problem()
+        coupled = kq.coupling is not None
+        here = np.inf if coupled else kq.objective(np.zeros_like(kq.linear))
+        found = interior_point(
+            kq,
+            tol=EXACT,
+            floor=floor,
+            max_iter=max_iter,
+            bounded=coupled,
+            multipliers=multipliers,
+        )
+        return found, here
+
     def slopes(self, found: KinkedSolution) -> Array:
         """Return the slopes of the band's rows in a solution, (K, m)."""
         rows, n = self.form.rows(self.gathered), len(self.gathered.at)
@@ -87,6 +103,10 @@ class RowBand:
         sums = rows.sums_at(r, lambda _, residual: (s, 1.0, residual))
         kq = rows.with_lines(self.kq, sums, -1.0)
         return replace(self, gathered=self.gathered.with_more(wrong), kq=kq)
+
+    def within(self, wider: RowBand) -> RowBand:
+        """Return the band with its rows in the arrays of a wider one, which begins with them."""
+        return replace(self, gathered=wider.gathered.first(len(self.gathered.at)))
 
 
 @dataclass(frozen=True)
@@ -128,8 +148,7 @@ def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Mea
         latest, size = yield from _newton(form, latest, first.h, size)
     best: Measured | None = None
     for _ in range(ROUNDS):
-        band = yield from _split(form, latest, size)
-        end = yield from _solve_band(band, latest, goal)
+        end = yield from _solve_band((yield from _split(form, latest, size)), latest, goal)
         point, spent = end.point, end.n_iter
         if point is not None and (end.right or best is None or point.objective < best.objective):
             best = point
@@ -138,7 +157,7 @@ def _optimum(form: RowForm, few: Whole, start: Anchor, goal: Goal) -> Search[Mea
         latest = replace(latest, n_iter=spent)
         if best is not None:
             latest = _Latest(best.anchor, best.multipliers, spent)
-        near = max(WIDER * max(size.near, len(band.gathered.at)), end.crossed)
+        near = max(WIDER * max(size.near, end.n_rows), end.crossed)
         size = replace(size.times(WIDER), near=near)
         if size.near * form.whole.basis.n_coordinates > _NUMBERS:
             break
@@ -199,8 +218,8 @@ def _newton(
             break
     if whole.uncertain:
         size = form.size(multipliers)
-    inside = np.abs(residual.reshape(len(residual), -1)).max(axis=1)
-    moved = form.counts @ (inside < sum(moves(whole.basis, step.delta)))
+    inside = np.abs(residual.reshape(len(residual), -1)) / form.units(multipliers)[:, None]
+    moved = form.counts @ by_row(inside < sum(moves(whole.basis, step.delta)))
     size = replace(size, near=max(size.near, int(MOVED * moved))).reduced(step.share)
     return _Latest(anchor, multipliers, spent), size
 
@@ -211,7 +230,7 @@ def _step(
     """Take a Newton step on all rows, in one pass."""
     at, mass = form.sides(anchor), form.mass(multipliers)
     near = np.abs(form.whole.residual(anchor).reshape(len(form.counts), -1)[:, 0]) < h
-    parts = form.whole.basis, mass, size.heavy, form.thinning(near)
+    parts = mass, size.heavy, form.thinning(near)
     kernel = Smooth(form.reading, at.coef, at.intercept, h, *parts)
     sums = yield Request(kernel)
     squares = form.on_lines(anchor, sums)
@@ -277,12 +296,14 @@ class _End:
     ----------
     point : the best model measured. None where the band has no minimum.
     right : whether all signs are right.
+    n_rows : those of the band at first.
     n_iter : iterations spent.
     crossed : how many rows a band has that reaches those that change sides, by the sample.
     """
 
     point: Measured | None
     right: bool
+    n_rows: int
     n_iter: int
     crossed: int = 0
 
@@ -293,18 +314,9 @@ def _solve_band(band: RowBand, latest: _Latest, goal: Goal) -> Search[_End]:
     A model for which rows of the sample change sides that the band cannot hold is not measured.
     """
     form, multipliers, spent = band.form, latest.multipliers, latest.n_iter
-    end = _End(None, False, spent)
+    end = _End(None, False, len(band.gathered.at), spent)
     for _ in range(ROUNDS):
-        kq = band.problem()
-        here = kq.objective(np.zeros_like(kq.linear)) if kq.coupling is None else np.inf
-        solved = interior_point(
-            kq,
-            tol=EXACT,
-            floor=goal.floor,
-            max_iter=max(1, goal.max_iter - spent),
-            bounded=kq.coupling is not None,
-            multipliers=multipliers,
-        )
+        solved, here = band.solution(multipliers, goal.floor, max(1, goal.max_iter - spent))
         spent, multipliers = spent + solved.n_iter, solved.multipliers
         end, last = replace(end, n_iter=spent), spent >= goal.max_iter
         size = max(abs(solved.objective), goal.floor, TINY)
@@ -312,7 +324,7 @@ def _solve_band(band: RowBand, latest: _Latest, goal: Goal) -> Search[_End]:
             break  # the band has no minimum
         there = form.whole.reached(band.anchor, solved)
         there = replace(there, coef=form.coefficients(there, solved))
-        count, crossed = _crossing(form, band.anchor, there)
+        count, crossed = _crossing(form, band.anchor, there, multipliers)
         if count > (1.0 + MANY_WRONG) * len(band.gathered.at) and not last:
             return replace(end, crossed=crossed)
         slope = band.slopes(solved)
@@ -324,29 +336,32 @@ def _solve_band(band: RowBand, latest: _Latest, goal: Goal) -> Search[_End]:
         end = replace(end, point=replace(found, band=band, solution=solved))
         *rows, slopes, now = sums.joined["wrong"]
         wrong = Gathered(*rows)
-        if _lost(form, there, wrong, slopes, now, multipliers) <= FLAT * size:
+        if _lost(form, wrong, slopes, now, multipliers) <= FLAT * size:
             return replace(end, right=solved.gap <= goal.tol * size)
-        if len(wrong.at) > MANY_WRONG * len(band.gathered.at) or last:
+        if form.weighty(wrong, multipliers) > MANY_WRONG * len(band.gathered.at) or last:
             break
-        band = band.widened(wrong, slopes)
+        wider = band.widened(wrong, slopes)
+        end = replace(end, point=replace(found, band=band.within(wider), solution=solved))
+        band = wider
     return end
 
 
-def _crossing(form: RowForm, before: Anchor, there: Anchor) -> tuple[int, int]:
+def _crossing(
+    form: RowForm, before: Anchor, there: Anchor, multipliers: Array | None
+) -> tuple[int, int]:
     """Return how many rows change sides between two models, and how many a band has with them.
 
-    Both are told from the sample. The farthest rows that change sides are left out of the band:
-    there may be one of next to any residual.
+    Both are told from the sample; rows of next to no weight do not count. The farthest rows that
+    change sides are left out of the band: there may be one of next to any residual.
     """
     pair = (form.whole.residual(anchor).reshape(len(form.counts), -1) for anchor in (before, there))
     first, second = pair
-    crosses = first * second < 0
-    distance = np.abs(first)[crosses]
-    if not len(distance):
+    units = form.units(multipliers)[:, None]
+    crosses, distance = (first * second < 0) & (units == 1.0), np.abs(first) / units
+    if not crosses.any():
         return 0, 0
-    reach = np.quantile(distance, _CROSSED)
-    near = (np.abs(first) <= reach).any(axis=1)
-    return int(form.counts @ crosses.any(axis=1)), int(form.counts @ near)
+    near = by_row(distance <= np.quantile(distance[crosses], _CROSSED))
+    return int(form.counts @ by_row(crosses)), int(form.counts @ near)
 
 
 def measured_as(form: RowForm, point: Measured, anchor: Anchor) -> Search[Measured]:
@@ -358,7 +373,7 @@ def measured_as(form: RowForm, point: Measured, anchor: Anchor) -> Search[Measur
     return replace(moved, band=point.band, solution=point.solution)
 
 
-def wrong_rows(form: RowForm, point: Measured) -> tuple[Gathered, Array]:
+def wrong_rows(point: Measured) -> tuple[Gathered, Array]:
     """Return the rows whose slope (K, m) does not go with their residual, beyond rounding."""
     joined = point.sums.joined.get("wrong")
     if joined is None:
@@ -367,26 +382,16 @@ def wrong_rows(form: RowForm, point: Measured) -> tuple[Gathered, Array]:
         return Gathered(at, at, none, none, none[:, 0], at), none
     *rows, slope, now = joined
     wrong = Gathered(*rows)
-    clear = (np.abs(_clear(form, point.anchor, wrong, now)) > 0).any(axis=1)
+    clear = now.any(axis=1)
     some = Gathered(*(getattr(wrong, name)[clear] for name in Gathered.__dataclass_fields__))
     return some, slope[clear]
 
 
-def _clear(form: RowForm, anchor: Anchor, rows: Gathered, now: Array) -> Array:
-    """Return residuals (K, m) at a model; 0 for those that rounding alone can make."""
-    at = form.sides(anchor)
-    size = np.abs(rows.X) @ np.abs(at.coef) + np.abs(at.intercept)
-    return np.where(np.abs(now) <= ROUNDING * size, 0.0, now)
-
-
-def _lost(
-    form: RowForm, anchor: Anchor, wrong: Gathered, slope: Array, now: Array, multipliers: Array
-) -> float:
+def _lost(form: RowForm, wrong: Gathered, slope: Array, now: Array, multipliers: Array) -> float:
     """Return the sum of what rows lose whose slope (K, m) does not go with their residual.
 
     Residuals that rounding alone can make have no side.
     """
-    now = _clear(form, anchor, wrong, now)
     if not now.any():
         return 0.0
     half = form.rows(wrong).half_widths(slice(None), multipliers).reshape(now.shape)

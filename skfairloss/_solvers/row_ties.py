@@ -97,12 +97,12 @@ def _along(form: RowForm, point: Measured, face: Face) -> Search[tuple[Measured,
             return point, reached
         step = change if point.anchor.coef.ndim > 1 else change[:, 0]
         moved = yield from measured_as(form, point, form.whole.moved(point.anchor, step))
-        wrong, slope = wrong_rows(form, moved)
+        wrong, slope = wrong_rows(moved)
         if not len(wrong.at):
             return moved, True
         if slope.shape[1] > 1 and not slope.all():  # rows that stay at 0 in some outputs
             return point, False
-        face = _with_cuts(face, form, point, wrong, slope)
+        face = _with_cuts(face, point, wrong, slope)
     return point, False
 
 
@@ -141,9 +141,9 @@ def _face(
     )
 
 
-def _with_cuts(face: Face, form: RowForm, point: Measured, wrong: Gathered, slope: Array) -> Face:
+def _with_cuts(face: Face, point: Measured, wrong: Gathered, slope: Array) -> Face:
     """Return a face with more rows, each to stay on its side of 0, or at 0 where it has none."""
-    rows = DenseRows(form.whole.basis.coordinates(wrong.X))
+    rows = DenseRows(wrong.rows)
     assert point.solution is not None
     residual = wrong.residual - rows.dot(point.solution.delta).reshape(wrong.residual.shape)
     none, directions = np.zeros_like(slope), face.directions
