@@ -20,7 +20,6 @@ from skfairloss._typing import Array, Index
 _SEED = 0x5EED  # of keys, beside the number of a block
 _MOST = 2**16  # rows of a sample
 _NUMBERS = 2**22  # of a sample, 32 MiB, unless coordinates need more
-_PART, _SAFE = 16, 1.2  # keys that are looked at first: one of 16, and some more than are wanted
 PER_GROUP = 60  # of a group at least, if there are as many: its mean to an eighth
 
 
@@ -106,11 +105,5 @@ def smallest(keys: Array, n_features: int) -> tuple[Index, float]:
     most = size_of(len(keys), n_features)
     if len(keys) <= most:
         return np.arange(len(keys)), np.inf
-    part = keys[::_PART]  # tells about how small they are: few are left to be put in order
-    rank = min(len(part) - 1, int(_SAFE * most / _PART) + 1)
-    few = np.flatnonzero(keys < np.partition(part, rank)[rank])
-    if len(few) <= most:
-        few = np.arange(len(keys))
-    some = keys[few]
-    limit = float(np.partition(some, most)[most])
-    return few[some < limit], limit
+    limit = float(np.partition(keys, most)[most])
+    return np.flatnonzero(keys < limit), limit
