@@ -354,6 +354,22 @@ def test_an_error_of_a_pass_ends_all_fits():
     assert threading.active_count() <= before
 
 
+def test_fits_end_where_no_more_threads_can_be_started(monkeypatch):
+    start, begun = threading.Thread.start, []
+
+    def at_most_three(self):
+        if len(begun) == 3:
+            raise RuntimeError("can't start new thread")
+        begun.append(self)
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", at_most_three)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        loss_mix_path(in_blocks(without(data(), "clusters")))
+    assert len(begun) == 3
+    assert not any(thread.is_alive() for thread in begun)
+
+
 def test_a_fit_that_ends_or_fails_does_not_hold_up_the_others():
     source = in_blocks(without(data(), "clusters"))
 

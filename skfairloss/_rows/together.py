@@ -7,11 +7,11 @@ thread that has called, when every fit waits for one or has ended.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from threading import Semaphore
+from threading import Semaphore, Thread
 from typing import Any, TypeVar
 
 from skfairloss._rows.blocks import Block
@@ -104,27 +104,41 @@ def fit_together(passes: Passes, fits: Sequence[Fit[T]], n_jobs: int = 1) -> lis
     ``n_jobs`` of them work at a time between passes. An error of a fit is raised once all others
     have ended; one of a pass ends all fits.
     """
-    table = _Table(Semaphore(n_jobs))
+    table, found = _Table(Semaphore(n_jobs)), [Future[T]() for _ in fits]
 
-    def work(part: Part | None, fit: Callable[[PartRows], T]) -> T:
-        with table.turns:
-            return fit(PartRows(passes.source, part, table))
+    def work(future: Future[T], part: Part | None, fit: Callable[[PartRows], T]) -> None:
+        try:
+            with table.turns:
+                future.set_result(fit(PartRows(passes.source, part, table)))
+        except BaseException as error:
+            future.set_exception(error)
+        finally:
+            table.asked.put(None)
 
-    with ThreadPoolExecutor(len(fits)) as pool:
-        done = [pool.submit(copy_context().run, work, part, fit) for part, fit in fits]
-        for future in done:
-            future.add_done_callback(lambda _: table.asked.put(None))
-        _serve(passes, table, len(fits))
-    return [future.result() for future in done]
+    jobs = [(future, *fit) for future, fit in zip(found, fits, strict=True)]
+    threads = [Thread(target=copy_context().run, args=(work, *job)) for job in jobs]
+    started = 0
+    error: BaseException | None = None
+    try:
+        for thread in threads:
+            thread.start()
+            started += 1
+    except RuntimeError as failed:  # there are too many, or no memory is left for one
+        error = failed
+    error = _serve(passes, table, started, error)
+    for thread in threads[:started]:
+        thread.join()
+    if error is not None:
+        raise error
+    return [future.result() for future in found]
 
 
-def _serve(passes: Passes, table: _Table, running: int) -> None:
+def _serve(passes: Passes, table: _Table, running: int, error: BaseException | None = None) -> None:
     """Make the passes that fits ask for until all have ended; after an error, end those that ask.
 
     An interrupt is such an error.
     """
     waiting: list[Waiting] = []
-    error: BaseException | None = None
     while running:
         try:
             one = table.asked.get()
@@ -142,8 +156,7 @@ def _serve(passes: Passes, table: _Table, running: int) -> None:
             for _, future in waiting:
                 future.set_exception(_Stopped())
             waiting = []
-    if error is not None:
-        raise error
+    return error
 
 
 def _pass_for(passes: Passes, waiting: Sequence[Waiting]) -> list[Sums]:
