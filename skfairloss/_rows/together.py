@@ -133,10 +133,12 @@ def fit_together(passes: Passes, fits: Sequence[Fit[T]], n_jobs: int = 1) -> lis
     return [future.result() for future in found]
 
 
-def _serve(passes: Passes, table: _Table, running: int, error: BaseException | None = None) -> None:
-    """Make the passes that fits ask for until all have ended; after an error, end those that ask.
+def _serve(
+    passes: Passes, table: _Table, running: int, error: BaseException | None
+) -> BaseException | None:
+    """Make the passes that fits ask for until all have ended, and return the error of one.
 
-    An interrupt is such an error.
+    After an error, such as an interrupt, fits that ask are ended. None if there is none.
     """
     waiting: list[Waiting] = []
     while running:
