@@ -198,6 +198,69 @@ def test_the_ranges_of_reports_of_clusters_are_those_of_the_tables(clusters):
     rows = clusters["Reports, difference"]
     between = [share for column in OF_REPORTS for share in shares(rows, column, **told)]
     assert_within("those of the difference of the groups in", between)
-    section = "## Reports of rows in clusters.*"
+    section = "## Reports of rows in clusters.*?"
     assert_within(section + "not given: far too narrow", shares(whole, "mae", **untold))
     assert_within(section + "those of the mean residual", shares(whole, "mean_residual", **untold))
+
+
+# --------------------------------------------------------------------------------------------------
+# Coefficients
+# --------------------------------------------------------------------------------------------------
+
+COEFFICIENTS = ("x0", "x1", "x2", "(intercept)")
+OF_GROUPS = ("MAE of a group", "difference of MAE")
+IN_ROWS = {"size": {"50 rows", "200 rows"}}
+GIVEN = {"size": {"40 clusters"}, "weights of": {"clusters"}}
+NOT_GIVEN = {"size": {"40 clusters"}, "weights of": {"rows"}}
+
+# Kinds of intervals outside the range: the words of the page before the two shares, True where the
+# intervals are too wide, the rows of the table, its columns.
+NAMED_COEFFICIENTS = [
+    (
+        "Squared and mixed losses of independent rows",
+        False,
+        IN_ROWS | {"loss_mix": {"0", "0.5"}},
+        COEFFICIENTS,
+    ),
+    ("Absolute loss of 50 rows", True, IN_ROWS | {"loss_mix": {"1"}}, COEFFICIENTS),
+    ("40 clusters, clusters given", False, GIVEN, COEFFICIENTS),
+    ("MAE of the smaller group of independent rows", False, IN_ROWS, OF_GROUPS[:1]),
+    ("Rows in clusters, clusters not given", False, NOT_GIVEN, (*COEFFICIENTS, *OF_GROUPS)),
+]
+
+
+@pytest.fixture(scope="module")
+def coefficients():
+    assert (TABLES / "coefficients.md").read_text("utf-8").startswith("2000 simulations")
+    (rows,) = tables_of("coefficients.md").values()
+    return rows
+
+
+def cells_of(rows, wide, where, columns):
+    """Rows and columns of the cells of a kind that are outside the range."""
+    chosen = [row for row in rows if all(row[key] in value for key, value in where.items())]
+    bold = [(row, c) for row in chosen for c in columns if row[c].startswith("**")]
+    return [(row, c) for row, c in bold if (shares([row], c)[0] > 0.98) == wide]
+
+
+def test_every_interval_of_coefficients_outside_the_range_is_of_a_kind_that_is_named(coefficients):
+    named = [cell for _, *kind in NAMED_COEFFICIENTS for cell in cells_of(coefficients, *kind)]
+    for row, column in itertools.product(coefficients, (*COEFFICIENTS, *OF_GROUPS)):
+        if row[column].startswith("**"):
+            assert (row, column) in named, (row, column)
+        if "none" in row[column]:
+            assert row["size"] == "50 rows"
+            assert column in OF_GROUPS
+
+
+@pytest.mark.parametrize("kind", NAMED_COEFFICIENTS, ids=lambda kind: kind[0])
+def test_the_ranges_of_coefficients_are_those_of_the_table(coefficients, kind):
+    words, *which = kind
+    found = [share for row, c in cells_of(coefficients, *which) for share in shares([row], c)]
+    assert_within(f"## Coefficients.*{words}", found)
+
+
+def test_with_clusters_given_coefficients_are_within_what_the_page_says(coefficients):
+    given = [share for c in ("x0", "(intercept)") for share in shares(coefficients, c, **GIVEN)]
+    given += shares(coefficients, "MAE of a group", **GIVEN)
+    assert_within("With `clusters=` these are in", given)

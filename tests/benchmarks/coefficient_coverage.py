@@ -126,7 +126,7 @@ def main() -> None:
     found = Parallel(n_jobs=arguments.jobs)(
         delayed(kept)(number, arguments.simulations, arguments.boot) for number in range(len(cells))
     )
-    heads = ["size", "loss_mix", "errors", "larger for larger x0", "weights of"]
+    heads = ["size", "loss_mix", "errors", "larger away from x0 = 0", "weights of"]
     rows = [(cell.labels, coverage) for cell, coverage in zip(cells, found, strict=True)]
     text = table(heads, rows, COLUMNS)
     print(text)
