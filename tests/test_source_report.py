@@ -420,3 +420,15 @@ def test_a_source_in_the_place_of_targets_is_refused_by_name(function):
     X, y, _, groups = data(300)
     with pytest.raises(TypeError, match=r"y_true must be in memory.*GroupReport.from_estimator"):
         function(in_blocks(X, y, None, groups), y, sensitive_features=groups)
+
+
+def test_the_clusters_of_a_source_are_not_taken_for_rows():
+    X, y, _, groups = data()
+    given = {"X": X, "y": y, "sensitive_features": groups, "clusters": np.arange(len(y)) // 2}
+    source = from_blocks(lambda _: given, 1)
+    model = LinearRegression().fit(X, y)
+    with pytest.raises(NotImplementedError, match="intervals between the clusters of the source"):
+        GroupReport.from_estimator(model, source)
+    found = GroupReport.from_estimator(model, source, metrics="mae", n_boot=None)
+    expected = group_report(y, model.predict(X), sensitive_features=groups, metrics="mae")
+    pd.testing.assert_frame_equal(found.by_group, expected.by_group)

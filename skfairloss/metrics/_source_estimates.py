@@ -36,6 +36,11 @@ def source_estimates(
     head = source.head()
     if head.codes is None:
         raise ValueError("sensitive_features must be among the rows of the source, it has none")
+    if head.clusters is not None and n_boot is not None:
+        raise NotImplementedError(
+            "intervals between the clusters of the source need rows in memory: pass n_boot=None "
+            "for values without intervals, or a source without clusters if rows are independent"
+        )
     of_sums = SumMetrics(list(named.values()))
     kernel = GroupSums.about(head, estimator, source.feature_names, of_sums, n_boot is not None)
     found, groups = Summed.of(kernel, source.run(kernel)).grouped()

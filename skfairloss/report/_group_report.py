@@ -356,7 +356,8 @@ class GroupReport:
             `group_report`. Of rows in a source or of Dask, if a metric does not follow from sums.
 
         NotImplementedError
-            If ``clusters`` are asked for of rows in a source or of Dask.
+            If ``clusters`` are asked for of rows in a source or of Dask, or the source has clusters
+            and intervals are asked for.
 
         See Also
         --------
