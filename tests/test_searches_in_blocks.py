@@ -12,7 +12,7 @@ from sklearn.exceptions import FitFailedWarning
 from sklearn.metrics import make_scorer, mean_absolute_error
 from sklearn.model_selection import KFold
 
-from skfairloss import PixelLossRegressor, PixelLossRegressorCV
+from skfairloss import PixelLossRegressor, PixelLossRegressorCV, compare_loss_mixes
 from skfairloss._rows.blocks import hash_clusters, read_block
 from skfairloss._rows.facts import Passes
 from skfairloss._rows.folds import Folds, Part
@@ -21,6 +21,7 @@ from skfairloss._rows.together import fit_together
 from skfairloss.fairness import BoundedGroupLoss, PredictionParity, WorstGroupLoss
 from skfairloss.metrics import make_group_scorer
 from skfairloss.model_selection import best_within_disparity, loss_mix_path
+from skfairloss.report import GroupReport
 from skfairloss.rows import from_blocks, from_parquet
 from tests.row_kernels import Moments
 
@@ -328,6 +329,36 @@ def test_group_scores_need_groups_and_averages_of_outputs_errors():
         PixelLossRegressorCV(MIXES).fit(in_blocks(two))
     search = PixelLossRegressorCV([0.0, 1.0], cv=3, scoring="neg_mean_absolute_error")
     assert search.fit(in_blocks(two)).coef_.shape == (2, 3)
+
+
+OF_SOURCES = {
+    "fit": lambda rows, source: PixelLossRegressor().fit(source),
+    "search": lambda rows, source: PixelLossRegressorCV(MIXES, cv=3).fit(source),
+    "comparison": lambda rows, source: compare_loss_mixes(source, loss_mixes=[0.0, 1.0]),
+    "report": lambda rows, source: GroupReport.from_estimator(
+        PixelLossRegressor().fit(rows["X"], rows["y"]), source, n_boot=None
+    ),
+}
+
+
+@pytest.mark.parametrize("lacking", [0, 1])
+@pytest.mark.parametrize("function", OF_SOURCES.values(), ids=OF_SOURCES)
+def test_clusters_that_some_blocks_lack_are_an_error(function, lacking):
+    rows = data()
+
+    def block(i):
+        own = {name: values[10_000 * i : 10_000 * (i + 1)] for name, values in rows.items()}
+        return without(own, "clusters") if i == lacking else own
+
+    needed = "blocks must all have 'clusters', or none of them: block 1 has"
+    with pytest.raises(ValueError, match=needed):
+        function(rows, from_blocks(block, 2))
+
+
+def test_a_missing_cluster_is_named_with_its_remedy():
+    rows = without(data(), "clusters") | {"clusters": np.full(20_000, np.nan)}
+    with pytest.raises(ValueError, match=r"clusters of block \d.*give each a cluster of its own"):
+        PixelLossRegressorCV(MIXES, cv=3).fit(in_blocks(rows))
 
 
 def test_a_fold_without_rows_is_an_error():

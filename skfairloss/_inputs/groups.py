@@ -24,6 +24,8 @@ from skfairloss._inputs.columns import (
 from skfairloss._inputs.elsewhere import check_in_memory
 from skfairloss._inputs.place import in_run, warn_user
 
+_OWN_GROUP = "give them a group of their own"  # the remedy for rows without one
+
 
 @dataclass(frozen=True)
 class Factor:
@@ -207,7 +209,7 @@ def encode_groups(
     >>> groups.names
     array(['bright', 'dark'], dtype='<U6')
     """
-    groups = _encode(sensitive_features, n_samples, name, "give them a group of their own")
+    groups = _encode(sensitive_features, n_samples, name, _OWN_GROUP)
     n_rows = len(groups.codes)
     if groups.n_groups > max(2, n_rows / 2):
         raise ValueError(
@@ -220,7 +222,12 @@ def encode_groups(
 
 def encode_block(sensitive_features: Any, n_samples: int, name: str) -> Groups:
     """Encode the groups of some rows of many, as `encode_groups` does: any number of groups."""
-    return _encode(sensitive_features, n_samples, name, "give them a group of their own")
+    return _encode(sensitive_features, n_samples, name, _OWN_GROUP)
+
+
+def encode_block_clusters(clusters: Any, n_samples: int, name: str) -> Groups:
+    """Encode the clusters of some rows of many, as `encode_clusters` does: one will do."""
+    return _encode(clusters, n_samples, name, "give each a cluster of its own")
 
 
 def encode_clusters(clusters: Any, n_samples: int) -> Groups:
@@ -247,7 +254,7 @@ def encode_clusters(clusters: Any, n_samples: int) -> Groups:
     ValueError
         If values are missing, the length is wrong, or all rows are of one cluster.
     """
-    found = _encode(clusters, n_samples, "clusters", "give each a cluster of its own")
+    found = encode_block_clusters(clusters, n_samples, "clusters")
     if found.n_groups == 1:
         raise ValueError(
             f"clusters has the single cluster {found.labels[0]!r}: nothing is known about how "

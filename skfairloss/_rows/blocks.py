@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
-from skfairloss._inputs.groups import GroupColumns, Groups, encode_block
+from skfairloss._inputs.groups import (
+    GroupColumns,
+    Groups,
+    encode_block,
+    encode_block_clusters,
+)
 from skfairloss._typing import Array, Index
 
 _KEYS = ("X", "y", "sample_weight", "sensitive_features", "clusters")
@@ -102,7 +107,7 @@ def hash_clusters(given: Any, n: int, name: str) -> Array:
     """
     if n == 0:
         return np.zeros(0, dtype=np.uint64)
-    found = encode_block(given, n, name)
+    found = encode_block_clusters(given, n, name)
     texts = (_spelled(label).encode() for label in found.labels)
     digests = b"".join(blake2b(text, digest_size=8).digest() for text in texts)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)[found.codes]
@@ -121,6 +126,16 @@ def check_names(number: int, found: list[str] | None, expected: list[str] | None
     if found is not None and expected is not None and found != expected:
         raise ValueError(
             f"X of block {number} must have the columns {expected} in this order, got {found}"
+        )
+
+
+def check_alike(number: int, block: Block, head: Block) -> None:
+    """Refuse a block that has other columns than some rows of the first one, or lacks clusters."""
+    check_names(number, block.names, head.names)
+    if len(block.y) and (block.clusters is None) != (head.clusters is None):
+        raise ValueError(
+            "blocks must all have 'clusters', or none of them: block "
+            f"{number} has {'none' if block.clusters is None else 'them, the first has none'}"
         )
 
 

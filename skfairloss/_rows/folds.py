@@ -40,10 +40,10 @@ class Folds:
 
     def of(self, number: int, block: Block) -> Index:
         """Return the fold of each row of a block, (n,); rows without weight are in fold 0."""
-        if self.by_cluster:
-            assert block.clusters is not None
-            return self.of_clusters(block.clusters)
         n = len(block.y)
+        if self.by_cluster and n:
+            assert block.clusters is not None  # blocks are alike
+            return self.of_clusters(block.clusters)
         kept = np.arange(n) if block.weights is None else np.flatnonzero(block.weights)
         rng = np.random.default_rng([self.seed, number])
         order = rng.permutation(kept)

@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from skfairloss._design.threads import one_blas_thread
-from skfairloss._rows.blocks import Block, check_names, in_order, read_block
+from skfairloss._rows.blocks import Block, check_alike, check_names, in_order, read_block
 from skfairloss._rows.sums import Sums, in_tree, merge
 from skfairloss._typing import Array, Index
 
@@ -216,15 +216,12 @@ class BlockRows:
         own: Mapping[int, Any] | None = None,
         on_block: OnBlock | None = None,
     ) -> Sums:
-        sent, names = own or {}, None
-        if (
-            "_head" in self.__dict__
-        ):  # some rows have been looked at: a fit goes on with their columns
-            names = self._head.names
+        sent, head = own or {}, self.__dict__.get("_head")
 
         def one(i: int) -> Sums:
             block = read_block(i, self.block(i))
-            check_names(i, block.names, names)
+            if head is not None:  # a fit has looked at some rows, and goes on with the like
+                check_alike(i, block, head)
             return reduce_block(kernel, i, block, sent.get(i))
 
         found = _in_threads(one, self.n_blocks, self.n_jobs)

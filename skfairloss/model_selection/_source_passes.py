@@ -103,13 +103,11 @@ class FoldKernel(Kernel):
         return merge(found, self.of_block(number, block))
 
     def _check(self, number: int, block: Block) -> None:
-        """Refuse a block without groups, or without the clusters that others have."""
+        """Refuse a block without groups."""
         if block.codes is None:
             raise ValueError(
                 f"blocks must all have 'sensitive_features' to be compared, block {number} has none"
             )
-        if (block.clusters is not None) != self.setting.folds[0].by_cluster:
-            raise ValueError("blocks must all have 'clusters', or none of them")
 
 
 @dataclass(frozen=True)
